@@ -1,0 +1,39 @@
+"""The errors qlazy raises, and the one grammar of its refusals.
+
+A refusal names the argument, says what it must be and what it is.
+"""
+
+from __future__ import annotations
+
+import reprlib
+from typing import NoReturn
+
+
+class UnsupportedModel(ValueError):
+    """A module or QNode whose tangent kernel could not be measured correctly, refused with the remedy."""
+
+
+class ZeroJacobian(ValueError):
+    """Every entry of a Jacobian is exactly zero: nearly always a model that ignores its parameters."""
+
+
+class NotFinite(ArithmeticError):
+    """NaN or infinity in parameters, data, outputs or loss."""
+
+
+class KernelTooLarge(MemoryError):
+    """A dense kernel that would not fit in memory; the message gives its size and what to call instead."""
+
+
+def refuse(argument: str, must: str, actual: object, error: type[Exception] = ValueError) -> NoReturn:
+    """Raise ``error`` with the message "`argument` must ..., but is ..."."""
+    shown = actual if isinstance(actual, str) else reprlib.repr(actual)
+    raise error(f"`{argument}` must {must}, but is {shown}")
+
+
+def require(
+    ok: object, argument: str, must: str, actual: object, error: type[Exception] = ValueError
+) -> None:
+    """Refuse unless ``ok``. ``must`` completes the sentence "`argument` must ...": "be positive"."""
+    if not ok:
+        refuse(argument, must, actual, error)

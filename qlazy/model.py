@@ -1,0 +1,147 @@
+"""The one interface: a parametrised model with a flat parameter vector, and what is derived from it.
+
+Circuits, nets and plain functions are all a :class:`Model`. Jacobian products and the tangent kernel have
+defaults built on ``torch.func`` from ``forward`` alone; a leaf may replace any of them by an exact faster
+rule, which :mod:`qlazy.testing` then holds to the default.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Mapping
+from typing import final
+
+import torch
+from torch import Tensor
+
+from qlazy.errors import require
+
+
+class Model(abc.ABC):
+    """A map from a flat parameter vector (p,) and inputs (n, ...) to real outputs (n, c).
+
+    A subclass gives ``num_params``, ``blocks``, ``init`` and ``forward``; everything else follows. A model is
+    a value: calling it changes nothing, and row i of the outputs depends on row i of the inputs alone.
+    """
+
+    @property
+    @abc.abstractmethod
+    def num_params(self) -> int:
+        """Length p of the flat parameter vector."""
+
+    @property
+    @abc.abstractmethod
+    def blocks(self) -> Mapping[str, slice]:
+        """Named consecutive slices of the parameter vector, in order, covering all of it."""
+
+    @abc.abstractmethod
+    def init(self, generator: torch.Generator) -> Tensor:
+        """Draw an initial parameter vector (p,) from ``generator``."""
+
+    @abc.abstractmethod
+    def forward(self, params: Tensor, x: Tensor) -> Tensor:
+        """Outputs (n, c) for parameters (p,) and inputs (n, ...). Called with arguments already checked."""
+
+    @final
+    def __call__(self, params: Tensor, x: Tensor) -> Tensor:
+        """Outputs (n, c), in the dtype and on the device of ``params``.
+
+        Raises ValueError where shapes, dtypes or the result's shape do not fit.
+        """
+        self.check(params, x)
+        outputs = self.forward(params, x)
+        require(
+            outputs.ndim == 2 and len(outputs) == len(x),
+            "outputs",
+            f"have shape (n, c) with n = {len(x)}",
+            tuple(outputs.shape),
+        )
+        return outputs
+
+    def check(self, params: Tensor, x: Tensor) -> None:
+        """Refuse parameters and inputs that do not fit each other or the model."""
+        require(
+            tuple(params.shape) == (self.num_params,), "params", f"have shape ({self.num_params},)",
+            tuple(params.shape),
+        )  # fmt: skip
+        require(params.is_floating_point(), "params", "be real floating point", params.dtype)
+        require(x.ndim >= 1, "x", "have shape (n, ...)", tuple(x.shape))
+        require(
+            not x.is_floating_point() or x.dtype == params.dtype, "x", f"have the dtype of params, {params.dtype}",
+            x.dtype,
+        )  # fmt: skip
+
+    def jacobian(self, params: Tensor, x: Tensor) -> Tensor:
+        """Derivatives of every output with respect to every parameter, (n, c, p)."""
+        if len(x) == 0:
+            return params.new_zeros(*self(params, x).shape, self.num_params)
+        return torch.func.vmap(torch.func.jacrev(self._single), (None, 0))(params, x)
+
+    def jvp(self, params: Tensor, x: Tensor, tangent: Tensor) -> Tensor:
+        """J v for a parameter direction v (p,): the directional derivative of the outputs, (n, c)."""
+        return torch.func.jvp(lambda w: self(w, x), (params,), (tangent,))[1]
+
+    def vjp(self, params: Tensor, x: Tensor, cotangent: Tensor) -> Tensor:
+        """J^T u for output weights u (n, c): the gradient of sum(u * outputs), (p,)."""
+        return torch.func.vjp(lambda w: self(w, x), params)[1](cotangent)[0]
+
+    def gram(self, params: Tensor, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """The tangent kernel between the inputs x (n, ...) and y (m, ...), (n, c, m, c); y = x if absent."""
+        left = self.jacobian(params, x)
+        right = left if y is None else self.jacobian(params, y)
+        return torch.tensordot(left, right, ([2], [2]))
+
+    def _single(self, params: Tensor, row: Tensor) -> Tensor:
+        return self(params, row.unsqueeze(0)).squeeze(0)
+
+
+@final
+class Function(Model):
+    """A model from a plain function ``f(params, x) -> (n, c)`` made of torch operations.
+
+    ``init`` draws standard normal float64 parameters unless a function of a generator is given.
+    """
+
+    def __init__(
+        self,
+        f: Callable[[Tensor, Tensor], Tensor],
+        num_params: int,
+        *,
+        blocks: Mapping[str, slice] | None = None,
+        init: Callable[[torch.Generator], Tensor] | None = None,
+    ) -> None:
+        require(num_params >= 1, "num_params", "be positive", num_params)
+        self._f = f
+        self._num_params = num_params
+        self._blocks = {"params": slice(0, num_params)} if blocks is None else dict(blocks)
+        self._init = init
+
+    @property
+    def num_params(self) -> int:
+        return self._num_params
+
+    @property
+    def blocks(self) -> Mapping[str, slice]:
+        return self._blocks
+
+    def init(self, generator: torch.Generator) -> Tensor:
+        if self._init is not None:
+            return self._init(generator)
+        return torch.randn(self._num_params, generator=generator, dtype=torch.float64)
+
+    def forward(self, params: Tensor, x: Tensor) -> Tensor:
+        return self._f(params, x)
+
+    def __repr__(self) -> str:
+        name = getattr(self._f, "__name__", type(self._f).__name__)
+        return f"Function({name}, num_params={self._num_params})"
+
+
+def blocks_of(sizes: Mapping[str, int]) -> dict[str, slice]:
+    """Consecutive slices for named block sizes, in order."""
+    blocks: dict[str, slice] = {}
+    start = 0
+    for name, size in sizes.items():
+        blocks[name] = slice(start, start + size)
+        start += size
+    return blocks

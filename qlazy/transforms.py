@@ -1,0 +1,129 @@
+"""Wrappers that change a model's behaviour and leave its parameters alone. They compose in any order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import final
+
+import torch
+from torch import Tensor
+
+from qlazy.errors import NotFinite, require
+from qlazy.model import Model
+
+
+class Wrapper(Model):
+    """A model around another that shares its parameter vector, blocks and initialisation."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+
+    @property
+    def num_params(self) -> int:
+        return self.model.num_params
+
+    @property
+    def blocks(self) -> Mapping[str, slice]:
+        return self.model.blocks
+
+    def init(self, generator: torch.Generator) -> Tensor:
+        return self.model.init(generator)
+
+
+@final
+class Scaled(Wrapper):
+    """a h: the outputs times the scale a > 0; the tangent kernel is multiplied by a^2.
+
+    Large a is the lazy regime (Chizat, Oyallon, Bach 2019, arXiv 1812.07956).
+    """
+
+    def __init__(self, model: Model, alpha: float) -> None:
+        require(math.isfinite(alpha) and alpha > 0, "alpha", "be positive", alpha)
+        super().__init__(model)
+        self.alpha = float(alpha)
+
+    def forward(self, params: Tensor, x: Tensor) -> Tensor:
+        return self.alpha * self.model(params, x)
+
+    def jacobian(self, params: Tensor, x: Tensor) -> Tensor:
+        return self.alpha * self.model.jacobian(params, x)
+
+    def jvp(self, params: Tensor, x: Tensor, tangent: Tensor) -> Tensor:
+        return self.alpha * self.model.jvp(params, x, tangent)
+
+    def vjp(self, params: Tensor, x: Tensor, cotangent: Tensor) -> Tensor:
+        return self.alpha * self.model.vjp(params, x, cotangent)
+
+    def gram(self, params: Tensor, x: Tensor, y: Tensor | None = None) -> Tensor:
+        return self.alpha**2 * self.model.gram(params, x, y)
+
+    def __repr__(self) -> str:
+        return f"Scaled({self.model!r}, alpha={self.alpha:g})"
+
+
+class _Anchored(Wrapper):
+    """A wrapper that remembers a parameter vector."""
+
+    def __init__(self, model: Model, anchor: Tensor) -> None:
+        super().__init__(model)
+        require(
+            tuple(anchor.shape) == (model.num_params,), "anchor", f"have shape ({model.num_params},)",
+            tuple(anchor.shape),
+        )  # fmt: skip
+        require(bool(torch.isfinite(anchor).all()), "anchor", "be finite", "not", NotFinite)
+        self.anchor = anchor.detach().clone()
+
+    def check(self, params: Tensor, x: Tensor) -> None:
+        super().check(params, x)
+        require(
+            params.dtype == self.anchor.dtype, "params", f"have the dtype of the anchor, {self.anchor.dtype}",
+            params.dtype,
+        )  # fmt: skip
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.model!r})"
+
+
+@final
+class Centered(_Anchored):
+    """h(w) - h(w0): zero at the anchor w0, with the Jacobian and kernel of h."""
+
+    def forward(self, params: Tensor, x: Tensor) -> Tensor:
+        return self.model(params, x) - self.model(self.anchor, x)
+
+    def jacobian(self, params: Tensor, x: Tensor) -> Tensor:
+        return self.model.jacobian(params, x)
+
+    def jvp(self, params: Tensor, x: Tensor, tangent: Tensor) -> Tensor:
+        return self.model.jvp(params, x, tangent)
+
+    def vjp(self, params: Tensor, x: Tensor, cotangent: Tensor) -> Tensor:
+        return self.model.vjp(params, x, cotangent)
+
+    def gram(self, params: Tensor, x: Tensor, y: Tensor | None = None) -> Tensor:
+        return self.model.gram(params, x, y)
+
+
+@final
+class Linearized(_Anchored):
+    """The tangent model h(w0) + Dh(w0)(w - w0): linear in w, with the kernel of h at the anchor w0.
+
+    An exact first-order expansion through a Jacobian-vector product; no gate or activation is frozen
+    (Chizat, Oyallon, Bach 2019, arXiv 1812.07956).
+    """
+
+    def forward(self, params: Tensor, x: Tensor) -> Tensor:
+        return self.model(self.anchor, x) + self.model.jvp(self.anchor, x, params - self.anchor)
+
+    def jacobian(self, params: Tensor, x: Tensor) -> Tensor:
+        return self.model.jacobian(self.anchor, x)
+
+    def jvp(self, params: Tensor, x: Tensor, tangent: Tensor) -> Tensor:
+        return self.model.jvp(self.anchor, x, tangent)
+
+    def vjp(self, params: Tensor, x: Tensor, cotangent: Tensor) -> Tensor:
+        return self.model.vjp(self.anchor, x, cotangent)
+
+    def gram(self, params: Tensor, x: Tensor, y: Tensor | None = None) -> Tensor:
+        return self.model.gram(self.anchor, x, y)
