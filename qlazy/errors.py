@@ -6,7 +6,10 @@ A refusal names the argument, says what it must be and what it is.
 from __future__ import annotations
 
 import reprlib
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class UnsupportedModel(ValueError):
@@ -37,3 +40,20 @@ def require(
     """Refuse unless ``ok``. ``must`` completes the sentence "`argument` must ...": "be positive"."""
     if not ok:
         refuse(argument, must, actual, error)
+
+
+def require_shape(argument: str, tensor: Tensor, shape: tuple[int, ...]) -> None:
+    require(tuple(tensor.shape) == shape, argument, f"have shape {shape}", tuple(tensor.shape))
+
+
+def require_dtype(argument: str, tensor: Tensor, like: Tensor, of: str) -> None:
+    require(tensor.dtype == like.dtype, argument, f"have the dtype of {of}, {like.dtype}", tensor.dtype)
+
+
+def require_finite(argument: str, tensor: Tensor) -> None:
+    """Refuse NaN and infinity, naming how many entries and where the first one stands."""
+    bad = ~tensor.isfinite()
+    if bad.any():
+        first = tuple(int(i) for i in bad.nonzero()[0])
+        actual = f"not in {int(bad.sum())} of {tensor.numel()} entries, first at {first}"
+        refuse(argument, "be finite", actual, NotFinite)

@@ -14,7 +14,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from qlazy.errors import require
+from qlazy.errors import require, require_dtype, require_shape
 
 
 class Model(abc.ABC):
@@ -60,16 +60,11 @@ class Model(abc.ABC):
 
     def check(self, params: Tensor, x: Tensor) -> None:
         """Refuse parameters and inputs that do not fit each other or the model."""
-        require(
-            tuple(params.shape) == (self.num_params,), "params", f"have shape ({self.num_params},)",
-            tuple(params.shape),
-        )  # fmt: skip
+        require_shape("params", params, (self.num_params,))
         require(params.is_floating_point(), "params", "be real floating point", params.dtype)
         require(x.ndim >= 1, "x", "have shape (n, ...)", tuple(x.shape))
-        require(
-            not x.is_floating_point() or x.dtype == params.dtype, "x", f"have the dtype of params, {params.dtype}",
-            x.dtype,
-        )  # fmt: skip
+        if x.is_floating_point():
+            require_dtype("x", x, params, "params")
 
     def jacobian(self, params: Tensor, x: Tensor) -> Tensor:
         """Derivatives of every output with respect to every parameter, (n, c, p)."""

@@ -9,7 +9,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from qlazy.errors import NotFinite, require
+from qlazy.errors import require, require_dtype, require_finite, require_shape
 from qlazy.model import Model
 
 
@@ -67,19 +67,13 @@ class _Anchored(Wrapper):
 
     def __init__(self, model: Model, anchor: Tensor) -> None:
         super().__init__(model)
-        require(
-            tuple(anchor.shape) == (model.num_params,), "anchor", f"have shape ({model.num_params},)",
-            tuple(anchor.shape),
-        )  # fmt: skip
-        require(bool(torch.isfinite(anchor).all()), "anchor", "be finite", "not", NotFinite)
+        require_shape("anchor", anchor, (model.num_params,))
+        require_finite("anchor", anchor)
         self.anchor = anchor.detach().clone()
 
     def check(self, params: Tensor, x: Tensor) -> None:
         super().check(params, x)
-        require(
-            params.dtype == self.anchor.dtype, "params", f"have the dtype of the anchor, {self.anchor.dtype}",
-            params.dtype,
-        )  # fmt: skip
+        require_dtype("params", params, self.anchor, "the anchor")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.model!r})"
