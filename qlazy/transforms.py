@@ -9,7 +9,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from qlazy.errors import require, require_dtype, require_finite, require_shape
+from qlazy.errors import require, require_finite, require_shape
 from qlazy.model import Model
 
 
@@ -71,9 +71,9 @@ class _Anchored(Wrapper):
         require_finite("anchor", anchor)
         self.anchor = anchor.detach().clone()
 
-    def check(self, params: Tensor, x: Tensor) -> None:
-        super().check(params, x)
-        require_dtype("params", params, self.anchor, "the anchor")
+    def anchor_like(self, params: Tensor) -> Tensor:
+        """The anchor in the dtype and on the device of ``params``, which decide the precision of a call."""
+        return self.anchor.to(params)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.model!r})"
@@ -84,7 +84,7 @@ class Centered(_Anchored):
     """h(w) - h(w0): zero at the anchor w0, with the Jacobian and kernel of h."""
 
     def forward(self, params: Tensor, x: Tensor) -> Tensor:
-        return self.model(params, x) - self.model(self.anchor, x)
+        return self.model(params, x) - self.model(self.anchor_like(params), x)
 
     def jacobian(self, params: Tensor, x: Tensor) -> Tensor:
         return self.model.jacobian(params, x)
@@ -108,16 +108,17 @@ class Linearized(_Anchored):
     """
 
     def forward(self, params: Tensor, x: Tensor) -> Tensor:
-        return self.model(self.anchor, x) + self.model.jvp(self.anchor, x, params - self.anchor)
+        anchor = self.anchor_like(params)
+        return self.model(anchor, x) + self.model.jvp(anchor, x, params - anchor)
 
     def jacobian(self, params: Tensor, x: Tensor) -> Tensor:
-        return self.model.jacobian(self.anchor, x)
+        return self.model.jacobian(self.anchor_like(params), x)
 
     def jvp(self, params: Tensor, x: Tensor, tangent: Tensor) -> Tensor:
-        return self.model.jvp(self.anchor, x, tangent)
+        return self.model.jvp(self.anchor_like(params), x, tangent)
 
     def vjp(self, params: Tensor, x: Tensor, cotangent: Tensor) -> Tensor:
-        return self.model.vjp(self.anchor, x, cotangent)
+        return self.model.vjp(self.anchor_like(params), x, cotangent)
 
     def gram(self, params: Tensor, x: Tensor, y: Tensor | None = None) -> Tensor:
-        return self.model.gram(self.anchor, x, y)
+        return self.model.gram(self.anchor_like(params), x, y)

@@ -1,0 +1,1 @@
+"""Quantum circuits as models: PennyLane QNodes and OpenQASM 3 programs."""

@@ -1,0 +1,145 @@
+"""The registry: one maker for every leaf and every wrapper, each giving (model, params, x)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pennylane as qml
+import torch
+from torch import Tensor, nn
+
+from qlazy import Centered, Circuit, CircuitLayer, Function, Linearized, Model, Net, Scaled, mlp
+
+Case = tuple[Model, Tensor, Tensor]
+N = 4
+
+
+def rng(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def inputs(*shape: int, seed: int = 1) -> Tensor:
+    return torch.randn(*shape, generator=rng(seed), dtype=torch.float64)
+
+
+def case(model: Model, *row: int) -> Case:
+    return model, model.init(rng()).double(), inputs(N, *row)
+
+
+def linear_function() -> Case:
+    return case(Function(lambda w, x: (x @ w).unsqueeze(1), 3), 3)
+
+
+def curved_function() -> Case:
+    def f(w: Tensor, x: Tensor) -> Tensor:
+        return torch.stack([torch.sin(x @ w), torch.exp(-((x - w) ** 2).sum(1))], dim=1)
+
+    return case(Function(f, 3, blocks={"a": slice(0, 1), "b": slice(1, 3)}), 3)
+
+
+def tanh_net() -> Case:
+    return case(mlp([3, 8, 2]), 3)
+
+
+class Residual(nn.Module):
+    """Shared, frozen and plain parameters, a buffer, a norm and a residual sum in one module."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(3, 3)
+        self.shared = self.first
+        self.norm = nn.LayerNorm(3)
+        self.frozen = nn.Linear(3, 3).requires_grad_(False)
+        self.register_buffer("shift", torch.arange(3.0))
+        self.last = nn.Linear(3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = torch.tanh(self.first(x)) + self.frozen(x)
+        return self.last(self.norm(x + self.shared(hidden)) + self.shift)
+
+
+def residual_net() -> Case:
+    torch.manual_seed(0)
+    return case(Net(Residual()), 3)
+
+
+def convolutional_net() -> Case:
+    module = nn.Sequential(
+        nn.Conv2d(1, 2, 3, padding=1), nn.GELU(), nn.GroupNorm(1, 2), nn.Flatten(), nn.Linear(32, 2)
+    )
+    return case(Net(module), 1, 4, 4)
+
+
+def normalised_net() -> Case:
+    return case(Net(nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Tanh(), nn.Linear(4, 1)).eval()), 3)
+
+
+@qml.qnode(qml.device("default.qubit", wires=3))
+def reuploading(inputs, encoding, weights):  # type: ignore[no-untyped-def]
+    for layer in range(2):
+        for wire in range(3):
+            qml.RX(encoding[layer, wire] * inputs[wire], wires=wire)
+            qml.Rot(*weights[layer, wire], wires=wire)
+        for wire in range(3):
+            qml.CNOT([wire, (wire + 1) % 3])
+    return qml.expval(qml.Z(0)), qml.expval(qml.X(1) @ qml.Y(2))
+
+
+@qml.qnode(qml.device("default.qubit", wires=2))
+def probabilities(inputs, angle, weights):  # type: ignore[no-untyped-def]
+    qml.AngleEmbedding(inputs, wires=range(2))
+    qml.IsingXX(angle, wires=[0, 1])
+    qml.StronglyEntanglingLayers(weights, wires=range(2))
+    return qml.probs(wires=[0, 1])
+
+
+def qnode_circuit() -> Case:
+    return case(Circuit(reuploading, {"encoding": (2, 3), "weights": (2, 3, 3)}), 3)
+
+
+def probability_circuit() -> Case:
+    return case(Circuit(probabilities, {"angle": 1, "weights": (1, 2, 3)}), 2)
+
+
+def hybrid_net() -> Case:
+    circuit = Circuit(reuploading, {"encoding": (2, 3), "weights": (2, 3, 3)})
+    return case(
+        Net(nn.Sequential(nn.Linear(2, 3).double(), CircuitLayer(circuit), nn.Linear(2, 1).double())), 2
+    )
+
+
+def scaled_net() -> Case:
+    model, params, x = tanh_net()
+    return Scaled(model, 2.5), params, x
+
+
+def centered_net() -> Case:
+    model, params, x = tanh_net()
+    return Centered(model, params + 0.5), params, x
+
+
+def linearized_net() -> Case:
+    model, params, x = tanh_net()
+    return Linearized(model, params + 0.5), params, x
+
+
+def linearized_circuit() -> Case:
+    model, params, x = qnode_circuit()
+    return Linearized(Scaled(Centered(model, params), 10.0), params), params + 0.1, x
+
+
+MAKERS: tuple[Callable[[], Case], ...] = (
+    linear_function,
+    curved_function,
+    tanh_net,
+    residual_net,
+    convolutional_net,
+    normalised_net,
+    qnode_circuit,
+    probability_circuit,
+    hybrid_net,
+    scaled_net,
+    centered_net,
+    linearized_net,
+    linearized_circuit,
+)

@@ -1,0 +1,112 @@
+"""QNodes as models: closed forms, refusals, agreement with PennyLane itself."""
+
+from __future__ import annotations
+
+import math
+
+import pennylane as qml
+import pytest
+import torch
+
+from qlazy import Circuit
+from qlazy.errors import UnsupportedModel
+from tests.models import inputs, reuploading, rng
+
+DEVICE = qml.device("default.qubit", wires=2)
+
+
+def rx(inputs, theta):
+    qml.RX(theta, wires=0)
+    qml.RZ(inputs[0], wires=0)
+    return qml.expval(qml.Z(0))
+
+
+@pytest.mark.parametrize("theta", [0.0, 0.4, 2.0])
+def test_rx_kernel_is_sine_squared(theta):
+    # <Z> = cos(theta) after RX(theta), so K = sin(theta)^2 for any pair of inputs.
+    model = Circuit(qml.QNode(rx, DEVICE), {"theta": 1})
+    kernel = model.gram(torch.tensor([theta], dtype=torch.float64), inputs(3, 1))
+    torch.testing.assert_close(kernel, torch.full_like(kernel, math.sin(theta) ** 2), rtol=0, atol=1e-14)
+
+
+def test_outputs_equal_the_qnode_row_by_row():
+    model = Circuit(reuploading, {"encoding": (2, 3), "weights": (2, 3, 3)})
+    params, x = model.init(rng()), inputs(3, 3)
+    weights = {"encoding": params[:6].reshape(2, 3), "weights": params[6:].reshape(2, 3, 3)}
+    expected = torch.stack([torch.stack(reuploading(row, **weights)) for row in x])
+    torch.testing.assert_close(model(params, x), expected)
+
+
+def test_float32_stays_float32():
+    model = Circuit(qml.QNode(rx, DEVICE), {"theta": 1})
+    assert model(torch.zeros(1), torch.zeros(2, 1)).dtype == torch.float32
+
+
+def test_weights_named_one_are_scalars():
+    assert Circuit(qml.QNode(rx, DEVICE), {"theta": 1}).weights(torch.zeros(1))["theta"].shape == ()
+
+
+def blind(inputs, theta):
+    qml.RX(theta, wires=0)
+    return qml.expval(qml.Z(0))
+
+
+def test_a_qnode_that_ignores_its_inputs_is_refused():
+    model = Circuit(qml.QNode(blind, DEVICE), {"theta": 1})
+    with pytest.raises(UnsupportedModel, match="`qnode` must depend on `inputs`"):
+        model(torch.zeros(1), torch.zeros(2, 1))
+    assert model(torch.zeros(1), torch.zeros(2, 0)).tolist() == [
+        [1.0],
+        [1.0],
+    ]  # no features: nothing to ignore
+
+
+def quantum_state(inputs, theta):
+    qml.RX(theta * inputs[0], wires=0)
+    return qml.state()
+
+
+def test_complex_measurements_are_refused():
+    model = Circuit(qml.QNode(quantum_state, DEVICE), {"theta": 1})
+    with pytest.raises(UnsupportedModel, match="expectation values or probabilities"):
+        model(torch.zeros(1), torch.zeros(1, 1))
+
+
+QNODES = {
+    "default.qubit": qml.QNode(rx, qml.device("lightning.qubit", wires=2)),
+    "'parameter-shift'": qml.QNode(rx, DEVICE, diff_method="parameter-shift"),
+    "interface": qml.QNode(rx, DEVICE, interface="jax"),
+    "exact": qml.set_shots(qml.QNode(rx, DEVICE), 10),
+}
+
+
+@pytest.mark.parametrize("reason", QNODES)
+def test_refused_qnodes(reason):
+    with pytest.raises(UnsupportedModel, match=reason):
+        Circuit(QNODES[reason], {"theta": 1})
+
+
+def test_not_a_qnode():
+    with pytest.raises(TypeError, match=r"must be a pennylane.QNode .* but is function"):
+        Circuit(rx, {"theta": 1})
+
+
+@pytest.mark.parametrize("shapes", [{}, {"phi": 1}, {"theta": 1, "phi": 2}])
+def test_weight_names(shapes):
+    with pytest.raises(ValueError, match=r"name the QNode's weights \['theta'\]"):
+        Circuit(qml.QNode(rx, DEVICE), shapes)
+
+
+@pytest.mark.parametrize("size", [0, -1, (2, 0), 1.5])
+def test_weight_sizes(size):
+    with pytest.raises((ValueError, TypeError)):
+        Circuit(qml.QNode(rx, DEVICE), {"theta": size})
+
+
+def test_inputs_must_be_called_inputs():
+    def renamed(data, theta):
+        qml.RX(theta * data[0], wires=0)
+        return qml.expval(qml.Z(0))
+
+    with pytest.raises(ValueError, match="take its data as `inputs`"):
+        Circuit(qml.QNode(renamed, DEVICE), {"theta": 1})
