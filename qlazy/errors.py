@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from qlazy.trace import Trace
+
 
 class UnsupportedModel(ValueError):
     """A module or QNode whose tangent kernel could not be measured correctly, refused with the remedy."""
@@ -22,6 +24,19 @@ class ZeroJacobian(ValueError):
 
 class NotFinite(ArithmeticError):
     """NaN or infinity in parameters, data, outputs or loss."""
+
+
+class NotConverged(ArithmeticError):
+    """An iterative method that did not reach its tolerance; its last iterate is not handed out."""
+
+
+class Diverged(NotFinite):
+    """Training that ran away. ``step`` is where, ``trace`` holds all that was recorded before."""
+
+    def __init__(self, message: str, step: int = 0, trace: Trace | None = None) -> None:
+        super().__init__(message)
+        self.step = step
+        self.trace = trace
 
 
 class KernelTooLarge(MemoryError):
