@@ -1,0 +1,58 @@
+# Everything runs in .venv, which is made when first needed and reinstalled only when the project file or the pins
+# change. `make demo PYTHON=python3.12` chooses the interpreter (3.11 or later).
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+PINS := pyproject.toml constraints.txt
+
+# Small circuits are faster on one thread than on several that wait for each other.
+export OMP_NUM_THREADS ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo install test test-slow lint format clean
+
+help:
+	@echo "make demo       compare two circuits with a net on digits 3 and 8: table, slopes and figures"
+	@echo "make test       run the test suite"
+	@echo "make test-slow  run the longer checks"
+	@echo "make lint       ruff and mypy"
+	@echo "make format     let ruff rewrite the code"
+	@echo "make clean      remove the environment and all caches"
+
+demo: $(VENV)/.installed
+	$(BIN)/qlazy compare
+
+install: $(VENV)/.installed
+
+test: $(VENV)/.installed-test
+	@$(BIN)/python -m pytest
+
+test-slow: $(VENV)/.installed-test
+	@$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/.installed-lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.installed-lint
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+
+$(VENV)/.created:
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'qlazy needs Python 3.11 or later; set PYTHON=')"
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.created $(PINS)
+	$(INSTALL) --editable .
+	@touch $@
+
+$(VENV)/.installed-%: $(VENV)/.installed
+	$(INSTALL) --editable ".[$*]"
+	@touch $@
