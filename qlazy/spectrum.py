@@ -133,10 +133,15 @@ def ridge_solve(kernel: Tensor, right: Tensor, ridge: float = 0.0) -> Tensor:
 def check_kernel(argument: str, kernel: Tensor) -> None:
     """Refuse what is not a finite, square, nonempty matrix (or a batch of them)."""
     require(
-        kernel.ndim >= 2 and kernel.shape[-1] == kernel.shape[-2] and kernel.shape[-1] > 0,
+        isinstance(kernel, Tensor)
+        and kernel.ndim >= 2
+        and kernel.shape[-1] == kernel.shape[-2]
+        and kernel.shape[-1] > 0,
         argument,
-        "be a square matrix, (..., N, N); use `.to_dense()` on an operator",
-        tuple(kernel.shape),
+        "be a dense square matrix, (..., N, N)",
+        tuple(kernel.shape)
+        if isinstance(kernel, Tensor)
+        else f"a {type(kernel).__name__}; see `.to_dense()`",
     )
     require_finite(argument, kernel)
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qlazy.errors import NotFinite
+from qlazy.kernel import tangent_kernel
 from qlazy.spectrum import (
     alignment,
     centred,
@@ -22,7 +23,7 @@ from qlazy.spectrum import (
     label_kernel,
     ridge_solve,
 )
-from tests.systems import normal
+from tests.systems import linear, normal
 
 scales = st.floats(1e-6, 1e6)
 
@@ -167,8 +168,11 @@ def test_undefined_figures_are_refused() -> None:
 
 def test_bad_arguments_are_refused() -> None:
     kernel, y = torch.eye(4, dtype=torch.float64), normal(4, 1)
-    with pytest.raises(ValueError, match="`kernel` must be a square matrix"):
+    with pytest.raises(ValueError, match="`kernel` must be a dense square matrix"):
         eigenvalues(kernel[:2])
+    operator = tangent_kernel(linear(2), normal(2), normal(4, 2))
+    with pytest.raises(ValueError, match="but is a TangentKernel; see `.to_dense"):
+        eigenvalues(operator)  # type: ignore[arg-type]
     with pytest.raises(NotFinite, match="`kernel` must be finite"):
         effective_rank(kernel / 0)
     with pytest.raises(ValueError, match="`labels` must have n c = 4 entries"):
