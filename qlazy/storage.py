@@ -1,0 +1,94 @@
+"""Results on disk: arrays and JSON in one file, never pickle, and never half a file.
+
+The file is an uncompressed zip of ``.npy`` members, which ``numpy.load`` reads as an ``.npz``, with a member
+``settings.json`` beside them. Every member carries a checksum, and equal contents give equal bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+Arrays = dict[str, NDArray[Any]]
+Settings = dict[str, Any]
+
+_SETTINGS = "settings.json"
+
+
+@contextmanager
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """A binary file that takes the place of ``path`` when the block ends, and vanishes if it raises.
+
+    A reader, or a power cut, finds the old contents or the new, never a part. Missing folders are made.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with draft.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(target)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def save_arrays(
+    path: str | os.PathLike[str], arrays: Mapping[str, NDArray[Any]], settings: Mapping[str, Any]
+) -> Path:
+    """Write arrays and JSON settings to one file, atomically; returns its path.
+
+    Raises TypeError for settings that are not JSON, ValueError for NaN among them and for object arrays.
+    """
+    text = json.dumps(settings, indent=1, allow_nan=False, ensure_ascii=False)
+    with atomic_write(path) as file, zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(zipfile.ZipInfo(_SETTINGS), text)
+        for name, array in arrays.items():
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
+                npy.write_array(member, np.asanyarray(array), allow_pickle=False)
+    return Path(path)
+
+
+def load_arrays(path: str | os.PathLike[str]) -> tuple[Arrays, Settings]:
+    """What :func:`save_arrays` wrote: arrays bit for bit, and the settings.
+
+    Raises ValueError naming the file where it is truncated, corrupted or of another kind; OSError where it
+    cannot be opened.
+    """
+    with Path(path).open("rb") as file:
+        try:
+            return _read(file)
+        except Exception as error:
+            # A damaged zip raises nearly anything, from KeyError to struct.error; the reader needs the file.
+            raise ValueError(f"{os.fspath(path)} is damaged or not a qlazy result: {error}") from error
+
+
+def _read(file: IO[bytes]) -> tuple[Arrays, Settings]:
+    arrays: Arrays = {}
+    with zipfile.ZipFile(file) as archive:
+        settings = json.loads(archive.read(_SETTINGS))
+        for name in archive.namelist():
+            if name != _SETTINGS:
+                arrays[name.removesuffix(".npy")] = _read_array(archive, name)
+    return arrays, settings
+
+
+def _read_array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
+    with archive.open(name) as member:
+        array = npy.read_array(member, allow_pickle=False)
+        # The checksum is compared at the end of the member, which the array alone may not reach.
+        if member.read():
+            raise ValueError(f"{name} is longer than its array")
+    return array

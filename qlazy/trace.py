@@ -1,0 +1,132 @@
+"""One training run as a value: what was recorded, under which settings."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qlazy.errors import require
+from qlazy.storage import load_arrays, save_arrays
+
+Floats = NDArray[np.floating[Any]]
+
+FORMAT = 1
+_OPTIONAL = ("test_loss", "test_outputs")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Trace:
+    """The recorded states of one training run: t of them, of p parameters, n samples and c outputs.
+
+    Outputs are those of the trained predictor a h(w), and losses R(a h(w)) are theirs, without the factor
+    1/a^2 of the objective F_a, so that runs at different scales compare. Test arrays are None where
+    there were no test data. Parameters and outputs keep the dtype they were trained in.
+    """
+
+    steps: NDArray[np.int64]  # (t,)
+    times: Floats  # (t,), in the unit that `clock` names
+    params: Floats  # (t, p)
+    train_loss: Floats  # (t,)
+    train_outputs: Floats  # (t, n, c)
+    test_loss: Floats | None = None  # (t,)
+    test_outputs: Floats | None = None  # (t, m, c)
+
+    alpha: float = 1.0
+    loss: str = ""
+    method: str = ""
+    rate: float | None = None
+    clock: str = "step"
+    seed: int | None = None
+    dtype: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, array in self._arrays().items():
+            require(len(array) == len(self.steps), name, f"have {len(self.steps)} rows, as steps", len(array))
+        # Through JSON now, not after a long run, so that a loaded trace equals the one that was saved.
+        object.__setattr__(self, "notes", json.loads(json.dumps(dict(self.notes), allow_nan=False)))
+
+    @property
+    def drift(self) -> Floats:
+        """Distance ||w - w0|| of the recorded parameters from the first, (t,)."""
+        return np.linalg.norm(self.params - self.params[:1], axis=1)
+
+    def table(self) -> str:
+        """The run as plain text, a line for each recorded step. The numbers themselves are the arrays."""
+        columns = self._columns()
+        rows = [
+            list(columns),
+            *([_show(value) for value in row] for row in zip(*columns.values(), strict=True)),
+        ]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        return "\n".join("  ".join(map(str.rjust, row, widths)) for row in rows)
+
+    def plot(self) -> Any:
+        """A matplotlib figure of the losses and the drift along training."""
+        from qlazy.report.plot import plot_trace
+
+        return plot_trace(self)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write to one file of arrays and JSON, atomically; ``numpy.load`` can read its arrays too."""
+        settings = {name: getattr(self, name) for name in _SETTINGS}
+        save_arrays(path, self._arrays(), {"format": FORMAT, **settings})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Trace:
+        """The trace that :meth:`save` wrote, bit for bit.
+
+        Raises ValueError naming the file where it is damaged, of another kind or of a later format.
+        """
+        arrays, settings = load_arrays(path)
+        found = settings.pop("format", None) if isinstance(settings, dict) else None
+        require(found == FORMAT, os.fspath(path), f"be a trace of format {FORMAT}", f"of format {found}")
+        try:
+            return cls(**{**settings, **arrays})
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{os.fspath(path)} is not a trace: {error}") from error
+
+    def __repr__(self) -> str:
+        if not len(self.steps):
+            return f"Trace({self.method}, alpha={self.alpha:g}: nothing recorded)"
+        change = f"{self.train_loss[0]:.4g} -> {self.train_loss[-1]:.4g}"
+        return f"Trace({self.method}, alpha={self.alpha:g}: {self.steps[-1]} steps, train loss {change})"
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{html.escape(name)}</th>" for name in self._columns())
+        rows = "".join(
+            f"<tr>{''.join(f'<td>{_show(value)}</td>' for value in row)}</tr>"
+            for row in zip(*self._columns().values(), strict=True)
+        )
+        caption = html.escape(f"{self!r}; loss {self.loss}; time: {self.clock}; {self.dtype}")
+        return f"<table><caption>{caption}</caption><tr>{head}</tr>{rows}</table>"
+
+    def _columns(self) -> dict[str, NDArray[Any]]:
+        columns: dict[str, NDArray[Any]] = {
+            "step": self.steps,
+            "time": self.times,
+            "train loss": self.train_loss,
+        }
+        if self.test_loss is not None:
+            columns["test loss"] = self.test_loss
+        return {**columns, "||w - w0||": self.drift}
+
+    def _arrays(self) -> dict[str, Floats]:
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        return {name: array for name, array in arrays.items() if array is not None}
+
+
+_ARRAYS = ("steps", "times", "params", "train_loss", "train_outputs", *_OPTIONAL)
+_SETTINGS = tuple(entry.name for entry in fields(Trace) if entry.name not in _ARRAYS)
+
+
+def _show(value: Any) -> str:
+    return str(value) if isinstance(value, np.integer) else f"{value:.6g}"
