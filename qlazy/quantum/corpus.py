@@ -1,0 +1,115 @@
+"""The circuits that come with qlazy: finding them, listing them, and reading them at given sizes.
+
+A file of `circuits/` is a family: its integer constants are sizes with defaults. The folder stands beside the
+package in a checkout, and inside it in an installed wheel.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import NoReturn
+
+import qlazy
+from qlazy.errors import refuse
+from qlazy.quantum.program import Program
+from qlazy.quantum.qasm import Source, read
+
+_SUFFIX = ".qasm"
+
+
+@dataclass(frozen=True)
+class Family:
+    """One file of the corpus, read at its default sizes.
+
+    ``description`` is the first paragraph of the header comment, ``source`` the paragraph that begins with
+    "Source:".
+    """
+
+    name: str
+    description: str
+    source: str
+    program: Program
+
+    def __str__(self) -> str:
+        return f"{self.program} -- {self.description}"
+
+
+def load_program(name_or_path: str | Path, **sizes: int) -> Program:
+    """The program of a family of the corpus (`"hardware_efficient"`) or of an OpenQASM 3 file
+    (`"my/circuit.qasm"`).
+
+    ``sizes`` set integer constants of the file: `load_program("hardware_efficient", n=6, layers=8)`. Raises
+    ValueError for an unknown circuit, and QasmError, a ValueError, for an unknown size and for a text that
+    cannot be read.
+    """
+    path = locate(name_or_path)
+    return read(Source.read(path), sizes, name=path.stem)
+
+
+def program_from_qasm(
+    text: str,
+    observables: Sequence[str] = (),
+    data: Sequence[str] = (),
+    name: str = "program",
+    **sizes: int,
+) -> Program:
+    """The program of an OpenQASM 3 text.
+
+    ``observables`` such as `("Z q[0]", "0.5 X q[0] X q[1]")` are the outputs, in place of the text's own;
+    with neither, the outputs are Z of every qubit. ``data`` names the inputs that are data rather than
+    weights.
+    """
+    return read(Source(text), sizes, _several(observables), _several(data), name)
+
+
+def _several(texts: Sequence[str]) -> Sequence[str]:
+    return (texts,) if isinstance(texts, str) else texts
+
+
+@cache
+def folder() -> Path:
+    """The folder of the corpus."""
+    package = Path(qlazy.__file__).parent
+    for candidate in (package / "circuits", package.parent / "circuits"):
+        if any(candidate.glob(f"*{_SUFFIX}")):
+            return candidate
+    raise FileNotFoundError("the circuits of qlazy are not installed beside it")
+
+
+def names() -> tuple[str, ...]:
+    """The families of the corpus, in alphabetical order."""
+    return tuple(sorted(path.stem for path in folder().glob(f"*{_SUFFIX}")))
+
+
+def families() -> tuple[Family, ...]:
+    """Every family of the corpus at its default sizes."""
+    return tuple(_family(name) for name in names())
+
+
+def locate(name_or_path: str | Path) -> Path:
+    """The file of a family, or the path itself if it is written as one (a folder or a suffix) or exists."""
+    path = Path(name_or_path)
+    if path.suffix or len(path.parts) > 1 or path.is_file():
+        return path
+    if str(name_or_path) not in names():
+        _refuse_name(str(name_or_path))
+    return folder() / f"{name_or_path}{_SUFFIX}"
+
+
+def _refuse_name(name: str) -> NoReturn:
+    close = difflib.get_close_matches(name, names(), n=1)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    known = f"be the path of a file or one of {', '.join(names())}"
+    refuse("name_or_path", known, f"{name!r}{hint}")
+
+
+def _family(name: str) -> Family:
+    program = load_program(name)
+    paragraphs = [" ".join(part.split()) for part in re.split(r"\n\s*\n", program.header)]
+    source = next((part for part in paragraphs if part.startswith("Source:")), "")
+    return Family(name, paragraphs[0], source.removeprefix("Source:").strip(), program)

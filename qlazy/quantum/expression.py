@@ -1,0 +1,309 @@
+"""Angle expressions: what a gate's angle is, as a function of the inputs of its program.
+
+A program is read once and evaluated for many weights and samples, so its angles are kept symbolic: `2*w[3] +
+x[0]` is a small immutable tree. Constants fold while the tree is built; evaluation is plain torch arithmetic,
+so every transform of torch.func passes through it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Scalar = int | float
+Element = tuple[str, int]
+
+
+class Expression:
+    """A real number of radians that depends on elements of the inputs of a program.
+
+    ``size`` counts the nodes and ``depth`` the longest chain of them; ``elements`` are the (name, flat index)
+    pairs used.
+    """
+
+    size: int
+    depth: int
+    elements: frozenset[Element]
+
+    def evaluate(self, values: Mapping[str, Tensor]) -> Tensor | float:
+        """The value of the expression; a constant stays a float, so that it takes the dtype of what it meets.
+
+        ``values[name]`` has shape (..., number of elements): arrays are flat in the last axis, batches come
+        first.
+        """
+        raise NotImplementedError
+
+    def __add__(self, other: Expression | Scalar) -> Expression:
+        return _binary("+", self, as_expression(other))
+
+    def __radd__(self, other: Scalar) -> Expression:
+        return as_expression(other) + self
+
+    def __sub__(self, other: Expression | Scalar) -> Expression:
+        return _binary("-", self, as_expression(other))
+
+    def __rsub__(self, other: Scalar) -> Expression:
+        return as_expression(other) - self
+
+    def __mul__(self, other: Expression | Scalar) -> Expression:
+        return _binary("*", self, as_expression(other))
+
+    def __rmul__(self, other: Scalar) -> Expression:
+        return as_expression(other) * self
+
+    def __truediv__(self, other: Expression | Scalar) -> Expression:
+        return _binary("/", self, as_expression(other))
+
+    def __rtruediv__(self, other: Scalar) -> Expression:
+        return as_expression(other) / self
+
+    def __mod__(self, other: Expression | Scalar) -> Expression:
+        return _binary("%", self, as_expression(other))
+
+    def __pow__(self, other: Expression | Scalar) -> Expression:
+        return _binary("**", self, as_expression(other))
+
+    def __rpow__(self, other: Scalar) -> Expression:
+        return as_expression(other) ** self
+
+    def __neg__(self) -> Expression:
+        if isinstance(self, Constant):
+            return Constant(-self.value)
+        return self.operand if isinstance(self, Negative) else Negative(self)
+
+
+@dataclass(frozen=True)
+class Constant(Expression):
+    value: float
+    size = 1
+    depth = 1
+    elements = frozenset()
+
+    def evaluate(self, values: Mapping[str, Tensor]) -> float:
+        return self.value
+
+    def __str__(self) -> str:
+        return repr(self.value)
+
+
+@dataclass(frozen=True)
+class Input(Expression):
+    """Element ``index`` (flat, row-major) of the input ``name``; ``shape`` only serves the text form."""
+
+    name: str
+    index: int = 0
+    shape: tuple[int, ...] = field(default=(), compare=False)
+    size = 1
+    depth = 1
+
+    @property
+    def elements(self) -> frozenset[Element]:  # type: ignore[override]
+        return frozenset({(self.name, self.index)})
+
+    def evaluate(self, values: Mapping[str, Tensor]) -> Tensor:
+        return values[self.name][..., self.index]
+
+    def __str__(self) -> str:
+        place, rest = [], self.index
+        for extent in reversed(self.shape):
+            rest, position = divmod(rest, extent)
+            place.append(str(position))
+        return f"{self.name}[{', '.join(reversed(place))}]" if place else self.name
+
+
+class _Node(Expression):
+    """An inner node: its measures follow from those of its children, and are taken once."""
+
+    def _measure(self, *children: Expression) -> None:
+        object.__setattr__(self, "size", 1 + sum(child.size for child in children))
+        object.__setattr__(self, "depth", 1 + max(child.depth for child in children))
+        object.__setattr__(self, "elements", frozenset().union(*(child.elements for child in children)))
+
+
+@dataclass(frozen=True)
+class Negative(_Node):
+    operand: Expression
+
+    def __post_init__(self) -> None:
+        self._measure(self.operand)
+
+    def evaluate(self, values: Mapping[str, Tensor]) -> Tensor | float:
+        return -self.operand.evaluate(values)
+
+    def __str__(self) -> str:
+        return f"-{_enclose(self.operand, 2)}"
+
+
+@dataclass(frozen=True)
+class Binary(_Node):
+    """``left operator right`` with an operator of OpenQASM: + - * / % **."""
+
+    operator: str
+    left: Expression
+    right: Expression
+
+    def __post_init__(self) -> None:
+        self._measure(self.left, self.right)
+
+    def evaluate(self, values: Mapping[str, Tensor]) -> Tensor | float:
+        return BINARY[self.operator](self.left.evaluate(values), self.right.evaluate(values))
+
+    def __str__(self) -> str:
+        level = _LEVEL[self.operator]
+        # ** groups to the right, all others to the left.
+        left, right = (level + 1, level) if self.operator == "**" else (level, level + 1)
+        return f"{_enclose(self.left, left)} {self.operator} {_enclose(self.right, right)}"
+
+
+@dataclass(frozen=True)
+class Call(_Node):
+    """A standard function of one real argument, by its OpenQASM name."""
+
+    function: str
+    argument: Expression
+
+    def __post_init__(self) -> None:
+        self._measure(self.argument)
+
+    def evaluate(self, values: Mapping[str, Tensor]) -> Tensor | float:
+        argument = self.argument.evaluate(values)
+        if isinstance(argument, float):
+            return FUNCTIONS[self.function][0](argument)
+        return FUNCTIONS[self.function][1](argument)
+
+    def __str__(self) -> str:
+        return f"{self.function}({self.argument})"
+
+
+# OpenQASM name -> (on a Python float, on a tensor). Only differentiable functions: these may take an input.
+FUNCTIONS: dict[str, tuple[Callable[[float], float], Callable[[Tensor], Tensor]]] = {
+    "sin": (math.sin, torch.sin),
+    "cos": (math.cos, torch.cos),
+    "tan": (math.tan, torch.tan),
+    "arcsin": (math.asin, torch.asin),
+    "arccos": (math.acos, torch.acos),
+    "arctan": (math.atan, torch.atan),
+    "exp": (math.exp, torch.exp),
+    "log": (math.log, torch.log),
+    "sqrt": (math.sqrt, torch.sqrt),
+}
+
+
+def _remainder(left: Any, right: Any) -> Any:
+    """The remainder that takes the sign of the dividend, as in C."""
+    return math.fmod(left, right) if isinstance(left, float) else torch.fmod(left, right)
+
+
+BINARY: dict[str, Callable[[Any, Any], Any]] = {
+    "+": lambda left, right: left + right,
+    "-": lambda left, right: left - right,
+    "*": lambda left, right: left * right,
+    "/": lambda left, right: left / right,
+    "%": _remainder,
+    "**": lambda left, right: left**right,
+}
+
+_LEVEL = {"+": 1, "-": 1, "*": 2, "/": 2, "%": 2, "**": 4}
+_NEGATIVE_LEVEL = 3
+
+
+def as_expression(value: Expression | Scalar) -> Expression:
+    return value if isinstance(value, Expression) else Constant(float(value))
+
+
+def call(function: str, argument: Expression) -> Expression:
+    """``function(argument)``, folded for a constant (ValueError or OverflowError outside the domain)."""
+    if isinstance(argument, Constant):
+        return Constant(FUNCTIONS[function][0](argument.value))
+    return Call(function, argument)
+
+
+def _binary(operator: str, left: Expression, right: Expression) -> Expression:
+    if isinstance(left, Constant) and isinstance(right, Constant):
+        return Constant(float(BINARY[operator](left.value, right.value)))
+    if operator in "+-" and right == Constant(0.0):
+        return left
+    if operator == "+" and left == Constant(0.0):
+        return right
+    if operator in ("*", "/", "**") and right == Constant(1.0):
+        return left
+    if operator == "*" and left == Constant(1.0):
+        return right
+    return Binary(operator, left, right)
+
+
+def _level(expression: Expression) -> int:
+    if isinstance(expression, Binary):
+        return _LEVEL[expression.operator]
+    negative = isinstance(expression, Negative) or (
+        isinstance(expression, Constant) and math.copysign(1.0, expression.value) < 0
+    )
+    return _NEGATIVE_LEVEL if negative else 5
+
+
+def _enclose(expression: Expression, level: int) -> str:
+    return str(expression) if _level(expression) >= level else f"({expression})"
+
+
+def evaluate(expressions: tuple[Expression, ...], values: Mapping[str, Tensor], like: Tensor) -> Tensor:
+    """All expressions at once, shape (..., number of expressions), with the dtype and device of ``like``.
+
+    Expressions of the same form (`w[0]*x[0] + b[0]`, `w[1]*x[1] + b[1]`, ...) are evaluated together, so the
+    cost is that of the number of forms and not of the number of gates.
+    """
+    batch = torch.broadcast_shapes(*(value.shape[:-1] for value in values.values()))
+    groups: dict[object, list[int]] = {}
+    for position, expression in enumerate(expressions):
+        groups.setdefault(_form(expression), []).append(position)
+    columns = [
+        _evaluate_group([expressions[i] for i in group], values, like, batch) for group in groups.values()
+    ]
+    if not columns:
+        return like.new_empty((*batch, 0))
+    order = torch.tensor([i for group in groups.values() for i in group], device=like.device)
+    return torch.cat(columns, dim=-1)[..., torch.argsort(order)]
+
+
+def _form(expression: Expression) -> object:
+    """What two expressions must share to be evaluated together: everything but the indices."""
+    match expression:
+        case Constant():
+            return "constant"
+        case Input(name):
+            return name
+        case Negative(operand):
+            return ("-", _form(operand))
+        case Binary(operator, left, right):
+            return (operator, _form(left), _form(right))
+        case Call(function, argument):
+            return (function, _form(argument))
+    raise TypeError(f"unknown expression {type(expression).__name__}")
+
+
+def _evaluate_group(
+    group: list[Any], values: Mapping[str, Tensor], like: Tensor, batch: torch.Size
+) -> Tensor:
+    """Expressions of one form, shape (..., len(group))."""
+    match group[0]:
+        case Constant():
+            constants = torch.tensor([e.value for e in group], dtype=like.dtype, device=like.device)
+            return constants.expand(*batch, len(group))
+        case Input(name):
+            indices = torch.tensor([e.index for e in group], device=like.device)
+            return values[name][..., indices].expand(*batch, len(group))
+        case Negative():
+            return -_evaluate_group([e.operand for e in group], values, like, batch)
+        case Binary(operator):
+            left = _evaluate_group([e.left for e in group], values, like, batch)
+            right = _evaluate_group([e.right for e in group], values, like, batch)
+            return BINARY[operator](left, right)
+        case _:
+            argument = _evaluate_group([e.argument for e in group], values, like, batch)
+            return FUNCTIONS[group[0].function][1](argument)

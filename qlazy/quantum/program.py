@@ -1,0 +1,204 @@
+"""The circuit as a value: registers, inputs, gates and observables, independent of the language it came from.
+
+A `Program` is what every reader produces and every simulator takes. It is frozen, and checked when it is
+built: each wire, control and input element that a gate or an observable names exists.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+
+from qlazy.errors import require
+from qlazy.quantum.expression import Expression, evaluate
+from qlazy.quantum.gates import SIGNATURES
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Shape = tuple[int, ...]
+Matrix = tuple[tuple[complex, ...], ...]
+UNITARY = "unitary"
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A base gate on ``wires``, applied where each of ``controls`` has its control value.
+
+    ``name`` is one of `gates.SIGNATURES`, or "unitary" with a constant ``matrix`` (first wire most
+    significant). A global phase has no wire and no control: a controlled one is written as `p` on one of its
+    controls.
+    """
+
+    name: str
+    angles: tuple[Expression, ...] = ()
+    wires: tuple[int, ...] = ()
+    controls: tuple[int, ...] = ()
+    control_values: tuple[int, ...] = ()
+    matrix: Matrix | None = None
+
+    def __str__(self) -> str:
+        modifiers = "".join("ctrl @ " if value else "negctrl @ " for value in self.control_values)
+        angles = f"({', '.join(map(str, self.angles))})" if self.angles else ""
+        wires = ", ".join(map(str, self.controls + self.wires))
+        return f"{modifiers}{self.name}{angles} {wires}".rstrip()
+
+
+@dataclass(frozen=True)
+class PauliTerm:
+    """``coefficient`` times a product of Paulis.
+
+    ``factors`` are pairs (wire, "X" | "Y" | "Z") with ascending wires; without any it is the identity.
+    """
+
+    coefficient: float
+    factors: tuple[tuple[int, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class PauliSum:
+    """One output of a program: the expectation value of a real sum of Pauli products."""
+
+    terms: tuple[PauliTerm, ...]
+
+    @staticmethod
+    def z(wire: int) -> PauliSum:
+        return PauliSum((PauliTerm(1.0, ((wire, "Z"),)),))
+
+    @staticmethod
+    def collect(terms: Iterable[PauliTerm]) -> PauliSum:
+        """The sum of the terms, equal products put together, in order of first appearance."""
+        total: dict[tuple[tuple[int, str], ...], float] = {}
+        for term in terms:
+            total[term.factors] = total.get(term.factors, 0.0) + term.coefficient
+        return PauliSum(tuple(PauliTerm(value, factors) for factors, value in total.items()))
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """A unitary circuit with symbolic angles and real outputs.
+
+    Parameters and features are flat vectors: the entries of ``weights`` (``data``) in declared order, each
+    row-major. ``sizes`` are the integer constants that a caller may set, with the values they have here.
+    """
+
+    name: str
+    qubits: tuple[str, ...]
+    weights: Mapping[str, Shape]
+    data: Mapping[str, Shape]
+    operations: tuple[Gate, ...]
+    observables: tuple[PauliSum, ...]
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    text: str = field(default="", repr=False)
+    path: str | None = None
+    header: str = field(default="", repr=False)
+
+    def __post_init__(self) -> None:
+        require(self.num_qubits > 0, "qubits", "name at least one qubit", self.qubits)
+        require(len(self.observables) > 0, "observables", "be one or more", self.observables)
+        both = self.weights.keys() & self.data.keys()
+        require(not both, "data", "not share a name with the weights", sorted(both))
+        counts = {name: math.prod(shape) for name, shape in self._inputs()}
+        for gate in self.operations:
+            _check_gate(gate, self.num_qubits, counts)
+        for observable in self.observables:
+            check_observable(observable, self.num_qubits)
+
+    def _inputs(self) -> Iterator[tuple[str, Shape]]:
+        yield from self.weights.items()
+        yield from self.data.items()
+
+    @property
+    def num_qubits(self) -> int:
+        return len(self.qubits)
+
+    @property
+    def num_params(self) -> int:
+        return sum(math.prod(shape) for shape in self.weights.values())
+
+    @property
+    def num_features(self) -> int:
+        return sum(math.prod(shape) for shape in self.data.values())
+
+    @property
+    def num_outputs(self) -> int:
+        return len(self.observables)
+
+    @property
+    def angles(self) -> tuple[Expression, ...]:
+        """Every angle of every gate, in order of application."""
+        return tuple(angle for gate in self.operations for angle in gate.angles)
+
+    def values(self, params: Tensor, features: Tensor) -> dict[str, Tensor]:
+        """The inputs by name, flat in the last axis: parts of ``params`` (..., p) and ``features`` (..., d)."""
+        return {**_split(params, self.weights), **_split(features, self.data)}
+
+    def angle_values(self, params: Tensor, features: Tensor) -> Tensor:
+        """All of ``angles``, shape (..., number of angles), at ``params`` (..., p) and ``features`` (..., d)."""
+        angles = evaluate(self.angles, self.values(params, features), like=params)
+        return angles.expand(*torch.broadcast_shapes(params.shape[:-1], features.shape[:-1]), -1)
+
+    def __str__(self) -> str:
+        sizes = ", ".join(f"{name}={value}" for name, value in self.sizes.items())
+        counts = (
+            _count(self.num_qubits, "qubit"),
+            _count(self.num_params, "parameter"),
+            _count(self.num_features, "feature"),
+            _count(self.num_outputs, "output"),
+            _count(len(self.operations), "gate"),
+        )
+        return f"{self.name}({sizes}): {', '.join(counts)}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _split(flat: Tensor, shapes: Mapping[str, Shape]) -> dict[str, Tensor]:
+    counts = [math.prod(shape) for shape in shapes.values()]
+    return dict(zip(shapes, flat.split(counts, dim=-1), strict=True)) if counts else {}
+
+
+def _check_gate(gate: Gate, num_qubits: int, counts: Mapping[str, int]) -> None:
+    if gate.name == UNITARY:
+        rows = len(gate.matrix or ())
+        require(rows == 2 ** len(gate.wires), f"matrix of {gate}", f"have {2 ** len(gate.wires)} rows", rows)
+        require(not gate.angles, f"angles of {gate}", "be empty", gate.angles)
+    else:
+        require(gate.name in SIGNATURES, "gate", f"be one of {', '.join(SIGNATURES)}", gate.name)
+        signature = SIGNATURES[gate.name]
+        found = (len(gate.angles), len(gate.wires))
+        expected = (signature.num_angles, signature.num_wires)
+        require(found == expected, f"gate {gate}", f"have {expected} angles and wires", found)
+    require(
+        bool(gate.wires) or not gate.controls, f"gate {gate}", "have a wire to be controlled", gate.controls
+    )
+    paired = len(gate.controls) == len(gate.control_values) and set(gate.control_values) <= {0, 1}
+    require(paired, f"control_values of {gate}", "be 0 or 1, one a control", gate.control_values)
+    wires = gate.controls + gate.wires
+    require(len(set(wires)) == len(wires), f"gate {gate}", "act on distinct wires", wires)
+    require(
+        all(0 <= w < num_qubits for w in wires), f"gate {gate}", f"act on wires below {num_qubits}", wires
+    )
+    for angle in gate.angles:
+        for name, index in angle.elements:
+            known = 0 <= index < counts.get(name, 0)
+            require(
+                known, f"gate {gate}", "use declared inputs within their shapes", f"{name}, element {index}"
+            )
+
+
+def check_observable(observable: PauliSum, num_qubits: int) -> None:
+    """Refuse a sum of Pauli products that is not an observable on ``num_qubits`` wires (ValueError)."""
+    require(len(observable.terms) > 0, "observable", "have at least one term", observable)
+    for term in observable.terms:
+        require(math.isfinite(term.coefficient), "coefficient", "be finite", term.coefficient)
+        wires = [wire for wire, _ in term.factors]
+        require(wires == sorted(set(wires)), "factors", "be on ascending, distinct wires", wires)
+        require(all(0 <= w < num_qubits for w in wires), "factors", f"be on wires below {num_qubits}", wires)
+        letters = [letter for _, letter in term.factors]
+        require(set(letters) <= {"X", "Y", "Z"}, "factors", "be X, Y or Z", letters)

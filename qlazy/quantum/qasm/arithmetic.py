@@ -1,0 +1,253 @@
+"""The arithmetic of OpenQASM on constants and angle expressions.
+
+Integers follow C: division truncates towards zero, the remainder takes the sign of the dividend, 64 bits. One
+departure, to keep a common slip from becoming a wrong angle: where a real number is wanted (`rx(1/2)`,
+`pow(1/2) @`), a division of integers that leaves a remainder is refused.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from qlazy.quantum.expression import FUNCTIONS, Expression, as_expression, call
+from qlazy.quantum.qasm.values import NUMBER_NAMES, Kind, Number
+
+MAX_SIZE = 10_000
+MAX_DEPTH = 200
+_INT64 = 2**63
+
+
+class ArithmeticRefusal(ValueError):
+    """An operation without a value; the caller adds the place."""
+
+
+def type_name(value: object) -> str:
+    return NUMBER_NAMES.get(type(value), "expression of an input")
+
+
+def binary(symbol: str, left: Number, right: Number, real: bool = False) -> Number:
+    """``left symbol right``; ``real`` says that a real number is wanted."""
+    if symbol in _LOGIC:
+        return _LOGIC[symbol](_truth(left), _truth(right))
+    if symbol in _COMPARISONS:
+        return _compare(symbol, left, right)
+    if symbol in _BITWISE:
+        return _bounded(_bitwise(symbol, left, right))
+    if symbol not in _ARITHMETIC:
+        raise ArithmeticRefusal(f"the operator `{symbol}` is not supported")
+    _refuse_bool(symbol, left, right)
+    if isinstance(left, Expression) or isinstance(right, Expression):
+        return _symbolic(symbol, left, right)
+    if isinstance(left, int) and isinstance(right, int):
+        return _bounded(_integer(symbol, left, right, real))
+    return _bounded(_real(symbol, float(left), float(right)))
+
+
+def negative(value: Number) -> Number:
+    _refuse_bool("-", value)
+    return _bounded(-value)
+
+
+def invert(value: Number) -> bool:
+    return not _truth(value)
+
+
+def function(name: str, arguments: list[Number]) -> Number:
+    """A standard function by its OpenQASM name."""
+    if name in FUNCTIONS:
+        (argument,) = _arity(name, arguments, 1)
+        _refuse_bool(name, argument)
+        return _call(name, argument)
+    if name == "mod":
+        left, right = _arity(name, arguments, 2)
+        return binary("%", left, right)
+    if name in _ROUNDING:
+        (argument,) = _arity(name, arguments, 1)
+        return _round(name, argument)
+    if name == "popcount":
+        (argument,) = _arity(name, arguments, 1)
+        if type(argument) is not int or argument < 0:
+            raise ArithmeticRefusal("popcount needs a non-negative integer constant")
+        return argument.bit_count()
+    known = ", ".join([*FUNCTIONS, "mod", *_ROUNDING, "popcount"])
+    raise ArithmeticRefusal(f"unknown function `{name}`; known are {known}")
+
+
+def convert(value: Number, kind: Kind, explicit: bool = False) -> Number:
+    """``value`` as a ``kind``; only an ``explicit`` cast may cut off a fraction."""
+    if kind.name in ("float", "angle"):
+        return value if isinstance(value, Expression) else float(value)
+    if isinstance(value, Expression):
+        raise ArithmeticRefusal(f"a value that depends on an input cannot be {article(kind.name)}")
+    if kind.name == "bool":
+        return bool(value)
+    return _fit(_whole(value, kind, explicit), kind)
+
+
+def _whole(value: int | float, kind: Kind, explicit: bool) -> int:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ArithmeticRefusal(f"{value} cannot be {article(kind.name)}")
+    if isinstance(value, float) and not explicit:
+        raise ArithmeticRefusal(
+            f"the float {value!r} is not {article(kind.name)}; write {kind.name}(...) to cut it"
+        )
+    return int(value)
+
+
+def _fit(value: int, kind: Kind) -> int:
+    width = 64 if kind.width is None else kind.width
+    low, high = (0, 2**width) if kind.name == "uint" else (-(2 ** (width - 1)), 2 ** (width - 1))
+    if not low <= value < high:
+        raise ArithmeticRefusal(f"{value} does not fit into {kind}")
+    return value
+
+
+def article(name: str) -> str:
+    return f"{'an' if name[0] in 'aiu' and name != 'uint' else 'a'} {name}"
+
+
+def _truth(value: Number) -> bool:
+    if isinstance(value, Expression):
+        raise ArithmeticRefusal("a condition cannot depend on an input")
+    return bool(value)
+
+
+def _refuse_bool(symbol: str, *values: Number) -> None:
+    if any(isinstance(value, bool) for value in values):
+        raise ArithmeticRefusal(f"`{symbol}` is not defined for a bool")
+
+
+def _compare(symbol: str, left: Number, right: Number) -> bool:
+    if isinstance(left, Expression) or isinstance(right, Expression):
+        raise ArithmeticRefusal("a comparison cannot depend on an input")
+    return _COMPARISONS[symbol](left, right)
+
+
+def _bitwise(symbol: str, left: Number, right: Number) -> Number:
+    if type(left) is not int or type(right) is not int:
+        raise ArithmeticRefusal(f"`{symbol}` needs integer constants")
+    if symbol in ("<<", ">>") and not 0 <= right < 64:
+        raise ArithmeticRefusal(f"a shift must be by 0 to 63, but is by {right}")
+    return _BITWISE[symbol](left, right)
+
+
+def _integer(symbol: str, left: int, right: int, real: bool) -> int:
+    if symbol in "/%" and right == 0:
+        raise ArithmeticRefusal("division by zero")
+    if symbol == "**":
+        return _integer_power(left, right)
+    if symbol == "%":
+        return int(math.copysign(1, left)) * (abs(left) % abs(right))
+    if symbol == "/":
+        return _integer_quotient(left, right, real)
+    return _ARITHMETIC[symbol](left, right)
+
+
+def _integer_quotient(left: int, right: int, real: bool) -> int:
+    quotient = abs(left) // abs(right) * (1 if (left < 0) == (right < 0) else -1)
+    if real and quotient * right != left:
+        raise ArithmeticRefusal(
+            f"{left}/{right} divides integers and would be {quotient}; write {left}.0/{right} to divide reals"
+        )
+    return quotient
+
+
+def _integer_power(left: int, right: int) -> int:
+    if right < 0:
+        raise ArithmeticRefusal(f"an integer to the power {right} is no integer; write {left}.0 ** {right}")
+    if abs(left) > 1 and right > 64:
+        raise ArithmeticRefusal(f"{left} ** {right} does not fit into 64 bits")
+    return left ** (right % 2 + 2 if abs(left) <= 1 and right > 1 else right)
+
+
+def _real(symbol: str, left: float, right: float) -> float:
+    try:
+        if symbol == "%":
+            return math.fmod(left, right)
+        result = _ARITHMETIC[symbol](left, right)
+    except ZeroDivisionError:
+        raise ArithmeticRefusal("division by zero") from None
+    except (ValueError, OverflowError):
+        raise ArithmeticRefusal(f"{left!r} {symbol} {right!r} is not a finite real number") from None
+    if isinstance(result, complex):
+        raise ArithmeticRefusal(f"{left!r} ** {right!r} is not real")
+    return result
+
+
+def _symbolic(symbol: str, left: Number, right: Number) -> Number:
+    if symbol in "/%" and not isinstance(right, Expression) and right == 0:
+        raise ArithmeticRefusal("division by zero")
+    if symbol == "%" and isinstance(right, Expression):
+        raise ArithmeticRefusal("the divisor of a remainder must be a constant")
+    return _bounded(_ARITHMETIC[symbol](as_expression(left), as_expression(right)))
+
+
+def _call(name: str, argument: Number) -> Number:
+    if isinstance(argument, Expression):
+        return _bounded(call(name, argument))
+    try:
+        return _bounded(FUNCTIONS[name][0](float(argument)))
+    except (ValueError, OverflowError):
+        raise ArithmeticRefusal(f"{name}({argument!r}) is not a finite real number") from None
+
+
+def _round(name: str, argument: Number) -> float:
+    if isinstance(argument, Expression):
+        raise ArithmeticRefusal(f"{name} of an input has no useful derivative and is refused")
+    if not math.isfinite(argument):
+        raise ArithmeticRefusal(f"{name}({argument!r}) is not a finite real number")
+    return float(_ROUNDING[name](argument))
+
+
+def _arity(name: str, arguments: list[Number], count: int) -> list[Number]:
+    if len(arguments) != count:
+        raise ArithmeticRefusal(
+            f"{name} takes {count} argument{'s' * (count > 1)}, but is given {len(arguments)}"
+        )
+    return arguments
+
+
+def _bounded(value: Any) -> Any:
+    """Refuse what would grow without bound, and what is not a finite number."""
+    if isinstance(value, Expression) and (value.size > MAX_SIZE or value.depth > MAX_DEPTH):
+        raise ArithmeticRefusal(
+            f"an angle expression may have at most {MAX_SIZE:,} terms, nested at most {MAX_DEPTH} deep"
+        )
+    if type(value) is int and not -_INT64 <= value < _INT64:
+        raise ArithmeticRefusal("an integer does not fit into 64 bits")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ArithmeticRefusal("a constant is not finite")
+    return value
+
+
+_ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "%": operator.mod,
+    "**": operator.pow,
+}
+_COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_LOGIC: dict[str, Callable[[bool, bool], bool]] = {
+    "&&": lambda left, right: left and right,
+    "||": lambda left, right: left or right,
+}
+_BITWISE: dict[str, Callable[[int, int], int]] = {
+    "&": operator.and_,
+    "|": operator.or_,
+    "^": operator.xor,
+    "<<": operator.lshift,
+    ">>": operator.rshift,
+}
+_ROUNDING: dict[str, Callable[[float], int]] = {"ceiling": math.ceil, "floor": math.floor}

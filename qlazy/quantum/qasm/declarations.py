@@ -1,0 +1,224 @@
+"""Declarations: qubits, inputs, constants, variables, aliases, gates and includes."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from openqasm3 import ast
+
+from qlazy.quantum.expression import Expression, Input
+from qlazy.quantum.qasm import arithmetic
+from qlazy.quantum.qasm.evaluation import element, evaluate, flat_index, integer, number, qubits, scalar_kind
+from qlazy.quantum.qasm.parse import parse
+from qlazy.quantum.qasm.reader import MAX_QUBITS, Reader
+from qlazy.quantum.qasm.source import Source
+from qlazy.quantum.qasm.standard import STANDARD
+from qlazy.quantum.qasm.statements import execute, execute_all
+from qlazy.quantum.qasm.values import (
+    Array,
+    Binding,
+    GateDefinition,
+    Kind,
+    Number,
+    Register,
+    Role,
+    StandardGate,
+)
+
+
+@execute.register
+def _(node: ast.Include, reader: Reader) -> None:
+    reader.count_include(node)
+    if node.filename == "stdgates.inc":
+        for name in STANDARD:
+            reader.define(node, name, StandardGate(name))
+        return
+    if node.filename == "qelib1.inc":
+        reader.fail(node, 'qelib1.inc is the library of OpenQASM 2; write include "stdgates.inc";')
+    folder = Path.cwd() if reader.source.path is None else reader.source.path.parent
+    path = folder / node.filename
+    if str(path) in (reader.source.file, *reader.including):
+        reader.fail(node, f"{node.filename} includes itself")
+    if "\0" in node.filename or not path.is_file():
+        reader.fail(node, f"there is no file {path} to include")
+    with reader.inside(Source.read(path)):
+        execute_all(parse(reader.source).statements, reader)
+
+
+@execute.register
+def _(node: ast.QubitDeclaration, reader: Reader) -> None:
+    size = 1 if node.size is None else integer(node.size, reader)
+    if size < 1:
+        reader.fail(node, f"a register must have at least one qubit, but `{node.qubit.name}` has {size}")
+    start = len(reader.qubits)
+    if start + size > MAX_QUBITS:
+        reader.fail(node, f"a program may have at most {MAX_QUBITS:,} qubits, but has {start + size:,}")
+    register = Register(tuple(range(start, start + size)), single=node.size is None)
+    reader.declare(node.qubit, Binding(Role.QUBITS, register))
+    name = node.qubit.name
+    reader.qubits += [name] if node.size is None else [f"{name}[{place}]" for place in range(size)]
+
+
+@execute.register
+def _(node: ast.AliasStatement, reader: Reader) -> None:
+    value = qubits(node.value, reader)
+    reader.declare(node.target, Binding(Role.QUBITS, value))
+
+
+@execute.register
+def _(node: ast.QuantumGateDefinition, reader: Reader) -> None:
+    parameters = tuple(argument.name for argument in node.arguments)
+    operands = tuple(qubit.name for qubit in node.qubits)
+    seen: set[str] = set()
+    for item in (*node.arguments, *node.qubits):
+        if item.name in seen:
+            reader.fail(item, f"`{item.name}` is declared twice in the gate `{node.name.name}`")
+        seen.add(item.name)
+    name = node.name.name
+    gate = GateDefinition(name, parameters, operands, node.body, len(reader.gates), reader.source)
+    reader.define(node.name, name, gate)
+
+
+@execute.register
+def _(node: ast.IODeclaration, reader: Reader) -> None:
+    if node.io_identifier.name != "input":
+        reader.fail(
+            node, "outputs are not supported; name what to return with `pragma qlazy.observable Z q[0]`"
+        )
+    array = node.type if isinstance(node.type, ast.ArrayType) else None
+    kind = scalar_kind(array.base_type if array else node.type, reader)
+    if kind.name not in ("float", "angle"):
+        reader.fail(
+            node,
+            f"an input must be float or angle, so that one can differentiate in it, but is {kind}; "
+            f"for a size write `const int {node.identifier.name} = ...;`",
+        )
+    shape = reader.shape(array.dimensions) if array else ()
+    name = node.identifier.name
+    elements: list[Number | None] = [Input(name, i, shape) for i in range(math.prod(shape))]
+    value = Array(shape, elements) if array else Input(name)
+    reader.declare(node.identifier, Binding(Role.INPUT, value, kind))
+    annotated = any(annotation.keyword == "qlazy.data" for annotation in node.annotations)
+    target = reader.data if annotated or name in reader.data_names else reader.weights
+    target[name] = shape
+
+
+@execute.register
+def _(node: ast.ConstantDeclaration, reader: Reader) -> None:
+    kind = scalar_kind(node.type, reader)
+    name = node.identifier.name
+    size = reader.is_global and not reader.including and is_size(node)
+    if size and name in reader.overrides:
+        value: Number = reader.overrides[name]
+    else:
+        value = number(node.init_expression, reader, real=kind.name in ("float", "angle"))
+    if isinstance(value, Expression):
+        reader.fail(node.init_expression, f"the constant `{name}` cannot depend on an input")
+    value = reader.attempt(node.init_expression, arithmetic.convert, value, kind)
+    reader.declare(node.identifier, Binding(Role.CONSTANT, value, kind))
+    if size:
+        reader.sizes[name] = int(value)  # type: ignore[arg-type]
+
+
+def is_size(node: ast.ConstantDeclaration) -> bool:
+    """A constant that a caller may set: an integer given by a literal."""
+    init = node.init_expression
+    if isinstance(init, ast.UnaryExpression) and init.op.name == "-":
+        init = init.expression
+    return isinstance(node.type, ast.IntType | ast.UintType) and isinstance(init, ast.IntegerLiteral)
+
+
+@execute.register
+def _(node: ast.ClassicalDeclaration, reader: Reader) -> None:
+    init = node.init_expression
+    if isinstance(init, ast.QuantumMeasurement):
+        reader.fail(node, "measurement is not supported by this reader yet")
+    value: Number | Array | None
+    if isinstance(node.type, ast.ArrayType):
+        kind = scalar_kind(node.type.base_type, reader)
+        value = _array(init, kind, reader.shape(node.type.dimensions), reader, node)
+    else:
+        kind = scalar_kind(node.type, reader)
+        value = None if init is None else _converted(init, kind, reader)
+    reader.declare(node.identifier, Binding(Role.VARIABLE, value, kind))
+
+
+def _converted(node: ast.Expression, kind: Kind, reader: Reader) -> Number:
+    value = number(node, reader, real=kind.name in ("float", "angle"))
+    return reader.attempt(node, arithmetic.convert, value, kind)
+
+
+def _array(
+    init: ast.Expression | None, kind: Kind, shape: tuple[int, ...], reader: Reader, node: ast.QASMNode
+) -> Array:
+    if init is None:
+        return Array(shape, [None] * math.prod(shape))
+    elements: list[Number | None] = []
+    _fill(elements, init, kind, shape, reader)
+    return Array(shape, elements)
+
+
+def _fill(
+    elements: list[Number | None], node: ast.Expression, kind: Kind, shape: tuple[int, ...], reader: Reader
+) -> None:
+    if not shape:
+        elements.append(_converted(node, kind, reader))
+    elif isinstance(node, ast.ArrayLiteral):
+        if len(node.values) != shape[0]:
+            reader.fail(node, f"{shape[0]} values are needed, but {len(node.values)} are given")
+        for value in node.values:
+            _fill(elements, value, kind, shape[1:], reader)
+    else:
+        elements += _copied(evaluate(node, reader), kind, shape, reader, node)
+
+
+def _copied(
+    value: object, kind: Kind, shape: tuple[int, ...], reader: Reader, node: ast.Expression
+) -> list[Number | None]:
+    if not isinstance(value, Array) or value.shape != shape:
+        reader.fail(node, f"an array of shape {shape} is needed")
+    return [v if v is None else reader.attempt(node, arithmetic.convert, v, kind) for v in value.elements]
+
+
+@execute.register
+def _(node: ast.ClassicalAssignment, reader: Reader) -> None:
+    indexed = isinstance(node.lvalue, ast.IndexedIdentifier)
+    name = node.lvalue.name if isinstance(node.lvalue, ast.IndexedIdentifier) else node.lvalue
+    binding = reader.binding(name)
+    if binding.role is not Role.VARIABLE or binding.kind is None:
+        reader.fail(name, f"`{name.name}` is {_ROLE[binding.role]} and cannot be assigned to")
+    kind, value = binding.kind, _assigned(node, binding.kind, reader)
+    if isinstance(binding.value, Array):
+        indices = node.lvalue.indices if isinstance(node.lvalue, ast.IndexedIdentifier) else []
+        binding.value.elements[flat_index(binding.value, indices, reader, node)] = value
+    elif indexed:
+        reader.fail(node, f"`{name.name}` is {arithmetic.article(kind.name)} and has no elements")
+    else:
+        binding.value = value
+
+
+_ROLE = {
+    Role.CONSTANT: "a constant",
+    Role.INPUT: "an input",
+    Role.QUBITS: "a register",
+    Role.PARAMETER: "a gate parameter",
+}
+
+
+def _assigned(node: ast.ClassicalAssignment, kind: Kind, reader: Reader) -> Number:
+    real = kind.name in ("float", "angle")
+    value = number(node.rvalue, reader, real)
+    if node.op.name != "=":
+        symbol = node.op.name.removesuffix("=")
+        value = reader.attempt(node, arithmetic.binary, symbol, _present(node.lvalue, reader), value, real)
+    return reader.attempt(node, arithmetic.convert, value, kind)
+
+
+def _present(target: ast.Identifier | ast.IndexedIdentifier, reader: Reader) -> Number:
+    if isinstance(target, ast.Identifier):
+        return number(target, reader)
+    value = element(evaluate(target.name, reader), target.indices, reader, target)
+    if isinstance(value, Array):
+        reader.fail(target, "one element is needed, but this is an array")
+    return value

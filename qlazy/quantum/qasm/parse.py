@@ -1,0 +1,112 @@
+"""From text to syntax tree: the reference parser with its errors turned into positions.
+
+The parser recurses over the text, so its depth is bounded before it starts; it stops at the first error.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from antlr4 import CommonTokenStream, InputStream, Token
+from antlr4.error.ErrorListener import ErrorListener
+from openqasm3 import ast
+from openqasm3.parser import QASM3ParsingError, QASMNodeVisitor, qasm3Lexer, qasm3Parser
+
+from qlazy.quantum.qasm.source import Source
+
+MAX_NESTING = 64
+_COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+_OPERATOR_RUN = re.compile(rf"(?:(?:[-~!]|\*\*)\s*){{{MAX_NESTING + 1}}}")
+_PLACE = re.compile(r"L(\d+):C(\d+): (.*)", re.DOTALL)
+
+
+def parse(source: Source) -> ast.Program:
+    """The syntax tree of a whole program."""
+    _check_nesting(source)
+    return _parse(source, source.text, lambda parser: parser.program())
+
+
+def parse_expression(source: Source, text: str, line: int, column: int) -> ast.Expression:
+    """The tree of an expression that stands at ``line`` and ``column`` (from 0) of ``source``."""
+    padded = "\n" * (line - 1) + " " * column + text
+    return _parse(source, padded, lambda parser: parser.expression())
+
+
+def parse_range(source: Source, text: str, line: int, column: int) -> ast.ForInLoop:
+    """A loop without body over the range or set ``text``, so that it means what it means in a `for`."""
+    opening = "for int _ in "
+    padded = "\n" * (line - 1) + " " * max(0, column - len(opening)) + opening + text + " {}"
+    tree = _parse(source, padded, lambda parser: parser.statement())
+    assert isinstance(tree, ast.ForInLoop)
+    return tree
+
+
+def _parse(source: Source, text: str, rule: Callable[[Any], Any]) -> Any:
+    listener = _Listener(source)
+    lexer = qasm3Lexer(InputStream(text))
+    stream = CommonTokenStream(lexer)
+    parser = qasm3Parser(stream)
+    for recogniser in (lexer, parser):
+        recogniser.removeErrorListeners()
+        recogniser.addErrorListener(listener)
+    try:
+        tree = rule(parser)
+        rest = stream.LT(1)
+        if rest.type != Token.EOF:
+            raise source.error(f"`{rest.text}` is not expected here", rest.line, rest.column)
+        visitor = QASMNodeVisitor()
+        if isinstance(tree, qasm3Parser.ProgramContext):
+            return visitor.visit(tree)
+        with visitor._push_context(tree):
+            return visitor.visit(tree)
+    except RecursionError:
+        raise source.error("the text is nested too deeply", 1, 0) from None
+    except QASM3ParsingError as error:
+        place = _PLACE.match(str(error))
+        line, column, message = (int(place[1]), int(place[2]), place[3]) if place else (1, 0, "syntax error")
+        raise source.error(message, line, column) from error
+    except (ValueError, KeyError, AttributeError, IndexError, TypeError) as error:
+        if type(error).__module__.startswith("qlazy"):
+            raise
+        raise source.error(f"cannot be parsed ({error})", 1, 0) from error
+
+
+class _Listener(ErrorListener):
+    def __init__(self, source: Source):
+        self.source = source
+
+    def syntaxError(
+        self, recognizer: object, symbol: Any, line: int, column: int, message: str, error: object
+    ) -> NoReturn:
+        raise self.source.error(_explain(symbol, message), line, column)
+
+
+def _explain(symbol: Any, message: str) -> str:
+    if symbol is None:
+        return message.replace("token recognition error at:", "no token of OpenQASM starts with")
+    if symbol.type == Token.EOF:
+        return "the text ends in the middle of a statement"
+    hint = {"pow": "; write a power as `a ** b`", "array": "; `const` and nested declarations take no array"}
+    expecting = message.partition(" expecting ")[2]
+    expected = f", expected {expecting}" if expecting and len(expecting) < 60 else ""
+    return f"`{symbol.text}` is not expected here{expected}{hint.get(symbol.text, '')}"
+
+
+def _check_nesting(source: Source) -> None:
+    """Bound brackets and operator runs, on which the parser recurses."""
+    text = _COMMENT.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), source.text)
+    depth = 0
+    for match in re.finditer(r"[(\[{}\])]", text):
+        depth += 1 if match[0] in "([{" else -1
+        if depth > MAX_NESTING:
+            raise _at_offset(source, match.start(), f"brackets must nest at most {MAX_NESTING} deep")
+    run = _OPERATOR_RUN.search(text)
+    if run:
+        raise _at_offset(source, run.start(), f"at most {MAX_NESTING} operators may follow each other")
+
+
+def _at_offset(source: Source, offset: int, message: str) -> Exception:
+    line = source.text.count("\n", 0, offset) + 1
+    return source.error(message, line, offset - (source.text.rfind("\n", 0, offset) + 1))

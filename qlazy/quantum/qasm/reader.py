@@ -1,0 +1,153 @@
+"""The state of one reading: what has been declared, what has been emitted, and the bounds on both."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from openqasm3 import ast
+
+from qlazy.quantum.program import Gate, Shape
+from qlazy.quantum.qasm.evaluation import Context
+from qlazy.quantum.qasm.source import Source
+from qlazy.quantum.qasm.values import (
+    CONSTANTS,
+    Binding,
+    GateDefinition,
+    GateLike,
+    Kind,
+    Role,
+    Scope,
+    StandardGate,
+)
+
+MAX_GATES = 100_000
+MAX_STEPS = 1_000_000
+MAX_QUBITS = 10_000
+MAX_ELEMENTS = 100_000
+MAX_INCLUDES = 50
+
+
+@dataclass
+class Pragma:
+    """An observable still to be read: its text and where it starts."""
+
+    source: Source
+    text: str
+    line: int
+    column: int
+
+
+@dataclass
+class Reader(Context):
+    """Collects the parts of a `Program` while statements are executed in order."""
+
+    overrides: Mapping[str, int] = field(default_factory=dict)
+    data_names: frozenset[str] = frozenset()
+    gates: dict[str, GateLike] = field(default_factory=lambda: {"U": StandardGate("U")})
+    qubits: list[str] = field(default_factory=list)
+    weights: dict[str, Shape] = field(default_factory=dict)
+    data: dict[str, Shape] = field(default_factory=dict)
+    operations: list[Gate] = field(default_factory=list)
+    observables: list[Pragma] = field(default_factory=list)
+    sizes: dict[str, int] = field(default_factory=dict)
+    including: tuple[str, ...] = ()
+    statement: ast.QASMNode | None = None
+    _steps: int = 0
+    _includes: int = 0
+
+    @staticmethod
+    def of(source: Source, overrides: Mapping[str, int], data: frozenset[str]) -> Reader:
+        built_in = Scope()
+        for name, value in CONSTANTS.items():
+            built_in.names[name] = Binding(Role.CONSTANT, value, Kind("float"))
+        return Reader(source, Scope(built_in), overrides=overrides, data_names=data)
+
+    @property
+    def is_global(self) -> bool:
+        return self.scope.parent is not None and self.scope.parent.parent is None
+
+    def step(self, node: ast.QASMNode) -> None:
+        """Count one statement or round of a loop."""
+        self._steps += 1
+        if self._steps > MAX_STEPS:
+            self.fail(node, f"the program takes more than {MAX_STEPS:,} steps to unroll")
+
+    def emit(self, gates: tuple[Gate, ...], node: ast.QASMNode) -> None:
+        if len(self.operations) + len(gates) > MAX_GATES:
+            self.fail(node, f"the program unrolls to more than {MAX_GATES:,} gates")
+        self.operations.extend(gates)
+
+    def declare(self, node: ast.Identifier, binding: Binding) -> None:
+        """Bind a new name in the present scope."""
+        if node.name in self.scope.names:
+            self.fail(node, f"`{node.name}` is declared twice")
+        if self.is_global and self.scope.parent is not None and node.name in self.scope.parent.names:
+            self.fail(node, f"`{node.name}` is built in and cannot be declared")
+        self.scope.names[node.name] = binding
+
+    def define(self, node: ast.QASMNode, name: str, gate: GateLike) -> None:
+        """Name a gate. Gates and values are named apart: `x` may be a gate and an input."""
+        if name in self.gates:
+            self.fail(node, f"the gate `{name}` is defined twice")
+        self.gates[name] = gate
+
+    def count_include(self, node: ast.QASMNode) -> None:
+        self._includes += 1
+        if self._includes > MAX_INCLUDES:
+            self.fail(node, f"more than {MAX_INCLUDES} files are included")
+
+    @contextmanager
+    def block(self) -> Iterator[None]:
+        """A new scope inside the present one."""
+        outer, self.scope = self.scope, Scope(self.scope)
+        try:
+            yield
+        finally:
+            self.scope = outer
+
+    @contextmanager
+    def body_of(self, gate: GateDefinition, names: dict[str, Binding]) -> Iterator[list[Gate]]:
+        """The scope of a gate body, whose gates are collected apart."""
+        saved = self.source, self.scope, self.operations
+        outermost = self.scope
+        while outermost.parent is not None and outermost.parent.parent is not None:
+            outermost = outermost.parent
+        self.source, self.scope, self.operations = gate.source, Scope(outermost, gate, names), []
+        try:
+            yield self.operations
+        finally:
+            self.source, self.scope, self.operations = saved
+
+    @contextmanager
+    def inside(self, source: Source) -> Iterator[None]:
+        """Read an included text."""
+        outer, names = self.source, self.including
+        self.source, self.including = source, (*names, source.file or "")
+        try:
+            yield
+        finally:
+            self.source, self.including = outer, names
+
+    def shape(self, dimensions: list[ast.Expression]) -> Shape:
+        from qlazy.quantum.qasm.evaluation import integer
+
+        shape = tuple(integer(dimension, self) for dimension in dimensions)
+        for extent, node in zip(shape, dimensions, strict=True):
+            if extent < 0:
+                self.fail(node, f"an array must have a non-negative length, but this one has {extent}")
+        if math.prod(shape) > MAX_ELEMENTS:
+            self.fail(
+                dimensions[0],
+                f"an array may have at most {MAX_ELEMENTS:,} elements, not {math.prod(shape):,}",
+            )
+        return shape
+
+    def fail_here(self, message: str) -> NoReturn:
+        """An error at the top-level statement being executed."""
+        if self.statement is None:
+            raise self.source.error(message, 1, 0)
+        self.fail(self.statement, message)

@@ -1,0 +1,280 @@
+"""Executing statements: control flow known while reading, gate calls, and what the language has beyond this
+reader.
+
+`execute` dispatches on the type of the syntax node; a new kind of statement is one more registered function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import singledispatch
+
+from openqasm3 import ast
+
+from qlazy.quantum.expression import as_expression
+from qlazy.quantum.program import Gate
+from qlazy.quantum.qasm import arithmetic, modifiers
+from qlazy.quantum.qasm.evaluation import (
+    angle,
+    condition,
+    evaluate,
+    integer,
+    integers,
+    number,
+    qubits,
+    scalar_kind,
+)
+from qlazy.quantum.qasm.modifiers import Gates, ModifierRefusal
+from qlazy.quantum.qasm.parse import parse_expression
+from qlazy.quantum.qasm.reader import MAX_GATES, Pragma, Reader
+from qlazy.quantum.qasm.standard import DEFINITIONS, STANDARD
+from qlazy.quantum.qasm.values import (
+    Array,
+    Binding,
+    GateDefinition,
+    GateLike,
+    Number,
+    Register,
+    Role,
+    StandardGate,
+)
+
+_LATER = "is not supported by this reader yet"
+_REFUSALS: dict[type, str] = {
+    ast.QuantumMeasurementStatement: f"measurement {_LATER}",
+    ast.QuantumReset: f"reset {_LATER}",
+    ast.WhileLoop: f"`while` {_LATER}; a `for` over a range unrolls",
+    ast.SwitchStatement: f"`switch` {_LATER}; write `if` on a constant",
+    ast.BreakStatement: f"`break` {_LATER}",
+    ast.ContinueStatement: f"`continue` {_LATER}",
+    ast.EndStatement: f"`end` {_LATER}",
+    ast.ReturnStatement: "subroutines are not supported; write a `gate`",
+    ast.SubroutineDefinition: "subroutines are not supported; write a `gate`",
+    ast.ExternDeclaration: "external functions are not supported",
+    ast.CalibrationDefinition: "calibrations are not supported",
+    ast.CalibrationStatement: "calibrations are not supported",
+    ast.CalibrationGrammarDeclaration: "calibrations are not supported",
+    ast.DelayInstruction: "timing is not supported: leave the delay out",
+    ast.Box: "timing is not supported: write the statements without the box",
+    ast.ExpressionStatement: "an expression alone has no effect",
+}
+
+
+@singledispatch
+def execute(node: ast.QASMNode, reader: Reader) -> None:
+    """Execute one statement."""
+    reader.fail(node, _REFUSALS.get(type(node), f"{type(node).__name__} is not supported"))
+
+
+def execute_all(statements: Iterable[ast.QASMNode], reader: Reader) -> None:
+    for statement in statements:
+        if reader.is_global and not reader.including:
+            reader.statement = statement
+        reader.step(statement)
+        _check_annotations(statement, reader)
+        execute(statement, reader)
+
+
+def _check_annotations(node: ast.QASMNode, reader: Reader) -> None:
+    for annotation in getattr(node, "annotations", []):
+        if not annotation.keyword.startswith("qlazy."):
+            continue  # other tools' annotations do not change the meaning
+        if annotation.keyword != "qlazy.data":
+            reader.fail(annotation, f"unknown annotation @{annotation.keyword}; known is @qlazy.data")
+        if not isinstance(node, ast.IODeclaration):
+            reader.fail(annotation, "@qlazy.data stands before an input declaration")
+
+
+@execute.register
+def _(node: ast.Pragma, reader: Reader) -> None:
+    word, _, rest = (node.command or "").partition(" ")
+    if not word.startswith("qlazy."):
+        return  # other tools' pragmas do not change the meaning
+    if word not in ("qlazy.observable", "qlazy.require"):
+        reader.fail(node, f"unknown pragma {word}; known are qlazy.observable and qlazy.require")
+    assert node.span is not None
+    line = node.span.start_line
+    column = reader.source.lines[line - 1].index(word) + len(word) + 1
+    if word == "qlazy.observable":
+        reader.observables.append(Pragma(reader.source, rest, line, column))
+    elif not condition(parse_expression(reader.source, rest, line, column), reader):
+        reader.fail(node, f"the program requires {rest.strip()}")
+
+
+@execute.register
+def _(node: ast.CompoundStatement, reader: Reader) -> None:
+    with reader.block():
+        execute_all(node.statements, reader)
+
+
+@execute.register
+def _(node: ast.BranchingStatement, reader: Reader) -> None:
+    taken = node.if_block if condition(node.condition, reader) else node.else_block
+    with reader.block():
+        execute_all(taken, reader)
+
+
+@execute.register
+def _(node: ast.ForInLoop, reader: Reader) -> None:
+    kind = scalar_kind(node.type, reader)
+    for value in loop_values(node.set_declaration, reader):
+        reader.step(node)
+        with reader.block():
+            converted = reader.attempt(node, arithmetic.convert, value, kind)
+            reader.declare(node.identifier, Binding(Role.VARIABLE, converted, kind))
+            execute_all(node.block, reader)
+
+
+def loop_values(node: ast.QASMNode, reader: Reader) -> Iterable[Number]:
+    if isinstance(node, ast.RangeDefinition):
+        return integers(node, reader)
+    if isinstance(node, ast.DiscreteSet):
+        return [number(value, reader) for value in node.values]
+    value = evaluate(node, reader)
+    if not isinstance(value, Array) or len(value.shape) != 1:
+        reader.fail(node, "a loop runs over a range, a set or an array with one axis")
+    if None in value.elements:
+        reader.fail(node, "the array is used before all its elements have values")
+    return [element for element in value.elements if element is not None]
+
+
+@execute.register
+def _(node: ast.QuantumBarrier, reader: Reader) -> None:
+    for operand in node.qubits:
+        qubits(operand, reader)
+
+
+@execute.register
+def _(node: ast.QuantumPhase, reader: Reader) -> None:
+    applied = [_modifier(modifier, reader) for modifier in node.modifiers]
+    phase = (Gate("gphase", (as_expression(angle(node.argument, reader)),)),)
+    for wires in _broadcast(node, 0, sum(m.controls for m in applied), reader):
+        reader.emit(_modified(phase, applied, wires, node, reader), node)
+
+
+@execute.register
+def _(node: ast.QuantumGate, reader: Reader) -> None:
+    if node.duration is not None:
+        reader.fail(node, "timing is not supported: leave the duration out")
+    gate = _gate(node, reader)
+    applied = [_modifier(modifier, reader) for modifier in node.modifiers]
+    arguments = [angle(argument, reader) for argument in node.arguments]
+    num_angles, num_qubits = _arity(gate)
+    if len(arguments) != num_angles:
+        reader.fail(node, f"`{node.name.name}` takes {num_angles} angles, but is given {len(arguments)}")
+    num_controls = sum(modifier.controls for modifier in applied)
+    for wires in _broadcast(node, num_qubits, num_controls, reader):
+        gates = _instantiate(gate, arguments, wires[num_controls:], node, reader)
+        reader.emit(_modified(gates, applied, wires, node, reader), node)
+
+
+def _gate(node: ast.QuantumGate, reader: Reader) -> GateLike:
+    name = node.name.name
+    if name not in reader.gates:
+        hint = '; write include "stdgates.inc";' if name in STANDARD else ""
+        reader.fail(node.name, f"unknown gate `{name}`{hint}")
+    gate = reader.gates[name]
+    inside = reader.scope.enclosing_gate()
+    if inside is not None and isinstance(gate, GateDefinition) and gate.order >= inside.order:
+        what = "calls itself" if gate is inside else f"uses `{name}`, which is defined after it"
+        reader.fail(node.name, f"the gate `{inside.name}` {what}")
+    return gate
+
+
+def _arity(gate: GateLike) -> tuple[int, int]:
+    if isinstance(gate, GateDefinition):
+        return len(gate.parameters), len(gate.qubits)
+    definition = DEFINITIONS[gate.name]
+    return definition.num_angles, definition.num_qubits
+
+
+def _instantiate(
+    gate: GateLike,
+    arguments: Sequence[Number],
+    wires: tuple[int, ...],
+    node: ast.QASMNode,
+    reader: Reader,
+) -> Gates:
+    """The base gates of one call."""
+    if isinstance(gate, StandardGate):
+        return DEFINITIONS[gate.name].build(tuple(as_expression(a) for a in arguments), wires)
+    names = {
+        name: Binding(Role.QUBITS, Register((w,), True)) for name, w in zip(gate.qubits, wires, strict=True)
+    }
+    for name, value in zip(gate.parameters, arguments, strict=True):
+        names[name] = Binding(Role.PARAMETER, value)
+    with reader.body_of(gate, names) as collected:
+        execute_all(gate.body, reader)
+    return tuple(collected)
+
+
+def _broadcast(
+    node: ast.QuantumGate | ast.QuantumPhase, num_qubits: int, num_controls: int, reader: Reader
+) -> Iterator[tuple[int, ...]]:
+    """The wires of each call: registers go in step, single qubits stay."""
+    operands = [qubits(operand, reader) for operand in node.qubits]
+    if len(operands) != num_controls + num_qubits:
+        of_which = f" ({num_controls} of them controls)" if num_controls else ""
+        expected = f"{num_controls + num_qubits} qubit operands{of_which}"
+        reader.fail(node, f"{expected} are needed, but {len(operands)} are given")
+    lengths = {len(operand.wires) for operand in operands if not operand.single}
+    if len(lengths) > 1:
+        reader.fail(
+            node, f"registers of different lengths ({', '.join(map(str, sorted(lengths)))}) in one call"
+        )
+    for place in range(lengths.pop() if lengths else 1):
+        wires = tuple(o.wires[0] if o.single else o.wires[place] for o in operands)
+        if len(set(wires)) != len(wires):
+            reader.fail(node, f"a gate acts on `{reader.qubits[_repeated(wires)]}` twice")
+        yield wires
+
+
+def _repeated(wires: tuple[int, ...]) -> int:
+    return next(wire for wire in wires if wires.count(wire) > 1)
+
+
+class _Modifier:
+    """One of ctrl, negctrl, inv and pow, its argument evaluated."""
+
+    def __init__(self, name: str, argument: int | float):
+        self.name, self.argument = name, argument
+        self.controls = int(argument) if name in ("ctrl", "negctrl") else 0
+
+    def __call__(self, gates: Gates, controls: tuple[int, ...]) -> Gates:
+        if self.name == "inv":
+            return modifiers.inverse(gates)
+        if self.name == "pow":
+            return modifiers.power(gates, self.argument, MAX_GATES)
+        return modifiers.controlled(gates, controls, 1 if self.name == "ctrl" else 0)
+
+
+def _modifier(node: ast.QuantumGateModifier, reader: Reader) -> _Modifier:
+    name = node.modifier.name
+    if name == "pow":
+        return _Modifier(name, _exponent(node, reader))
+    count = 1 if node.argument is None else integer(node.argument, reader)
+    if count < 1:
+        reader.fail(node, f"{name}(n) needs at least one control, but n is {count}")
+    return _Modifier(name, count)
+
+
+def _exponent(node: ast.QuantumGateModifier, reader: Reader) -> int | float:
+    assert node.argument is not None
+    value = number(node.argument, reader, real=True)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        reader.fail(node, f"the exponent of pow must be a constant, but is {value}")
+    return value
+
+
+def _modified(
+    gates: Gates, applied: list[_Modifier], wires: tuple[int, ...], node: ast.QASMNode, reader: Reader
+) -> Gates:
+    """``gates`` under its modifiers, the innermost first; the outermost takes the first controls."""
+    end = sum(modifier.controls for modifier in applied)
+    try:
+        for modifier in reversed(applied):
+            gates = modifier(gates, wires[end - modifier.controls : end])
+            end -= modifier.controls
+    except ModifierRefusal as refusal:
+        reader.fail(node, str(refusal))
+    return gates
