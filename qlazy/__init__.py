@@ -11,22 +11,36 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from qlazy.compare import compare
+    from qlazy.comparison import Comparison, Run
+    from qlazy.data import Dataset, from_arrays, load_data
+    from qlazy.kernel import TangentKernel, tangent_kernel
+    from qlazy.losses import CrossEntropy, Logistic, Square, accuracy
+    from qlazy.methods import LBFGS, SGD, Adam, GradientDescent, GradientFlow
     from qlazy.model import Function, Model
     from qlazy.nets import Net, mlp
-    from qlazy.quantum.circuit import Circuit, CircuitLayer
+    from qlazy.prediction import LinearizedPath, kernel_regression
+    from qlazy.quantum.circuit import Circuit, CircuitLayer, from_qasm, load
+    from qlazy.trace import Trace
+    from qlazy.train import Record, train
     from qlazy.transforms import Centered, Linearized, Scaled
 
-_HOME = {
-    "Centered": "transforms",
-    "Circuit": "quantum.circuit",
-    "CircuitLayer": "quantum.circuit",
-    "Function": "model",
-    "Linearized": "transforms",
-    "Model": "model",
-    "Net": "nets",
-    "Scaled": "transforms",
-    "mlp": "nets",
+_NAMES = {
+    "compare": ("compare",),
+    "comparison": ("Comparison", "Run"),
+    "data": ("Dataset", "from_arrays", "load_data"),
+    "kernel": ("TangentKernel", "tangent_kernel"),
+    "losses": ("CrossEntropy", "Logistic", "Square", "accuracy"),
+    "methods": ("LBFGS", "SGD", "Adam", "GradientDescent", "GradientFlow"),
+    "model": ("Function", "Model"),
+    "nets": ("Net", "mlp"),
+    "prediction": ("LinearizedPath", "kernel_regression"),
+    "quantum.circuit": ("Circuit", "CircuitLayer", "from_qasm", "load"),
+    "trace": ("Trace",),
+    "train": ("Record", "train"),
+    "transforms": ("Centered", "Linearized", "Scaled"),
 }
+_HOME = {name: module for module, names in _NAMES.items() for name in names}
 
 __all__ = sorted(_HOME)
 

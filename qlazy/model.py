@@ -66,6 +66,13 @@ class Model(abc.ABC):
         if x.is_floating_point():
             require_dtype("x", x, params, "params")
 
+    def on(self, x: Tensor) -> Callable[[Tensor], Tensor]:
+        """The model on fixed inputs: params -> outputs (n, c), for use in a loop that changes params alone.
+
+        What does not depend on the parameters may be computed here, once.
+        """
+        return lambda params: self(params, x)
+
     def jacobian(self, params: Tensor, x: Tensor) -> Tensor:
         """Derivatives of every output with respect to every parameter, (n, c, p)."""
         if len(x) == 0:

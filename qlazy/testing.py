@@ -62,6 +62,16 @@ def batched(model: Model, params: Tensor, x: Tensor) -> None:
     assert model(params, x[:0]).shape == (0, outputs.shape[1]), "an empty batch has the wrong shape"
 
 
+def fixed_inputs(model: Model, params: Tensor, x: Tensor) -> None:
+    """The model on fixed inputs is the model, for any parameters, and so is its gradient."""
+    bound = model.on(x)
+    for w in (params, params + _random(params, params)):
+        _close(bound(w), model(w, x))
+    leaf = params.clone().requires_grad_()
+    u = _random(bound(params), params)
+    _close(torch.autograd.grad(bound(leaf), leaf, u)[0], model.vjp(params, x, u))
+
+
 def jacobian_is_derivative(model: Model, params: Tensor, x: Tensor) -> None:
     """J v agrees with a central difference of the outputs, which knows nothing of autograd."""
     direction = _random(params, params)
@@ -168,6 +178,7 @@ LAWS: tuple[Law, ...] = (
     pure,
     blocks_cover,
     batched,
+    fixed_inputs,
     jacobian_is_derivative,
     jacobian_is_default,
     products_are_adjoint,

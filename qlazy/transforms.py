@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import final
 
 import torch
@@ -46,6 +46,10 @@ class Scaled(Wrapper):
     def forward(self, params: Tensor, x: Tensor) -> Tensor:
         return self.alpha * self.model(params, x)
 
+    def on(self, x: Tensor) -> Callable[[Tensor], Tensor]:
+        inner = self.model.on(x)
+        return lambda params: self.alpha * inner(params)
+
     def jacobian(self, params: Tensor, x: Tensor) -> Tensor:
         return self.alpha * self.model.jacobian(params, x)
 
@@ -85,6 +89,12 @@ class Centered(_Anchored):
 
     def forward(self, params: Tensor, x: Tensor) -> Tensor:
         return self.model(params, x) - self.model(self.anchor_like(params), x)
+
+    def on(self, x: Tensor) -> Callable[[Tensor], Tensor]:
+        inner = self.model.on(x)
+        with torch.no_grad():
+            offset = inner(self.anchor_like(x) if x.is_floating_point() else self.anchor)
+        return lambda params: inner(params) - offset.to(params)
 
     def jacobian(self, params: Tensor, x: Tensor) -> Tensor:
         return self.model.jacobian(params, x)

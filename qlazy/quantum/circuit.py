@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 import math
+import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, final
+from typing import Any, final
 
 import pennylane as qml
 import torch
@@ -13,9 +14,9 @@ from torch import Tensor, nn
 
 from qlazy.errors import UnsupportedModel, require
 from qlazy.model import Model, blocks_of
-
-if TYPE_CHECKING:
-    from qlazy.quantum.program import Program
+from qlazy.quantum.corpus import load_program, program_from_qasm
+from qlazy.quantum.pennylane_program import to_qnode
+from qlazy.quantum.program import Program
 
 INPUTS = "inputs"  # the data argument's name, as in PennyLane's TorchLayer
 
@@ -45,8 +46,6 @@ class Circuit(Model):
     @classmethod
     def from_program(cls, program: Program) -> Circuit:
         """The circuit of an OpenQASM 3 program: its weights in declared order, one row of x for its data."""
-        from qlazy.quantum.pennylane_program import to_qnode
-
         circuit = cls(*to_qnode(program))
         circuit.program = program
         return circuit
@@ -144,6 +143,26 @@ class CircuitLayer(nn.Module):
         copy = CircuitLayer(self.circuit, dtype=self.weights.dtype)
         copy.weights = nn.Parameter(self.weights.detach().clone(), requires_grad=self.weights.requires_grad)
         return copy
+
+
+def load(name_or_path: str | os.PathLike[str], **sizes: int) -> Circuit:
+    """A circuit from the corpus by name, or from an OpenQASM 3 file by path, with its sizes overridden.
+
+    ``load("hardware_efficient", n=6, layers=3)``. Raises ValueError for an unknown name or size, and QasmError
+    with file, line and column for a program that is wrong or outside the language covered.
+    """
+    return Circuit.from_program(load_program(name_or_path, **sizes))
+
+
+def from_qasm(
+    text: str, *, observables: Sequence[str] = (), data: Sequence[str] = (), **sizes: int
+) -> Circuit:
+    """A circuit from the text of an OpenQASM 3 program.
+
+    ``observables`` are outputs such as "Z q[1]" or "0.5 Z q[0] Z q[1] - X q[2]", ``data`` the names of the
+    inputs that are data, for a text that does not say so itself. Raises as :func:`load`.
+    """
+    return Circuit.from_program(program_from_qasm(text, observables=observables, data=data, **sizes))
 
 
 def _shape(name: str, size: int | Sequence[int]) -> tuple[int, ...]:

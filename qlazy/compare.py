@@ -1,0 +1,228 @@
+"""The main job: several models on the same data, over scales and seeds, each beside its linearisation."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+import qlazy
+from qlazy.comparison import Comparison, Run
+from qlazy.data import Dataset
+from qlazy.errors import Diverged, require
+from qlazy.kernel import tangent_kernel
+from qlazy.linearization import Anchor
+from qlazy.losses import Loss, Square
+from qlazy.methods import GradientDescent, Method
+from qlazy.model import Model
+from qlazy.objective import Objective
+from qlazy.trace import Trace
+from qlazy.train import _versions as versions
+from qlazy.train import train
+from qlazy.transforms import Centered
+
+ALPHAS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
+
+
+def compare(
+    models: Mapping[str, Model],
+    data: Dataset,
+    *,
+    alphas: Sequence[float] = ALPHAS,
+    seeds: Sequence[int] = (0, 1, 2),
+    loss: Loss = Square(),  # noqa: B008 - a frozen value
+    method: Method = GradientDescent(),  # noqa: B008 - a frozen value
+    steps: int = 200,
+    centered: bool = True,
+    out: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+) -> Comparison:
+    """Train every model at every scale from every seed, and the linearised model beside it.
+
+    A model h with parameters w0 drawn from the seed is trained on F_a(w) = R(a h(w)) / a^2, centred first,
+    h(w) - h(w0), unless told otherwise. All scales of a model and seed share one learning rate and one
+    horizon; the rate is n / lambda_max(K_0) where ``method`` leaves it open. The linearised path is exact,
+    from K_0, for gradient descent and gradient flow on the square loss, and trained otherwise.
+
+    With ``out`` every finished run is kept in that folder, and a comparison started again with the same
+    settings takes up what is there, with the numbers of an uninterrupted one, bit for bit. A run that
+    diverges is reported with its step and does not stop the others.
+
+    Raises ValueError for models that do not fit the data, and for empty, repeated or impossible settings.
+    """
+    _check_settings(models, data, alphas, seeds, steps)
+    plans = [
+        Plan(name, model, data, seed, loss, method, steps, centered)
+        for name, model in models.items()
+        for seed in seeds
+    ]
+    for plan in plans[:: len(seeds)]:
+        plan.check()
+    folder = None if out is None else Path(out)
+    with tqdm(total=len(plans) * len(alphas), unit="run", disable=None if progress else True) as bar:
+        runs = [run for plan in plans for run in _runs(plan, alphas, folder, bar)]
+    order = {name: index for index, name in enumerate(models)}
+    runs.sort(key=lambda run: (order[run[1].model], run[1].alpha, run[1].seed))
+    comparison = Comparison(tuple(run for _, run in runs), _settings(plans, alphas, seeds))
+    if folder is not None:
+        comparison.write_summary(folder, [key for key, _ in runs])
+    return comparison
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """One model from one seed: what its runs at all scales share."""
+
+    name: str
+    model: Model
+    data: Dataset
+    seed: int
+    loss: Loss
+    method: Method
+    steps: int
+    centered: bool
+
+    @cached_property
+    def anchor(self) -> Anchor:
+        """The model at its initial parameters, with the learning rate settled."""
+        data, params = self.data, self.initial
+        model = Centered(self.model, params) if self.centered else self.model
+        objective = Objective(model, data.x_train, data.y_train, 1.0, self.loss)
+        return Anchor(model, params, data, self.loss, self.method.prepared(objective, params))
+
+    @cached_property
+    def initial(self) -> Tensor:
+        """w0 (p,), in the dtype and on the device of the data."""
+        return self.model.init(torch.Generator().manual_seed(self.seed)).to(self.data.x_train)
+
+    def check(self) -> None:
+        """Refuse a model whose inputs or outputs do not fit the data, before any training."""
+        outputs, targets = self._outputs.shape[1], self.data.y_train.shape[1]
+        require(
+            outputs == targets, f"models[{self.name!r}]", f"have {targets} outputs, as the data have targets",
+            f"a model of {outputs}",
+        )  # fmt: skip
+
+    def run(self, alpha: float) -> Run:
+        """Train at one scale, with the linearised path and the kernel at the end."""
+        anchor, diverged = self.anchor, ""
+        try:
+            trace = train(
+                anchor.model, anchor.params, self.data, steps=self.steps, alpha=alpha, loss=self.loss,
+                method=anchor.method,
+            )  # fmt: skip
+        except Diverged as error:
+            assert error.trace is not None
+            trace, diverged = error.trace, str(error)
+        linear = anchor.linearized(trace)
+        return Run(
+            model=self.name,
+            seed=self.seed,
+            alpha=alpha,
+            trace=trace,
+            linear_params=linear.params.numpy(),
+            linear_train_outputs=linear.train_outputs.numpy(),
+            linear_test_outputs=linear.test_outputs.numpy(),
+            train_targets=self.data.y_train.numpy(),
+            test_targets=self.data.y_test.numpy(),
+            kernel_initial=anchor.kernel.numpy(),
+            kernel_final=self._kernel_at(trace).numpy(),
+            diverged=diverged,
+        )
+
+    def key(self, alpha: float) -> str:
+        """A folder name that is the same only for the same model, data, settings and scale."""
+        text = json.dumps({**self.description(), "alpha": alpha, "model": self._fingerprint}, sort_keys=True)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+        stem = "".join(c if c.isalnum() or c in "-_" else "-" for c in self.name)[:40]
+        return f"{stem}-seed{self.seed}-a{alpha:g}-{digest}"
+
+    def description(self) -> dict[str, Any]:
+        """The settings that every run of a comparison shares, as JSON."""
+        return {
+            "data": repr(self.data),
+            "preprocessing": self.data.description,
+            "loss": self.loss.convention,
+            "method": repr(self.method),
+            "steps": self.steps,
+            "centered": self.centered,
+            "qlazy": qlazy.__version__,
+            "torch": torch.__version__,
+        }
+
+    @cached_property
+    def _outputs(self) -> Tensor:
+        with torch.no_grad():
+            return self.model(self.initial, self.data.x_train)
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        # A model's code cannot be hashed, but what it computes can: another model under the same name differs.
+        data = self.data
+        tensors = (self.initial, self._outputs, data.x_train, data.y_train, data.x_test, data.y_test)
+        return hashlib.sha256(b"".join(t.cpu().numpy().tobytes() for t in tensors)).hexdigest()
+
+    def _kernel_at(self, trace: Trace) -> Tensor:
+        params = torch.from_numpy(trace.params[-1]).to(self.initial)
+        return tangent_kernel(self.anchor.model, params, self.data.x_train, allow_zero=True).to_dense().cpu()
+
+
+def _runs(
+    plan: Plan, alphas: Sequence[float], folder: Path | None, bar: tqdm[Any]
+) -> Iterator[tuple[str, Run]]:
+    for alpha in alphas:
+        bar.set_description(f"{plan.name}, seed {plan.seed}, a = {alpha:g}")
+        key = plan.key(float(alpha))
+        if folder is None:
+            yield key, plan.run(float(alpha))
+        else:
+            yield key, _finished(folder / "runs" / key, partial(plan.run, float(alpha)))
+        bar.update()
+
+
+def _finished(folder: Path, make: Callable[[], Run]) -> Run:
+    if not (folder / "run.npz").exists():
+        make().save(folder)
+    return Run.load(folder)
+
+
+def _settings(plans: Sequence[Plan], alphas: Sequence[float], seeds: Sequence[int]) -> dict[str, Any]:
+    first = plans[0]
+    return {
+        **first.description(),
+        "alphas": [float(alpha) for alpha in alphas],
+        "seeds": list(seeds),
+        "models": {plan.name: repr(plan.model) for plan in plans},
+        "params": {plan.name: plan.model.num_params for plan in plans},
+        "classes": list(first.data.classes),
+        "dtype": str(first.data.x_train.dtype).removeprefix("torch."),
+        "versions": versions(),
+        "angle convention": "exp(-i theta P / 2), radians",
+        "linearised path": "exact, from K_0" if first.anchor.is_exact else "trained",
+    }
+
+
+def _check_settings(
+    models: Mapping[str, Model], data: Dataset, alphas: Sequence[float], seeds: Sequence[int], steps: int
+) -> None:
+    require(isinstance(data, Dataset), "data", "be a qlazy Dataset", type(data).__name__, TypeError)
+    require(len(models), "models", "hold at least one model", "empty")
+    for name, model in models.items():
+        require(
+            isinstance(model, Model), f"models[{name!r}]", "be a qlazy Model", type(model).__name__, TypeError
+        )
+    for argument, values in (("alphas", alphas), ("seeds", seeds)):
+        require(len(values), argument, "hold at least one value", "empty")
+        require(len(set(values)) == len(values), argument, "hold each value once", list(values))
+    require(all(0 < alpha < float("inf") for alpha in alphas), "alphas", "be positive", list(alphas))
+    require(steps >= 1, "steps", "be positive", steps)
