@@ -26,8 +26,8 @@ def class_labels(name: str, labels: Labels) -> Labels:
     """Labels as strings; 3, 3.0 and "3" are one class."""
     if labels.dtype.kind == "f":
         require_finite(name, torch.from_numpy(labels.astype(np.float64)))
-        whole = labels == np.round(labels)
-        require(whole.all(), name, "hold class labels unless regression=True", labels[~whole][0])
+        broken = labels[labels != np.round(labels)].tolist()
+        require(not broken, name, "hold class labels unless regression=True", broken)
     return np.array([_label(label) for label in labels.tolist()])
 
 

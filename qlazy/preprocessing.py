@@ -42,7 +42,7 @@ def fit_inputs(x: Floats, features: int | None, scaling: Scaling) -> Preprocessi
     require(1 <= features <= width, "features", f"be from 1 to {width}, the features there are", features)
     reduce, scale = features < width, scaling != "none"
     if reduce:
-        _require_rank(features, x)
+        _require_rank(features, StandardScaler().fit_transform(x) if scale else x)
     pipeline = make_pipeline(
         StandardScaler() if scale else None,
         PCA(features, svd_solver="full") if reduce else None,

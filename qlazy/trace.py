@@ -18,7 +18,6 @@ from qlazy.storage import load_arrays, save_arrays
 Floats = NDArray[np.floating[Any]]
 
 FORMAT = 1
-_OPTIONAL = ("test_loss", "test_outputs")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -61,11 +60,7 @@ class Trace:
 
     def table(self) -> str:
         """The run as plain text, a line for each recorded step. The numbers themselves are the arrays."""
-        columns = self._columns()
-        rows = [
-            list(columns),
-            *([_show(value) for value in row] for row in zip(*columns.values(), strict=True)),
-        ]
+        rows = [list(self._columns()), *self._rows()]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         return "\n".join("  ".join(map(str.rjust, row, widths)) for row in rows)
 
@@ -102,10 +97,7 @@ class Trace:
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{html.escape(name)}</th>" for name in self._columns())
-        rows = "".join(
-            f"<tr>{''.join(f'<td>{_show(value)}</td>' for value in row)}</tr>"
-            for row in zip(*self._columns().values(), strict=True)
-        )
+        rows = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in self._rows())
         caption = html.escape(f"{self!r}; loss {self.loss}; time: {self.clock}; {self.dtype}")
         return f"<table><caption>{caption}</caption><tr>{head}</tr>{rows}</table>"
 
@@ -119,12 +111,15 @@ class Trace:
             columns["test loss"] = self.test_loss
         return {**columns, "||w - w0||": self.drift}
 
+    def _rows(self) -> list[list[str]]:
+        return [[_show(value) for value in row] for row in zip(*self._columns().values(), strict=True)]
+
     def _arrays(self) -> dict[str, Floats]:
         arrays = {name: getattr(self, name) for name in _ARRAYS}
         return {name: array for name, array in arrays.items() if array is not None}
 
 
-_ARRAYS = ("steps", "times", "params", "train_loss", "train_outputs", *_OPTIONAL)
+_ARRAYS = ("steps", "times", "params", "train_loss", "train_outputs", "test_loss", "test_outputs")
 _SETTINGS = tuple(entry.name for entry in fields(Trace) if entry.name not in _ARRAYS)
 
 
