@@ -17,7 +17,7 @@ BLOCK_BYTES = 2**26
 def jacobian_blocks(
     model: Model, params: Tensor, x: Tensor, outputs: int | None = None
 ) -> Iterator[tuple[slice, Tensor]]:
-    """Yield (rows, J) with J (b, c, p) the Jacobian at the samples x[rows], in order, covering all of x.
+    """Yield (rows, J) with J (b, c, p) the Jacobian at the samples x[rows], in order, covering all of x, without a graph.
 
     ``outputs`` is c, measured at the first sample where it is not given.
     """
@@ -26,7 +26,7 @@ def jacobian_blocks(
     size = max(1, BLOCK_BYTES // per_sample)
     for start in range(0, len(x), size):
         rows = slice(start, min(start + size, len(x)))
-        yield rows, model.jacobian(params, x[rows])
+        yield rows, model.jacobian(params, x[rows]).detach()
 
 
 def num_outputs(model: Model, params: Tensor, x: Tensor) -> int:

@@ -180,7 +180,7 @@ def linearized_params(model: Model, anchor: Tensor, x: Tensor, duals: Tensor, al
     if len(duals) <= duals.shape[2]:
         moved = anchor.new_empty(len(duals), len(anchor))
         for row, dual in zip(moved, duals, strict=True):
-            row.copy_(model.vjp(anchor, x, dual))
+            row.copy_(model.vjp(anchor, x, dual).detach())
     else:
         moved = anchor.new_zeros(len(duals), len(anchor))
         for rows, jacobian in jacobian_blocks(model, anchor, x, duals.shape[2]):

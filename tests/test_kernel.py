@@ -92,6 +92,7 @@ def test_the_transpose_swaps_the_inputs() -> None:
     kernel, expected = net_kernel(5, 2, 3)
     torch.testing.assert_close(kernel.T @ normal(10), expected.T @ normal(10))
     kernel.to_dense()
+    assert kernel.T.is_dense
     torch.testing.assert_close(kernel.T.to_dense(), expected.T)
     assert kernel.T.shape == (6, 10)
     symmetric, _ = net_kernel()
@@ -103,6 +104,17 @@ def test_the_dense_kernel_is_symmetric_to_the_last_bit(n: int) -> None:
     kernel, expected = net_kernel(n, 1)
     assert torch.equal(kernel.to_dense(), kernel.to_dense().T)
     torch.testing.assert_close(kernel.to_dense(), expected)
+
+
+@pytest.mark.parametrize("n", [3, 1024, 1500])
+def test_a_gram_that_is_symmetric_only_to_rounding_is_averaged_with_its_transpose(
+    n: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uneven = normal(n, 1, n, 1)
+    monkeypatch.setattr(Function, "gram", lambda *_: uneven.clone())
+    dense = tangent_kernel(linear(3), normal(3), normal(n, 3)).to_dense()
+    square = uneven.reshape(n, n)
+    assert torch.equal(dense, (square + square.T) / 2)
 
 
 def test_the_dense_kernel_is_computed_once() -> None:
@@ -219,7 +231,9 @@ def test_dtype_is_kept(dtype: torch.dtype) -> None:
 
 
 def test_no_graph_is_kept() -> None:
-    kernel = tangent_kernel(linear(3), normal(3).requires_grad_(), normal(5, 3))
+    captured = normal(3, seed=1).requires_grad_()
+    model = Function(lambda w, x: x @ (w * captured).unsqueeze(1), 3)
+    kernel = tangent_kernel(model, normal(3).requires_grad_(), normal(5, 3))
     for result in (kernel @ normal(5), kernel.diagonal(), kernel.to_dense()):
         assert not result.requires_grad
 

@@ -136,6 +136,12 @@ def test_one_jacobian_and_one_product_a_time_agree(block_bytes: int, monkeypatch
     torch.testing.assert_close(together, apart)
 
 
+def test_few_times_cost_a_product_each_and_no_jacobian(monkeypatch: pytest.MonkeyPatch) -> None:
+    p = Problem()
+    monkeypatch.setattr(type(p.model), "jacobian", lambda *_: pytest.fail("formed a Jacobian"))
+    assert linearized_params(p.model, p.anchor, p.x, normal(C, N, C)).shape == (C, p.model.num_params)
+
+
 @pytest.mark.parametrize("n", [3, 30])
 def test_flow_ends_at_kernel_regression(n: int) -> None:
     """With 30 x 2 outputs and 20 parameters the kernel is singular, and not every target can be reached."""

@@ -164,6 +164,11 @@ def test_undefined_figures_are_refused() -> None:
         critical_rate(zero, 3)
     with pytest.raises(ValueError, match="`kernel` must vary over the samples"):
         centred_alignment(torch.full((3, 3), 0.1, dtype=torch.float64), kernel)
+    constant_to_rounding = torch.full((3, 3), 0.1, dtype=torch.float64)
+    constant_to_rounding[0, 0] += 3e-17
+    assert centred(constant_to_rounding).any()
+    with pytest.raises(ValueError, match="`other` must vary over the samples"):
+        centred_alignment(kernel, constant_to_rounding)
 
 
 def test_bad_arguments_are_refused() -> None:
