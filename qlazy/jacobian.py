@@ -17,9 +17,9 @@ BLOCK_BYTES = 2**26
 def jacobian_blocks(
     model: Model, params: Tensor, x: Tensor, outputs: int | None = None
 ) -> Iterator[tuple[slice, Tensor]]:
-    """Yield (rows, J) with J (b, c, p) the Jacobian at the samples x[rows], in order, covering all of x, without a graph.
+    """Yield (rows, J) with J (b, c, p) the Jacobian at the samples x[rows], in order, covering all of x.
 
-    ``outputs`` is c, measured at the first sample where it is not given.
+    J carries no autograd graph. ``outputs`` is c, measured at the first sample where it is not given.
     """
     c = num_outputs(model, params, x) if outputs is None else outputs
     per_sample = c * model.num_params * params.element_size()
