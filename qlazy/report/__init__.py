@@ -1,0 +1,1 @@
+"""Results drawn for a paper. matplotlib is imported here and nowhere else."""

@@ -1,0 +1,73 @@
+"""What figures need of a comparison: one metric over the scales, and which runs were stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qlazy.comparison import Comparison, Run
+from qlazy.losses import CrossEntropy, Logistic, Loss, Square
+
+Floats = NDArray[np.floating[Any]]
+
+_LOSSES: dict[str, Loss] = {loss.convention: loss for loss in (Square(), Logistic(), CrossEntropy())}
+
+
+@dataclass(frozen=True)
+class Series:
+    """A metric against the scale: its mean over the seeds, the least and the greatest, all (scales,).
+
+    Runs that diverged are left out; NaN where no run of a scale came to its end.
+    """
+
+    alphas: Floats
+    mean: Floats
+    low: Floats
+    high: Floats
+
+
+def series(comparison: Comparison, model: str, metric: Callable[[Run], float]) -> Series:
+    """A metric of one model over the scales that it was run at."""
+    alphas = [alpha for alpha in comparison.alphas if comparison.select(model, alpha)]
+    values = [_finished(comparison, model, alpha, metric) for alpha in alphas]
+    columns = [np.array([reduce(v) for v in values]) for reduce in (np.mean, np.min, np.max)]
+    return Series(np.array(alphas), *columns)
+
+
+def diverged(comparison: Comparison, model: str) -> list[float]:
+    """The scales at which a run of the model diverged."""
+    return sorted({run.alpha for run in comparison.select(model) if run.diverged})
+
+
+def spread(comparison: Comparison) -> str:
+    """What points and bands show, for a caption: "mean and range over 3 seeds"."""
+    seeds = len({run.seed for run in comparison.runs})
+    return f"mean and range over {seeds} seeds" if seeds > 1 else "one seed"
+
+
+def linear_loss(run: Run) -> Floats | None:
+    """The training loss of the linearised model at every recorded step, (t,); None for a loss unknown here."""
+    import torch
+
+    loss = _LOSSES.get(run.trace.loss)
+    if loss is None:
+        return None
+    targets = torch.from_numpy(run.train_targets)
+    return np.array([float(loss(torch.from_numpy(outputs), targets)) for outputs in run.linear_train_outputs])
+
+
+def classes(targets: Floats) -> NDArray[np.int64] | None:
+    """The class of each row of targets (n, c), (n,); None where the targets are no classes."""
+    if targets.shape[1] == 1:
+        return (targets[:, 0] > 0).astype(np.int64) if (np.abs(targets) == 1).all() else None
+    one_hot = np.isin(targets, (0.0, 1.0)).all() and (targets.sum(1) == 1).all()
+    return targets.argmax(1) if one_hot else None
+
+
+def _finished(comparison: Comparison, model: str, alpha: float, metric: Callable[[Run], float]) -> Floats:
+    values = [metric(run) for run in comparison.select(model, alpha) if not run.diverged]
+    return np.array(values or [np.nan])

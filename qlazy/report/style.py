@@ -1,0 +1,129 @@
+"""The look all figures share, and how they are written. The user's own matplotlib settings are left alone.
+
+Figures are made without pyplot: no backend is chosen, no global state is touched, nothing needs closing.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
+
+from qlazy.storage import atomic_write
+
+INK = "#333333"
+GUIDE = "#8a8a8a"
+COLUMN = 3.4  # inches: the width of a panel, and of a column in a two-column paper
+
+# Okabe and Ito's palette, told apart with any colour vision, less its yellow, too faint for lines on white.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
+
+_SETTINGS = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 8.5,
+    "axes.titlesize": 9,
+    "axes.labelsize": 8.5,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.6,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "lines.linewidth": 1.4,
+    "lines.markersize": 4,
+    "legend.fontsize": 7.5,
+    "legend.title_fontsize": 7.5,
+    "legend.frameon": False,
+    "legend.handlelength": 1.8,
+    "figure.dpi": 120,
+    "savefig.dpi": 200,
+    "svg.fonttype": "none",  # text stays text: it can be searched, and edited
+    "svg.hashsalt": "qlazy",  # ids that do not change from one run to the next
+}
+
+
+class Look(NamedTuple):
+    """The colour and marker of a model in every figure of a comparison."""
+
+    colour: str
+    marker: str
+
+
+def looks(models: Iterable[str]) -> dict[str, Look]:
+    """A look for each model, by its place in the comparison."""
+    return {
+        model: Look(_COLOURS[i % len(_COLOURS)], _MARKERS[i % len(_MARKERS)])
+        for i, model in enumerate(models)
+    }
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The settings of qlazy's figures on top of matplotlib's defaults, for the length of a block."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_SETTINGS)
+        yield
+
+
+def grid(rows: int, columns: int, *, height: float = 2.6, width: float = COLUMN) -> tuple[Figure, np.ndarray]:
+    """A figure of panels (rows, columns), sized a panel in inches. To be called within :func:`style`."""
+    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def save(figure: Figure, folder: str | Path, name: str) -> list[Path]:
+    """Write a figure as PNG and SVG; equal figures give equal bytes. Returns the paths."""
+    paths = [Path(folder, f"{name}.{kind}") for kind in ("png", "svg")]
+    for path, metadata in zip(paths, ({"Software": None}, {"Date": None}), strict=True):
+        buffer = io.BytesIO()
+        with style():
+            figure.savefig(buffer, format=path.suffix[1:], metadata=metadata)
+        with atomic_write(path) as file:
+            file.write(buffer.getvalue())
+    return paths
+
+
+def log_axis(axes: Axes, which: str, values: np.ndarray) -> None:
+    """Make an axis logarithmic with limits that hold all positive ``values`` and at least one whole decade.
+
+    An axis without a positive value says so instead of showing an empty frame.
+    """
+    positive = values[np.isfinite(values) & (values > 0)]
+    if not positive.size:
+        axes.text(
+            0.5, 0.5, "zero throughout", transform=axes.transAxes, ha="center", va="center", color=GUIDE
+        )
+        positive = np.ones(1)
+    low, high = np.log10(positive.min()), np.log10(positive.max())
+    spare = max(0.08 * (high - low), (1.3 - (high - low)) / 2)
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    getattr(axes, f"set_{which}scale")("log")
+    getattr(axes, f"set_{which}lim")(10 ** (low - spare), 10 ** (high + spare))
+    axis.set_major_locator(LogLocator(numticks=8))
+    axis.set_minor_locator(LogLocator(subs=range(2, 10), numticks=200))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def legend_below(figure: Figure, handles: list, *, columns: int | None = None) -> None:
+    """One legend under all panels, in as many columns as its entries leave room for."""
+    longest = max(len(str(handle.get_label())) for handle in handles)
+    fitting = max(1, int(figure.get_figwidth() * 15 / (longest + 6)))
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(columns or len(handles), fitting))
