@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from qlazy.comparison import Comparison, Run
@@ -44,15 +45,13 @@ def diverged(comparison: Comparison, model: str) -> list[float]:
 
 
 def spread(comparison: Comparison) -> str:
-    """What points and bands show, for a caption: "mean and range over 3 seeds"."""
+    """What points and bands show, for a caption: "mean, range of 3 seeds"."""
     seeds = len({run.seed for run in comparison.runs})
-    return f"mean and range over {seeds} seeds" if seeds > 1 else "one seed"
+    return f"mean, range of {seeds} seeds" if seeds > 1 else "one seed"
 
 
 def linear_loss(run: Run) -> Floats | None:
-    """The training loss of the linearised model at every recorded step, (t,); None for a loss unknown here."""
-    import torch
-
+    """The training loss of the linearised model at every recorded step, (t,); None for an unknown loss."""
     loss = _LOSSES.get(run.trace.loss)
     if loss is None:
         return None

@@ -45,7 +45,7 @@ def losses_figure(comparison: Comparison) -> Figure:
     alphas = comparison.alphas
     columns = min(_COLUMNS, len(alphas))
     rows = -(-len(alphas) // columns)
-    figure, panels = grid(rows, columns, height=1.9, width=COLUMN if columns == 1 else 2.1)
+    figure, panels = grid(rows, columns, height=2.1, width=COLUMN if columns == 1 else 2.1)
     look = looks(comparison.models)
     last = max(int(run.trace.steps[-1]) for run in comparison.runs)
     everything = np.concatenate([_ends(run) for run in comparison.runs])
