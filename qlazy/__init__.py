@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from qlazy.prediction import LinearizedPath, kernel_regression
     from qlazy.quantum.circuit import Circuit, CircuitLayer, from_qasm, load
     from qlazy.trace import Trace
-    from qlazy.train import Record, train
+    from qlazy.training import Record, train
     from qlazy.transforms import Centered, Linearized, Scaled
 
 _NAMES = {
@@ -37,7 +37,7 @@ _NAMES = {
     "prediction": ("LinearizedPath", "kernel_regression"),
     "quantum.circuit": ("Circuit", "CircuitLayer", "from_qasm", "load"),
     "trace": ("Trace",),
-    "train": ("Record", "train"),
+    "training": ("Record", "train"),
     "transforms": ("Centered", "Linearized", "Scaled"),
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names}

@@ -26,8 +26,7 @@ from qlazy.methods import GradientDescent, Method
 from qlazy.model import Model
 from qlazy.objective import Objective
 from qlazy.trace import Trace
-from qlazy.train import _versions as versions
-from qlazy.train import train
+from qlazy.training import train, versions
 from qlazy.transforms import Centered
 
 ALPHAS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)

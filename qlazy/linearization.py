@@ -16,7 +16,7 @@ from qlazy.methods import GradientDescent, GradientFlow, Method
 from qlazy.model import Model
 from qlazy.prediction import LinearizedPath, linearized_params
 from qlazy.trace import Trace
-from qlazy.train import Record, train
+from qlazy.training import Record, train
 from qlazy.transforms import Linearized
 
 

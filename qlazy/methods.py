@@ -1,7 +1,7 @@
 """How to step: the ways of walking down the objective F_a(w) = R(a h(w)) / a^2.
 
 A method is a small frozen value. Its one verb, ``walk``, yields the states of the run, from the start on;
-what to do with them (record, watch, stop) is the business of :mod:`qlazy.train`.
+what to do with them (record, watch, stop) is the business of :mod:`qlazy.training`.
 """
 
 from __future__ import annotations

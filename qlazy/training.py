@@ -198,12 +198,12 @@ def _trace(
         clock=method.clock,
         seed=getattr(method, "seed", None),
         dtype=str(objective.y.dtype).removeprefix("torch."),
-        versions=_versions(),
+        versions=versions(),
         notes={"data": data.description} if isinstance(data, Dataset) else {},
     )
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
     """Of what took part: PennyLane and SciPy are named where the run had loaded them."""
     loaded = {name: sys.modules.get(name) for name in ("torch", "numpy", "scipy", "pennylane")}
     found = {name: str(module.__version__) for name, module in loaded.items() if module is not None}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import pickle
 from collections.abc import Callable
 from typing import Any
@@ -14,12 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+import qlazy
 from qlazy import Centered, Function, Model
 from qlazy.data import load_data
 from qlazy.errors import Diverged, NotFinite, ZeroJacobian
 from qlazy.losses import CrossEntropy, Logistic, Loss, Square
 from qlazy.methods import LBFGS, SGD, Adam, GradientDescent, GradientFlow, Method
-from qlazy.train import RUNAWAY, Record, train
+from qlazy.training import RUNAWAY, Record, train
 
 N, D = 12, 5
 METHODS = [
@@ -410,3 +412,9 @@ def test_a_model_cut_off_from_its_params_is_refused() -> None:
 def test_bad_settings_are_refused(make: Callable[[], object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_no_module_hides_the_function_of_the_package() -> None:
+    # Importing a submodule binds its name in the package: one called `train` would replace the function.
+    importlib.import_module("qlazy.compare")
+    assert qlazy.train is train
