@@ -138,7 +138,7 @@ class Negative(_Node):
         return -self.operand.evaluate(values)
 
     def __str__(self) -> str:
-        return f"-{_enclose(self.operand, 2)}"
+        return f"-{_enclose(self.operand, _LEVEL['**'])}"
 
 
 @dataclass(frozen=True)

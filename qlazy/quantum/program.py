@@ -134,11 +134,11 @@ class Program:
         return tuple(angle for gate in self.operations for angle in gate.angles)
 
     def values(self, params: Tensor, features: Tensor) -> dict[str, Tensor]:
-        """The inputs by name, flat in the last axis: parts of ``params`` (..., p) and ``features`` (..., d)."""
+        """The inputs by name, flat in the last axis, from ``params`` (..., p) and ``features`` (..., d)."""
         return {**_split(params, self.weights), **_split(features, self.data)}
 
     def angle_values(self, params: Tensor, features: Tensor) -> Tensor:
-        """All of ``angles``, shape (..., number of angles), at ``params`` (..., p) and ``features`` (..., d)."""
+        """The values of ``angles``, in the last axis, at ``params`` (..., p) and ``features`` (..., d)."""
         angles = evaluate(self.angles, self.values(params, features), like=params)
         return angles.expand(*torch.broadcast_shapes(params.shape[:-1], features.shape[:-1]), -1)
 

@@ -183,16 +183,16 @@ def _copied(
 
 @execute.register
 def _(node: ast.ClassicalAssignment, reader: Reader) -> None:
-    indexed = isinstance(node.lvalue, ast.IndexedIdentifier)
     name = node.lvalue.name if isinstance(node.lvalue, ast.IndexedIdentifier) else node.lvalue
     binding = reader.binding(name)
     if binding.role is not Role.VARIABLE or binding.kind is None:
         reader.fail(name, f"`{name.name}` is {_ROLE[binding.role]} and cannot be assigned to")
     kind, value = binding.kind, _assigned(node, binding.kind, reader)
     if isinstance(binding.value, Array):
-        indices = node.lvalue.indices if isinstance(node.lvalue, ast.IndexedIdentifier) else []
-        binding.value.elements[flat_index(binding.value, indices, reader, node)] = value
-    elif indexed:
+        if not isinstance(node.lvalue, ast.IndexedIdentifier):
+            reader.fail(node, f"`{name.name}` is an array: assign to one element at a time")
+        binding.value.elements[flat_index(binding.value, node.lvalue.indices, reader, node)] = value
+    elif isinstance(node.lvalue, ast.IndexedIdentifier):
         reader.fail(node, f"`{name.name}` is {arithmetic.article(kind.name)} and has no elements")
     else:
         binding.value = value

@@ -79,7 +79,7 @@ def _controlled(gate: Gate, controls: tuple[int, ...], value: int) -> Gates:
         values = (value,) * len(controls)
         values += gate.control_values
         return (replace(gate, controls=controls + gate.controls, control_values=values),)
-    # A phase where all controls are 1 is p on the last one; where all are 0, the same between two flips of it.
+    # A phase where all controls are 1 is p on the last one; where all are 0, that between two flips.
     target, rest = controls[-1], controls[:-1]
     phase = Gate("p", gate.angles, (target,), rest, (value,) * len(rest))
     flip = Gate("x", wires=(target,))

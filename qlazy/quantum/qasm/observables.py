@@ -16,12 +16,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NoReturn
 
+from openqasm3 import ast
+
 from qlazy.quantum.expression import Expression
 from qlazy.quantum.program import PauliSum, PauliTerm
 from qlazy.quantum.qasm import arithmetic
 from qlazy.quantum.qasm.evaluation import Context, number, qubits
 from qlazy.quantum.qasm.parse import parse_expression, parse_range
-from qlazy.quantum.qasm.reader import MAX_GATES, Pragma, Reader
+from qlazy.quantum.qasm.reader import Pragma, Reader
 from qlazy.quantum.qasm.source import QasmError
 from qlazy.quantum.qasm.statements import loop_values
 from qlazy.quantum.qasm.values import Binding, Kind, Role, Scope
@@ -29,6 +31,7 @@ from qlazy.quantum.qasm.values import Binding, Kind, Role, Scope
 _TOKEN = re.compile(
     r"\s*(?:(?P<name>[^\W\d]\w*)|(?P<number>(?:\d|\.\d)[\w.]*(?:(?<=[eE])[+-]\d+)?)|(?P<mark>\*\*|\S))"
 )
+MAX_TERMS = 10_000
 _MAX_DEPTH = 32
 _PAULIS = ("I", "X", "Y", "Z")
 
@@ -53,6 +56,7 @@ class _Observable:
             for match in _TOKEN.finditer(pragma.text)
         ]
         self.count = 0
+        self.trees: dict[tuple[int, int], ast.Expression] = {}
 
     def terms(self) -> Iterator[PauliTerm]:
         if not self.tokens:
@@ -162,14 +166,13 @@ class _Observable:
         return after
 
     def _wire(self, start: int, end: int, context: Context) -> int:
-        register = qubits(parse_expression(self.pragma.source, *self._slice(start, end)), context)
+        register = qubits(self._tree(start, end), context)
         if len(register.wires) != 1:
             self.fail(start, "one qubit is needed here, but this is a register; index it, or write a sum")
         return register.wires[0]
 
     def _coefficient(self, start: int, end: int, context: Context) -> float:
-        node = parse_expression(self.pragma.source, *self._slice(start, end))
-        value = number(node, context, real=True)
+        value = number(self._tree(start, end), context, real=True)
         if isinstance(value, Expression):
             self.fail(start, "the coefficient of an observable must be a constant, but depends on an input")
         if isinstance(value, bool):
@@ -187,7 +190,7 @@ class _Observable:
             self.fail(close, "a term is missing after this")
         loop = parse_range(self.pragma.source, *self._slice(start + 4, close))
         outer = Reader(context.source, context.scope)
-        for value in loop_values(loop.set_declaration, outer):
+        for value in loop_values(loop, outer):
             self._count(start)
             kind = Kind("int" if isinstance(value, int) else "float")
             bound = context.attempt(loop, arithmetic.convert, value, kind)
@@ -196,8 +199,14 @@ class _Observable:
 
     def _count(self, position: int) -> None:
         self.count += 1
-        if self.count > MAX_GATES:
-            self.fail(position, f"an observable may have at most {MAX_GATES:,} terms")
+        if self.count > MAX_TERMS:
+            self.fail(position, f"an observable may have at most {MAX_TERMS:,} terms")
+
+    def _tree(self, start: int, end: int) -> ast.Expression:
+        """The expression that some tokens write out, parsed once however often a sum comes back to it."""
+        if (start, end) not in self.trees:
+            self.trees[start, end] = parse_expression(self.pragma.source, *self._slice(start, end))
+        return self.trees[start, end]
 
     def _slice(self, start: int, end: int) -> tuple[str, int, int]:
         """The text of some tokens, and where it stands."""

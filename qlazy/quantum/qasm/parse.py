@@ -24,23 +24,31 @@ _PLACE = re.compile(r"L(\d+):C(\d+): (.*)", re.DOTALL)
 
 def parse(source: Source) -> ast.Program:
     """The syntax tree of a whole program."""
-    _check_nesting(source)
+    text = _without_comments(source.text)
+    if not text.strip():
+        return ast.Program([])  # the parser cannot place the end of an empty text
+    _check_nesting(source, text)
     return _parse(source, source.text, lambda parser: parser.program())
 
 
 def parse_expression(source: Source, text: str, line: int, column: int) -> ast.Expression:
     """The tree of an expression that stands at ``line`` and ``column`` (from 0) of ``source``."""
-    padded = "\n" * (line - 1) + " " * column + text
-    return _parse(source, padded, lambda parser: parser.expression())
+    return _parse(source, _padded(text, line, column), lambda parser: parser.expression())
 
 
-def parse_range(source: Source, text: str, line: int, column: int) -> ast.ForInLoop:
-    """A loop without body over the range or set ``text``, so that it means what it means in a `for`."""
-    opening = "for int _ in "
-    padded = "\n" * (line - 1) + " " * max(0, column - len(opening)) + opening + text + " {}"
-    tree = _parse(source, padded, lambda parser: parser.statement())
-    assert isinstance(tree, ast.ForInLoop)
-    return tree
+def parse_range(source: Source, text: str, line: int, column: int) -> ast.QASMNode:
+    """The tree of what may follow `in` in a `for`: a range in brackets, a set in braces, or an expression."""
+    if text.startswith("{"):
+        return _parse(source, _padded(text, line, column), lambda parser: parser.setExpression())
+    if text.startswith("[") and text.endswith("]"):
+        inner = _padded(" " + text[1:-1], line, column)
+        return _parse(source, inner, lambda parser: parser.rangeExpression())
+    return parse_expression(source, text, line, column)
+
+
+def _padded(text: str, line: int, column: int) -> str:
+    """``text`` pushed to its place, so that the positions of the tree are right."""
+    return "\n" * (line - 1) + " " * column + text
 
 
 def _parse(source: Source, text: str, rule: Callable[[Any], Any]) -> Any:
@@ -94,9 +102,13 @@ def _explain(symbol: Any, message: str) -> str:
     return f"`{symbol.text}` is not expected here{expected}{hint.get(symbol.text, '')}"
 
 
-def _check_nesting(source: Source) -> None:
+def _without_comments(text: str) -> str:
+    """``text`` with blanks for comments, every other character in its place."""
+    return _COMMENT.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text)
+
+
+def _check_nesting(source: Source, text: str) -> None:
     """Bound brackets and operator runs, on which the parser recurses."""
-    text = _COMMENT.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), source.text)
     depth = 0
     for match in re.finditer(r"[(\[{}\])]", text):
         depth += 1 if match[0] in "([{" else -1

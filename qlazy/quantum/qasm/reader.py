@@ -25,7 +25,7 @@ from qlazy.quantum.qasm.values import (
 )
 
 MAX_GATES = 100_000
-MAX_STEPS = 1_000_000
+MAX_STEPS = 200_000
 MAX_QUBITS = 10_000
 MAX_ELEMENTS = 100_000
 MAX_INCLUDES = 50
