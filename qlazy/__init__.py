@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from qlazy.compare import compare
     from qlazy.comparison import Comparison, Run
     from qlazy.data import Dataset, from_arrays, load_data
     from qlazy.kernel import TangentKernel, tangent_kernel
@@ -21,12 +20,12 @@ if TYPE_CHECKING:
     from qlazy.nets import Net, mlp
     from qlazy.prediction import LinearizedPath, kernel_regression
     from qlazy.quantum.circuit import Circuit, CircuitLayer, from_qasm, load
+    from qlazy.sweep import compare
     from qlazy.trace import Trace
     from qlazy.training import Record, train
     from qlazy.transforms import Centered, Linearized, Scaled
 
 _NAMES = {
-    "compare": ("compare",),
     "comparison": ("Comparison", "Run"),
     "data": ("Dataset", "from_arrays", "load_data"),
     "kernel": ("TangentKernel", "tangent_kernel"),
@@ -36,6 +35,7 @@ _NAMES = {
     "nets": ("Net", "mlp"),
     "prediction": ("LinearizedPath", "kernel_regression"),
     "quantum.circuit": ("Circuit", "CircuitLayer", "from_qasm", "load"),
+    "sweep": ("compare",),
     "trace": ("Trace",),
     "training": ("Record", "train"),
     "transforms": ("Centered", "Linearized", "Scaled"),

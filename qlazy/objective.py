@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -26,9 +28,13 @@ class Objective:
     alpha: float
     loss: Loss
 
+    @cached_property
+    def _on_inputs(self) -> Callable[[Tensor], Tensor]:
+        return self.model.on(self.x)
+
     def outputs(self, params: Tensor) -> Tensor:
         """The predictor a h(w), (n, c)."""
-        return self.alpha * self.model(params, self.x)
+        return self.alpha * self._on_inputs(params)
 
     def risk(self, params: Tensor) -> float:
         """R(a h(w)), without the factor 1/a^2."""
