@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from os import PathLike
 from pathlib import Path
 from typing import NoReturn
 
@@ -39,7 +40,7 @@ class Family:
         return f"{self.program} -- {self.description}"
 
 
-def load_program(name_or_path: str | Path, **sizes: int) -> Program:
+def load_program(name_or_path: str | PathLike[str], **sizes: int) -> Program:
     """The program of a family of the corpus (`"hardware_efficient"`) or of an OpenQASM 3 file
     (`"my/circuit.qasm"`).
 
@@ -55,7 +56,6 @@ def program_from_qasm(
     text: str,
     observables: Sequence[str] = (),
     data: Sequence[str] = (),
-    name: str = "program",
     **sizes: int,
 ) -> Program:
     """The program of an OpenQASM 3 text.
@@ -64,7 +64,7 @@ def program_from_qasm(
     with neither, the outputs are Z of every qubit. ``data`` names the inputs that are data rather than
     weights.
     """
-    return read(Source(text), sizes, _several(observables), _several(data), name)
+    return read(Source(text), sizes, _several(observables), _several(data))
 
 
 def _several(texts: Sequence[str]) -> Sequence[str]:
@@ -91,14 +91,14 @@ def families() -> tuple[Family, ...]:
     return tuple(_family(name) for name in names())
 
 
-def locate(name_or_path: str | Path) -> Path:
+def locate(name_or_path: str | PathLike[str]) -> Path:
     """The file of a family, or the path itself if it is written as one (a folder or a suffix) or exists."""
     path = Path(name_or_path)
     if path.suffix or len(path.parts) > 1 or path.is_file():
         return path
-    if str(name_or_path) not in names():
-        _refuse_name(str(name_or_path))
-    return folder() / f"{name_or_path}{_SUFFIX}"
+    if str(path) not in names():
+        _refuse_name(str(path))
+    return folder() / f"{path}{_SUFFIX}"
 
 
 def _refuse_name(name: str) -> NoReturn:

@@ -1,4 +1,4 @@
-"""Refusals: every text outside the language is a QasmError at the right place, and never another exception."""
+"""Refusals: a text outside the language is a QasmError at the right place, and never another exception."""
 
 import time
 
@@ -268,11 +268,10 @@ def truncations():
 def test_damaged_texts_are_read_or_refused(damage):
     """Cut out and put in at random places: a program or a QasmError, nothing else."""
     text, start, length, inserted = damage
+    places = []
     for damaged in (text[:start], text[:start] + inserted + text[start + length :]):
         try:
             program_from_qasm(damaged)
         except QasmError as error:
-            assert error.line >= 1
-            assert error.column >= 1
-        except ValueError as error:  # a surviving text that names no observable qubit, and the like
-            pytest.fail(f"not a QasmError: {error}")
+            places.append((error.line, error.column))
+    assert all(line >= 1 and column >= 1 for line, column in places)

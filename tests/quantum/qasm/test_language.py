@@ -1,4 +1,4 @@
-"""What statements mean: each program is compared with one written out by hand, or with the oracle's matrix."""
+"""What statements mean: programs against gates written out by hand, or against the oracle's matrix."""
 
 import math
 
@@ -116,7 +116,8 @@ def test_constant_arithmetic(expression, value):
 
 
 def test_integers_divide_towards_zero_where_an_integer_is_wanted():
-    body = "const int n = 7; const int half = n / 2; int less = -n / 2; qubit[n] q; x q[half]; x q[less + n]; x q[n/3];"
+    body = "const int n = 7; const int half = n / 2; int less = -n / 2; qubit[n] q; "
+    body += "x q[half]; x q[less + n]; x q[n/3];"
     assert gates(body) == ["x 3", "x 4", "x 2"]
 
 
@@ -188,7 +189,8 @@ def test_variables_assignments_and_scopes():
 
 
 def test_conditions_on_constants():
-    body = "const int n = 3; const bool b = n > 2 && !(n == 4); qubit q; if (b) x q; else y q; if (n % 2 == 0) z q;"
+    body = "const int n = 3; const bool b = n > 2 && !(n == 4); qubit q; "
+    body += "if (b) x q; else y q; if (n % 2 == 0) z q;"
     assert gates(body) == ["x 0"]
 
 
@@ -212,7 +214,8 @@ def test_gates_in_gates_loops_in_gates_and_constants_in_gates():
 
 
 def test_gates_over_u_alone_without_the_library():
-    text = "gate h a { U(π/2, 0, π) a; gphase(-π/4); } gate cx a, b { ctrl @ U(π, 0, π) a, b; ctrl @ gphase(-π/2) a; }"
+    text = "gate h a { U(π/2, 0, π) a; gphase(-π/4); }"
+    text += "gate cx a, b { ctrl @ U(π, 0, π) a, b; ctrl @ gphase(-π/2) a; }"
     program = program_from_qasm(text + "qubit[2] q; h q[0]; cx q[0], q[1];")
     bell = np.array([1, 0, 0, 1]) / math.sqrt(2)
     np.testing.assert_allclose(oracle.unitary(program)[:, 0], bell, atol=1e-15)
@@ -272,7 +275,8 @@ def test_includes_are_relative_to_their_file(tmp_path):
 
 
 def test_what_other_tools_say_is_left_alone():
-    body = "pragma vendor.noise 0.1\n#pragma other\n@vendor.hint 3\nqubit[2] q;\nbarrier q; barrier q[0], q[1]; barrier;"
+    body = "pragma vendor.noise 0.1\n#pragma other\n@vendor.hint 3\nqubit[2] q;\n"
+    body += "barrier q; barrier q[0], q[1]; barrier;"
     assert gates(body + "x q[0]; // comment\n/* and\nanother */") == ["x 0"]
 
 
