@@ -108,22 +108,21 @@ def test_simplified_two_design_is_the_template_of_pennylane(n, layers):
     assert result[0] == pytest.approx(expected, abs=1e-12)
 
 
-@pytest.mark.parametrize("n", [3, 4, 5])
+@pytest.mark.parametrize("n", [4, 5])
 def test_qaoa_counts_cut_edges(n):
-    """At zero angles the state is uniform and cuts half of the edges; one layer on n > 3 reaches 3/4."""
+    """One layer cuts n (1/2 - sin(2 beta) sin(2 gamma) / 4) edges of a ring without triangles.
+
+    Wang, Hadfield, Jiang, Rieffel (arXiv 1706.02998), with their angles in the half-angle convention.
+    """
     program = load_program("qaoa_ring", n=n, layers=1)
-    assert oracle.outputs(program, [0, 0])[0] == pytest.approx(n / 2, abs=1e-12)
-    if n > 3:
-        # Farhi, Goldstone, Gutmann: the optimum of one layer, at these angles up to their signs.
-        best = max(
-            oracle.outputs(program, [s * np.pi / 2, t * np.pi / 4])[0] for s in (1, -1) for t in (1, -1)
-        )
-        assert best == pytest.approx(0.75 * n, abs=1e-12)
+    for gamma, beta in random((4, 2)):
+        expected = n * (0.5 - np.sin(2 * beta) * np.sin(2 * gamma) / 4)
+        assert oracle.outputs(program, [gamma, beta])[0] == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("n", [3, 4, 5])
 def test_tfim_is_its_energy(n):
-    """At zero angles the energy is that of the field's ground state, -n; nowhere is it below the exact one."""
+    """At zero angles the energy is that of the field's ground state; nowhere is it below the exact one."""
     program = load_program("tfim", n=n, layers=2)
     assert oracle.outputs(program, np.zeros(4))[0] == pytest.approx(-n, abs=1e-12)
     hamiltonian = -sum(
@@ -137,7 +136,7 @@ def test_tfim_is_its_energy(n):
 
 
 @pytest.mark.parametrize("name", ["convolutional", "tree_tensor_network", "matrix_product_state"])
-@pytest.mark.parametrize("n", [2, 3, 5, 6])
+@pytest.mark.parametrize("n", [2, 3, 5])
 def test_the_output_depends_on_every_feature(name, n):
     program = load_program(name, n=n)
     params, x = random(program.num_params), random(n, 1)
