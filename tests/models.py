@@ -97,6 +97,10 @@ def qnode_circuit() -> Case:
     return case(Circuit(reuploading, {"encoding": (2, 3), "weights": (2, 3, 3)}), 3)
 
 
+def torch_circuit() -> Case:
+    return case(Circuit(reuploading, {"encoding": (2, 3), "weights": (2, 3, 3)}, backend="torch"), 3)
+
+
 def probability_circuit() -> Case:
     return case(Circuit(probabilities, {"angle": 1, "weights": (1, 2, 3)}), 2)
 
@@ -136,6 +140,7 @@ MAKERS: tuple[Callable[[], Case], ...] = (
     convolutional_net,
     normalised_net,
     qnode_circuit,
+    torch_circuit,
     probability_circuit,
     hybrid_net,
     scaled_net,

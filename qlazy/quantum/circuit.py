@@ -6,7 +6,7 @@ import inspect
 import math
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, final
+from typing import Any, Literal, final, get_args
 
 import pennylane as qml
 import torch
@@ -14,11 +14,15 @@ from torch import Tensor, nn
 
 from qlazy.errors import UnsupportedModel, require
 from qlazy.model import Model, blocks_of
+from qlazy.quantum.backends import INPUTS, TorchBackend
+from qlazy.quantum.backends import Backend as AnyBackend
+from qlazy.quantum.choice import Choice, choose, on_default_qubit, outside_transforms
 from qlazy.quantum.corpus import load_program, program_from_qasm
 from qlazy.quantum.pennylane_program import to_qnode
 from qlazy.quantum.program import Program
 
-INPUTS = "inputs"  # the data argument's name, as in PennyLane's TorchLayer
+EXACT_DEVICES = ("default.qubit", "lightning.qubit")
+Backend = Literal["auto", "adjoint", "torch"]
 
 
 @final
@@ -30,24 +34,37 @@ class Circuit(Model):
     Angles are in radians with the half-angle convention exp(-i theta P / 2); ``init`` draws every weight
     uniformly from [0, 2 pi). float64 by default; outputs follow the dtype of the parameters.
 
+    ``backend`` is how the circuit is run. "adjoint", qlazy's own simulator, takes any exact circuit of
+    unitary gates; "torch" runs default.qubit under vmap, for second derivatives and GPUs. "auto"
+    takes the first that can, with a warning where that is not the first; ``circuit.backend`` tells which.
+
     Raises UnsupportedModel for a QNode that cannot be differentiated exactly, sample by sample.
     """
 
-    def __init__(self, qnode: qml.QNode, weight_shapes: Mapping[str, int | Sequence[int]]) -> None:
+    def __init__(
+        self,
+        qnode: qml.QNode,
+        weight_shapes: Mapping[str, int | Sequence[int]],
+        *,
+        backend: Backend = "auto",
+    ) -> None:
+        require(backend in get_args(Backend), "backend", f"be one of {', '.join(get_args(Backend))}", backend)
         _check_qnode(qnode)
         self.qnode = qnode
         self._shapes = {name: _shape(name, size) for name, size in weight_shapes.items()}
         _check_signature(qnode, self._shapes)
         self._blocks = blocks_of({name: math.prod(shape) for name, shape in self._shapes.items()})
         require(self.num_params >= 1, "weight_shapes", "name at least one weight", weight_shapes)
-        self._seen_rows: set[tuple[int, ...]] = set()
+        self._wanted = backend
+        self._chosen: dict[tuple[int, ...], Choice] = {}
         self.program: Program | None = None
 
     @classmethod
-    def from_program(cls, program: Program) -> Circuit:
+    def from_program(cls, program: Program, *, backend: Backend = "auto") -> Circuit:
         """The circuit of an OpenQASM 3 program: its weights in declared order, one row of x for its data."""
-        circuit = cls(*to_qnode(program))
+        circuit = cls(*to_qnode(program), backend=backend)
         circuit.program = program
+        circuit._choice((program.num_features,))
         return circuit
 
     @property
@@ -60,8 +77,13 @@ class Circuit(Model):
 
     @property
     def backend(self) -> str:
-        """How the circuit is run."""
-        return "torch"
+        """How the circuit is run: "auto" until the shape of its inputs is known, from the first call."""
+        return next((choice.name for choice in self._chosen.values()), self._wanted)
+
+    @property
+    def backend_reason(self) -> str:
+        """Why "auto" did not take the adjoint simulator; empty where it did."""
+        return next((choice.reason for choice in self._chosen.values()), "")
 
     def init(self, generator: torch.Generator) -> Tensor:
         uniform = torch.rand(
@@ -71,48 +93,28 @@ class Circuit(Model):
 
     def check(self, params: Tensor, x: Tensor) -> None:
         super().check(params, x)
-        row = tuple(x.shape[1:])
-        if row not in self._seen_rows:
-            self._refuse_ignored_inputs(row)
-            self._seen_rows.add(row)
+        self._choice(tuple(x.shape[1:]))
 
     def forward(self, params: Tensor, x: Tensor) -> Tensor:
-        if len(x) == 0:
-            row = x.new_zeros(x.shape[1:])
-            return self._measure(params, row).new_zeros(0, self._measure(params, row).numel())
-        return torch.func.vmap(self._measure, (None, 0))(params, x)
+        return self._run(params, x).outputs(params, x)
 
-    def weights(self, params: Tensor) -> dict[str, Tensor]:
-        """The flat vector (p,) as the QNode's keyword arguments."""
-        return {name: params[self._blocks[name]].reshape(shape) for name, shape in self._shapes.items()}
+    def jacobian(self, params: Tensor, x: Tensor) -> Tensor:
+        self.check(params, x)
+        jacobian = self._run(params, x).jacobian(params, x)
+        return super().jacobian(params, x) if jacobian is None else jacobian
 
-    def _measure(self, params: Tensor, row: Tensor) -> Tensor:
-        results = self.qnode(**{INPUTS: row}, **self.weights(params))
-        results = results if isinstance(results, (tuple, list)) else (results,)
-        outputs = torch.cat([torch.as_tensor(r).reshape(-1) for r in results])
-        require(
-            not outputs.is_complex(), "qnode", "return expectation values or probabilities",
-            "returning complex numbers", UnsupportedModel,
-        )  # fmt: skip
-        return outputs.to(params.dtype)
+    def _run(self, params: Tensor, x: Tensor) -> AnyBackend:
+        choice = self._choice(tuple(x.shape[1:]))
+        is_host = params.device.type == "cpu" and (x.is_floating_point() or not x.shape[1:])
+        if is_host or choice.name == "torch":
+            return choice.backend
+        return TorchBackend(on_default_qubit(self.qnode), self._shapes)
 
-    def _refuse_ignored_inputs(self, row: tuple[int, ...]) -> None:
-        # Two rows that give the same tape, gate by gate and angle by angle, mean that x has no effect.
-        if math.prod(row) == 0:
-            return
-        params = torch.linspace(0.3, 2.9, self.num_params, dtype=torch.float64)
-        rows = torch.linspace(0.1, 0.9, 2 * math.prod(row), dtype=torch.float64).reshape(2, *row)
-        try:
-            first, second = (self._tape(params, r) for r in rows)
-        except Exception:  # rows that this QNode does not admit; its own error comes with the user's data
-            return
-        require(
-            not _same_tape(first, second), "qnode", f"depend on `{INPUTS}`", "the same for every input",
-            UnsupportedModel,
-        )  # fmt: skip
-
-    def _tape(self, params: Tensor, row: Tensor) -> qml.tape.QuantumScript:
-        return qml.workflow.construct_tape(self.qnode, level="user")(**{INPUTS: row}, **self.weights(params))
+    def _choice(self, row: tuple[int, ...]) -> Choice:
+        if row not in self._chosen:
+            with outside_transforms():
+                self._chosen[row] = choose(self._wanted, self.qnode, self._shapes, row)
+        return self._chosen[row]
 
     def __repr__(self) -> str:
         name = self.program.name if self.program else getattr(self.qnode.func, "__name__", "qnode")
@@ -145,24 +147,30 @@ class CircuitLayer(nn.Module):
         return copy
 
 
-def load(name_or_path: str | os.PathLike[str], **sizes: int) -> Circuit:
+def load(name_or_path: str | os.PathLike[str], *, backend: Backend = "auto", **sizes: int) -> Circuit:
     """A circuit from the corpus by name, or from an OpenQASM 3 file by path, with its sizes overridden.
 
     ``load("hardware_efficient", n=6, layers=3)``. Raises ValueError for an unknown name or size, and QasmError
     with file, line and column for a program that is wrong or outside the language covered.
     """
-    return Circuit.from_program(load_program(name_or_path, **sizes))
+    return Circuit.from_program(load_program(name_or_path, **sizes), backend=backend)
 
 
 def from_qasm(
-    text: str, *, observables: Sequence[str] = (), data: Sequence[str] = (), **sizes: int
+    text: str,
+    *,
+    observables: Sequence[str] = (),
+    data: Sequence[str] = (),
+    backend: Backend = "auto",
+    **sizes: int,
 ) -> Circuit:
     """A circuit from the text of an OpenQASM 3 program.
 
     ``observables`` are outputs such as "Z q[1]" or "0.5 Z q[0] Z q[1] - X q[2]", ``data`` the names of the
     inputs that are data, for a text that does not say so itself. Raises as :func:`load`.
     """
-    return Circuit.from_program(program_from_qasm(text, observables=observables, data=data, **sizes))
+    program = program_from_qasm(text, observables=observables, data=data, **sizes)
+    return Circuit.from_program(program, backend=backend)
 
 
 def _shape(name: str, size: int | Sequence[int]) -> tuple[int, ...]:
@@ -180,16 +188,14 @@ def _check_qnode(qnode: object) -> None:
         type(qnode).__name__, TypeError,
     )  # fmt: skip
     assert isinstance(qnode, qml.QNode)
-    require(
-        qnode.device.name == "default.qubit" and qnode.diff_method in ("best", "backprop"), "qnode",
-        "run on default.qubit with diff_method 'best' or 'backprop'",
-        f"on {qnode.device.name} with {qnode.diff_method!r}", UnsupportedModel,
-    )  # fmt: skip
-    require(
-        qnode.interface in ("auto", "torch"), "qnode", "have interface 'auto' or 'torch'", qnode.interface,
-        UnsupportedModel,
-    )  # fmt: skip
     require(not qnode.shots, "qnode", "be exact (shots=None)", f"with {qnode.shots}", UnsupportedModel)
+    require(
+        qnode.device.name in EXACT_DEVICES,
+        "qnode",
+        f"run on {' or '.join(EXACT_DEVICES)}",
+        f"on {qnode.device.name}",
+        UnsupportedModel,
+    )
 
 
 def _check_signature(qnode: qml.QNode, shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -204,13 +210,3 @@ def _check_signature(qnode: qml.QNode, shapes: Mapping[str, tuple[int, ...]]) ->
     require(
         not unknown and not missing, "weight_shapes", f"name the QNode's weights {required}", list(shapes)
     )
-
-
-def _same_tape(first: qml.tape.QuantumScript, second: qml.tape.QuantumScript) -> bool:
-    def description(tape: qml.tape.QuantumScript) -> list[Any]:
-        return [(op.name, op.wires.tolist()) for op in tape.operations]
-
-    def angles(tape: qml.tape.QuantumScript) -> list[Any]:
-        return [torch.as_tensor(p).tolist() for p in tape.get_parameters(trainable_only=False)]
-
-    return description(first) == description(second) and angles(first) == angles(second)

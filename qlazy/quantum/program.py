@@ -9,16 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
-import torch
 
 from qlazy.errors import require
-from qlazy.quantum.expression import Expression, evaluate
+from qlazy.quantum.expression import Expression
 from qlazy.quantum.gates import SIGNATURES
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 Shape = tuple[int, ...]
 Matrix = tuple[tuple[complex, ...], ...]
@@ -133,15 +127,6 @@ class Program:
         """Every angle of every gate, in order of application."""
         return tuple(angle for gate in self.operations for angle in gate.angles)
 
-    def values(self, params: Tensor, features: Tensor) -> dict[str, Tensor]:
-        """The inputs by name, flat in the last axis, from ``params`` (..., p) and ``features`` (..., d)."""
-        return {**_split(params, self.weights), **_split(features, self.data)}
-
-    def angle_values(self, params: Tensor, features: Tensor) -> Tensor:
-        """The values of ``angles``, in the last axis, at ``params`` (..., p) and ``features`` (..., d)."""
-        angles = evaluate(self.angles, self.values(params, features), like=params)
-        return angles.expand(*torch.broadcast_shapes(params.shape[:-1], features.shape[:-1]), -1)
-
     def __str__(self) -> str:
         sizes = ", ".join(f"{name}={value}" for name, value in self.sizes.items())
         counts = (
@@ -156,11 +141,6 @@ class Program:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _split(flat: Tensor, shapes: Mapping[str, Shape]) -> dict[str, Tensor]:
-    counts = [math.prod(shape) for shape in shapes.values()]
-    return dict(zip(shapes, flat.split(counts, dim=-1), strict=True)) if counts else {}
 
 
 def _check_gate(gate: Gate, num_qubits: int, counts: Mapping[str, int]) -> None:

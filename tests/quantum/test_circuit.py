@@ -10,6 +10,7 @@ import torch
 
 from qlazy import Circuit
 from qlazy.errors import UnsupportedModel
+from qlazy.quantum.choice import SlowBackend
 from tests.models import inputs, reuploading, rng
 
 DEVICE = qml.device("default.qubit", wires=2)
@@ -43,7 +44,11 @@ def test_float32_stays_float32():
 
 
 def test_weights_named_one_are_scalars():
-    assert Circuit(qml.QNode(rx, DEVICE), {"theta": 1}).weights(torch.zeros(1))["theta"].shape == ()
+    def scalar(inputs, theta):
+        assert theta.shape == ()
+        return rx(inputs, theta)
+
+    assert Circuit(qml.QNode(scalar, DEVICE), {"theta": 1})(torch.zeros(1), torch.zeros(1, 1)).shape == (1, 1)
 
 
 def blind(inputs, theta):
@@ -68,22 +73,39 @@ def quantum_state(inputs, theta):
 
 def test_complex_measurements_are_refused():
     model = Circuit(qml.QNode(quantum_state, DEVICE), {"theta": 1})
-    with pytest.raises(UnsupportedModel, match="expectation values or probabilities"):
+    with (
+        pytest.raises(UnsupportedModel, match="expectation values or probabilities"),
+        pytest.warns(SlowBackend, match="StateMP"),
+    ):
         model(torch.zeros(1), torch.zeros(1, 1))
 
 
 QNODES = {
-    "default.qubit": qml.QNode(rx, qml.device("lightning.qubit", wires=2)),
-    "'parameter-shift'": qml.QNode(rx, DEVICE, diff_method="parameter-shift"),
-    "interface": qml.QNode(rx, DEVICE, interface="jax"),
+    "default.mixed": qml.QNode(rx, qml.device("default.mixed", wires=2)),
     "exact": qml.set_shots(qml.QNode(rx, DEVICE), 10),
 }
 
 
 @pytest.mark.parametrize("reason", QNODES)
-def test_refused_qnodes(reason):
+@pytest.mark.parametrize("backend", ["auto", "torch"])
+def test_refused_qnodes(reason, backend):
     with pytest.raises(UnsupportedModel, match=reason):
-        Circuit(QNODES[reason], {"theta": 1})
+        Circuit(QNODES[reason], {"theta": 1}, backend=backend)
+
+
+EXACT = {
+    "lightning": qml.QNode(rx, qml.device("lightning.qubit", wires=2)),
+    "parameter-shift": qml.QNode(rx, DEVICE, diff_method="parameter-shift"),
+    "autograd": qml.QNode(rx, DEVICE, interface="autograd"),
+}
+
+
+@pytest.mark.parametrize("name", EXACT)
+@pytest.mark.parametrize("backend", ["adjoint", "torch"])
+def test_exact_qnodes_of_any_device_and_interface_are_taken(name, backend):
+    params = torch.tensor([0.4], dtype=torch.float64)
+    jacobian = Circuit(EXACT[name], {"theta": 1}, backend=backend).jacobian(params, inputs(2, 1))
+    torch.testing.assert_close(jacobian, torch.full_like(jacobian, -math.sin(0.4)), rtol=0, atol=1e-14)
 
 
 def test_not_a_qnode():

@@ -1,0 +1,200 @@
+"""All angles of a circuit as one function of parameters and inputs, with its Jacobian.
+
+Formulas of one form (`w[0]*x[0] + b[0]`, `w[1]*x[1] + b[1]`, ...) are evaluated together, so that the cost is
+that of the number of forms and not of the number of gates. Angles that depend on no input are *shared* by the
+batch; the others are *sampled*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import final
+
+import torch
+from torch import Tensor
+
+from qlazy.quantum.derivative import derivative
+from qlazy.quantum.expression import BINARY, FUNCTIONS, Binary, Call, Constant, Expression, Input, Negative
+
+PARAMS, ROW = "params", "x"
+Place = tuple[str, int]
+Evaluate = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the inputs of a circuit live: the first element of each in the flat parameters, or in a row of x."""
+
+    weights: Mapping[str, int]
+    data: Mapping[str, int]
+
+    def place(self, name: str, index: int) -> Place:
+        return (
+            (PARAMS, self.weights[name] + index) if name in self.weights else (ROW, self.data[name] + index)
+        )
+
+    def is_data(self, name: str) -> bool:
+        return name in self.data
+
+
+@final
+class AngleMap:
+    """Formulas compiled for evaluation on parameters (p,) and inputs (n, d) flattened to rows."""
+
+    def __init__(self, formulas: Sequence[Expression], layout: Layout) -> None:
+        self._formulas, self._layout = tuple(formulas), layout
+        sampled = [_depends_on_data(formula, layout) for formula in formulas]
+        self.sampled = tuple(sampled)
+        self._shared_formulas = [f for f, is_sampled in zip(formulas, sampled, strict=True) if not is_sampled]
+        self._sampled_formulas = [f for f, is_sampled in zip(formulas, sampled, strict=True) if is_sampled]
+        self.shared_values: Evaluate = _compile_all(self._shared_formulas, layout)
+        self.sampled_values: Evaluate = _compile_all(self._sampled_formulas, layout)
+
+    @property
+    def trainable(self) -> tuple[bool, ...]:
+        """Whether each angle depends on a parameter."""
+        return tuple(_depends_on_weights(formula, self._layout) for formula in self._formulas)
+
+    @cached_property
+    def shared_partials(self) -> Partials:
+        """Derivatives of the shared angles with respect to the parameters."""
+        return Partials(self._shared_formulas, self._layout)
+
+    @cached_property
+    def sampled_partials(self) -> Partials:
+        """Derivatives of the sampled angles with respect to the parameters."""
+        return Partials(self._sampled_formulas, self._layout)
+
+
+@final
+class Partials:
+    """The nonzero derivatives d angle / d parameter of some formulas, pair by pair."""
+
+    def __init__(self, formulas: Sequence[Expression], layout: Layout) -> None:
+        pairs = [
+            (row, layout.place(*element)[1], derivative(formula, element))
+            for row, formula in enumerate(formulas)
+            for element in sorted(formula.elements)
+            if not layout.is_data(element[0])
+        ]
+        # Pairs that are constant, that depend on parameters and that depend on data are different work.
+        self._groups = [
+            _PartialGroup([pair for pair in pairs if kind(pair[2], layout)], layout)
+            for kind in (_is_one, _is_shared_factor, _depends_on_data)
+        ]
+
+    def pull(self, cotangents: Tensor, params: Tensor, x: Tensor, into: Tensor) -> None:
+        """Add cotangents (n, c, angles) times d angle / d params to ``into`` (n, c, p)."""
+        for group in self._groups:
+            group.pull(cotangents, params, x, into)
+
+
+class _PartialGroup:
+    def __init__(self, pairs: Sequence[tuple[int, int, Expression]], layout: Layout) -> None:
+        self._rows = torch.tensor([row for row, _, _ in pairs], dtype=torch.long)
+        self._columns = torch.tensor([column for _, column, _ in pairs], dtype=torch.long)
+        self._is_distinct = len(set(self._columns.tolist())) == len(pairs)
+        factors = [factor for _, _, factor in pairs]
+        self._factors = None if all(f == Constant(1.0) for f in factors) else _compile_all(factors, layout)
+
+    def pull(self, cotangents: Tensor, params: Tensor, x: Tensor, into: Tensor) -> None:
+        if not len(self._rows):
+            return
+        terms = cotangents[..., self._rows]
+        if self._factors is not None:
+            factors = self._factors(params, x)
+            terms = terms * (factors if factors.ndim == 1 else factors.unsqueeze(1))
+        if self._is_distinct:
+            into[..., self._columns] += terms
+        else:
+            into.index_add_(2, self._columns, terms)
+
+
+def _compile_all(formulas: Sequence[Expression], layout: Layout) -> Evaluate:
+    """Evaluate all formulas: (k,) if none depends on data, (n, k) otherwise."""
+    groups: dict[object, list[int]] = {}
+    for position, formula in enumerate(formulas):
+        groups.setdefault(_form(formula, layout), []).append(position)
+    parts = [_compile([formulas[i] for i in group], layout) for group in groups.values()]
+    order = torch.tensor([i for group in groups.values() for i in group], dtype=torch.long)
+    back = None if torch.equal(order, torch.arange(len(order))) else torch.argsort(order)
+    sampled = any(_depends_on_data(formula, layout) for formula in formulas)
+
+    def evaluate(params: Tensor, x: Tensor) -> Tensor:
+        shape = (len(x),) if sampled else ()
+        columns = [part(params, x) for part in parts]
+        columns = [c.expand(*shape, c.shape[-1]) for c in columns]
+        values = torch.cat(columns, dim=-1) if columns else params.new_empty(*shape, 0)
+        return values if back is None else values[..., back]
+
+    return evaluate
+
+
+def _compile(group: Sequence[Expression], layout: Layout) -> Evaluate:
+    """Evaluate formulas of one form at once, (..., len(group))."""
+    match group[0]:
+        case Constant():
+            constants = torch.tensor([e.value for e in group], dtype=torch.float64)  # type: ignore[attr-defined]
+            return lambda params, x: constants.to(params)
+        case Input(name):
+            places = [layout.place(e.name, e.index)[1] for e in group]  # type: ignore[attr-defined]
+            return _gather(places, from_row=layout.is_data(name))
+        case Negative():
+            operand = _compile([e.operand for e in group], layout)  # type: ignore[attr-defined]
+            return lambda params, x: -operand(params, x)
+        case Binary(operator):
+            left = _compile([e.left for e in group], layout)  # type: ignore[attr-defined]
+            right = _compile([e.right for e in group], layout)  # type: ignore[attr-defined]
+            combine = BINARY[operator]
+            return lambda params, x: combine(left(params, x), right(params, x))
+        case Call(function):
+            argument = _compile([e.argument for e in group], layout)  # type: ignore[attr-defined]
+            apply = FUNCTIONS[function][1]
+            return lambda params, x: apply(argument(params, x))
+    raise TypeError(f"unknown expression {type(group[0]).__name__}")
+
+
+def _gather(places: Sequence[int], from_row: bool) -> Evaluate:
+    first, size = places[0], len(places)
+    if list(places) == list(range(first, first + size)):  # a slice is a view
+        if from_row:
+            return lambda params, x: x[..., first : first + size]
+        return lambda params, x: params[..., first : first + size]
+    index = torch.tensor(places, dtype=torch.long)
+    if from_row:
+        return lambda params, x: x[..., index]
+    return lambda params, x: params[..., index]
+
+
+def _form(expression: Expression, layout: Layout) -> object:
+    """What formulas must share to be evaluated together: everything but the places and constants."""
+    match expression:
+        case Constant():
+            return "constant"
+        case Input(name):
+            return ROW if layout.is_data(name) else PARAMS
+        case Negative(operand):
+            return ("-", _form(operand, layout))
+        case Binary(operator, left, right):
+            return (operator, _form(left, layout), _form(right, layout))
+        case Call(function, argument):
+            return (function, _form(argument, layout))
+    raise TypeError(f"unknown expression {type(expression).__name__}")
+
+
+def _depends_on_data(expression: Expression, layout: Layout) -> bool:
+    return any(layout.is_data(name) for name, _ in expression.elements)
+
+
+def _depends_on_weights(expression: Expression, layout: Layout) -> bool:
+    return any(not layout.is_data(name) for name, _ in expression.elements)
+
+
+def _is_one(expression: Expression, layout: Layout) -> bool:
+    return expression == Constant(1.0)
+
+
+def _is_shared_factor(expression: Expression, layout: Layout) -> bool:
+    return not _is_one(expression, layout) and not _depends_on_data(expression, layout)

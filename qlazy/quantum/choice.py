@@ -1,0 +1,110 @@
+"""Choosing a backend: the fastest that takes the circuit, and is seen to agree with the QNode itself."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import pennylane as qml
+import torch
+
+from qlazy.errors import UnsupportedModel, refuse, require
+from qlazy.quantum.backends import INPUTS, Backend, LoweredBackend, Shapes, TorchBackend, changes_with_row
+from qlazy.quantum.lowered import LoweredCircuit
+from qlazy.quantum.lowering import NotLowered
+from qlazy.quantum.tracing import trace
+
+TOLERANCE = 1e-9
+"""How far outputs of a lowered circuit may be from the QNode's own, at a probe point."""
+
+
+class Choice(NamedTuple):
+    """A backend by name, and why it is not the adjoint simulator where that was not asked for."""
+
+    name: str
+    backend: Backend
+    reason: str = ""
+
+
+class SlowBackend(UserWarning):
+    """A circuit that the adjoint simulator does not take and that runs on default.qubit instead."""
+
+
+def choose(wanted: str, qnode: qml.QNode, shapes: Shapes, row: tuple[int, ...]) -> Choice:
+    """The backend for inputs of shape ``row``.
+
+    Raises UnsupportedModel where the circuit ignores its inputs, or the backend asked for does not take it.
+    """
+    reference = TorchBackend(on_default_qubit(qnode), shapes)
+    if wanted == "torch":
+        _require_dependence(changes_with_row(reference, _size(shapes), row), row)
+        return Choice("torch", reference)
+    try:
+        return Choice("adjoint", _adjoint(reference, qnode, shapes, row))
+    except NotLowered as reason:
+        if wanted == "adjoint":
+            refuse("qnode", "be a circuit for the adjoint simulator", f"not: {reason}", UnsupportedModel)
+        _require_dependence(changes_with_row(reference, _size(shapes), row), row)
+        message = f"running on default.qubit, not on the adjoint simulator, which is much faster: {reason}"
+        warnings.warn(message, SlowBackend, stacklevel=2)
+        return Choice("torch", reference, str(reason))
+
+
+def on_default_qubit(qnode: qml.QNode) -> qml.QNode:
+    """The same circuit, transforms included, where torch can differentiate it."""
+    device = qnode.device
+    if device.name != "default.qubit":
+        device = qml.device("default.qubit", wires=device.wires)
+    return qnode.update(device=device, interface="torch", diff_method="backprop")
+
+
+@contextmanager
+def outside_transforms() -> Iterator[None]:
+    """Plain tensors are plain in here, even while ``torch.func`` maps or differentiates around it."""
+    from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
+
+    with temporarily_clear_interpreter_stack(), torch.no_grad():
+        yield
+
+
+def _adjoint(reference: TorchBackend, qnode: qml.QNode, shapes: Shapes, row: tuple[int, ...]) -> Backend:
+    try:
+        lowering = trace(qnode, INPUTS, row, shapes)
+    except NotLowered:
+        raise
+    except Exception as error:  # the QNode's own, which comes again with the user's data if it is real
+        raise NotLowered(f"it raises {type(error).__name__}: {error}") from error
+    backend = LoweredBackend(LoweredCircuit(lowering))
+    names = {name for f in lowering.formulas if f is not None for name, _ in f.elements}
+    _require_dependence(INPUTS in names, row)
+    _require_agreement(backend, reference, shapes, row)
+    return backend
+
+
+def _require_dependence(depends: bool, row: tuple[int, ...]) -> None:
+    require(
+        depends or math.prod(row) == 0, "qnode", f"depend on `{INPUTS}`", "the same for every input",
+        UnsupportedModel,
+    )  # fmt: skip
+
+
+def _require_agreement(
+    backend: Backend, reference: TorchBackend, shapes: Shapes, row: tuple[int, ...]
+) -> None:
+    # A QNode that computes outside torch would leave constants in its formulas: its values tell.
+    params = torch.linspace(-1.0, 2.3, _size(shapes), dtype=torch.float64)
+    x = torch.linspace(0.9, -0.7, math.prod(row), dtype=torch.float64).reshape(1, *row)
+    try:
+        expected = reference.outputs(params, x)
+    except Exception:  # the probe is outside the QNode's domain
+        return
+    difference = float((backend.outputs(params, x) - expected).abs().max())
+    if not difference <= TOLERANCE:
+        raise NotLowered(f"its formulas miss what it computes outside torch (off by {difference:.1g})")
+
+
+def _size(shapes: Shapes) -> int:
+    return sum(math.prod(shape) for shape in shapes.values())
