@@ -1,0 +1,207 @@
+"""The command line. Results go to stdout, progress and errors to stderr; the work is done elsewhere."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import torch
+
+import qlazy
+from qlazy.errors import Diverged, KernelTooLarge, NotConverged, NotFinite
+from qlazy.options import MODELS, add_data, add_sizes, add_training, read_data, read_method, read_sizes
+
+OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+_SPECS = """\
+models:
+  hardware_efficient:n=6,layers=3   a family of `qlazy circuits`, at sizes of choice; n is the number of
+                                    features unless given
+  path/to/circuit.qasm:n=6          an OpenQASM 3 file
+  mlp:16,16,relu                    a fully connected net with these hidden widths; tanh unless an activation
+                                    is named; without widths, of about as many parameters as the circuits have
+"""
+_COMPARE = f"""{_SPECS}
+examples:
+  qlazy compare
+  qlazy compare hardware_efficient:layers=2 strongly_entangling mlp --seeds 5
+  qlazy compare my/circuit.qasm:n=6 mlp:16,16,relu --features 6 --alphas 1,10,100
+  qlazy compare data_reuploading mlp --data moons --features 2 --method adam --rate 0.01
+"""
+_KERNEL = f"""{_SPECS}
+examples:
+  qlazy kernel hardware_efficient:layers=2
+  qlazy kernel mlp:16,16 --data breast_cancer --features 6 --seed 3 --out kernel-of-mlp
+"""
+_CIRCUITS = """\
+examples:
+  qlazy circuits
+  qlazy circuits hardware_efficient --n 6 --layers 2
+  qlazy circuits my/circuit.qasm:n=6 --draw circuit.svg
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, where argparse would print the usage first."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE, f"qlazy: error: {message} (see `{self.prog} --help`)\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns 0, or 1 for a run that failed, 2 for bad input, 130 when interrupted."""
+    try:
+        arguments = _parse(argv)
+        torch.set_num_threads(arguments.threads)
+        return arguments.run(arguments)
+    except SystemExit as stop:  # argparse leaves this way, --help and --version included
+        return int(stop.code or 0)
+    except KeyboardInterrupt:
+        print("qlazy: interrupted; started again, a comparison goes on where it stopped", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # `qlazy circuits | head`: nobody reads on, and Python must not complain at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except (Diverged, KernelTooLarge, NotConverged, NotFinite) as error:
+        return _fail(error, FAILED)
+    except (ValueError, TypeError, ImportError, OSError) as error:
+        return _fail(error, USAGE)
+
+
+def compare(arguments: argparse.Namespace) -> int:
+    """``qlazy compare``: train, print the tables, leave a folder."""
+    from qlazy.specs import build_models
+
+    data = read_data(arguments)
+    models = build_models(arguments.models or MODELS, data)
+    print(data.description)
+    for name, model in models.items():
+        print(f"{name}: {model.num_params} parameters")
+    comparison = qlazy.compare(
+        models,
+        data,
+        alphas=arguments.alphas,
+        seeds=range(arguments.seeds),
+        **read_method(arguments),
+        out=arguments.out,
+        progress=not arguments.quiet,
+    )
+    print(f"\n{comparison.table()}\n")
+    comparison.plot(arguments.out)
+    print(f"figures, table and arrays: {arguments.out}")
+    failed = [run for run in comparison.runs if run.diverged]
+    for run in failed:
+        print(f"qlazy: {run.model}, seed {run.seed}, a = {run.alpha:g}: {run.diverged}", file=sys.stderr)
+    return FAILED if failed else OK
+
+
+def kernel(arguments: argparse.Namespace) -> int:
+    """``qlazy kernel``: the tangent kernel at initialisation, in figures and pictures."""
+    from qlazy.report.facts import facts_text, kernel_facts
+    from qlazy.report.plot import plot_kernel, save_figure
+    from qlazy.specs import build_models
+    from qlazy.storage import save_arrays
+
+    data = read_data(arguments)
+    ((name, model),) = build_models([arguments.model], data).items()
+    params = model.init(torch.Generator().manual_seed(arguments.seed)).to(data.x_train)
+    tangent = qlazy.tangent_kernel(model, params, data.x_train)
+    facts = kernel_facts(tangent, data.y_train)
+    print(facts_text({"model": f"{name}, {model.num_params} parameters", "data": data.description, **facts}))
+    matrix = tangent.to_dense()
+    arrays = {
+        "kernel": matrix, "eigenvalues": tangent.eigenvalues(), "params": params, "x": data.x_train,
+        "y": data.y_train,
+    }  # fmt: skip
+    settings = {"model": name, "seed": arguments.seed, "data": data.description, "facts": facts}
+    save_arrays(arguments.out / "kernel.npz", {key: t.numpy() for key, t in arrays.items()}, settings)
+    save_figure(plot_kernel(matrix, data.y_train), arguments.out, "kernel")
+    print(f"\nfigures and arrays: {arguments.out}")
+    return OK
+
+
+def circuits(arguments: argparse.Namespace) -> int:
+    """``qlazy circuits``: the list, or one of them."""
+    from qlazy.quantum.corpus import families, load_program
+    from qlazy.report.text import circuit_text, families_text
+
+    if arguments.name is None:
+        print(families_text(families()))
+        return OK
+    name, sizes = read_sizes(arguments)
+    program = load_program(name, **sizes)
+    if arguments.draw is None:
+        print(circuit_text(program))
+        return OK
+    from qlazy.report.circuits import save_drawing
+
+    print(save_drawing(program, arguments.draw))
+    return OK
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = _parser()
+    arguments, rest = parser.parse_known_args(argv)
+    # argparse takes the models before the first option or those after it, not both.
+    if rest and ("models" not in arguments or any(text.startswith("-") for text in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        arguments.models += rest
+    return arguments
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="qlazy",
+        description="Is this variational circuit learning, or is it a kernel method in disguise?",
+        epilog="`qlazy COMMAND --help` shows the options and examples of a command.",
+    )
+    parser.add_argument("--version", action="version", version=f"qlazy {qlazy.__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    one = _command(commands, "compare", compare, "train models at several output scales", _COMPARE)
+    one.add_argument("models", nargs="*", metavar="MODEL", help=f"default: {' '.join(MODELS)}")
+    add_data(one)
+    add_training(one)
+    one.add_argument("--out", type=Path, default=Path("qlazy-out/compare"), help="folder (%(default)s)")
+    one.add_argument("--quiet", action="store_true", help="show no progress")
+    one = _command(commands, "kernel", kernel, "measure a model's tangent kernel", _KERNEL)
+    one.add_argument("model", metavar="MODEL")
+    add_data(one)
+    one.add_argument("--seed", type=int, default=0, help="seed of the initial parameters (%(default)s)")
+    one.add_argument("--out", type=Path, default=Path("qlazy-out/kernel"), help="folder (%(default)s)")
+    one = _command(commands, "circuits", circuits, "list, show or draw circuits", _CIRCUITS)
+    one.add_argument("name", nargs="?", metavar="NAME", help="a family, or the path of an OpenQASM 3 file")
+    add_sizes(one)
+    one.add_argument("--draw", type=Path, metavar="FILE", help="draw into a PNG, SVG or PDF file")
+    return parser
+
+
+def _command(
+    commands: argparse._SubParsersAction[_Parser],
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    summary: str,
+    epilog: str,
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        name, help=summary, description=summary, epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
+    )  # fmt: skip
+    parser.add_argument(
+        "--threads", type=int, default=1, help="of torch; small circuits want one (%(default)s)"
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _fail(error: Exception, code: int) -> int:
+    print(f"qlazy: error: {error or type(error).__name__}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

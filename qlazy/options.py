@@ -1,0 +1,161 @@
+"""Options that commands share, and what they stand for."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from qlazy.data import Dataset, load_data
+from qlazy.errors import refuse, require
+from qlazy.losses import CrossEntropy, Logistic, Loss, Square
+from qlazy.methods import LBFGS, SGD, Adam, GradientDescent, GradientFlow, Method
+from qlazy.sources import SOURCES
+from qlazy.specs import parse_sizes, parse_spec
+
+MODELS = ("data_reuploading:layers=2", "hardware_efficient:layers=3", "mlp")
+ALPHAS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
+STEPS = 100
+IMAGES = {"features": 4, "train": 48, "test": 100}
+"""What a run on images takes unless told: small enough for a circuit, large enough for an accuracy."""
+
+_LOSSES: dict[str, Loss] = {"square": Square(), "logistic": Logistic(), "cross-entropy": CrossEntropy()}
+_METHODS = ("gd", "sgd", "adam", "lbfgs", "flow")
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """The options that choose and prepare data."""
+    group = parser.add_argument_group("data")
+    group.add_argument("--data", default="digits", choices=SOURCES, help="default: %(default)s")
+    group.add_argument("--classes", type=_names, metavar="A,B", help="images: 3,8 unless given; others: all")
+    group.add_argument(
+        "--features",
+        type=_positive,
+        metavar="N",
+        help="principal components kept (images: 4; others: 6, or all)",
+    )
+    group.add_argument("--train", type=_positive, metavar="N", help="examples (images: 48; others: 70 %%)")
+    group.add_argument("--test", type=_positive, metavar="N", help="examples (images: 100; others: the rest)")
+    group.add_argument(
+        "--data-seed", type=int, default=0, metavar="N", help="seed of the split (%(default)s)"
+    )
+    group.add_argument(
+        "--dtype", choices=("float64", "float32"), default="float64", help="default: %(default)s"
+    )
+
+
+def read_data(arguments: argparse.Namespace) -> Dataset:
+    """The data that the options of :func:`add_data` ask for."""
+    defaults = IMAGES if arguments.data in ("digits", "mnist") else {}
+    counts = {name: getattr(arguments, name) or defaults.get(name) for name in IMAGES}
+    return load_data(
+        arguments.data,
+        classes=arguments.classes,
+        features=counts["features"],
+        train=counts["train"],
+        test=counts["test"],
+        seed=arguments.data_seed,
+        dtype=getattr(torch, arguments.dtype),
+    )
+
+
+def add_training(parser: argparse.ArgumentParser) -> None:
+    """The options that say how to train."""
+    group = parser.add_argument_group("training")
+    group.add_argument(
+        "--alphas", type=_numbers, default=ALPHAS, metavar="A,...",
+        help=f"output scales ({','.join(f'{a:g}' for a in ALPHAS)})",
+    )  # fmt: skip
+    group.add_argument(
+        "--seeds",
+        type=_positive,
+        default=3,
+        metavar="N",
+        help="initialisations, seeds 0 to N-1 (%(default)s)",
+    )
+    group.add_argument("--steps", type=_positive, default=STEPS, metavar="N", help="default: %(default)s")
+    group.add_argument("--loss", choices=_LOSSES, default="square", help="default: %(default)s")
+    group.add_argument(
+        "--method", choices=_METHODS, default="gd",
+        help="gradient descent, SGD, Adam, L-BFGS or gradient flow (%(default)s)",
+    )  # fmt: skip
+    group.add_argument(
+        "--rate", type=float, metavar="R", help="learning rate (gd: the samples over K's largest eigenvalue)"
+    )
+    group.add_argument("--batch", type=_positive, metavar="N", help="samples a step, for sgd (16)")
+    group.add_argument("--horizon", type=float, metavar="T", help="time to flow, for flow")
+    group.add_argument(
+        "--no-center", dest="centered", action="store_false", help="train h itself, not h - h(w0)"
+    )
+
+
+def read_method(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What the options of :func:`add_training` ask for, by the names of :func:`qlazy.compare`."""
+    return {
+        "method": _method(arguments.method, arguments.rate, arguments.batch, arguments.horizon),
+        "loss": _LOSSES[arguments.loss],
+        "steps": arguments.steps,
+        "centered": arguments.centered,
+    }
+
+
+def add_sizes(parser: argparse.ArgumentParser) -> None:
+    """The sizes nearly every family has; others are given after the name, as in NAME:n=6,layers=2."""
+    for name in ("n", "layers"):
+        parser.add_argument(f"--{name}", type=int, metavar="N", help=f"as NAME:{name}=N")
+
+
+def read_sizes(arguments: argparse.Namespace) -> tuple[str, dict[str, int]]:
+    """The family or path, and the sizes given either way."""
+    spec = parse_spec(arguments.name)
+    flags = {name: getattr(arguments, name) for name in ("n", "layers")}
+    given = {name: value for name, value in flags.items() if value is not None}
+    sizes = parse_sizes(spec.options, spec.text)
+    twice = sorted(given.keys() & sizes.keys())
+    require(not twice, "sizes", "be given once each", ", ".join(twice))
+    return spec.name, {**sizes, **given}
+
+
+def _method(name: str, rate: float | None, batch: int | None, horizon: float | None) -> Method:
+    for option, value, owners in (("batch", batch, ("sgd",)), ("horizon", horizon, ("flow",))):
+        require(
+            value is None or name in owners, f"--{option}", f"come with --method {owners[0]}", f"with {name}"
+        )
+    if name == "gd":
+        return GradientDescent(rate)
+    if name == "lbfgs":
+        return LBFGS() if rate is None else LBFGS(rate)
+    if name == "flow":
+        require(rate is None, "--rate", "be absent with --method flow, which has --horizon", rate)
+        return GradientFlow(_needed("horizon", horizon, name))
+    step = _needed("rate", rate, name)
+    return Adam(step) if name == "adam" else SGD(step, 16 if batch is None else batch)
+
+
+def _needed(option: str, value: float | None, method: str) -> float:
+    if value is None:
+        refuse(f"--{option}", f"be given with --method {method}", "absent")
+    return value
+
+
+def _list_of(read: Callable[[str], Any], text: str) -> tuple[Any, ...]:
+    return tuple(read(part.strip()) for part in text.split(","))
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return _list_of(str, text)
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return _list_of(float, text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be numbers with commas between, but is {text!r}") from None
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a positive integer, but is {text!r}")
+    return int(text)

@@ -1,0 +1,33 @@
+"""Circuits as pictures."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+from matplotlib import pyplot
+
+from qlazy.errors import require
+from qlazy.quantum.drawing import draw_figure
+from qlazy.quantum.program import Program
+from qlazy.report.style import style
+from qlazy.storage import atomic_write
+
+KINDS = (".png", ".svg", ".pdf")
+
+
+def save_drawing(program: Program, path: str | os.PathLike[str]) -> Path:
+    """Draw a circuit into a PNG, SVG or PDF file. Raises ValueError for another suffix."""
+    target = Path(path)
+    kind = target.suffix.lower()
+    require(kind in KINDS, "path", f"end in {', '.join(KINDS)}", repr(str(path)))
+    buffer = io.BytesIO()
+    dated = {".png": "Software", ".svg": "Date", ".pdf": "CreationDate"}
+    with style():
+        figure = draw_figure(program)
+        figure.savefig(buffer, format=kind[1:], metadata={dated[kind]: None}, bbox_inches="tight")
+        pyplot.close(figure)  # PennyLane draws through pyplot, which would keep it
+    with atomic_write(target) as file:
+        file.write(buffer.getvalue())
+    return target

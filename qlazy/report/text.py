@@ -1,0 +1,37 @@
+"""Circuits in words: the list of families, and one circuit with its drawing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from qlazy.quantum.corpus import Family
+from qlazy.quantum.drawing import draw_text
+from qlazy.quantum.program import Program, Shape
+
+_HEAD = ("circuit", "sizes", "qubits", "parameters", "inputs", "outputs", "description")
+
+
+def families_text(families: Sequence[Family]) -> str:
+    """A table of the families, each at its default sizes."""
+    cells = [_HEAD, *(_row(family) for family in families)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
+    return "\n".join(lines)
+
+
+def circuit_text(program: Program) -> str:
+    """What a circuit is, its weights and data, its outputs and its gates."""
+    facts = [("weights", program.weights), ("data", program.data)]
+    lines = [str(program), *(f"{name}: {_shapes(inputs)}" for name, inputs in facts), "", draw_text(program)]
+    return "\n".join([*lines, "", program.header.strip()]).rstrip()
+
+
+def _row(family: Family) -> tuple[str, ...]:
+    program = family.program
+    sizes = ",".join(f"{name}={value}" for name, value in program.sizes.items())
+    counts = (program.num_qubits, program.num_params, program.num_features, program.num_outputs)
+    return (family.name, sizes or "-", *map(str, counts), family.description)
+
+
+def _shapes(inputs: Mapping[str, Shape]) -> str:
+    return ", ".join(f"{name}{list(shape) if shape else ''}" for name, shape in inputs.items()) or "none"
