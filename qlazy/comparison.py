@@ -170,18 +170,16 @@ class Comparison:
     def slopes(self, least: float = 10.0) -> dict[tuple[str, str], Slope]:
         """Log-log slopes against the scale, over the scales from ``least`` up, by (model, metric).
 
-        With fewer than three such scales, over all of them; with fewer than three in all, none.
+        With fewer than three such scales, over all of them; with fewer than three in all, none. A metric that is
+        zero somewhere has none either: a linear model's kernel does not change at any scale.
         """
         tail = [i for i, alpha in enumerate(self.alphas) if alpha >= least]
         chosen = tail if len(tail) >= 3 else list(range(len(self.alphas)))
         if len(chosen) < 3:
             return {}
         alphas = np.array(self.alphas)[chosen]
-        return {
-            (model, metric): log_log_slope(alphas, self.values(model, metric)[chosen])
-            for model in self.models
-            for metric in METRICS
-        }
+        values = {(m, metric): self.values(m, metric)[chosen] for m in self.models for metric in METRICS}
+        return {key: log_log_slope(alphas, table) for key, table in values.items() if (table > 0).all()}
 
     def rows(self) -> list[dict[str, Any]]:
         """One row a model and scale: the mean over seeds of every metric, and its standard deviation."""
@@ -198,7 +196,7 @@ class Comparison:
             return "slopes: three scales or more are needed"
         head = ["slope against a", *METRICS]
         theory = ["theory (fixed horizon, a large)", *(f"{THEORY[metric]:+.0f}" for metric in METRICS)]
-        fitted = [[model, *(_interval(slopes[model, metric]) for metric in METRICS)] for model in self.models]
+        fitted = [[model, *(_interval(slopes.get((model, metric))) for metric in METRICS)] for model in self.models]
         return _text([head, *fitted, theory])
 
     def plot(self, folder: str | os.PathLike[str]) -> list[Path]:
@@ -250,8 +248,8 @@ def _accuracy(outputs: Floats, targets: Floats) -> float:
     return float(accuracy(torch.from_numpy(outputs), torch.from_numpy(targets)))
 
 
-def _interval(slope: Slope) -> str:
-    return f"{slope.slope:+.3f} [{slope.low:+.3f}, {slope.high:+.3f}]"
+def _interval(slope: Slope | None) -> str:
+    return "none" if slope is None else f"{slope.slope:+.3f} [{slope.low:+.3f}, {slope.high:+.3f}]"
 
 
 def _cells(rows: list[dict[str, Any]]) -> list[list[str]]:
