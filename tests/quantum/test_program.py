@@ -1,7 +1,6 @@
 """The program as a value: counts, splitting of flat vectors, and refusals of what does not exist."""
 
 import pytest
-import torch
 
 from qlazy.quantum.corpus import load_program
 from qlazy.quantum.expression import Constant, Input
@@ -25,32 +24,6 @@ def test_counts_and_summary():
     assert str(example) == (
         "data_reuploading(n=3, layers=2): 3 qubits, 18 parameters, 3 features, 1 output, 18 gates"
     )
-
-
-def test_flat_vectors_are_split_in_declared_order():
-    example = program(weights={"b": (2,), "a": ()}, data={"y": (), "x": (2, 2)})
-    values = example.values(torch.arange(3.0), torch.arange(5.0))
-    assert {name: value.tolist() for name, value in values.items()} == {
-        "b": [0, 1],
-        "a": [2],
-        "y": [0],
-        "x": [1, 2, 3, 4],
-    }
-
-
-def test_angles_are_evaluated_for_a_batch_at_once():
-    gates = (
-        Gate("rx", (Input("w", 1) * Input("x", 0),), (0,)),
-        Gate("gphase", (Constant(0.5),)),
-        Gate("ry", (Input("w", 0),), (1,)),
-    )
-    example = program(*gates, weights={"w": (2,)}, data={"x": ()})
-    params = torch.tensor([2.0, 3.0], dtype=torch.float64)
-    features = torch.tensor([[5.0], [7.0]], dtype=torch.float64)
-    expected = torch.tensor([[15.0, 0.5, 2.0], [21.0, 0.5, 2.0]], dtype=torch.float64)
-    torch.testing.assert_close(example.angle_values(params, features), expected)
-    bare = program(gates[1])
-    assert bare.angle_values(torch.zeros(0), torch.zeros(4, 0)).shape == (4, 1)
 
 
 def test_terms_are_collected():

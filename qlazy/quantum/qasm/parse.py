@@ -11,8 +11,6 @@ from typing import Any, NoReturn
 
 from antlr4 import CommonTokenStream, InputStream, Token
 from antlr4.error.ErrorListener import ErrorListener
-from antlr4.error.Errors import InputMismatchException
-from antlr4.error.ErrorStrategy import DefaultErrorStrategy
 from openqasm3 import ast
 from openqasm3.parser import QASM3ParsingError, QASMNodeVisitor, qasm3Lexer, qasm3Parser
 
@@ -61,7 +59,6 @@ def _parse(source: Source, text: str, rule: Callable[[Any], Any]) -> Any:
     for recogniser in (lexer, parser):
         recogniser.removeErrorListeners()
         recogniser.addErrorListener(listener)
-    parser._errHandler = _StopAtOnce()
     try:
         tree = rule(parser)
         rest = stream.LT(1)
@@ -82,17 +79,6 @@ def _parse(source: Source, text: str, rule: Callable[[Any], Any]) -> Any:
         if type(error).__module__.startswith("qlazy"):
             raise
         raise source.error(f"cannot be parsed ({error})", 1, 0) from error
-
-
-class _StopAtOnce(DefaultErrorStrategy):
-    """Report the first error, to a listener that raises: no attempt to recover, and none of its cost."""
-
-    def recoverInline(self, recognizer: Any) -> NoReturn:
-        self.reportError(recognizer, InputMismatchException(recognizer))
-        raise AssertionError("the listener raises")
-
-    def sync(self, recognizer: Any) -> None:
-        return
 
 
 class _Listener(ErrorListener):
