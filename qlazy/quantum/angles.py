@@ -7,7 +7,7 @@ batch; the others are *sampled*.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import final
@@ -58,58 +58,79 @@ class AngleMap:
         return tuple(_depends_on_weights(formula, self._layout) for formula in self._formulas)
 
     @cached_property
-    def shared_partials(self) -> Partials:
-        """Derivatives of the shared angles with respect to the parameters."""
-        return Partials(self._shared_formulas, self._layout)
-
-    @cached_property
-    def sampled_partials(self) -> Partials:
-        """Derivatives of the sampled angles with respect to the parameters."""
-        return Partials(self._sampled_formulas, self._layout)
+    def partials(self) -> Partials:
+        """Derivatives of all angles with respect to the parameters."""
+        return Partials(self._shared_formulas, self._sampled_formulas, self._layout)
 
 
 @final
 class Partials:
-    """The nonzero derivatives d angle / d parameter of some formulas, pair by pair."""
+    """The nonzero derivatives d angle / d parameter, pair by pair, and the chain rule through them."""
 
-    def __init__(self, formulas: Sequence[Expression], layout: Layout) -> None:
-        pairs = [
-            (row, layout.place(*element)[1], derivative(formula, element))
-            for row, formula in enumerate(formulas)
-            for element in sorted(formula.elements)
-            if not layout.is_data(element[0])
-        ]
-        # Pairs that are constant, that depend on parameters and that depend on data are different work.
+    def __init__(self, shared: Sequence[Expression], sampled: Sequence[Expression], layout: Layout) -> None:
         self._groups = [
-            _PartialGroup([pair for pair in pairs if kind(pair[2], layout)], layout)
-            for kind in (_is_one, _is_shared_factor, _depends_on_data)
+            group
+            for formulas, is_sampled in ((shared, False), (sampled, True))
+            for group in _partial_groups(formulas, is_sampled, layout)
         ]
+        columns = [column for group in self._groups for column in group.columns]
+        self._columns = torch.tensor(columns, dtype=torch.long)
+        self._is_distinct = len(set(columns)) == len(columns)
 
-    def pull(self, cotangents: Tensor, params: Tensor, x: Tensor, into: Tensor) -> None:
-        """Add cotangents (n, c, angles) times d angle / d params to ``into`` (n, c, p)."""
-        for group in self._groups:
-            group.pull(cotangents, params, x, into)
-
-
-class _PartialGroup:
-    def __init__(self, pairs: Sequence[tuple[int, int, Expression]], layout: Layout) -> None:
-        self._rows = torch.tensor([row for row, _, _ in pairs], dtype=torch.long)
-        self._columns = torch.tensor([column for _, column, _ in pairs], dtype=torch.long)
-        self._is_distinct = len(set(self._columns.tolist())) == len(pairs)
-        factors = [factor for _, _, factor in pairs]
-        self._factors = None if all(f == Constant(1.0) for f in factors) else _compile_all(factors, layout)
-
-    def pull(self, cotangents: Tensor, params: Tensor, x: Tensor, into: Tensor) -> None:
-        if not len(self._rows):
-            return
-        terms = cotangents[..., self._rows]
-        if self._factors is not None:
-            factors = self._factors(params, x)
-            terms = terms * (factors if factors.ndim == 1 else factors.unsqueeze(1))
+    def pull(self, by_shared: Tensor, by_sampled: Tensor, params: Tensor, x: Tensor) -> Tensor:
+        """Derivatives (n, c, S) and (n, c, T) by angle as derivatives (n, c, p) by parameter."""
+        terms = [
+            group.terms(by_sampled if group.is_sampled else by_shared, params, x) for group in self._groups
+        ]
+        empty = params.new_zeros(*by_shared.shape[:2], 1)
+        together = torch.cat([*terms, empty], dim=2)
         if self._is_distinct:
-            into[..., self._columns] += terms
-        else:
-            into.index_add_(2, self._columns, terms)
+            return together.index_select(2, self._sources(len(params)))
+        # A matrix of zeros and ones: far faster than adding at repeated indices.
+        scatter = params.new_zeros(together.shape[2], len(params))
+        scatter[torch.arange(len(self._columns)), self._columns] = 1.0
+        return together @ scatter
+
+    def _sources(self, num_params: int) -> Tensor:
+        """Where each parameter finds its term; the last place, a zero, where it has none."""
+        sources = torch.full((num_params,), len(self._columns), dtype=torch.long)
+        sources[self._columns] = torch.arange(len(self._columns))
+        return sources
+
+
+@dataclass(frozen=True, eq=False)
+class _PartialGroup:
+    """Pairs whose factor is 1 (``factors`` is None), depends on parameters, or depends on data."""
+
+    is_sampled: bool
+    rows: Tensor
+    columns: tuple[int, ...]
+    factors: Evaluate | None
+
+    def terms(self, cotangents: Tensor, params: Tensor, x: Tensor) -> Tensor:
+        """Each pair's share (n, c, pairs) of the derivative by its parameter."""
+        terms = cotangents.index_select(2, self.rows)
+        if self.factors is None:
+            return terms
+        factors = self.factors(params, x)
+        return terms * (factors if factors.ndim == 1 else factors.unsqueeze(1))
+
+
+def _partial_groups(
+    formulas: Sequence[Expression], is_sampled: bool, layout: Layout
+) -> Iterator[_PartialGroup]:
+    pairs = [
+        (row, layout.place(*element)[1], derivative(formula, element))
+        for row, formula in enumerate(formulas)
+        for element in sorted(formula.elements)
+        if not layout.is_data(element[0])
+    ]
+    for kind in (_is_one, _is_shared_factor, _depends_on_data):
+        chosen = [pair for pair in pairs if kind(pair[2], layout)]
+        if chosen:
+            rows, columns, factors = zip(*chosen, strict=True)
+            evaluate = None if kind is _is_one else _compile_all(factors, layout)
+            yield _PartialGroup(is_sampled, torch.tensor(rows), columns, evaluate)
 
 
 def _compile_all(formulas: Sequence[Expression], layout: Layout) -> Evaluate:

@@ -81,10 +81,7 @@ class LoweredCircuit:
     def jacobian(self, params: Tensor, x: Tensor) -> Tensor:
         """Derivatives (n, c, p), from one sweep and the formulas of the angles."""
         by_shared, by_sampled = _Derivatives.apply(self.for_params, *self._angles(params, x))
-        result = params.new_zeros(*by_shared.shape[:2], len(params))
-        self.angles.shared_partials.pull(by_shared, params, x, result)
-        self.angles.sampled_partials.pull(by_sampled, params, x, result)
-        return result
+        return self.angles.partials.pull(by_shared, by_sampled, params, x)
 
     def _angles(self, params: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         sampled = self.angles.sampled_values(params, x)

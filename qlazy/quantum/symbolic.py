@@ -56,7 +56,7 @@ class Symbolic(Tensor):
             raise NotSymbolic(f"torch operation {name} on weights or inputs")
         return _wrapped(values, formulas)
 
-    def __repr__(self, *, tensor_contents: Any = None) -> str:
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         return f"Symbolic({self.formulas.tolist()})"
 
 
