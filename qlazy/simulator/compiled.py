@@ -1,0 +1,38 @@
+"""Compiling and keeping what was compiled.
+
+Compiled code is cached on disk where any folder can be written to (beside the sources, or in the user's cache
+folder), and compiled again in each process where none can. Only the entry points are cached; what they call
+is compiled into them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from numba import njit
+
+SOURCES = ("adjoint", "compiled", "kernels", "lanes", "multiqubit", "outputs", "program")
+
+inline = njit(error_model="numpy")
+kernel = njit(nogil=True, error_model="numpy")
+
+
+def entry(function: Callable[..., Any]) -> Any:
+    """Compile an entry point, with a cache on disk if there is a place for one."""
+    try:
+        return njit(nogil=True, error_model="numpy", cache=True)(function)
+    except RuntimeError:  # no folder can be written to
+        return kernel(function)
+
+
+def fingerprint() -> str:
+    """Changes with any of the sources that are compiled.
+
+    The disk cache looks only at the file of the entry point and at the values it closes over. Closing over
+    this keeps it from serving code compiled from older kernels.
+    """
+    folder = Path(__file__).parent
+    return sha256(b"".join((folder / f"{name}.py").read_bytes() for name in SOURCES)).hexdigest()

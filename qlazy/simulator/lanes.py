@@ -1,0 +1,114 @@
+"""A vector type for the kernels: one number for each sample of a block, in one 512-bit register.
+
+States are arrays (rows, lanes); `load` and `store` move one row, and + - * act on all samples at once.
+Written with an explicit vector type, the kernels do not depend on what the compiler makes of an inner loop.
+Processors with narrower registers split the vectors. Multiplications and additions may be contracted; nothing
+else is relaxed, so NaN and infinity pass through.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core.datamodel import models
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import intrinsic as numba_intrinsic
+from numba.extending import lower_builtin, register_model
+
+WIDTH = {types.float64: 8, types.float32: 16}
+
+
+def intrinsic(function: Callable[..., Any]) -> Any:
+    """numba's decorator, whose result is called without the typing context."""
+    return numba_intrinsic(function)
+
+
+class Lanes(types.Type):
+    """One number for each of the samples that run side by side."""
+
+    def __init__(self, scalar: types.Float) -> None:
+        self.scalar = scalar
+        super().__init__(name=f"Lanes({scalar})")
+
+
+@register_model(Lanes)
+class _LanesModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, kind: Lanes) -> None:
+        element = manager.lookup(kind.scalar).get_value_type()
+        super().__init__(manager, kind, ir.VectorType(element, WIDTH[kind.scalar]))
+
+
+def _define(operation: Callable[..., Any], instruction: str) -> None:
+    @infer_global(operation)
+    class _Typing(AbstractTemplate):
+        def generic(self, args: Any, kws: Any) -> Any:
+            if len(args) == 2 and isinstance(args[0], Lanes) and args[0] == args[1]:
+                return signature(args[0], *args)
+            return None
+
+    @lower_builtin(operation, Lanes, Lanes)
+    def _lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return getattr(builder, instruction)(*args, flags=("contract",))
+
+
+_define(operator.add, "fadd")
+_define(operator.sub, "fsub")
+_define(operator.mul, "fmul")
+
+
+def _pointer(context: Any, builder: Any, array_type: Any, array: Any, row: Any) -> Any:
+    vector = context.get_value_type(Lanes(array_type.dtype))
+    data = context.make_array(array_type)(context, builder, array).data
+    start = builder.mul(row, ir.Constant(row.type, WIDTH[array_type.dtype]))
+    return builder.bitcast(builder.gep(data, [start]), vector.as_pointer())
+
+
+@intrinsic
+def load(typing: Any, array: Any, row: Any) -> Any:
+    """Row number ``row`` of a contiguous array (rows, lanes)."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        pointer = _pointer(context, builder, sig.args[0], *args)
+        return builder.load(pointer, align=sig.args[0].dtype.bitwidth // 8)
+
+    return Lanes(array.dtype)(array, types.intp), emit
+
+
+@intrinsic
+def store(typing: Any, array: Any, row: Any, value: Any) -> Any:
+    """Write one row."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        pointer = _pointer(context, builder, sig.args[0], *args[:2])
+        builder.store(args[2], pointer, align=sig.args[0].dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, Lanes(array.dtype)), emit
+
+
+@intrinsic
+def splat(typing: Any, array: Any, value: Any) -> Any:
+    """The same number for every sample, in the precision of ``array``."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        vector = context.get_value_type(sig.return_type)
+        lane = ir.IntType(32)
+        first = builder.insert_element(ir.Constant(vector, ir.Undefined), args[1], ir.Constant(lane, 0))
+        mask = ir.Constant(ir.VectorType(lane, vector.count), [0] * vector.count)
+        return builder.shuffle_vector(first, ir.Constant(vector, ir.Undefined), mask)
+
+    return Lanes(array.dtype)(array, array.dtype), emit
+
+
+@intrinsic
+def trailing_zeros(typing: Any, value: Any) -> Any:
+    """The number of trailing zero bits of a positive integer."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.intp(types.intp), emit
