@@ -196,7 +196,9 @@ class Comparison:
             return "slopes: three scales or more are needed"
         head = ["slope against a", *METRICS]
         theory = ["theory (fixed horizon, a large)", *(f"{THEORY[metric]:+.0f}" for metric in METRICS)]
-        fitted = [[model, *(_interval(slopes.get((model, metric))) for metric in METRICS)] for model in self.models]
+        fitted = [
+            [model, *(_interval(slopes.get((model, metric))) for metric in METRICS)] for model in self.models
+        ]
         return _text([head, *fitted, theory])
 
     def plot(self, folder: str | os.PathLike[str]) -> list[Path]:
