@@ -19,6 +19,7 @@ import qlazy
 from qlazy.errors import refuse
 from qlazy.quantum.program import Program
 from qlazy.quantum.qasm import Source, read
+from qlazy.quantum.qasm.source import is_file
 
 _SUFFIX = ".qasm"
 
@@ -94,7 +95,7 @@ def families() -> tuple[Family, ...]:
 def locate(name_or_path: str | PathLike[str]) -> Path:
     """The file of a family, or the path itself if it is written as one (a folder or a suffix) or exists."""
     path = Path(name_or_path)
-    if path.suffix or len(path.parts) > 1 or path.is_file():
+    if path.suffix or len(path.parts) > 1 or is_file(path):
         return path
     if str(path) not in names():
         _refuse_name(str(path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 
 from openqasm3 import ast
 
@@ -34,9 +35,9 @@ def read(
     understand or that has no meaning.
     """
     tree = parse(source)
-    overrides = dict(sizes or {})
     _check_version(tree, source)
-    _check_overrides(overrides, tree, source)
+    _check_overrides(sizes or {}, tree, source)
+    overrides = {size: int(value) for size, value in (sizes or {}).items()}
     reader = Reader.of(source, overrides, frozenset(data))
     try:
         execute_all(tree.statements, reader)
@@ -74,7 +75,7 @@ def _check_overrides(overrides: Mapping[str, int], tree: ast.Program, source: So
             node = constants.get(name)
             message = f"`{name}` {what} and cannot be set; {known}"
             raise source.error_at(node, message) if node else source.error(message, 1, 0)
-        if type(value) is not int or not 0 <= value <= MAX_OVERRIDE:
+        if not isinstance(value, Integral) or isinstance(value, bool) or not 0 <= value <= MAX_OVERRIDE:
             message = f"`{name}` must be an integer from 0 to {MAX_OVERRIDE:,}, but is {value!r}"
             raise source.error_at(constants[name], message)
 

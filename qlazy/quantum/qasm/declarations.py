@@ -10,9 +10,10 @@ from openqasm3 import ast
 from qlazy.quantum.expression import Expression, Input
 from qlazy.quantum.qasm import arithmetic
 from qlazy.quantum.qasm.evaluation import element, evaluate, flat_index, integer, number, qubits, scalar_kind
+from qlazy.quantum.qasm.gate_bodies import check_body
 from qlazy.quantum.qasm.parse import parse
 from qlazy.quantum.qasm.reader import MAX_QUBITS, Reader
-from qlazy.quantum.qasm.source import Source
+from qlazy.quantum.qasm.source import Source, is_file
 from qlazy.quantum.qasm.standard import STANDARD
 from qlazy.quantum.qasm.statements import execute, execute_all
 from qlazy.quantum.qasm.values import (
@@ -40,7 +41,7 @@ def _(node: ast.Include, reader: Reader) -> None:
     path = folder / node.filename
     if str(path) in (reader.source.file, *reader.including):
         reader.fail(node, f"{node.filename} includes itself")
-    if "\0" in node.filename or not path.is_file():
+    if not is_file(path):
         reader.fail(node, f"there is no file {path} to include")
     with reader.inside(Source.read(path)):
         execute_all(parse(reader.source).statements, reader)
@@ -76,8 +77,8 @@ def _(node: ast.QuantumGateDefinition, reader: Reader) -> None:
             reader.fail(item, f"`{item.name}` is declared twice in the gate `{node.name.name}`")
         seen.add(item.name)
     name = node.name.name
-    gate = GateDefinition(name, parameters, operands, node.body, len(reader.gates), reader.source)
-    reader.define(node.name, name, gate)
+    check_body(node, reader)
+    reader.define(node.name, name, GateDefinition(name, parameters, operands, node.body, reader.source))
 
 
 @execute.register

@@ -19,7 +19,7 @@ from typing import NoReturn
 from openqasm3 import ast
 
 from qlazy.quantum.expression import Expression
-from qlazy.quantum.program import PauliSum, PauliTerm
+from qlazy.quantum.program import PauliSum, PauliTerm, check_observable
 from qlazy.quantum.qasm import arithmetic
 from qlazy.quantum.qasm.evaluation import Context, number, qubits
 from qlazy.quantum.qasm.parse import parse_expression, parse_range
@@ -45,7 +45,12 @@ class _Token:
 
 def read_observable(pragma: Pragma, reader: Reader) -> PauliSum:
     """The Pauli sum that a pragma writes out, evaluated among the global names of the program."""
-    return PauliSum.collect(_Observable(pragma, reader).terms())
+    observable = PauliSum.collect(_Observable(pragma, reader).terms())
+    try:
+        check_observable(observable, len(reader.qubits))
+    except ValueError as error:
+        raise pragma.source.error(str(error), pragma.line, pragma.column) from error
+    return observable
 
 
 class _Observable:

@@ -24,6 +24,14 @@ class QasmError(ValueError):
         super().__init__(f"{file or '<text>'}:{line}:{column}: {message}{shown}")
 
 
+def is_file(path: Path) -> bool:
+    """Whether there is a file at ``path``; no for what cannot be a path at all."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 class Source:
     """A text and where it came from."""
 
@@ -40,8 +48,9 @@ class Source:
         try:
             with path.open("rb") as stream:
                 content = stream.read(4 * MAX_CHARACTERS + 1)
-        except OSError as error:
-            raise QasmError(f"cannot be read: {error.strerror or error}", str(path)) from error
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise QasmError(f"cannot be read: {reason}", str(path)) from error
         try:
             return Source(content[: 4 * MAX_CHARACTERS].decode("utf-8"), path)
         except UnicodeDecodeError as error:

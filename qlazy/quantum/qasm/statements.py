@@ -24,10 +24,11 @@ from qlazy.quantum.qasm.evaluation import (
     qubits,
     scalar_kind,
 )
+from qlazy.quantum.qasm.gate_bodies import check_gate_name
 from qlazy.quantum.qasm.modifiers import Gates, ModifierRefusal
 from qlazy.quantum.qasm.parse import parse_expression
 from qlazy.quantum.qasm.reader import MAX_GATES, Pragma, Reader
-from qlazy.quantum.qasm.standard import DEFINITIONS, STANDARD
+from qlazy.quantum.qasm.standard import DEFINITIONS
 from qlazy.quantum.qasm.values import (
     Array,
     Binding,
@@ -60,6 +61,13 @@ _REFUSALS: dict[type, str] = {
 }
 
 
+# Our own annotations: what each may stand before.
+_ANNOTATED: dict[str, tuple[type, str]] = {
+    "qlazy.data": (ast.IODeclaration, "an input declaration"),
+    "qlazy.bound": (ast.WhileLoop, "a while loop"),
+}
+
+
 @singledispatch
 def execute(node: ast.QASMNode, reader: Reader) -> None:
     """Execute one statement."""
@@ -79,10 +87,12 @@ def _check_annotations(node: ast.QASMNode, reader: Reader) -> None:
     for annotation in getattr(node, "annotations", []):
         if not annotation.keyword.startswith("qlazy."):
             continue  # other tools' annotations do not change the meaning
-        if annotation.keyword != "qlazy.data":
-            reader.fail(annotation, f"unknown annotation @{annotation.keyword}; known is @qlazy.data")
-        if not isinstance(node, ast.IODeclaration):
-            reader.fail(annotation, "@qlazy.data stands before an input declaration")
+        if annotation.keyword not in _ANNOTATED:
+            known = " and ".join(f"@{keyword}" for keyword in _ANNOTATED)
+            reader.fail(annotation, f"unknown annotation @{annotation.keyword}; known are {known}")
+        kind, what = _ANNOTATED[annotation.keyword]
+        if not isinstance(node, kind):
+            reader.fail(annotation, f"@{annotation.keyword} stands before {what}")
 
 
 @execute.register
@@ -156,7 +166,8 @@ def _(node: ast.QuantumPhase, reader: Reader) -> None:
 def _(node: ast.QuantumGate, reader: Reader) -> None:
     if node.duration is not None:
         reader.fail(node, "timing is not supported: leave the duration out")
-    gate = _gate(node, reader)
+    check_gate_name(node.name, reader)
+    gate = reader.gates[node.name.name]
     applied = [_modifier(modifier, reader) for modifier in node.modifiers]
     arguments = [angle(argument, reader) for argument in node.arguments]
     num_angles, num_qubits = _arity(gate)
@@ -166,19 +177,6 @@ def _(node: ast.QuantumGate, reader: Reader) -> None:
     for wires in _broadcast(node, num_qubits, num_controls, reader):
         gates = _instantiate(gate, arguments, wires[num_controls:], node, reader)
         reader.emit(_modified(gates, applied, wires, node, reader), node)
-
-
-def _gate(node: ast.QuantumGate, reader: Reader) -> GateLike:
-    name = node.name.name
-    if name not in reader.gates:
-        hint = '; write include "stdgates.inc";' if name in STANDARD else ""
-        reader.fail(node.name, f"unknown gate `{name}`{hint}")
-    gate = reader.gates[name]
-    inside = reader.scope.enclosing_gate()
-    if inside is not None and isinstance(gate, GateDefinition) and gate.order >= inside.order:
-        what = "calls itself" if gate is inside else f"uses `{name}`, which is defined after it"
-        reader.fail(node.name, f"the gate `{inside.name}` {what}")
-    return gate
 
 
 def _arity(gate: GateLike) -> tuple[int, int]:

@@ -41,13 +41,12 @@ class Register:
 
 @dataclass(frozen=True)
 class GateDefinition:
-    """A user's gate, lowered anew at each call. Its body sees only gates of a lower ``order``."""
+    """A user's gate, lowered anew at each call."""
 
     name: str
     parameters: tuple[str, ...]
     qubits: tuple[str, ...]
     body: Sequence[ast.Statement]
-    order: int
     source: Source
 
 
@@ -116,14 +115,6 @@ class Scope:
                 kept_out = binding.role in (Role.VARIABLE, Role.INPUT, Role.QUBITS)
                 return binding.role if inside is not None and kept_out else None
             inside = inside or scope.gate
-            scope = scope.parent
-        return None
-
-    def enclosing_gate(self) -> GateDefinition | None:
-        scope: Scope | None = self
-        while scope is not None:
-            if scope.gate is not None:
-                return scope.gate
             scope = scope.parent
         return None
 

@@ -102,9 +102,12 @@ REFUSALS = [
     ("gate ^x a { h a; }", "the gate `x` is defined twice"),
     ("gate ^U a { h a; }", "the gate `U` is defined twice"),
     ("gate g(a, ^a) b { x b; }", "`a` is declared twice in the gate `g`"),
-    ("gate g(a) ^a { x a; }", "`a` is declared twice in the gate `g`"),
+    ("gate g(a) ^a { h a; }", "`a` is declared twice in the gate `g`"),
     ("gate g a { ^g a; } g q[0];", "the gate `g` calls itself"),
-    ("gate g a { ^f a; } gate f a { x a; } g q[0];", "uses `f`, which is defined after it"),
+    ("gate g a { ^f a; } gate f a { x a; } g q[0];", "unknown gate `f`"),
+    ("gate g(t) a { rx(t * ^s) a; }", "undeclared name `s`"),
+    ("gate g(t) a { for int i in [0:1] { rx(t * i) a; } cx a, ^b; }", "undeclared name `b`"),
+    ("^@qlazy.bound 3\nfor int i in [0:1] { x q[i]; }", "@qlazy.bound stands before a while loop"),
     ("gate g a { rx(^w) a; } g q[0];", "`w` is an input"),
     ("gate g a { cx a, ^q[0]; } g q[1];", "`q` is a register"),
     ("gate g a { x ^a[0]; } g q[1];", "a single qubit cannot be indexed"),
@@ -227,6 +230,9 @@ def test_errors_in_included_files_name_them(tmp_path):
     with pytest.raises(QasmError) as caught:
         load_program(tmp_path / "main.qasm")
     assert (caught.value.file, caught.value.line, caught.value.column) == (str(tmp_path / "a.inc"), 2, 6)
+    (tmp_path / "a.inc").write_text(f'include "{"a" * 5000}";')
+    with pytest.raises(QasmError, match="there is no file"):
+        load_program(tmp_path / "main.qasm")
     (tmp_path / "a.inc").write_text('include "a.inc";')
     with pytest.raises(QasmError, match="includes itself"):
         load_program(tmp_path / "main.qasm")

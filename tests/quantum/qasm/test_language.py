@@ -199,7 +199,7 @@ def test_sizes_are_set_and_what_depends_on_them_follows():
         "const int n = 2; const uint m = 1; const int twice = 2 * n; const float f = 1; qubit[twice + m] q;"
     )
     assert read(body).sizes == {"n": 2, "m": 1}
-    assert read(body, n=4, m=3).num_qubits == 11
+    assert read(body, n=4, m=np.int64(3)).num_qubits == 11
     assert read(body, n=4, m=3).sizes == {"n": 4, "m": 3}
 
 

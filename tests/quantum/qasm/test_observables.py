@@ -71,6 +71,8 @@ def test_sums_follow_the_sizes():
         ("sum(k in q) Z q[k]", 10, "a loop runs over"),
         ("sum(k in [0:2) Z q[k]", None, ""),
         ("true Z q[0]", 1, "is a bool"),
+        ("sum(k in [1:0]) Z q[k]", 1, "at least one term"),
+        ("1e308 (1e308 Z q[0])", 1, "be finite"),
         ("1 +* 2 Z q[0]", 1, "needs a Pauli"),
         ("0.5 $ Z q[0]", None, ""),
         ("Z q[0] ; X a", 8, "a Pauli with its qubit"),
