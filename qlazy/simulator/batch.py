@@ -70,9 +70,13 @@ class Batch:
         moved = np.moveaxis(blocks, -1, 1)
         return moved.reshape(self.blocks * self.lanes, *moved.shape[2:])[: self.size]
 
-    def _rows(self, sampled: bool) -> list[NDArray[np.float64]]:
+    def _rows(self, sampled: bool) -> list[Real]:
         pairs = zip(self.plan.families, self.operands, strict=True)
-        return [family.coefficient_rows(operand) for family, operand in pairs if family.sampled == sampled]
+        return [
+            family.coefficient_rows(family.batched(operand))
+            for family, operand in pairs
+            if family.sampled == sampled
+        ]
 
 
 def make_batch(plan: Plan, operands: Sequence[ArrayLike], dtype: np.dtype[Any]) -> Batch:

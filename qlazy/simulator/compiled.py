@@ -16,8 +16,7 @@ from numba import njit
 
 SOURCES = ("adjoint", "compiled", "kernels", "lanes", "multiqubit", "outputs", "program")
 
-inline = njit(error_model="numpy")
-kernel = njit(nogil=True, error_model="numpy")
+kernel = njit(error_model="numpy")
 
 
 def entry(function: Callable[..., Any]) -> Any:
@@ -25,7 +24,7 @@ def entry(function: Callable[..., Any]) -> Any:
     try:
         return njit(nogil=True, error_model="numpy", cache=True)(function)
     except RuntimeError:  # no folder can be written to
-        return kernel(function)
+        return njit(nogil=True, error_model="numpy")(function)
 
 
 def fingerprint() -> str:

@@ -9,51 +9,51 @@ im a, re b, im b stand in four rows of an array of coefficients.
 
 from __future__ import annotations
 
-from qlazy.simulator.compiled import inline, kernel
+from qlazy.simulator.compiled import kernel
 from qlazy.simulator.lanes import load, splat, store, trailing_zeros
 
 # Sums are taken in pieces of this many terms, which keeps the rounding of long ones small.
 CHUNK = 64
 
 
-@inline
+@kernel
 def amplitude(state, row):
     return load(state, 2 * row), load(state, 2 * row + 1)
 
 
-@inline
+@kernel
 def put(state, row, value):
     store(state, 2 * row, value[0])
     store(state, 2 * row + 1, value[1])
 
 
-@inline
+@kernel
 def add(state, row, value):
     store(state, 2 * row, load(state, 2 * row) + value[0])
     store(state, 2 * row + 1, load(state, 2 * row + 1) + value[1])
 
 
-@inline
+@kernel
 def scaled(factor, value):
     return factor * value[0], factor * value[1]
 
 
-@inline
+@kernel
 def multiplied(c, x):
     return c[0] * x[0] - c[1] * x[1], c[0] * x[1] + c[1] * x[0]
 
 
-@inline
+@kernel
 def conjugate_multiplied(c, x):
     return c[0] * x[0] + c[1] * x[1], c[0] * x[1] - c[1] * x[0]
 
 
-@inline
+@kernel
 def imaginary_overlap(bra, ket):
     return bra[0] * ket[1] - bra[1] * ket[0]
 
 
-@inline
+@kernel
 def coefficients(state, rows, first, sign):
     """(a, b) of a gate, or of its inverse (a*, -b) if the sign is -1."""
     sign = splat(state, sign)
@@ -62,7 +62,7 @@ def coefficients(state, rows, first, sign):
     return a, b
 
 
-@inline
+@kernel
 def rotated(a, b, x, y):
     """[[a, -b*], [b, a*]] (x, y)."""
     return (
@@ -77,7 +77,7 @@ def rotated(a, b, x, y):
     )
 
 
-@inline
+@kernel
 def bloch(u, v, x, y):
     """Im <(u, v)| sigma |(x, y)> for sigma = X, Y, Z."""
     return (
@@ -87,7 +87,7 @@ def bloch(u, v, x, y):
     )
 
 
-@inline
+@kernel
 def summed(p, q):
     return p[0] + q[0], p[1] + q[1], p[2] + q[2]
 
@@ -124,7 +124,7 @@ def apply_two(state, step, steps, first_rows, second_rows, sign):
         k ^= steps[step.steps + trailing_zeros(i)]
 
 
-@inline
+@kernel
 def nothing(state):
     zero = splat(state, 0.0)
     return zero, zero, zero
@@ -167,7 +167,7 @@ def differentiate_two(ket, bra, step, steps, out):
     _write(out, step.second_cotangent, second)
 
 
-@inline
+@kernel
 def _write(out, row, value):
     if row >= 0:
         store(out, row, value[0])

@@ -8,7 +8,7 @@ A gate on k wires acts on groups of 2^k rows: the row whose target bits are all 
 
 from __future__ import annotations
 
-from qlazy.simulator.compiled import inline, kernel
+from qlazy.simulator.compiled import kernel
 from qlazy.simulator.kernels import (
     CHUNK,
     amplitude,
@@ -59,7 +59,7 @@ def differentiate_diagonal(ket, bra, step, steps, out):
         store(out, step.first_cotangent + j, total)
 
 
-@inline
+@kernel
 def _entry(state, rows, first, dim, r, c, sign):
     """Element (r, c) of a matrix, or of its adjoint."""
     row = first + 2 * (r * dim + c if sign > 0.0 else c * dim + r)

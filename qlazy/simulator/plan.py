@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from qlazy.simulator.families import Family, num_places
+from qlazy.simulator.families import FAMILIES, Family, Rows
 from qlazy.simulator.frames import Frame
 from qlazy.simulator.measurement import Measurement, compile_measurement, measured_paulis, real_table
 from qlazy.simulator.observables import Observable, check_observables
@@ -95,13 +95,13 @@ def group_families(steps: Sequence[Step]) -> tuple[tuple[Family, ...], tuple[Fam
         if not (step.kind is Kind.DIAGONAL and step.fixed):  # these become tables
             dim = 1 if step.kind is Kind.ROTATION else 2 ** len(step.targets)
             groups.setdefault((step.fixed, step.kind, step.sampled, dim), []).append(step)
-    families = {key: Family(*key[1:], tuple(groups[key])) for key in sorted(groups)}
+    families = {key: FAMILIES[key[1]](*key[2:], tuple(groups[key])) for key in sorted(groups)}
     runtime = tuple(family for (is_fixed, *_), family in families.items() if not is_fixed)
     return runtime, tuple(family for (is_fixed, *_), family in families.items() if is_fixed)
 
 
-def _fixed_rows(family: Family) -> NDArray[np.float64]:
-    return family.coefficient_rows(np.array([step.factors[0] for step in family.steps]))
+def _fixed_rows(family: Family) -> Rows:
+    return family.coefficient_rows(family.batched(np.array([step.factors[0] for step in family.steps])))
 
 
 def _places(families: Sequence[Family], fixed: Sequence[Family]) -> dict[Step, list[Place]]:
@@ -112,7 +112,7 @@ def _places(families: Sequence[Family], fixed: Sequence[Family]) -> dict[Step, l
     for family in (*fixed, *families):
         for step in family.steps:
             places[step] = []
-            for _ in range(num_places(step)):
+            for _ in range(step.num_places):
                 cotangent = next_cotangent if step.wanted else -1
                 places[step].append(Place(family.sampled, next_coefficient[family.sampled], cotangent))
                 next_coefficient[family.sampled] += family.coefficient_width

@@ -14,9 +14,9 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from qlazy.simulator.families import Unit, base_conditions, local_offsets, units
 from qlazy.simulator.frames import Condition, coset, parity, row_parity
 from qlazy.simulator.steps import Kind, Step
+from qlazy.simulator.units import Unit, base_conditions, local_offsets
 
 
 class Pass(IntEnum):
@@ -79,7 +79,7 @@ class Assembler:
         offsets = local_offsets(step.targets)
         kind = Pass.DIAGONAL if step.kind is Kind.DIAGONAL else Pass.DENSE
         where = {"dim": len(offsets), "offsets": self._keep(offsets)}
-        self._emit(kind, base_conditions(step), **where, **self._place("first", place))
+        self._emit(kind, base_conditions(step.targets, step.controls), **where, **self._place("first", place))
 
     def fixed_diagonal(self, step: Step) -> None:
         """Fixed phases on all rows; neighbouring ones are multiplied into one table."""
@@ -146,7 +146,7 @@ def assemble(assembler: Assembler, steps: Sequence[Step], places: dict[Step, lis
 
 
 def _gates(step: Step, places: dict[Step, list[Place]]) -> list[Gate]:
-    return [Gate(unit, place) for unit, place in zip(units(step), places[step], strict=True)]
+    return [Gate(unit, place) for unit, place in zip(step.units, places[step], strict=True)]
 
 
 def _partner(step: Step, later: Sequence[Step]) -> Step | None:
@@ -164,7 +164,7 @@ def _partner(step: Step, later: Sequence[Step]) -> Step | None:
 
 
 def _pairable(step: Step) -> Unit | None:
-    found = units(step)
+    found = step.units
     return found[0] if len(found) == 1 and len(found[0].conditions) == 1 else None
 
 

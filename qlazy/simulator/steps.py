@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from qlazy.simulator.operations import (
     controls_of,
     fixed_value,
 )
+from qlazy.simulator.units import Unit, gate_unit, rotation_units
 
 PAULI_MATRICES = {
     "X": np.array([[0, 1], [1, 0]], dtype=complex),
@@ -63,6 +65,21 @@ class Step:
     pauli: Pauli | None = None
     sampled: bool = False
     wanted: bool = False
+
+    @cached_property
+    def units(self) -> tuple[Unit, ...]:
+        """The pairs of rows it acts on; none for diagonal and dense steps."""
+        match self.kind:
+            case Kind.FUSED:
+                return (gate_unit(self.targets[0]),)
+            case Kind.ROTATION if self.pauli is not None:
+                return rotation_units(self.pauli, self.targets[0], self.controls)
+        return ()
+
+    @property
+    def num_places(self) -> int:
+        """How many places for numbers it needs: one for each unit, one if it has none."""
+        return max(1, len(self.units))
 
     @property
     def fixed(self) -> bool:
