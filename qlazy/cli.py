@@ -78,9 +78,6 @@ def compare(arguments: argparse.Namespace) -> int:
 
     data = read_data(arguments)
     models = build_models(arguments.models or MODELS, data)
-    print(data.description)
-    for name, model in models.items():
-        print(f"{name}: {model.num_params} parameters")
     comparison = qlazy.compare(
         models,
         data,
@@ -90,6 +87,9 @@ def compare(arguments: argparse.Namespace) -> int:
         out=arguments.out,
         progress=not arguments.quiet,
     )
+    print(data.description)
+    for name, model in models.items():
+        print(f"{name}: {model.num_params} parameters")
     print(f"\n{comparison.table()}\n")
     comparison.plot(arguments.out)
     print(f"figures, table and arrays: {arguments.out}")

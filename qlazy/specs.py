@@ -46,7 +46,7 @@ class Spec:
 def parse_spec(text: str) -> Spec:
     """Split a spec into its name and its options. Raises ValueError for an empty name or option."""
     # Options hold no path separator, so that the colon of a drive letter stays part of the path.
-    match = re.fullmatch(r"(?P<name>.+?)(?::(?P<options>[^:/\\]*))?", text.strip())
+    match = re.fullmatch(r"(?P<name>[^:].*?)(?::(?P<options>[^:/\\]*))?", text.strip())
     if match is None:
         refuse("model", "be a spec such as hardware_efficient:n=6,layers=3 or mlp:16,16", repr(text))
     options = () if match["options"] is None else tuple(o.strip() for o in match["options"].split(","))

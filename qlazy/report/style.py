@@ -15,7 +15,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
 
 from qlazy.storage import atomic_write
 
@@ -92,13 +92,25 @@ def grid(rows: int, columns: int, *, height: float = 2.6, width: float = COLUMN)
 def save(figure: Figure, folder: str | Path, name: str) -> list[Path]:
     """Write a figure as PNG and SVG; equal figures give equal bytes. Returns the paths."""
     paths = [Path(folder, f"{name}.{kind}") for kind in ("png", "svg")]
-    for path, metadata in zip(paths, ({"Software": None}, {"Date": None}), strict=True):
-        buffer = io.BytesIO()
-        with style():
+    with style(), _laid_out(figure):
+        for path, metadata in zip(paths, ({"Software": None}, {"Date": None}), strict=True):
+            buffer = io.BytesIO()
             figure.savefig(buffer, format=path.suffix[1:], metadata=metadata)
-        with atomic_write(path) as file:
-            file.write(buffer.getvalue())
+            with atomic_write(path) as file:
+                file.write(buffer.getvalue())
     return paths
+
+
+@contextmanager
+def _laid_out(figure: Figure) -> Iterator[None]:
+    """Lay a figure out once for all files: it takes as long as drawing it."""
+    engine = figure.get_layout_engine()
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    try:
+        yield
+    finally:
+        figure.set_layout_engine(engine)
 
 
 def log_axis(axes: Axes, which: str, values: np.ndarray) -> None:
@@ -118,7 +130,8 @@ def log_axis(axes: Axes, which: str, values: np.ndarray) -> None:
     getattr(axes, f"set_{which}scale")("log")
     getattr(axes, f"set_{which}lim")(10 ** (low - spare), 10 ** (high + spare))
     axis.set_major_locator(LogLocator(numticks=8))
-    axis.set_minor_locator(LogLocator(subs=range(2, 10), numticks=200))
+    few = high - low < 3
+    axis.set_minor_locator(LogLocator(subs=range(2, 10), numticks=40) if few else NullLocator())
     axis.set_minor_formatter(NullFormatter())
 
 

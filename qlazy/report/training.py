@@ -73,7 +73,7 @@ def _draw(axes: Axes, runs: Sequence[Run], colour: str) -> None:
         if linear is not None:
             axes.plot(steps, _positive(linear), color=colour, linestyle=(0, (3, 2)), linewidth=0.9)
         if run.diverged:
-            axes.plot(steps[-1], loss[-1], "x", color=colour, clip_on=False)
+            axes.plot(steps[-1], 0.95, "x", color=colour, transform=axes.get_xaxis_transform())
 
 
 def _ends(run: Run) -> np.ndarray:
