@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from qlazy.comparison import Comparison, Run
@@ -46,10 +47,12 @@ def kernel_figure(kernel: Floats, labels: Floats) -> Figure:
 def spectra_figure(comparison: Comparison) -> Figure:
     """Eigenvalues of each model's kernel before training, and after it at three scales or fewer."""
     models = comparison.models
-    figure, panels = grid(1, len(models), height=2.7, width=2.6 if len(models) > 1 else COLUMN)
+    columns = min(len(models), 4)
+    rows = -(-len(models) // columns)
+    figure, panels = grid(rows, columns, height=2.7, width=2.6 if columns > 1 else COLUMN)
     look, chosen = looks(models), _spread_out(comparison.alphas)
     shades = dict(zip(chosen, _shades(len(chosen)), strict=True))
-    for axes, model in zip(panels[0], models, strict=True):
+    for axes, model in zip(panels.flat, models, strict=False):
         runs = [run for alpha in chosen for run in _first(comparison, model, alpha)]
         if runs:
             _draw_spectrum(axes, runs[0].kernel_initial, color=INK, linestyle="--", linewidth=1.1, zorder=3)
@@ -59,7 +62,10 @@ def spectra_figure(comparison: Comparison) -> Figure:
         log_axis(axes, "y", np.concatenate([_nonzero_eigenvalues(kernel) for kernel in spectra]))
         axes.set_title(model, color=look[model].colour)
         axes.set_xlabel("index")
-    panels[0, 0].set_ylabel("eigenvalue of K")
+    for axes in panels[:, 0]:
+        axes.set_ylabel("eigenvalue of K")
+    for axes in panels.flat[len(models) :]:
+        axes.remove()
     handles = [Line2D([], [], color=INK, linestyle="--", label="before training")]
     handles += [
         Line2D([], [], color=INK, alpha=shades[alpha], label=f"after, a = {alpha:g}") for alpha in chosen
@@ -141,6 +147,7 @@ def _class_edges(labels: Floats) -> NDArray[np.int64]:
 def _draw_spectrum(axes: Axes, kernel: Floats, **look: Any) -> None:
     values = _nonzero_eigenvalues(kernel)
     axes.plot(np.arange(1, len(values) + 1), values, **look)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
 
 
 def _nonzero_eigenvalues(kernel: Floats) -> Floats:

@@ -15,6 +15,7 @@ from qlazy.drift import Slope
 from qlazy.report.series import Series, classes, diverged, series, spread
 from qlazy.report.style import COLUMN, GUIDE, INK, Look, grid, legend_below, log_axis, looks
 
+_FEW = 4  # models whose slopes find room in the corner of a panel
 _LABELS = {
     "parameter drift": r"parameter drift  $\sup_t\,\|w_a - w_0\|$",
     "parameter gap": r"parameter gap  $\sup_t\,\|w_a - \bar w_a\|$",
@@ -65,7 +66,8 @@ def accuracy_figure(comparison: Comparison) -> Figure | None:
 
 def _slopes_figure(comparison: Comparison, metrics: tuple[str, ...]) -> Figure:
     slopes = comparison.slopes()
-    figure, panels = grid(1, len(metrics), height=3.1)
+    crowd = max(0, len(comparison.models) - _FEW)  # many models need room for their legends
+    figure, panels = grid(1, len(metrics), height=3.1 + 0.15 * crowd, width=COLUMN + (1.3 if crowd else 0))
     for axes, metric in zip(panels[0], metrics, strict=True):
         _slopes_panel(axes, comparison, metric, slopes)
     handles = _model_handles(comparison)
@@ -111,7 +113,9 @@ def _draw_fits(axes: Axes, comparison: Comparison, metric: str, fitted: list[tup
     guide = 2 * highest * (ends / middle) ** THEORY[metric]
     axes.plot(ends, guide, color=GUIDE, linestyle=":", linewidth=1.2, scalex=False, scaley=False)
     handles.append(Line2D([], [], color=GUIDE, linestyle=":", label=_theory_label(metric)))
-    axes.legend(handles=handles, title="slope [95 %]", loc="lower left")
+    beside = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
+    place = {"loc": "lower left"} if len(fitted) <= _FEW else beside
+    axes.legend(handles=handles, title="slope [95 %]", **place)
 
 
 def _theory_label(metric: str) -> str:
