@@ -31,7 +31,7 @@ LAYERS = (
     },
     {"jacobian", "kernel", "drift", "data", "objective", "methods", "prediction", "trace", "training"},
     {"linearization", "comparison", "sweep", "testing"},
-    {"report", "specs", "studies"},
+    {"report", "specs", "studies", "bench"},
     {"options", "cli"},
 )
 """The modules and packages of qlazy, lowest layer first. A new one has to find its place here."""
