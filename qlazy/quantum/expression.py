@@ -41,34 +41,34 @@ class Expression:
         raise NotImplementedError
 
     def __add__(self, other: Expression | Scalar) -> Expression:
-        return _binary("+", self, as_expression(other))
+        return apply_binary("+", self, as_expression(other))
 
     def __radd__(self, other: Scalar) -> Expression:
         return as_expression(other) + self
 
     def __sub__(self, other: Expression | Scalar) -> Expression:
-        return _binary("-", self, as_expression(other))
+        return apply_binary("-", self, as_expression(other))
 
     def __rsub__(self, other: Scalar) -> Expression:
         return as_expression(other) - self
 
     def __mul__(self, other: Expression | Scalar) -> Expression:
-        return _binary("*", self, as_expression(other))
+        return apply_binary("*", self, as_expression(other))
 
     def __rmul__(self, other: Scalar) -> Expression:
         return as_expression(other) * self
 
     def __truediv__(self, other: Expression | Scalar) -> Expression:
-        return _binary("/", self, as_expression(other))
+        return apply_binary("/", self, as_expression(other))
 
     def __rtruediv__(self, other: Scalar) -> Expression:
         return as_expression(other) / self
 
     def __mod__(self, other: Expression | Scalar) -> Expression:
-        return _binary("%", self, as_expression(other))
+        return apply_binary("%", self, as_expression(other))
 
     def __pow__(self, other: Expression | Scalar) -> Expression:
-        return _binary("**", self, as_expression(other))
+        return apply_binary("**", self, as_expression(other))
 
     def __rpow__(self, other: Scalar) -> Expression:
         return as_expression(other) ** self
@@ -225,7 +225,7 @@ def call(function: str, argument: Expression) -> Expression:
     return Call(function, argument)
 
 
-def _binary(operator: str, left: Expression, right: Expression) -> Expression:
+def apply_binary(operator: str, left: Expression, right: Expression) -> Expression:
     if isinstance(left, Constant) and isinstance(right, Constant):
         return Constant(float(BINARY[operator](left.value, right.value)))
     if operator in "+-" and right == Constant(0.0):

@@ -9,37 +9,53 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 from qlazy.errors import require
+from qlazy.quantum.classical import Variable, has_locals
 from qlazy.quantum.expression import Expression
 from qlazy.quantum.gates import SIGNATURES
+from qlazy.quantum.statements import (
+    UNITARY,
+    Assign,
+    Branch,
+    Gate,
+    Matrix,
+    Measure,
+    Reset,
+    Statement,
+    While,
+    gates,
+    variables,
+    walk,
+)
+
+__all__ = [
+    "UNITARY",
+    "Assign",
+    "Branch",
+    "Gate",
+    "Matrix",
+    "Measure",
+    "PauliSum",
+    "PauliTerm",
+    "Program",
+    "Reset",
+    "Semantics",
+    "Shape",
+    "Statement",
+    "While",
+    "check_observable",
+]
 
 Shape = tuple[int, ...]
-Matrix = tuple[tuple[complex, ...], ...]
-UNITARY = "unitary"
+Semantics = Literal["exit", "discard"]
+"""What becomes of runs that are still in a bounded loop when its rounds are used up.
 
-
-@dataclass(frozen=True)
-class Gate:
-    """A base gate on ``wires``, applied where each of ``controls`` has its control value.
-
-    ``name`` is one of `gates.SIGNATURES`, or "unitary" with a constant ``matrix`` (first wire most
-    significant). A global phase has no wire and no control: a controlled one is written as `p` on one of its
-    controls.
-    """
-
-    name: str
-    angles: tuple[Expression, ...] = ()
-    wires: tuple[int, ...] = ()
-    controls: tuple[int, ...] = ()
-    control_values: tuple[int, ...] = ()
-    matrix: Matrix | None = None
-
-    def __str__(self) -> str:
-        modifiers = "".join("ctrl @ " if value else "negctrl @ " for value in self.control_values)
-        angles = f"({', '.join(map(str, self.angles))})" if self.angles else ""
-        wires = ", ".join(map(str, self.controls + self.wires))
-        return f"{modifiers}{self.name}{angles} {wires}".rstrip()
+"exit": they go on behind the loop, as they would where a counter bounds it. "discard": they are lost, and so
+are those that leave only after the last round: while^(T) of Zhu, Hung, Chakrabarti, Wu (PLDI 2020, arXiv
+2004.01122), which runs the body at most T - 1 times.
+"""
 
 
 @dataclass(frozen=True)
@@ -74,22 +90,24 @@ class PauliSum:
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """A unitary circuit with symbolic angles and real outputs.
+    """A circuit with symbolic angles and real outputs, which may measure and branch while it runs.
 
     Parameters and features are flat vectors: the entries of ``weights`` (``data``) in declared order, each
     row-major. ``sizes`` are the integer constants that a caller may set, with the values they have here.
+    ``loops`` says what its bounded loops mean.
     """
 
     name: str
     qubits: tuple[str, ...]
     weights: Mapping[str, Shape]
     data: Mapping[str, Shape]
-    operations: tuple[Gate, ...]
+    operations: tuple[Statement, ...]
     observables: tuple[PauliSum, ...]
     sizes: Mapping[str, int] = field(default_factory=dict)
     text: str = field(default="", repr=False)
     path: str | None = None
     header: str = field(default="", repr=False)
+    loops: Semantics = "exit"
 
     def __post_init__(self) -> None:
         require(self.num_qubits > 0, "qubits", "name at least one qubit", self.qubits)
@@ -97,8 +115,9 @@ class Program:
         both = self.weights.keys() & self.data.keys()
         require(not both, "data", "not share a name with the weights", sorted(both))
         counts = {name: math.prod(shape) for name, shape in self._inputs()}
-        for gate in self.operations:
-            _check_gate(gate, self.num_qubits, counts)
+        require(self.loops in get_args(Semantics), "loops", f"be one of {get_args(Semantics)}", self.loops)
+        for statement in walk(self.operations):
+            _check_statement(statement, self.num_qubits, counts)
         for observable in self.observables:
             check_observable(observable, self.num_qubits)
 
@@ -124,8 +143,18 @@ class Program:
 
     @property
     def angles(self) -> tuple[Expression, ...]:
-        """Every angle of every gate, in order of application."""
-        return tuple(angle for gate in self.operations for angle in gate.angles)
+        """Every angle of every gate, in the order of the text."""
+        return tuple(angle for gate in gates(self.operations) for angle in gate.angles)
+
+    @property
+    def is_unitary(self) -> bool:
+        """Whether it consists of gates alone, none of them dependent on a classical value."""
+        return all(isinstance(s, Gate) and not any(map(has_locals, s.angles)) for s in self.operations)
+
+    @property
+    def variables(self) -> tuple[Variable, ...]:
+        """The classical variables, in the order in which they come up."""
+        return variables(self.operations)
 
     def __str__(self) -> str:
         sizes = ", ".join(f"{name}={value}" for name, value in self.sizes.items())
@@ -134,13 +163,31 @@ class Program:
             _count(self.num_params, "parameter"),
             _count(self.num_features, "feature"),
             _count(self.num_outputs, "output"),
-            _count(len(self.operations), "gate"),
+            _count(sum(1 for _ in gates(self.operations)), "gate"),
         )
         return f"{self.name}({sizes}): {', '.join(counts)}"
 
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _check_statement(statement: Statement, num_qubits: int, counts: Mapping[str, int]) -> None:
+    match statement:
+        case Gate():
+            _check_gate(statement, num_qubits, counts)
+        case Measure(wire) | Reset(wire):
+            require(0 <= wire < num_qubits, f"{statement}", f"act on a wire below {num_qubits}", wire)
+        case Assign(_, Expression() as value):
+            _check_elements(f"{statement}", value, counts)
+        case While():
+            require(statement.bound >= 0, "bound", "be non-negative", statement.bound)
+
+
+def _check_elements(name: str, expression: Expression, counts: Mapping[str, int]) -> None:
+    for element, index in expression.elements:
+        known = 0 <= index < counts.get(element, 0)
+        require(known, name, "use declared inputs within their shapes", f"{element}, element {index}")
 
 
 def _check_gate(gate: Gate, num_qubits: int, counts: Mapping[str, int]) -> None:
@@ -165,11 +212,7 @@ def _check_gate(gate: Gate, num_qubits: int, counts: Mapping[str, int]) -> None:
         all(0 <= w < num_qubits for w in wires), f"gate {gate}", f"act on wires below {num_qubits}", wires
     )
     for angle in gate.angles:
-        for name, index in angle.elements:
-            known = 0 <= index < counts.get(name, 0)
-            require(
-                known, f"gate {gate}", "use declared inputs within their shapes", f"{name}, element {index}"
-            )
+        _check_elements(f"gate {gate}", angle, counts)
 
 
 def check_observable(observable: PauliSum, num_qubits: int) -> None:
