@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol, final
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,11 +31,15 @@ SECOND = (
 class Engine(Protocol):
     """What evaluates a circuit for shared angles (S,) and sampled angles (n, T); see RotationCircuit."""
 
+    @property
+    def num_outputs(self) -> int:
+        """c."""
+
     def values(self, shared: Real, sampled: Real, threads: int) -> Real:
         """Outputs (n, c)."""
 
-    def derivatives(self, shared: Real, sampled: Real, threads: int) -> Derivatives:
-        """dF/dangle of every output and sample, (n, c, S) and (n, c, T)."""
+    def sweep(self, shared: Real, sampled: Real, threads: int) -> tuple[Real, Derivatives]:
+        """Outputs (n, c), and dF/dangle of every output and sample, (n, c, S) and (n, c, T)."""
 
     def weighted(self, weights: Real, shared: Real, sampled: Real, threads: int) -> Derivatives:
         """d/dangle of the outputs times weights (n, c), summed: (S,) and (n, T)."""
@@ -76,7 +81,11 @@ class LoweredCircuit:
 
     def outputs(self, params: Tensor, x: Tensor) -> Tensor:
         """Expectation values (n, c) for parameters (p,) and rows (n, d)."""
-        return _Expectations.apply(self._engine(x), *self._angles(params, x))
+        engine, angles = self._engine(x), self._angles(params, x)
+        if engine.num_outputs == 1 and _wants_backward(*angles):
+            # One sweep gives the value and everything backward() will ask for.
+            return _Swept.apply(engine, *angles)[0]
+        return _Expectations.apply(engine, *angles)
 
     def jacobian(self, params: Tensor, x: Tensor) -> Tensor:
         """Derivatives (n, c, p), from one sweep and the formulas of the angles."""
@@ -112,6 +121,53 @@ def _with_angle(operation: Operation, formula: Expression, flags: Any) -> Operat
 def _is_tracked(x: Tensor) -> bool:
     # Inside a transform of torch.func there is no telling cheaply, and too many derivatives are never wrong.
     return x.requires_grad or torch._C._functorch.is_functorch_wrapped_tensor(x)
+
+
+def _wants_backward(*angles: Tensor) -> bool:
+    wanted = torch.is_grad_enabled() and any(a.requires_grad for a in angles)
+    return wanted and not any(torch._C._functorch.is_functorch_wrapped_tensor(a) for a in angles)
+
+
+class _Swept(torch.autograd.Function):
+    """Angles to outputs (n, 1), with all derivatives kept for backward()."""
+
+    @staticmethod
+    def forward(engine: Engine, shared: Tensor, sampled: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        values, found = engine.sweep(shared.numpy(), sampled.numpy(), torch.get_num_threads())
+        return torch.from_numpy(values), torch.from_numpy(found.shared), torch.from_numpy(found.sampled)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
+        ctx.mark_non_differentiable(*output[1:])
+        ctx.save_for_backward(*inputs[1:], *output[1:])
+
+    @staticmethod
+    def backward(ctx: Any, weights: Tensor, *_: Tensor) -> tuple[None, Tensor, Tensor]:
+        return None, *_Contracted.apply(weights, *ctx.saved_tensors)
+
+
+class _Contracted(torch.autograd.Function):
+    """Weights (n, c) times derivatives (n, c, S) and (n, c, T): (S,) and (n, T). Angles only stop the second."""
+
+    @staticmethod
+    def forward(
+        weights: Tensor, shared: Tensor, sampled: Tensor, by_shared: Tensor, by_sampled: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        # einsum, unlike torch or BLAS, adds in one order whatever the number of threads.
+        w = weights.numpy()
+        by_angle = (
+            np.einsum("nc,nca->a", w, by_shared.numpy()),
+            np.einsum("nc,nca->na", w, by_sampled.numpy()),
+        )
+        return torch.from_numpy(by_angle[0]), torch.from_numpy(by_angle[1])
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, *_: Tensor) -> Any:
+        raise RuntimeError(SECOND)
 
 
 class _Expectations(torch.autograd.Function):
@@ -158,7 +214,7 @@ class _Derivatives(torch.autograd.Function):
 
     @staticmethod
     def forward(engine: Engine, shared: Tensor, sampled: Tensor) -> tuple[Tensor, Tensor]:
-        found = engine.derivatives(shared.numpy(), sampled.numpy(), torch.get_num_threads())
+        _, found = engine.sweep(shared.numpy(), sampled.numpy(), torch.get_num_threads())
         return torch.from_numpy(found.shared), torch.from_numpy(found.sampled)
 
     @staticmethod

@@ -1,27 +1,37 @@
-"""Circuits of Pauli rotations: from angles to the operands of a plan, and from its cotangents to derivatives.
+"""Circuits of Pauli rotations: outputs and derivatives as functions of angles.
 
-One-qubit gates are unit quaternions (w, x, y, z), standing for w - i (x X + y Y + z Z). A fused gate is the
-product of its factors, and a change of one angle turns it about the axis of that factor, carried through
-the factors applied after it.
+What a plan asks for, coefficients of fused gates, and what it returns, their cotangents, are translated here
+from and to the angles inside, by tables made once and kernels of :mod:`qlazy.simulator.turns`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qlazy.errors import require
+from qlazy.simulator.batch import REGISTER
 from qlazy.simulator.families import Family
 from qlazy.simulator.observables import Observable
 from qlazy.simulator.operations import Operation, PauliRotation
 from qlazy.simulator.plan import Plan, compile_plan
-from qlazy.simulator.run import sweep, sweep_weighted, values
-from qlazy.simulator.steps import Kind
+from qlazy.simulator.steps import Factor, Kind
+from qlazy.simulator.workers import Workspace, for_blocks
 
 Real = NDArray[np.floating[Any]]
+Numbers = dict[int, tuple[bool, int]]
+
+BRAS = 16  # outputs that go back through the circuit together
+FIXED, SHARED, SAMPLED = 0, 1, 2
+
+MEMBER = np.dtype(
+    [(name, np.int64) for name in ("sampled", "coefficient", "cotangent", "first", "count")], align=True
+)
+FACTOR = np.dtype([(name, np.int64) for name in ("source", "number")], align=True)
 
 
 class Derivatives(NamedTuple):
@@ -35,9 +45,10 @@ class Derivatives(NamedTuple):
 class RotationCircuit:
     """A circuit whose run-time operands are the angles of its Pauli rotations.
 
-    The operations without a fixed operand are numbered in order, shared and sampled apart; ``shared`` (S,) and
+    The rotations without a fixed angle are numbered in order, shared and sampled apart; ``shared`` (S,) and
     ``sampled`` (n, T) angles are in that order. Angles that are not ``wanted``, or that no output depends on,
-    have derivative zero.
+    have derivative zero. Results have the dtype of ``shared``, float64 or float32, and do not depend on
+    the number of threads.
     """
 
     def __init__(
@@ -47,57 +58,173 @@ class RotationCircuit:
         numbers = _numbers(operations)
         self.num_sampled = sum(is_sampled for is_sampled, _ in numbers.values())
         self.num_shared = len(numbers) - self.num_sampled
-        self._families = [_Family(family, operations, numbers) for family in self.plan.families]
+        self._tables = _tables(self.plan, operations, numbers)
 
     @property
     def num_outputs(self) -> int:
         return self.plan.num_outputs
 
     def values(self, shared: Real, sampled: Real, threads: int = 1) -> Real:
-        """Expectation values (n, c) for angles (S,) and (n, T), in the dtype of ``shared``."""
-        result = values(self.plan, self._operands(shared, sampled), dtype=shared.dtype, threads=threads)
-        return self._for_every_sample(result, len(sampled))
+        """Expectation values (n, c) for angles (S,) and (n, T)."""
+        run = self._run(shared, sampled)
+        run.go(threads, bras=0)
+        return run.values()
 
-    def derivatives(self, shared: Real, sampled: Real, threads: int = 1) -> Derivatives:
-        """dF/dangle of every output and sample, (n, c, S) and (n, c, T)."""
-        operands = self._operands(shared, sampled)
-        _, cotangents = sweep(self.plan, operands, dtype=shared.dtype, threads=threads)
-        cotangents = tuple(self._for_every_sample(c, len(sampled)) for c in cotangents)
-        return self._angle_derivatives(shared, sampled, cotangents, (len(sampled), self.num_outputs))
+    def sweep(self, shared: Real, sampled: Real, threads: int = 1) -> tuple[Real, Derivatives]:
+        """Values (n, c), and dF/dangle of every output and sample, (n, c, S) and (n, c, T)."""
+        from qlazy.simulator.turns import collect  # numba is loaded when first needed
+
+        run = self._run(shared, sampled)
+        samples, outputs = run.samples, self.num_outputs
+        found = Derivatives(
+            np.zeros((samples, outputs, self.num_shared), shared.dtype),
+            np.zeros((samples, outputs, self.num_sampled), shared.dtype),
+        )
+
+        def keep(first: int, cotangents: Real) -> None:
+            collect(first, *run.arguments, run.turns, cotangents, *found)
+
+        run.go(threads, bras=min(outputs, BRAS), sweeps=outputs, keep=keep)
+        return run.values(), Derivatives(*(run.for_every_sample(array) for array in found))
 
     def weighted(self, weights: Real, shared: Real, sampled: Real, threads: int = 1) -> Derivatives:
-        """d/dangle of sum_ia weights[i, a] F[i, a]: (S,), summed over the batch, and (n, T)."""
-        if not self.plan.sampled:
-            weights = weights.sum(axis=0, keepdims=True)
-        operands = self._operands(shared, sampled)
-        _, cotangents = sweep_weighted(self.plan, operands, weights, dtype=shared.dtype, threads=threads)
-        return self._angle_derivatives(shared, sampled, cotangents, None)
+        """d/dangle of sum_ia weights[i, a] F[i, a] in one sweep: (S,), summed over the batch, and (n, T)."""
+        from qlazy.simulator.turns import collect_sums
 
-    def _operands(self, shared: Real, sampled: Real) -> list[Real]:
-        return [family.operand(shared, sampled) for family in self._families]
+        require(
+            weights.shape == (len(sampled), self.num_outputs), "weights",
+            f"have shape {(len(sampled), self.num_outputs)}", weights.shape,
+        )  # fmt: skip
+        run = self._run(shared, sampled)
+        partial = np.zeros((run.blocks, self.num_shared))
+        by_sampled = np.zeros((len(sampled), self.num_sampled), shared.dtype)
 
-    def _for_every_sample(self, rows: Any, samples: int) -> Any:
-        return rows if self.plan.sampled else np.broadcast_to(rows, (samples, *rows.shape[1:]))
+        def keep(first: int, cotangents: Real) -> None:
+            collect_sums(first, *run.arguments, run.turns, cotangents, partial, by_sampled)
 
-    def _angle_derivatives(
-        self, shared: Real, sampled: Real, cotangents: Iterable[Real], batch: tuple[int, int] | None
-    ) -> Derivatives:
-        """Collect by angle; ``batch`` is (n, c), or None where cotangents are summed over both."""
-        found = Derivatives(
-            np.zeros((*(batch or ()), self.num_shared), shared.dtype),
-            np.zeros((*(batch or (len(sampled),)), self.num_sampled), shared.dtype),
+        run.go(threads, bras=1, sweeps=1, keep=keep, weights=weights)
+        return Derivatives(partial.sum(axis=0).astype(shared.dtype), by_sampled)
+
+    def _run(self, shared: Real, sampled: Real) -> _Run:
+        require(
+            shared.shape == (self.num_shared,), "shared", f"have shape ({self.num_shared},)", shared.shape
         )
-        for family, cotangent in zip(self._families, cotangents, strict=True):
-            family.collect(cotangent, shared, sampled, found)
-        return found
+        require(
+            sampled.ndim == 2 and sampled.shape[1] == self.num_sampled, "sampled",
+            f"have shape (n, {self.num_sampled})", sampled.shape,
+        )  # fmt: skip
+        return _Run(self.plan, self._tables, shared, sampled)
 
 
-_Numbers = Mapping[int, tuple[bool, int]]
+@dataclass(frozen=True, eq=False)
+class _Tables:
+    """The one-qubit gates of a plan: members made of factors, each with a quaternion or an axis."""
+
+    members: NDArray[np.void]
+    factors: NDArray[np.void]
+    vectors: NDArray[np.float64]  # (factors, 4): a fixed quaternion, or 0 and an axis
+    sampled_rows: int
+    shared_rows: int
 
 
-def _numbers(operations: Sequence[Operation]) -> _Numbers:
+class _Run:
+    """One evaluation: angles in, values and whatever ``keep`` makes of the cotangents out."""
+
+    def __init__(self, plan: Plan, tables: _Tables, shared: Real, sampled: Real) -> None:
+        from qlazy.simulator.turns import fill_shared
+
+        self.plan, self.tables = plan, tables
+        self.dtype = shared.dtype
+        self._asked = len(sampled)
+        # Without a sampled angle that matters all samples are alike, and one is computed.
+        self.samples = len(sampled) if plan.sampled else min(len(sampled), 1)
+        self.lanes = REGISTER // self.dtype.itemsize
+        self.blocks = -(-self.samples // self.lanes)
+        angles = (
+            np.ascontiguousarray(shared, np.float64),
+            np.ascontiguousarray(sampled[: self.samples], np.float64),
+        )
+        self.arguments = (tables.members, tables.factors, tables.vectors, *angles)
+        self.turns = np.zeros((len(tables.factors), 3))
+        self._rows = np.empty((tables.shared_rows, self.lanes), self.dtype)
+        self._rows[: len(plan.fixed_rows)] = plan.fixed_rows
+        fill_shared(*self.arguments, self._rows, self.turns)
+        self._outputs = np.empty((self.blocks, plan.num_outputs, self.lanes), self.dtype)
+
+    def values(self) -> Real:
+        """Outputs (n, c) of all samples."""
+        flat = self._outputs.transpose(0, 2, 1).reshape(-1, self.plan.num_outputs)[: self.samples]
+        return self.for_every_sample(flat)
+
+    def for_every_sample(self, array: Real) -> Real:
+        if self.samples == self._asked:
+            return array
+        return np.repeat(array, self._asked, axis=0)
+
+    def go(
+        self, threads: int, bras: int, sweeps: int = 0, keep: Any = None, weights: Real | None = None
+    ) -> None:
+        """Run all blocks; ``keep`` is given the cotangents (blocks, sweeps, rows, lanes) of each piece of them."""
+        from qlazy.simulator.adjoint import Sizes, run_blocks
+        from qlazy.simulator.turns import fill_sampled
+
+        require(threads >= 1, "threads", "be at least 1", threads)
+        plan, tables, measured = self.plan, self.tables, self.plan.measurement
+        bras, sweeps = (bras, sweeps) if plan.wanted else (0, 0)
+        sizes = Sizes(
+            stop=plan.stop,
+            outputs=plan.num_outputs,
+            bras=bras,
+            sweeps=sweeps,
+            shared_rows=tables.shared_rows,
+            sampled_rows=tables.sampled_rows,
+            cotangent_rows=plan.num_cotangent_rows,
+        )
+        block_weights = self._blocked(weights)
+
+        def work(first: int, last: int, space: Workspace) -> None:
+            blocks = last - first
+            rows = self._empty(tables.shared_rows + blocks * tables.sampled_rows)
+            rows[: tables.shared_rows] = self._rows
+            fill_sampled(first, *self.arguments, self._by_block(rows[tables.shared_rows :], blocks))
+            found = self._empty(blocks * sweeps * plan.num_cotangent_rows)
+            run_blocks(
+                *(0, blocks, sizes, plan.program, plan.leading, plan.product, plan.masks, plan.phases),
+                *(measured.terms, measured.tables, measured.groups),
+                *(rows, self._flat(block_weights[first:last]), self._flat(self._outputs[first:last]), found),
+                *(space.states, space.scratch),
+            )
+            if sweeps:
+                keep(first, found.reshape(blocks, sweeps, plan.num_cotangent_rows, self.lanes))
+
+        def workspace() -> Workspace:
+            return Workspace.allocate(plan.num_wires, bras, plan.scratch, self.lanes, self.dtype)
+
+        for_blocks(work, self.blocks, threads, workspace)
+
+    def _empty(self, rows: int) -> Real:
+        return np.empty((rows, self.lanes), self.dtype)
+
+    def _by_block(self, rows: Real, blocks: int) -> Real:
+        return rows.reshape(blocks, self.tables.sampled_rows, self.lanes)
+
+    def _flat(self, array: Real) -> Real:
+        return array.reshape(array.shape[0] * array.shape[1], self.lanes)
+
+    def _blocked(self, weights: Real | None) -> Real:
+        """Weights (n, c) as (blocks, c, lanes), zero where there is no sample."""
+        if weights is None:
+            return np.empty((self.blocks, 0, self.lanes), self.dtype)
+        if not self.plan.sampled:
+            weights = weights.sum(axis=0, keepdims=True)[: self.samples]
+        blocked = np.zeros((self.blocks * self.lanes, weights.shape[1]), self.dtype)
+        blocked[: self.samples] = weights
+        return np.ascontiguousarray(blocked.reshape(self.blocks, self.lanes, -1).transpose(0, 2, 1))
+
+
+def _numbers(operations: Sequence[Operation]) -> Numbers:
     """For each operation with a run-time angle: whether it is sampled, and its number among its like."""
-    numbers: dict[int, tuple[bool, int]] = {}
+    numbers: Numbers = {}
     counts = {False: 0, True: 0}
     for index, operation in enumerate(operations):
         if isinstance(operation, PauliRotation) and operation.angle is None:
@@ -106,153 +233,64 @@ def _numbers(operations: Sequence[Operation]) -> _Numbers:
     return numbers
 
 
-class _Slots(NamedTuple):
-    """Angles that a family holds as k-th factors: in which members, about which axes, at which wanted place."""
-
-    members: NDArray[np.int64]
-    axes: NDArray[np.int64]
-    angles: NDArray[np.int64]
-    places: NDArray[np.int64]  # -1 where no cotangent is wanted
-
-    def wanted(self) -> _Slots:
-        return _Slots(*(column[self.places >= 0] for column in self))
-
-
-@dataclass(frozen=True, eq=False)
-class _Column:
-    """The k-th factors of all members of a family: fixed quaternions (members, 4), and angles."""
-
-    fixed: Real
-    shared: _Slots
-    sampled: _Slots
-
-    def quaternions(self, shared: Real, sampled: Real, is_sampled: bool) -> Real:
-        """(members, 4), or (members, n, 4) in a sampled family."""
-        if not is_sampled:
-            result = self.fixed.copy()
-            result[self.shared.members] = _about_axes(self.shared.axes, shared[self.shared.angles])
-            return result
-        result = np.repeat(self.fixed[:, None], len(sampled), axis=1)
-        result[self.shared.members] = _about_axes(self.shared.axes, shared[self.shared.angles])[:, None]
-        result[self.sampled.members] = _about_axes(self.sampled.axes, sampled.T[self.sampled.angles])
-        return result
-
-
-class _Family:
-    """One family of a plan in terms of angles."""
-
-    def __init__(self, family: Family, operations: Sequence[Operation], numbers: _Numbers) -> None:
-        self.family = family
-        self._places = np.full(len(family.steps), -1, dtype=np.int64)
-        self._places[list(family.wanted)] = np.arange(len(family.wanted))
-        depth = max(len(factors) for factors in family.members)
-        self._columns = [self._column(k, operations, numbers) for k in range(depth)]
-
-    @property
-    def _is_fused(self) -> bool:
-        return self.family.kind is Kind.FUSED
-
-    def _column(self, k: int, operations: Sequence[Operation], numbers: _Numbers) -> _Column:
-        fixed = np.zeros((len(self.family.steps), 4))
-        fixed[:, 0] = 1.0
-        slots: dict[bool, list[tuple[int, int, int, int]]] = {False: [], True: []}
-        for member, factors in enumerate(self.family.members):
-            factor = factors[k] if k < len(factors) else None
-            if isinstance(factor, int):
-                is_sampled, number = numbers[factor]
-                axis = _axis(operations[factor]) if self._is_fused else 0
-                slots[is_sampled].append((member, axis, number, int(self._places[member])))
-            elif factor is not None:
-                fixed[member] = _quaternion(factor)
-        return _Column(fixed, *(_Slots(*_columns(slots[is_sampled])) for is_sampled in (False, True)))
-
-    def operand(self, shared: Real, sampled: Real) -> Real:
-        """Angles for rotations, quaternions for fused gates, as the plan takes them."""
-        first, *rest = self._columns
-        if not self._is_fused:
-            slots = first.sampled if self.family.sampled else first.shared
-            return sampled.T[slots.angles] if self.family.sampled else shared[slots.angles]
-        product = first.quaternions(shared, sampled, self.family.sampled)
-        for column in rest:
-            product = _product(column.quaternions(shared, sampled, self.family.sampled), product)
-        return _matrices(product)
-
-    def collect(self, cotangent: Real, shared: Real, sampled: Real, into: Derivatives) -> None:
-        """Add the derivatives by angle, from cotangents (n, c, wanted[, 3]), or (wanted[, 3]) summed over n."""
-        after: Real | None = None
-        for column in reversed(self._columns):
-            for slots, target in (
-                (column.shared.wanted(), into.shared),
-                (column.sampled.wanted(), into.sampled),
-            ):
-                if len(slots.members):
-                    terms = self._terms(cotangent, slots, after)
-                    summed = terms.sum(axis=0) if terms.ndim > target.ndim else terms
-                    np.add.at(target, (..., slots.angles), summed)
-            if column is not self._columns[0]:
-                factor = column.quaternions(shared, sampled, self.family.sampled)
-                after = factor if after is None else _product(after, factor)
-
-    def _terms(self, cotangent: Real, slots: _Slots, after: Real | None) -> Real:
-        if not self._is_fused:
-            return cotangent[..., slots.places]
-        if after is None:
-            return cotangent[..., slots.places, slots.axes] / -2
-        turned = _turned(after[slots.members], slots.axes)  # (k[, n], 3)
-        if self.family.sampled:
-            turned = np.moveaxis(turned, 1, 0)
-            turned = turned[:, None] if cotangent.ndim == 4 else turned
-        return np.einsum("...i,...i->...", cotangent[..., slots.places, :], turned) / -2
-
-
-def _columns(rows: Sequence[tuple[int, ...]]) -> NDArray[np.int64]:
-    return np.array(rows, dtype=np.int64).reshape(-1, 4).T
-
-
-def _axis(operation: Operation) -> int:
-    assert isinstance(operation, PauliRotation)
-    return "XYZ".index(operation.word.strip("I"))
-
-
-def _about_axes(axes: NDArray[np.int64], angles: Real) -> Real:
-    """exp(-i angle P / 2) for P = X, Y, Z by number: angles (k, ...) to quaternions (k, ..., 4)."""
-    result = np.zeros((*angles.shape, 4))
-    result[..., 0] = np.cos(angles / 2)
-    result[np.arange(len(axes)), ..., 1 + axes] = np.sin(angles / 2)
-    return result
-
-
-def _quaternion(matrix: NDArray[np.complex128]) -> Real:
-    """The quaternion of a unitary (2, 2), up to its phase."""
-    special = matrix / np.sqrt(np.linalg.det(matrix).astype(complex))
-    return np.array([special[0, 0].real, -special[1, 0].imag, special[1, 0].real, -special[0, 0].imag])
-
-
-def _matrices(quaternion: Real) -> NDArray[np.complex128]:
-    w, x, y, z = np.moveaxis(quaternion, -1, 0)
-    return np.moveaxis(np.array([[w - 1j * z, -y - 1j * x], [y - 1j * x, w + 1j * z]]), (0, 1), (-2, -1))
-
-
-def _product(left: Real, right: Real) -> Real:
-    """The quaternion of left times right, over leading axes."""
-    a, b, c, d = np.moveaxis(left, -1, 0)
-    w, x, y, z = np.moveaxis(right, -1, 0)
-    return np.stack(
-        [
-            a * w - b * x - c * y - d * z,
-            a * x + b * w + c * z - d * y,
-            a * y - b * z + c * w + d * x,
-            a * z + b * y - c * x + d * w,
-        ],
-        axis=-1,
+def _tables(plan: Plan, operations: Sequence[Operation], numbers: Numbers) -> _Tables:
+    members: list[tuple[int, ...]] = []
+    factors: list[tuple[int, int]] = []
+    vectors: list[Sequence[float]] = []
+    next_row = {False: len(plan.fixed_rows), True: 0}
+    cotangent = 0
+    for family in plan.families:
+        for parts, wanted in _gates(family, operations, numbers):
+            place = cotangent if wanted else -1
+            members.append((family.sampled, next_row[family.sampled], place, len(factors), len(parts)))
+            next_row[family.sampled] += family.coefficient_width
+            cotangent += family.cotangent_width if wanted else 0
+            for source, number, vector in parts:
+                factors.append((source, number))
+                vectors.append(vector)
+    return _Tables(
+        members=np.array(members, MEMBER),
+        factors=np.array(factors, FACTOR),
+        vectors=np.array(vectors, dtype=np.float64).reshape(-1, 4),
+        sampled_rows=next_row[True],
+        shared_rows=next_row[False],
     )
 
 
-def _turned(quaternion: Real, axes: NDArray[np.int64]) -> Real:
-    """The image of a coordinate axis under the rotation that a quaternion (k, ..., 4) stands for: (k, ..., 3)."""
-    w, v = quaternion[..., 0], quaternion[..., 1:]
-    shape = (len(axes), *(1,) * (quaternion.ndim - 2), 3)
-    axis = np.eye(3)[axes].reshape(shape)
-    along = (v * axis).sum(axis=-1, keepdims=True)
-    w = w[..., None]
-    return (w * w - (v * v).sum(axis=-1, keepdims=True)) * axis + 2 * along * v + 2 * w * np.cross(v, axis)
+Part = tuple[int, int, Sequence[float]]
+
+
+def _gates(
+    family: Family, operations: Sequence[Operation], numbers: Numbers
+) -> Iterator[tuple[list[Part], bool]]:
+    """The one-qubit gates of a family in the order of their coefficients, and whether each is wanted."""
+    assert family.kind in (Kind.FUSED, Kind.ROTATION), "only rotations have run-time operands here"
+    for step in family.steps:
+        if family.kind is Kind.FUSED:
+            yield [_part(factor, operations, numbers) for factor in step.factors], step.wanted
+        else:
+            (index,) = step.factors
+            assert isinstance(index, int)
+            for unit in step.units:
+                yield [(*_source(numbers[index]), (0.0, *unit.axis))], step.wanted
+
+
+def _part(factor: Factor, operations: Sequence[Operation], numbers: Numbers) -> Part:
+    if not isinstance(factor, int):
+        return FIXED, 0, quaternion(factor)
+    operation = operations[factor]
+    assert isinstance(operation, PauliRotation)
+    axis = [0.0, 0.0, 0.0, 0.0]
+    axis["IXYZ".index(operation.word.strip("I"))] = 1.0
+    return *_source(numbers[factor]), axis
+
+
+def _source(number: tuple[bool, int]) -> tuple[int, int]:
+    is_sampled, index = number
+    return (SAMPLED if is_sampled else SHARED), index
+
+
+def quaternion(matrix: NDArray[np.complex128]) -> list[float]:
+    """The quaternion of a unitary (2, 2), up to its phase, which no output sees."""
+    special = matrix / np.sqrt(complex(np.linalg.det(matrix)))
+    return [special[0, 0].real, -special[1, 0].imag, special[1, 0].real, -special[0, 0].imag]
