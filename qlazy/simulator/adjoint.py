@@ -1,3 +1,4 @@
+# mypy: allow-untyped-defs
 """The adjoint sweep over blocks of samples: one entry point, compiled once for each precision.
 
 Forward through the instructions, measure; then, with a bra O ket for each output, back: at each gate read off
@@ -8,13 +9,11 @@ each group of outputs.
 Method: T. Jones and J. Gacon, 2020, arXiv:2009.02823.
 """
 
-# mypy: allow-untyped-defs
-
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
-from qlazy.simulator.compiled import entry, fingerprint, kernel
+from qlazy.simulator.compiled import entry, fingerprint, inline, kernel
 from qlazy.simulator.kernels import apply_one, apply_two, differentiate_one, differentiate_two
 from qlazy.simulator.lanes import load, splat
 from qlazy.simulator.multiqubit import (
@@ -27,95 +26,119 @@ from qlazy.simulator.multiqubit import (
 from qlazy.simulator.outputs import add_seed, clear, copy, measure, product_state
 from qlazy.simulator.program import Pass
 
-# Gates take a sign: for the inverse, imaginary parts and off-diagonal elements change theirs.
-FORWARD, BACKWARD = 1.0, -1.0
 ONE, TWO, DIAGONAL, DENSE = (int(kind) for kind in (Pass.ONE, Pass.TWO, Pass.DIAGONAL, Pass.DENSE))
+FORWARD, BACKWARD = 1.0, -1.0  # a sign rather than a flag: numba would compile each value of a flag apart
 
 
-@kernel
-def apply(state, step, masks, phases, shared, sampled, scratch, sign):
-    rows = sampled if step.first_sampled else shared
+class Sizes(NamedTuple):
+    """Counts that a run needs beside its arrays."""
+
+    stop: int  # nothing is wanted of the instructions before this one
+    outputs: int
+    bras: int  # how many outputs go back together, 0 for values alone
+    sweeps: int  # how many outputs go back in all: outputs, or 1 if they are weighted
+    shared_rows: int
+    sampled_rows: int
+    cotangent_rows: int
+
+
+@inline
+def apply(states, first, end, size, step, masks, phases, rows, own, scratch, sign):
     if step.kind == ONE:
-        apply_one(state, step, masks, rows, sign)
+        apply_one(states, first, end, size, step, masks, rows, own, sign)
     elif step.kind == TWO:
-        apply_two(state, step, masks, rows, sampled if step.second_sampled else shared, sign)
+        apply_two(states, first, end, size, step, masks, rows, own, sign)
     elif step.kind == DIAGONAL:
-        apply_diagonal(state, step, masks, rows, sign)
+        apply_diagonal(states, first, end, size, step, masks, rows, own, sign)
     elif step.kind == DENSE:
-        apply_dense(state, step, masks, rows, scratch, sign)
+        apply_dense(states, first, end, size, step, masks, rows, own, scratch, sign)
     else:
-        apply_table(state, phases[step.table], sign)
+        apply_table(states, first, end, size, phases, step.table, sign)
 
 
-@kernel
-def differentiate(ket, bra, step, masks, out):
+@inline
+def differentiate(states, ket, bra, step, masks, out, at):
     if step.first_cotangent < 0 and step.second_cotangent < 0:
         return
     if step.kind == ONE:
-        differentiate_one(ket, bra, step, masks, out)
+        differentiate_one(states, ket, bra, step, masks, out, at)
     elif step.kind == TWO:
-        differentiate_two(ket, bra, step, masks, out)
+        differentiate_two(states, ket, bra, step, masks, out, at)
     elif step.kind == DIAGONAL:
-        differentiate_diagonal(ket, bra, step, masks, out)
+        differentiate_diagonal(states, ket, bra, step, masks, out, at)
     elif step.kind == DENSE:
-        differentiate_dense(ket, bra, step, masks, out)
+        differentiate_dense(states, ket, bra, step, masks, out, at)
 
 
 @kernel
-def back(ket, bras, count, program, leading, stop, masks, phases, shared, sampled, scratch, out, first):
-    """Sweep back from the final ket and ``count`` seeded bras; nothing is wanted before ``stop``."""
+def seed(states, ket, bras, end, size, terms, tables, groups, outputs, start, weights, at):
+    """Set the bras from number ``start`` on, or the only one to the weighted sum of all outputs."""
+    clear(states, bras, end)
+    for output in range(outputs):
+        bra, weight = bras, splat(states, 1.0)
+        if len(weights) > 0:
+            weight = load(weights, at, output)
+        else:
+            bra += 2 * size * (output - start)
+        if bras <= bra < end:
+            add_seed(states, ket, bra, size, terms, tables, groups, output, weight)
+
+
+@kernel
+def differentiate_all(states, ket, bras, end, size, step, masks, out, at, out_rows):
+    for number in range((end - bras) // (2 * size)):
+        differentiate(states, ket, bras + number * 2 * size, step, masks, out, at + number * out_rows)
+
+
+@kernel
+def sweep_back(
+    states, ket, bras, end, size, program, leading, stop, masks, phases, rows, own, scratch, out, at, out_rows
+):
+    """From the final ket and seeded bras to the cotangents."""
     for number in range(len(program) - 1, stop - 1, -1):
         step = program[number]
-        for output in range(count):
-            differentiate(ket, bras[output], step, masks, out[first + output])
+        differentiate_all(states, ket, bras, end, size, step, masks, out, at, out_rows)
         if number > stop or len(leading) > 0:
-            apply(ket, step, masks, phases, shared, sampled, scratch, BACKWARD)
-            for output in range(count):
-                apply(bras[output], step, masks, phases, shared, sampled, scratch, BACKWARD)
+            apply(states, ket, end, size, step, masks, phases, rows, own, scratch, BACKWARD)
     for number in range(len(leading)):
-        for output in range(count):
-            differentiate(ket, bras[output], leading[number], masks, out[first + output])
+        differentiate_all(states, ket, bras, end, size, leading[number], masks, out, at, out_rows)
 
 
 def _build(version: str) -> Any:
     # `version` is closed over so that the compiled code on disk belongs to these sources.
     @entry
     def run_blocks(
-        first, last, program, leading, stop, product, masks, phases, terms, tables, groups,
-        shared, sampled, weights, values, cotangents, states, scratch,
+        first, last, sizes, program, leading, product, masks, phases, terms, tables, groups,
+        rows, weights, values, cotangents, states, scratch,
     ):  # fmt: skip
-        """Run the blocks first..last - 1 of samples.
+        """Run the blocks of samples from ``first`` up to ``last``.
 
-        values (blocks, outputs, lanes) and cotangents (blocks, outputs, rows, lanes) are filled, the latter
-        unless there are no bras. With weights (blocks, outputs, lanes) cotangents have a single output, the
-        weighted sum. ``states`` holds the ket, a copy of it and the bras.
+        All arrays of numbers have shape (rows, lanes). rows: shared coefficients, then those of each block.
+        Filled in are values, ``sizes.outputs`` rows a block, and cotangents, ``sizes.cotangent_rows`` rows a
+        sweep. If weights are there, laid out like the values, only their weighted sum is swept back.
+        ``states`` has room for a copy of the ket, the ket and the bras.
         """
         _ = version
-        ket, kept, bras = states[0], states[1], states[2:]
+        size = 1 << product.shape[0]
+        kept, ket, bras = 0, 2 * size, 4 * size
         for block in range(first, last):
-            rows = sampled[block]
-            product_state(ket, len(product), product, shared, rows)
+            own = sizes.shared_rows + block * sizes.sampled_rows
+            at = block * sizes.outputs
+            product_state(states, ket, product, rows, own)
             for number in range(len(program)):
-                apply(ket, program[number], masks, phases, shared, rows, scratch, FORWARD)
-            measure(ket, terms, tables, groups, values[block])
-            if len(bras) == 0:
-                continue
-            copy(ket, kept)
-            for first_output in range(0, cotangents.shape[1], len(bras)):
-                count = min(len(bras), cotangents.shape[1] - first_output)
-                if first_output > 0:
-                    copy(kept, ket)
-                for number in range(count):
-                    clear(bras[number])
-                    if len(weights) == 0:
-                        add_seed(
-                            ket, bras[number], terms, tables, groups, first_output + number, splat(ket, 1.0)
-                        )
-                for output in range(weights.shape[1]):
-                    add_seed(ket, bras[0], terms, tables, groups, output, load(weights[block], output))
-                back(
-                    ket, bras, count, program, leading, stop, masks, phases,
-                    shared, rows, scratch, cotangents[block], first_output,
+                apply(states, ket, bras, size, program[number], masks, phases, rows, own, scratch, FORWARD)
+            measure(states, ket, size, terms, tables, groups, values, at, sizes.outputs)
+            if sizes.bras < sizes.sweeps:
+                copy(states, ket, kept, size)
+            for start in range(0, sizes.sweeps, max(sizes.bras, 1)):
+                if start > 0:
+                    copy(states, kept, ket, size)
+                end = bras + 2 * size * min(sizes.bras, sizes.sweeps - start)
+                place = (block * sizes.sweeps + start) * sizes.cotangent_rows
+                seed(states, ket, bras, end, size, terms, tables, groups, sizes.outputs, start, weights, at)
+                sweep_back(
+                    states, ket, bras, end, size, program, leading, sizes.stop, masks, phases, rows, own,
+                    scratch, cotangents, place, sizes.cotangent_rows,
                 )  # fmt: skip
 
     return run_blocks

@@ -70,6 +70,10 @@ class Batch:
         moved = np.moveaxis(blocks, -1, 1)
         return moved.reshape(self.blocks * self.lanes, *moved.shape[2:])[: self.size]
 
+    def flat(self, blocks: Real) -> Real:
+        """The rows of all blocks, (rows, lanes)."""
+        return blocks.reshape(blocks.size // self.lanes, self.lanes)
+
     def _rows(self, sampled: bool) -> list[Real]:
         pairs = zip(self.plan.families, self.operands, strict=True)
         return [

@@ -17,6 +17,7 @@ from numba import njit
 SOURCES = ("adjoint", "compiled", "kernels", "lanes", "multiqubit", "outputs", "program")
 
 kernel = njit(error_model="numpy")
+inline = njit(error_model="numpy", forceinline=True)
 
 
 def entry(function: Callable[..., Any]) -> Any:

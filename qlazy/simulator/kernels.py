@@ -1,68 +1,66 @@
-"""One-qubit gates on one or two qubits at once: a pass over pairs or quadruples of rows.
-
-A state is an array (2 * 2^n, lanes): the real part of amplitude k in row 2 k, the imaginary part in row 2 k +
-1. In the code an amplitude is a pair (re, im) of lanes. A gate is [[a, -b*], [b, a*]]; its coefficients re a,
-im a, re b, im b stand in four rows of an array of coefficients.
-"""
-
 # mypy: allow-untyped-defs
+"""One-qubit gates on one or two qubits at once: a pass over pairs or quadruples of amplitudes.
+
+All states of a block stand one after the other in one array (rows, lanes), an amplitude in two rows: its
+real part, then its imaginary part. A state is named by its first row. In the code an amplitude is a pair
+(re, im) of lanes.
+
+A gate is [[a, -b*], [b, a*]]; its coefficients are the four rows re a, im a, re b, im b. Coefficients of
+sampled gates follow those shared by the batch, from row ``own`` for this block. Gates take a sign: for the
+inverse of a gate, -1, imaginary parts and off-diagonal elements change theirs.
+"""
 
 from __future__ import annotations
 
-from qlazy.simulator.compiled import kernel
+from qlazy.simulator.compiled import inline, kernel
 from qlazy.simulator.lanes import load, splat, store, trailing_zeros
 
 # Sums are taken in pieces of this many terms, which keeps the rounding of long ones small.
 CHUNK = 64
 
 
-@kernel
-def amplitude(state, row):
-    return load(state, 2 * row), load(state, 2 * row + 1)
+@inline
+def amplitude(states, state, k):
+    return load(states, state, 2 * k), load(states, state, 2 * k + 1)
 
 
-@kernel
-def put(state, row, value):
-    store(state, 2 * row, value[0])
-    store(state, 2 * row + 1, value[1])
+@inline
+def put(states, state, k, value):
+    store(states, state, 2 * k, value[0])
+    store(states, state, 2 * k + 1, value[1])
 
 
-@kernel
-def add(state, row, value):
-    store(state, 2 * row, load(state, 2 * row) + value[0])
-    store(state, 2 * row + 1, load(state, 2 * row + 1) + value[1])
+@inline
+def add(states, state, k, value):
+    store(states, state, 2 * k, load(states, state, 2 * k) + value[0])
+    store(states, state, 2 * k + 1, load(states, state, 2 * k + 1) + value[1])
 
 
-@kernel
-def scaled(factor, value):
-    return factor * value[0], factor * value[1]
-
-
-@kernel
+@inline
 def multiplied(c, x):
     return c[0] * x[0] - c[1] * x[1], c[0] * x[1] + c[1] * x[0]
 
 
-@kernel
+@inline
 def conjugate_multiplied(c, x):
     return c[0] * x[0] + c[1] * x[1], c[0] * x[1] - c[1] * x[0]
 
 
-@kernel
+@inline
 def imaginary_overlap(bra, ket):
     return bra[0] * ket[1] - bra[1] * ket[0]
 
 
-@kernel
-def coefficients(state, rows, first, sign):
+@inline
+def gate(rows, first, sign):
     """(a, b) of a gate, or of its inverse (a*, -b) if the sign is -1."""
-    sign = splat(state, sign)
-    a = load(rows, first), sign * load(rows, first + 1)
-    b = sign * load(rows, first + 2), sign * load(rows, first + 3)
+    sign = splat(rows, sign)
+    a = load(rows, first, 0), sign * load(rows, first, 1)
+    b = sign * load(rows, first, 2), sign * load(rows, first, 3)
     return a, b
 
 
-@kernel
+@inline
 def rotated(a, b, x, y):
     """[[a, -b*], [b, a*]] (x, y)."""
     return (
@@ -77,7 +75,7 @@ def rotated(a, b, x, y):
     )
 
 
-@kernel
+@inline
 def bloch(u, v, x, y):
     """Im <(u, v)| sigma |(x, y)> for sigma = X, Y, Z."""
     return (
@@ -87,89 +85,93 @@ def bloch(u, v, x, y):
     )
 
 
-@kernel
+@inline
 def summed(p, q):
     return p[0] + q[0], p[1] + q[1], p[2] + q[2]
 
 
 @kernel
-def apply_one(state, step, steps, rows, sign):
-    a, b = coefficients(state, rows, step.first_coefficient, sign)
-    k = step.start
-    for i in range(1, step.count + 1):
-        x, y = amplitude(state, k), amplitude(state, k ^ step.first_flip)
-        x, y = rotated(a, b, x, y)
-        put(state, k, x)
-        put(state, k ^ step.first_flip, y)
-        k ^= steps[step.steps + trailing_zeros(i)]
+def apply_one(states, first, end, size, step, masks, rows, own, sign):
+    """Apply to the states from ``first`` up to ``end``, each of ``size`` amplitudes."""
+    a, b = gate(rows, step.first_coefficient + step.first_sampled * own, sign)
+    f = step.first_flip
+    for state in range(first, end, 2 * size):
+        k = step.start
+        for i in range(1, step.count + 1):
+            x, y = amplitude(states, state, k), amplitude(states, state, k ^ f)
+            x, y = rotated(a, b, x, y)
+            put(states, state, k, x)
+            put(states, state, k ^ f, y)
+            k ^= masks[step.steps + trailing_zeros(i)]
 
 
 @kernel
-def apply_two(state, step, steps, first_rows, second_rows, sign):
-    a, b = coefficients(state, first_rows, step.first_coefficient, sign)
-    c, d = coefficients(state, second_rows, step.second_coefficient, sign)
+def apply_two(states, first, end, size, step, masks, rows, own, sign):
+    a, b = gate(rows, step.first_coefficient + step.first_sampled * own, sign)
+    c, d = gate(rows, step.second_coefficient + step.second_sampled * own, sign)
     f, g = step.first_flip, step.second_flip
-    k = step.start
-    for i in range(1, step.count + 1):
-        x, y = amplitude(state, k), amplitude(state, k ^ f)
-        z, w = amplitude(state, k ^ g), amplitude(state, k ^ f ^ g)
-        x, y = rotated(a, b, x, y)
-        z, w = rotated(a, b, z, w)
-        x, z = rotated(c, d, x, z)
-        y, w = rotated(c, d, y, w)
-        put(state, k, x)
-        put(state, k ^ f, y)
-        put(state, k ^ g, z)
-        put(state, k ^ f ^ g, w)
-        k ^= steps[step.steps + trailing_zeros(i)]
+    for state in range(first, end, 2 * size):
+        k = step.start
+        for i in range(1, step.count + 1):
+            x, y = amplitude(states, state, k), amplitude(states, state, k ^ f)
+            z, w = amplitude(states, state, k ^ g), amplitude(states, state, k ^ f ^ g)
+            x, y = rotated(a, b, x, y)
+            z, w = rotated(a, b, z, w)
+            x, z = rotated(c, d, x, z)
+            y, w = rotated(c, d, y, w)
+            put(states, state, k, x)
+            put(states, state, k ^ f, y)
+            put(states, state, k ^ g, z)
+            put(states, state, k ^ f ^ g, w)
+            k ^= masks[step.steps + trailing_zeros(i)]
 
 
-@kernel
-def nothing(state):
-    zero = splat(state, 0.0)
+@inline
+def nothing(states):
+    zero = splat(states, 0.0)
     return zero, zero, zero
 
 
 @kernel
-def differentiate_one(ket, bra, step, steps, out):
-    """Accumulate Im <bra| sigma |ket> of one gate into three rows of ``out``."""
-    total = nothing(ket)
+def differentiate_one(states, ket, bra, step, masks, out, at):
+    """Im <bra| sigma |ket> of one gate, into three rows of the cotangents from row ``at``."""
+    total = nothing(states)
+    f = step.first_flip
     k = step.start
     for done in range(0, step.count, CHUNK):
-        part = nothing(ket)
+        part = nothing(states)
         for i in range(done + 1, min(done + CHUNK, step.count) + 1):
-            m = k ^ step.first_flip
-            part = summed(
-                part, bloch(amplitude(bra, k), amplitude(bra, m), amplitude(ket, k), amplitude(ket, m))
-            )
-            k ^= steps[step.steps + trailing_zeros(i)]
+            x, y = amplitude(states, ket, k), amplitude(states, ket, k ^ f)
+            u, v = amplitude(states, bra, k), amplitude(states, bra, k ^ f)
+            part = summed(part, bloch(u, v, x, y))
+            k ^= masks[step.steps + trailing_zeros(i)]
         total = summed(total, part)
-    _write(out, step.first_cotangent, total)
+    _write(out, at, step.first_cotangent, total)
 
 
 @kernel
-def differentiate_two(ket, bra, step, steps, out):
-    first, second = nothing(ket), nothing(ket)
+def differentiate_two(states, ket, bra, step, masks, out, at):
+    first, second = nothing(states), nothing(states)
     f, g = step.first_flip, step.second_flip
     k = step.start
     for done in range(0, step.count, CHUNK):
-        p, q = nothing(ket), nothing(ket)
+        p, q = nothing(states), nothing(states)
         for i in range(done + 1, min(done + CHUNK, step.count) + 1):
-            x, y = amplitude(ket, k), amplitude(ket, k ^ f)
-            z, w = amplitude(ket, k ^ g), amplitude(ket, k ^ f ^ g)
-            s, t = amplitude(bra, k), amplitude(bra, k ^ f)
-            u, v = amplitude(bra, k ^ g), amplitude(bra, k ^ f ^ g)
+            x, y = amplitude(states, ket, k), amplitude(states, ket, k ^ f)
+            z, w = amplitude(states, ket, k ^ g), amplitude(states, ket, k ^ f ^ g)
+            s, t = amplitude(states, bra, k), amplitude(states, bra, k ^ f)
+            u, v = amplitude(states, bra, k ^ g), amplitude(states, bra, k ^ f ^ g)
             p = summed(p, summed(bloch(s, t, x, y), bloch(u, v, z, w)))
             q = summed(q, summed(bloch(s, u, x, z), bloch(t, v, y, w)))
-            k ^= steps[step.steps + trailing_zeros(i)]
+            k ^= masks[step.steps + trailing_zeros(i)]
         first, second = summed(first, p), summed(second, q)
-    _write(out, step.first_cotangent, first)
-    _write(out, step.second_cotangent, second)
+    _write(out, at, step.first_cotangent, first)
+    _write(out, at, step.second_cotangent, second)
 
 
-@kernel
-def _write(out, row, value):
+@inline
+def _write(out, at, row, value):
     if row >= 0:
-        store(out, row, value[0])
-        store(out, row + 1, value[1])
-        store(out, row + 2, value[2])
+        store(out, at + row, 0, value[0])
+        store(out, at + row, 1, value[1])
+        store(out, at + row, 2, value[2])

@@ -60,34 +60,35 @@ _define(operator.sub, "fsub")
 _define(operator.mul, "fmul")
 
 
-def _pointer(context: Any, builder: Any, array_type: Any, array: Any, row: Any) -> Any:
+def _pointer(context: Any, builder: Any, array_type: Any, array: Any, first: Any, row: Any) -> Any:
     vector = context.get_value_type(Lanes(array_type.dtype))
-    data = context.make_array(array_type)(context, builder, array).data
-    start = builder.mul(row, ir.Constant(row.type, WIDTH[array_type.dtype]))
-    return builder.bitcast(builder.gep(data, [start]), vector.as_pointer())
+    pointer = context.make_array(array_type)(context, builder, array).data
+    for rows in (first, row):  # one after the other: the sum with ``first`` moves out of loops over ``row``
+        pointer = builder.gep(pointer, [builder.mul(rows, ir.Constant(rows.type, WIDTH[array_type.dtype]))])
+    return builder.bitcast(pointer, vector.as_pointer())
 
 
 @intrinsic
-def load(typing: Any, array: Any, row: Any) -> Any:
-    """Row number ``row`` of a contiguous array (rows, lanes)."""
+def load(typing: Any, array: Any, first: Any, row: Any) -> Any:
+    """Row number ``first + row`` of a contiguous array (rows, lanes)."""
 
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         pointer = _pointer(context, builder, sig.args[0], *args)
         return builder.load(pointer, align=sig.args[0].dtype.bitwidth // 8)
 
-    return Lanes(array.dtype)(array, types.intp), emit
+    return Lanes(array.dtype)(array, types.intp, types.intp), emit
 
 
 @intrinsic
-def store(typing: Any, array: Any, row: Any, value: Any) -> Any:
-    """Write one row."""
+def store(typing: Any, array: Any, first: Any, row: Any, value: Any) -> Any:
+    """Write row number ``first + row``."""
 
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        pointer = _pointer(context, builder, sig.args[0], *args[:2])
-        builder.store(args[2], pointer, align=sig.args[0].dtype.bitwidth // 8)
+        pointer = _pointer(context, builder, sig.args[0], *args[:3])
+        builder.store(args[3], pointer, align=sig.args[0].dtype.bitwidth // 8)
         return context.get_dummy_value()
 
-    return types.void(array, types.intp, Lanes(array.dtype)), emit
+    return types.void(array, types.intp, types.intp, Lanes(array.dtype)), emit
 
 
 @intrinsic

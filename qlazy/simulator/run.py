@@ -78,30 +78,41 @@ def sweep_weighted(
 
 def _run(batch: Batch, threads: int, bras: int, weights: NDArray[Any] | None = None) -> tuple[Real, Real]:
     """Values (n, outputs) and rows of cotangents (n, outputs or 1, rows)."""
-    from qlazy.simulator.adjoint import run_blocks  # numba is loaded when first needed
+    from qlazy.simulator.adjoint import Sizes, run_blocks  # numba is loaded when first needed
 
     require(threads >= 1, "threads", "be at least 1", threads)
     plan, measurement = batch.plan, batch.plan.measurement
-    bras = bras if plan.num_cotangent_rows else 0
+    cotangent_rows = plan.num_cotangent_rows if bras else 0
+    bras = bras if cotangent_rows else 0
     width = plan.num_outputs if weights is None else 1
-    outputs = np.empty((batch.blocks, plan.num_outputs, batch.lanes), batch.dtype)
-    rows = np.empty((batch.blocks, width, plan.num_cotangent_rows if bras else 0, batch.lanes), batch.dtype)
     shared, sampled = batch.shared_rows(), batch.sampled_rows()
-    no_weights = np.empty((0, 0, batch.lanes), batch.dtype)
-    block_weights = no_weights if weights is None else batch.in_blocks(weights.T)
+    sizes = Sizes(
+        stop=plan.stop,
+        outputs=plan.num_outputs,
+        bras=bras,
+        sweeps=width if bras else 0,
+        shared_rows=len(shared),
+        sampled_rows=sampled.shape[1],
+        cotangent_rows=cotangent_rows,
+    )
+    rows = np.concatenate([shared, batch.flat(sampled)])
+    block_weights = batch.in_blocks(np.empty((0, batch.size)) if weights is None else weights.T)
+    outputs = np.empty((batch.blocks, plan.num_outputs, batch.lanes), batch.dtype)
+    cotangents = np.empty((batch.blocks, width, cotangent_rows, batch.lanes), batch.dtype)
 
     def work(first: int, last: int, space: Workspace) -> None:
         run_blocks(
-            *(first, last, plan.program, plan.leading, plan.stop, plan.product, plan.masks, plan.phases),
+            *(first, last, sizes, plan.program, plan.leading, plan.product, plan.masks, plan.phases),
             *(measurement.terms, measurement.tables, measurement.groups),
-            *(shared, sampled, block_weights, outputs, rows, space.states, space.scratch),
+            *(rows, batch.flat(block_weights), batch.flat(outputs), batch.flat(cotangents)),
+            *(space.states, space.scratch),
         )
 
     def workspace() -> Workspace:
         return Workspace.allocate(plan.num_wires, bras, plan.scratch, batch.lanes, batch.dtype)
 
     for_blocks(work, batch.blocks, threads, workspace)
-    return batch.from_blocks(outputs), batch.from_blocks(rows)
+    return batch.from_blocks(outputs), batch.from_blocks(cotangents)
 
 
 def _by_family(batch: Batch, rows: Real, reduce: bool = False) -> Cotangents:

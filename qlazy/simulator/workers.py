@@ -26,7 +26,7 @@ class Workspace:
 
     @staticmethod
     def allocate(num_wires: int, bras: int, column: int, lanes: int, dtype: np.dtype[Any]) -> Workspace:
-        states = _aligned((2 + bras, 2 * 2**num_wires, lanes), dtype)
+        states = _aligned(((2 + bras) * 2 * 2**num_wires, lanes), dtype)
         return Workspace(states, _aligned((2 * column, lanes), dtype))
 
 
