@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from qlazy.comparison import Comparison, Run
+    from qlazy.comparison import Comparison
     from qlazy.data import Dataset, from_arrays, load_data
     from qlazy.kernel import TangentKernel, tangent_kernel
     from qlazy.losses import CrossEntropy, Logistic, Square, accuracy
@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     from qlazy.nets import Net, mlp
     from qlazy.prediction import LinearizedPath, kernel_regression
     from qlazy.quantum.circuit import Circuit, CircuitLayer, from_qasm, load
+    from qlazy.run import Run
     from qlazy.sweep import compare
     from qlazy.trace import Trace
     from qlazy.training import Record, train
     from qlazy.transforms import Centered, Linearized, Scaled
 
 _NAMES = {
-    "comparison": ("Comparison", "Run"),
+    "comparison": ("Comparison",),
     "data": ("Dataset", "from_arrays", "load_data"),
     "kernel": ("TangentKernel", "tangent_kernel"),
     "losses": ("CrossEntropy", "Logistic", "Square", "accuracy"),
@@ -35,6 +36,7 @@ _NAMES = {
     "nets": ("Net", "mlp"),
     "prediction": ("LinearizedPath", "kernel_regression"),
     "quantum.circuit": ("Circuit", "CircuitLayer", "from_qasm", "load"),
+    "run": ("Run",),
     "sweep": ("compare",),
     "trace": ("Trace",),
     "training": ("Record", "train"),

@@ -85,7 +85,7 @@ class Anchor:
             steps=int(trace.steps[-1]),
             alpha=trace.alpha,
             loss=self.loss,
-            method=self.method,
+            method=self.method.at_scale(trace.alpha),
             record=Record(at=tuple(trace.steps.tolist())),
         )
         assert linear.test_outputs is not None

@@ -54,6 +54,10 @@ class Method(abc.ABC):
         """The method with whatever it left open settled for this objective."""
         return self
 
+    def at_scale(self, alpha: float) -> Method:
+        """The method under which outputs a h move as fast as at a = 1: itself, unless it undoes the factor 1/a^2."""
+        return self
+
 
 @dataclass(frozen=True)
 class GradientDescent(Method):
@@ -134,6 +138,9 @@ class Adam(Method):
     @property
     def clock(self) -> str:
         return "step"
+
+    def at_scale(self, alpha: float) -> Adam:
+        return replace(self, rate=self.rate / alpha)
 
     def walk(self, objective: Objective, params: Tensor, steps: int) -> Iterator[State]:
         optimizer = torch.optim.Adam([params], lr=self.rate, betas=self.betas, eps=self.epsilon)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from qlazy.errors import UnsupportedModel, require
+from qlazy.layerwise import is_applicable, layerwise_gram
 from qlazy.model import Model, blocks_of
 
 
@@ -71,6 +72,18 @@ class Net(Model):
 
     def forward(self, params: Tensor, x: Tensor) -> Tensor:
         return torch.func.functional_call(self.module, self.state(params), (x,))
+
+    def gram(self, params: Tensor, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """The tangent kernel (n, c, m, c), layer by layer: see :mod:`qlazy.layerwise`.
+
+        Under ``torch.func`` transforms, and where autograd records the kernel itself, the default instead.
+        """
+        given = (x,) if y is None else (x, y)
+        for inputs in given:
+            self.check(params, inputs)
+        if is_applicable(params, *given):
+            return layerwise_gram(self, params, x, y)
+        return super().gram(params, x, y)
 
     def state(self, params: Tensor) -> dict[str, Tensor]:
         """Parameters, frozen parameters and buffers by name, for ``torch.func.functional_call``."""

@@ -16,7 +16,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 import qlazy
-from qlazy.comparison import Comparison, Run
+from qlazy.comparison import Comparison
 from qlazy.data import Dataset
 from qlazy.errors import Diverged, require
 from qlazy.kernel import tangent_kernel
@@ -25,6 +25,7 @@ from qlazy.losses import Loss, Square
 from qlazy.methods import GradientDescent, Method
 from qlazy.model import Model
 from qlazy.objective import Objective
+from qlazy.run import Run
 from qlazy.trace import Trace
 from qlazy.training import train, versions
 from qlazy.transforms import Centered
@@ -49,8 +50,9 @@ def compare(
 
     A model h with parameters w0 drawn from the seed is trained on F_a(w) = R(a h(w)) / a^2, centred first,
     h(w) - h(w0), unless told otherwise. All scales of a model and seed share one learning rate and one
-    horizon; the rate is n / lambda_max(K_0) where ``method`` leaves it open. The linearised path is exact,
-    from K_0, for gradient descent and gradient flow on the square loss, and trained otherwise.
+    horizon; the rate is n / lambda_max(K_0) where ``method`` leaves it open, and Adam's is divided by the
+    scale. The linearised path is exact, from K_0, for gradient descent and gradient flow on the square loss,
+    and trained otherwise.
 
     With ``out`` every finished run is kept in that folder, and a comparison started again with the same
     settings takes up what is there, with the numbers of an uninterrupted one, bit for bit. A run that
@@ -114,15 +116,8 @@ class Plan:
 
     def run(self, alpha: float) -> Run:
         """Train at one scale, with the linearised path and the kernel at the end."""
-        anchor, diverged = self.anchor, ""
-        try:
-            trace = train(
-                anchor.model, anchor.params, self.data, steps=self.steps, alpha=alpha, loss=self.loss,
-                method=anchor.method,
-            )  # fmt: skip
-        except Diverged as error:
-            assert error.trace is not None
-            trace, diverged = error.trace, str(error)
+        anchor = self.anchor
+        trace, diverged = self._train(alpha)
         linear = anchor.linearized(trace)
         return Run(
             model=self.name,
@@ -138,6 +133,22 @@ class Plan:
             kernel_final=self._kernel_at(trace).numpy(),
             diverged=diverged,
         )
+
+    def _train(self, alpha: float) -> tuple[Trace, str]:
+        """The recorded run, and what stopped it early, if anything did."""
+        anchor = self.anchor
+        settings: dict[str, Any] = {
+            "steps": self.steps,
+            "alpha": alpha,
+            "loss": self.loss,
+            "method": anchor.method.at_scale(alpha),
+        }
+        try:
+            return train(anchor.model, anchor.params, self.data, **settings), ""
+        except Diverged as stopped:
+            if stopped.trace is None:
+                raise
+            return stopped.trace, str(stopped)
 
     def key(self, alpha: float) -> str:
         """A folder name that is the same only for the same model, data, settings and scale."""

@@ -13,7 +13,8 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from qlazy.comparison import Comparison, Run
+from qlazy.comparison import Comparison
+from qlazy.run import Run
 from qlazy.losses import Square
 from qlazy.report.plot import comparison_figures, plot_comparison, plot_kernel, plot_trace, save_figure
 from qlazy.trace import Trace

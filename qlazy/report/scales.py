@@ -10,10 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from qlazy.comparison import METRICS, THEORY, Comparison, Run
+from qlazy.comparison import METRICS, THEORY, Comparison
 from qlazy.drift import Slope
 from qlazy.report.series import Series, classes, diverged, series, spread
 from qlazy.report.style import COLUMN, GUIDE, INK, Look, grid, legend_below, log_axis, looks
+from qlazy.run import Run
 
 _FEW = 4  # models whose slopes find room in the corner of a panel
 _LABELS = {

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from qlazy.comparison import Comparison, Run
+from qlazy.comparison import Comparison
+from qlazy.run import Run
 from qlazy.losses import CrossEntropy, Logistic, Loss, Square
 
 Floats = NDArray[np.floating[Any]]

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from qlazy.comparison import Comparison, Run
+from qlazy.comparison import Comparison
+from qlazy.run import Run
 from qlazy.report.series import linear_loss
 from qlazy.report.style import COLUMN, INK, grid, legend_below, log_axis, looks
 from qlazy.trace import Trace

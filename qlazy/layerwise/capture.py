@@ -1,0 +1,210 @@
+"""Read what the layers of a net see, and hold the reading to the gradient of the whole net."""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple, final
+
+import torch
+from torch import Tensor, nn
+
+from qlazy.errors import require
+from qlazy.layerwise.factors import Factor
+from qlazy.layerwise.rules import Rule, rule_for
+
+_SLACK = 1024  # in units of eps: rounding of two backward passes through the same graph
+
+
+class Misread(Exception):
+    """Some layers' readings are incomplete or do not add up to the gradient of the net."""
+
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        super().__init__([layer.parameters for layer in layers])
+        self.layers = set(layers)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """A module with a rule, and the parameters it answers for: name in the module -> name in the net."""
+
+    rule: Rule
+    parameters: Mapping[str, str]
+
+    def factor(self, calls: Sequence[Call], cotangents: Sequence[Tensor]) -> Factor:
+        """From cotangents (c, n, t, out) of each call: several calls are so many more positions."""
+        seen = torch.cat([call.seen for call in calls], 1)
+        return self.rule.factor(seen, torch.cat(list(cotangents), 2), self.parameters)
+
+    def blank(self, calls: Sequence[Call], outputs: int) -> Factor:
+        """A factor of the right form, with zero cotangents that take no memory."""
+        zeros = [_by_sample(self.rule.positions(call.probe), len(call.seen)) for call in calls]
+        return self.factor(calls, [g.detach().expand(outputs, *g.shape) for g in zeros])
+
+
+class Call(NamedTuple):
+    """One call of a module: what its parameters saw (n, t, ...), and a zero added to its outputs."""
+
+    seen: Tensor
+    probe: Tensor
+
+
+@final
+class Instrumented:
+    """A private copy of a net's structure, at fixed parameter values, whose layers can be listened to.
+
+    The tensors are shared and the net itself stays as it is, without hooks that other threads would meet.
+    """
+
+    def __init__(self, module: nn.Module, state: Mapping[str, Tensor], trainable: Sequence[str]) -> None:
+        shared = [*module.parameters(), *module.buffers()]
+        self.module = copy.deepcopy(module, {id(tensor): tensor for tensor in shared})
+        self.state = {name: tensor.detach() for name, tensor in state.items()}
+        self.leaves = {name: self.state[name].detach().requires_grad_() for name in trainable}
+        self.like = next(iter(self.leaves.values())).detach()
+
+    def layers(self) -> list[Layer]:
+        """The modules with a rule and trainable parameters that no other module shares."""
+        owned = [
+            (f"{path}.{name}".lstrip("."), name, parameter, module)
+            for path, module in self.module.named_modules()
+            for name, parameter in module.named_parameters(recurse=False, remove_duplicate=False)
+        ]
+        uses = Counter(id(parameter) for _, _, parameter, _ in owned)
+        names: dict[nn.Module, dict[str, str]] = {}
+        for path, name, parameter, module in owned:
+            if path in self.leaves and uses[id(parameter)] == 1:
+                names.setdefault(module, {})[name] = path
+        rules = {module: rule_for(module) for module in names}
+        layers = [
+            Layer(rule, {name: names[module][name] for name in rule.parameters if name in names[module]})
+            for module, rule in rules.items()
+            if rule is not None
+        ]
+        return [layer for layer in layers if layer.parameters]
+
+    def run(self, x: Tensor, replaced: Mapping[str, Tensor] | None = None) -> Tensor:
+        """Outputs (n, c), with some parameters replaced."""
+        state = self.state if replaced is None else self.state | dict(replaced)
+        outputs = torch.func.functional_call(self.module, state, (x,))
+        require(
+            outputs.ndim == 2 and len(outputs) == len(x),
+            "outputs", f"have shape (n, c) with n = {len(x)}", tuple(outputs.shape),
+        )  # fmt: skip
+        return outputs
+
+    def jacobian(self, x: Tensor, leaves: Mapping[str, Tensor]) -> Tensor:
+        """Per-sample gradients (c, n, q) of some parameters by ``torch.func``, whatever they are used for."""
+
+        def single(leaves: Mapping[str, Tensor], row: Tensor) -> Tensor:
+            return self.run(row.unsqueeze(0), leaves).squeeze(0)
+
+        rows = torch.func.vmap(torch.func.jacrev(single), (None, 0))(leaves, x)
+        return torch.cat([rows[name].flatten(2) for name in leaves], 2).transpose(0, 1).contiguous()
+
+    def listen(self, x: Tensor, layers: Sequence[Layer]) -> tuple[Tensor, dict[Layer, list[Call]]]:
+        """Outputs (n, c), and the calls of each layer whose every call could be read."""
+        calls: dict[Layer, list[Call]] = {layer: [] for layer in layers}
+        with torch.enable_grad(), _hooks(calls, len(x), self.like.dtype):
+            outputs = self.run(x, self.leaves)
+        return outputs, {layer: made for layer, made in calls.items() if made and None not in made}
+
+    def read(self, x: Tensor, layers: Sequence[Layer]) -> Iterator[tuple[Layer, Factor]]:
+        """The factor of each layer for inputs (n, ...), one after the other.
+
+        Raises Misread where a module was called in a way its rule cannot read, or where the factor does not
+        give the gradient of a random combination of outputs: the rows of the net are not independent, or
+        parameters are used outside of their module's ``forward``.
+        """
+        if not layers:
+            return
+        outputs, calls = self.listen(x, layers)
+        if len(calls) < len(layers):
+            raise Misread([layer for layer in layers if layer not in calls])
+        probes = [call.probe for layer in layers for call in calls[layer]]
+        units = torch.eye(outputs.shape[1], dtype=outputs.dtype, device=outputs.device)
+        backward = [_gradients(outputs, probes, unit.expand_as(outputs)) for unit in units]
+        weights = _random(outputs)
+        names = [name for layer in layers for name in layer.parameters.values()]
+        gradients = _gradients(outputs, [self.leaves[name] for name in names], weights)
+        expected = dict(zip(names, gradients, strict=True))
+        del outputs, gradients
+        each = iter(zip(*backward, strict=True))
+        misread = []
+        for layer in layers:
+            cotangents = [_positions(layer.rule, next(each), len(x)) for _ in calls[layer]]
+            factor = layer.factor(calls.pop(layer), cotangents)
+            gradient = torch.cat([expected[name].flatten() for name in layer.parameters.values()])
+            if _agrees(factor, weights.T, gradient):
+                yield layer, factor
+            else:
+                misread.append(layer)
+        if misread:
+            raise Misread(misread)
+
+
+@contextmanager
+def _hooks(calls: dict[Layer, list[Any]], samples: int, dtype: torch.dtype) -> Iterator[None]:
+    def listener(layer: Layer) -> Any:
+        def hook(module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: Any) -> Any:
+            if kwargs or len(args) != 1 or not _readable(layer.rule, args[0], output, samples, dtype):
+                calls[layer].append(None)
+                return None
+            # A leaf that is added: its gradient is the cotangent, whatever is done in place afterwards.
+            probe = output.new_zeros(()).expand(output.shape).requires_grad_()
+            with torch.no_grad():
+                seen = _by_sample(layer.rule.read(args[0].detach()), samples)
+            calls[layer].append(Call(seen, probe))
+            return output + probe
+
+        return hook
+
+    handles = [layer.rule.module.register_forward_hook(listener(layer), with_kwargs=True) for layer in calls]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _readable(rule: Rule, x: Any, output: Any, samples: int, dtype: torch.dtype) -> bool:
+    tensors = isinstance(x, Tensor) and isinstance(output, Tensor)
+    if not tensors or any(torch._C._functorch.is_functorch_wrapped_tensor(t) for t in (x, output)):
+        return False
+    if x.ndim == 0 or not rule.admits(x) or output.dtype != dtype:
+        return False
+    # More rows than samples: positions folded into the batch, sample by sample, which the check confirms.
+    return len(output) == len(x) and len(output) % samples == 0
+
+
+def _by_sample(rows: Tensor, samples: int) -> Tensor:
+    return rows.reshape(samples, -1, *rows.shape[2:])
+
+
+def _positions(rule: Rule, cotangents: Sequence[Tensor], samples: int) -> Tensor:
+    return torch.stack([_by_sample(rule.positions(g), samples) for g in cotangents])
+
+
+def _gradients(output: Tensor, leaves: Sequence[Tensor], weights: Tensor) -> list[Tensor]:
+    if not output.requires_grad:
+        return [torch.zeros_like(leaf) for leaf in leaves]
+    return list(
+        torch.autograd.grad(
+            output, leaves, weights, retain_graph=True, allow_unused=True, materialize_grads=True
+        )
+    )
+
+
+def _agrees(factor: Factor, weights: Tensor, expected: Tensor) -> bool:
+    gradient, size = factor.gradient(weights)
+    tolerance = _SLACK * torch.finfo(gradient.dtype).eps * size
+    return bool((gradient - expected).norm() <= tolerance)
+
+
+def _random(like: Tensor) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(like.shape, generator=generator, dtype=torch.float64).to(like)

@@ -1,0 +1,117 @@
+"""What a weight matrix sees: vectors, or the rows of a table that were looked up."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+from typing import Self, final
+
+import torch
+from torch import Tensor
+
+
+class Inputs(abc.ABC):
+    """The inputs of a layer at n samples and t positions, ``values`` (n, t, ...)."""
+
+    values: Tensor
+
+    @property
+    @abc.abstractmethod
+    def features(self) -> int:
+        """Number of inputs of the weight matrix."""
+
+    @property
+    @abc.abstractmethod
+    def width(self) -> int:
+        """Multiply-adds that one entry of ``kernel`` takes."""
+
+    @abc.abstractmethod
+    def kernel(self, other: Self) -> Tensor:
+        """Inner products of all inputs with all others, (n t, m s)."""
+
+    @abc.abstractmethod
+    def outer(self, cotangents: Tensor) -> Tensor:
+        """Gradients of the weight (n, features x out) for cotangents (n, t, out), in its own layout."""
+
+    @abc.abstractmethod
+    def square_norm(self) -> Tensor | int:
+        """Sum of the squares of all inputs."""
+
+    @abc.abstractmethod
+    def like(self, values: Tensor) -> Self:
+        """Inputs of the same kind with other values."""
+
+    @property
+    def nbytes(self) -> int:
+        return self.values.numel() * self.values.element_size()
+
+    def samples(self, rows: slice) -> Self:
+        return self.like(self.values[rows])
+
+    def flattened(self) -> Self:
+        """All positions of all samples as those of one sample."""
+        return self.like(self.values.flatten(0, 1).unsqueeze(0))
+
+    @classmethod
+    def join(cls, parts: Sequence[Self], dim: int = 0) -> Self:
+        return parts[0].like(torch.cat([part.values for part in parts], dim))
+
+
+@final
+class Vectors(Inputs):
+    """Inputs (n, t, features) of a linear map."""
+
+    def __init__(self, values: Tensor) -> None:
+        self.values = values
+
+    @property
+    def features(self) -> int:
+        return self.values.shape[2]
+
+    @property
+    def width(self) -> int:
+        return self.features
+
+    def kernel(self, other: Vectors) -> Tensor:
+        return self.values.flatten(0, 1) @ other.values.flatten(0, 1).T
+
+    def outer(self, cotangents: Tensor) -> Tensor:
+        return (cotangents.transpose(1, 2) @ self.values).flatten(1)
+
+    def square_norm(self) -> Tensor:
+        return self.values.square().sum()
+
+    def like(self, values: Tensor) -> Vectors:
+        return Vectors(values)
+
+
+@final
+class Tokens(Inputs):
+    """Row numbers (n, t) into a table of ``rows`` rows: one-hot vectors that are never written out."""
+
+    def __init__(self, values: Tensor, rows: int, dtype: torch.dtype) -> None:
+        self.values = values
+        self.rows = rows
+        self.dtype = dtype
+
+    @property
+    def features(self) -> int:
+        return self.rows
+
+    @property
+    def width(self) -> int:
+        return 1
+
+    def kernel(self, other: Tokens) -> Tensor:
+        return (self.values.flatten()[:, None] == other.values.flatten()).to(self.dtype)
+
+    def outer(self, cotangents: Tensor) -> Tensor:
+        samples, _, out = cotangents.shape
+        table = cotangents.new_zeros(samples, self.rows, out)
+        return table.scatter_add_(1, self.values[:, :, None].expand_as(cotangents), cotangents).flatten(1)
+
+    def square_norm(self) -> int:
+        return self.values.numel()
+
+    def like(self, values: Tensor) -> Tokens:
+        return Tokens(values, self.rows, self.dtype)
