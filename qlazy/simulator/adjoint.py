@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from qlazy.simulator.compiled import entry, fingerprint, inline, kernel
-from qlazy.simulator.kernels import apply_one, apply_two, differentiate_one, differentiate_two
+from qlazy.simulator.kernels import apply_one, apply_two, differentiate_one, differentiate_two, retrace_two
 from qlazy.simulator.lanes import load, splat
 from qlazy.simulator.multiqubit import (
     apply_dense,
@@ -57,8 +57,13 @@ def apply(states, first, end, size, step, masks, phases, rows, own, scratch, sig
 
 
 @inline
+def wanted(step):
+    return step.first_cotangent >= 0 or step.second_cotangent >= 0
+
+
+@inline
 def differentiate(states, ket, bra, step, masks, out, at):
-    if step.first_cotangent < 0 and step.second_cotangent < 0:
+    if not wanted(step):
         return
     if step.kind == ONE:
         differentiate_one(states, ket, bra, step, masks, out, at)
@@ -95,10 +100,15 @@ def sweep_back(
     states, ket, bras, end, size, program, leading, stop, masks, phases, rows, own, scratch, out, at, out_rows
 ):
     """From the final ket and seeded bras to the cotangents."""
+    single = end == bras + 2 * size
     for number in range(len(program) - 1, stop - 1, -1):
         step = program[number]
+        needed = number > stop or len(leading) > 0
+        if needed and single and step.kind == TWO and wanted(step):
+            retrace_two(states, ket, bras, step, masks, rows, own, out, at)
+            continue
         differentiate_all(states, ket, bras, end, size, step, masks, out, at, out_rows)
-        if number > stop or len(leading) > 0:
+        if needed:
             apply(states, ket, end, size, step, masks, phases, rows, own, scratch, BACKWARD)
     for number in range(len(leading)):
         differentiate_all(states, ket, bras, end, size, leading[number], masks, out, at, out_rows)

@@ -105,24 +105,55 @@ def apply_one(states, first, end, size, step, masks, rows, own, sign):
             k ^= masks[step.steps + trailing_zeros(i)]
 
 
-@kernel
-def apply_two(states, first, end, size, step, masks, rows, own, sign):
+@inline
+def quadruple(states, state, k, f, g):
+    """The amplitudes that two gates mix, by the bits of the first gate, then of the second."""
+    return (
+        (amplitude(states, state, k), amplitude(states, state, k ^ f)),
+        (amplitude(states, state, k ^ g), amplitude(states, state, k ^ f ^ g)),
+    )
+
+
+@inline
+def put_quadruple(states, state, k, f, g, q):
+    put(states, state, k, q[0][0])
+    put(states, state, k ^ f, q[0][1])
+    put(states, state, k ^ g, q[1][0])
+    put(states, state, k ^ f ^ g, q[1][1])
+
+
+@inline
+def rotated_twice(a, b, c, d, q):
+    x, y = rotated(a, b, q[0][0], q[0][1])
+    z, w = rotated(a, b, q[1][0], q[1][1])
+    x, z = rotated(c, d, x, z)
+    y, w = rotated(c, d, y, w)
+    return (x, y), (z, w)
+
+
+@inline
+def bloch_twice(u, q):
+    first = summed(bloch(u[0][0], u[0][1], q[0][0], q[0][1]), bloch(u[1][0], u[1][1], q[1][0], q[1][1]))
+    second = summed(bloch(u[0][0], u[1][0], q[0][0], q[1][0]), bloch(u[0][1], u[1][1], q[0][1], q[1][1]))
+    return first, second
+
+
+@inline
+def both_gates(rows, step, own, sign):
     a, b = gate(rows, step.first_coefficient + step.first_sampled * own, sign)
     c, d = gate(rows, step.second_coefficient + step.second_sampled * own, sign)
+    return a, b, c, d
+
+
+@kernel
+def apply_two(states, first, end, size, step, masks, rows, own, sign):
+    a, b, c, d = both_gates(rows, step, own, sign)
     f, g = step.first_flip, step.second_flip
     for state in range(first, end, 2 * size):
         k = step.start
         for i in range(1, step.count + 1):
-            x, y = amplitude(states, state, k), amplitude(states, state, k ^ f)
-            z, w = amplitude(states, state, k ^ g), amplitude(states, state, k ^ f ^ g)
-            x, y = rotated(a, b, x, y)
-            z, w = rotated(a, b, z, w)
-            x, z = rotated(c, d, x, z)
-            y, w = rotated(c, d, y, w)
-            put(states, state, k, x)
-            put(states, state, k ^ f, y)
-            put(states, state, k ^ g, z)
-            put(states, state, k ^ f ^ g, w)
+            q = quadruple(states, state, k, f, g)
+            put_quadruple(states, state, k, f, g, rotated_twice(a, b, c, d, q))
             k ^= masks[step.steps + trailing_zeros(i)]
 
 
@@ -157,12 +188,29 @@ def differentiate_two(states, ket, bra, step, masks, out, at):
     for done in range(0, step.count, CHUNK):
         p, q = nothing(states), nothing(states)
         for i in range(done + 1, min(done + CHUNK, step.count) + 1):
-            x, y = amplitude(states, ket, k), amplitude(states, ket, k ^ f)
-            z, w = amplitude(states, ket, k ^ g), amplitude(states, ket, k ^ f ^ g)
-            s, t = amplitude(states, bra, k), amplitude(states, bra, k ^ f)
-            u, v = amplitude(states, bra, k ^ g), amplitude(states, bra, k ^ f ^ g)
-            p = summed(p, summed(bloch(s, t, x, y), bloch(u, v, z, w)))
-            q = summed(q, summed(bloch(s, u, x, z), bloch(t, v, y, w)))
+            u, v = bloch_twice(quadruple(states, bra, k, f, g), quadruple(states, ket, k, f, g))
+            p, q = summed(p, u), summed(q, v)
+            k ^= masks[step.steps + trailing_zeros(i)]
+        first, second = summed(first, p), summed(second, q)
+    _write(out, at, step.first_cotangent, first)
+    _write(out, at, step.second_cotangent, second)
+
+
+@kernel
+def retrace_two(states, ket, bra, step, masks, rows, own, out, at):
+    """Differentiate, and undo on ket and bra, in one pass: less traffic where states outgrow the cache."""
+    first, second = nothing(states), nothing(states)
+    a, b, c, d = both_gates(rows, step, own, -1.0)
+    f, g = step.first_flip, step.second_flip
+    k = step.start
+    for done in range(0, step.count, CHUNK):
+        p, q = nothing(states), nothing(states)
+        for i in range(done + 1, min(done + CHUNK, step.count) + 1):
+            left, right = quadruple(states, bra, k, f, g), quadruple(states, ket, k, f, g)
+            u, v = bloch_twice(left, right)
+            p, q = summed(p, u), summed(q, v)
+            put_quadruple(states, ket, k, f, g, rotated_twice(a, b, c, d, right))
+            put_quadruple(states, bra, k, f, g, rotated_twice(a, b, c, d, left))
             k ^= masks[step.steps + trailing_zeros(i)]
         first, second = summed(first, p), summed(second, q)
     _write(out, at, step.first_cotangent, first)
