@@ -1,0 +1,57 @@
+"""Compiled code is kept between processes, done without where no folder is writable, and loaded when used."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import qlazy
+from qlazy.simulator import PauliRotation, compile_plan, pauli, values
+
+ROOT = Path(qlazy.__file__).parent.parent
+
+RUN = """
+import numpy as np
+from qlazy.simulator import PauliRotation, compile_plan, pauli, values
+plan = compile_plan(1, [PauliRotation("Y", (0,))], [pauli("Z", 0)])
+assert abs(values(plan, [np.eye(2)[None]])[0, 0] - 1) < 1e-15
+from qlazy.simulator.adjoint import run_blocks
+print(sum(run_blocks.stats.cache_hits.values()), sum(run_blocks.stats.cache_misses.values()))
+"""
+
+
+def python(*arguments: str, **environment: str) -> str:
+    command = [sys.executable, *arguments]
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    return subprocess.run(command, env=variables, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_a_second_process_finds_the_compiled_code() -> None:
+    plan = compile_plan(1, [PauliRotation("Y", (0,))], [pauli("Z", 0)])
+    values(plan, [np.eye(2)[None]])  # compiled here, if it was not before
+    assert python("-c", RUN) == "1 0"
+
+
+def test_without_a_folder_for_the_cache_code_is_compiled_in_each_process(tmp_path: Path) -> None:
+    source = """
+from qlazy.simulator.compiled import entry
+@entry
+def successor(x):
+    return x + 1
+print(successor(1), successor.stats.cache_path)
+"""
+    (tmp_path / "script.py").write_text(source)
+    # The only place numba is allowed to look for is one that was not named.
+    assert (
+        python(str(tmp_path / "script.py"), NUMBA_CACHE_LOCATOR_CLASSES="UserProvidedCacheLocator")
+        == "2 None"
+    )
+
+
+def test_numba_is_imported_only_when_a_plan_runs() -> None:
+    code = "import sys, qlazy.simulator; print('numba' in sys.modules, 'torch' in sys.modules)"
+    assert python("-c", code) == "False False"
