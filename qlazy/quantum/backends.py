@@ -14,6 +14,7 @@ from torch import Tensor
 from qlazy.errors import UnsupportedModel, require
 from qlazy.model import blocks_of
 from qlazy.quantum.lowered import LoweredCircuit
+from qlazy.quantum.tape_program import is_dynamic
 
 INPUTS = "inputs"  # the data argument's name, as in PennyLane's TorchLayer
 
@@ -42,8 +43,8 @@ class TorchBackend(Backend):
 
     def outputs(self, params: Tensor, x: Tensor) -> Tensor:
         if len(x) == 0:
-            return params.new_zeros(0, self._measure(params, x.new_zeros(x.shape[1:])).numel())
-        return torch.func.vmap(self._measure, (None, 0))(params, x)
+            return params.new_zeros(0, self.measure(params, x.new_zeros(x.shape[1:])).numel())
+        return torch.func.vmap(self.measure, (None, 0))(params, x)
 
     def weights(self, params: Tensor) -> dict[str, Tensor]:
         """The flat vector (p,) as the QNode's keyword arguments."""
@@ -53,7 +54,8 @@ class TorchBackend(Backend):
         """What the QNode queues for one row."""
         return qml.workflow.construct_tape(self._qnode, level="user")(**{INPUTS: row}, **self.weights(params))
 
-    def _measure(self, params: Tensor, row: Tensor) -> Tensor:
+    def measure(self, params: Tensor, row: Tensor) -> Tensor:
+        """Outputs (c,) of one row, by a plain call of the QNode."""
         results = self._qnode(**{INPUTS: row}, **self.weights(params))
         results = results if isinstance(results, (tuple, list)) else (results,)
         outputs = torch.cat([torch.as_tensor(r).reshape(-1) for r in results])
@@ -95,6 +97,15 @@ def changes_with_row(backend: TorchBackend, num_params: int, row: tuple[int, ...
     except Exception:  # rows that this QNode does not admit: its own error comes with the user's data
         return True
     return first != second
+
+
+def measures_on_the_way(backend: TorchBackend, num_params: int, row: tuple[int, ...]) -> bool:
+    """Whether the circuit has mid-circuit measurements; False where that cannot be told."""
+    params = torch.linspace(0.3, 2.9, num_params, dtype=torch.float64)
+    try:
+        return is_dynamic(backend.tape(params, torch.full(row, 0.1, dtype=torch.float64)))
+    except Exception:  # a row that this QNode does not admit
+        return False
 
 
 def _description(tape: qml.tape.QuantumScript) -> list[Any]:

@@ -12,10 +12,22 @@ import pennylane as qml
 import torch
 
 from qlazy.errors import UnsupportedModel, refuse, require
-from qlazy.quantum.backends import INPUTS, Backend, LoweredBackend, Shapes, TorchBackend, changes_with_row
-from qlazy.quantum.lowered import LoweredCircuit
+from qlazy.quantum.backends import (
+    INPUTS,
+    Backend,
+    LoweredBackend,
+    Shapes,
+    TorchBackend,
+    changes_with_row,
+    measures_on_the_way,
+)
+from qlazy.quantum.branches import lowered_program
 from qlazy.quantum.lowering import NotLowered
+from qlazy.quantum.program import Program
 from qlazy.quantum.tracing import trace
+
+AUTO, ADJOINT, BRANCHES, TORCH = "auto", "adjoint", "branches", "torch"
+_WRONG = {ADJOINT: "it measures on its way", BRANCHES: "it does not measure on its way"}
 
 TOLERANCE = 1e-9
 """How far outputs of a lowered circuit may be from the QNode's own, at a probe point."""
@@ -39,18 +51,50 @@ def choose(wanted: str, qnode: qml.QNode, shapes: Shapes, row: tuple[int, ...]) 
     Raises UnsupportedModel where the circuit ignores its inputs, or the backend asked for does not take it.
     """
     reference = TorchBackend(on_default_qubit(qnode), shapes)
-    if wanted == "torch":
+    dynamic = measures_on_the_way(reference, _size(shapes), row)
+    name = BRANCHES if dynamic else ADJOINT
+    if wanted == TORCH:
+        _require_no_branches(dynamic)
         _require_dependence(changes_with_row(reference, _size(shapes), row), row)
-        return Choice("torch", reference)
+        return Choice(TORCH, reference)
     try:
-        return Choice("adjoint", _adjoint(reference, qnode, shapes, row))
+        if wanted not in (AUTO, name):
+            raise NotLowered(_WRONG[wanted])
+        check = TorchBackend(by_tree_traversal(qnode), shapes) if dynamic else reference
+        return Choice(name, _lowered(check, qnode, shapes, row))
     except NotLowered as reason:
-        if wanted == "adjoint":
-            refuse("qnode", "be a circuit for the adjoint simulator", f"not: {reason}", UnsupportedModel)
+        if dynamic or wanted != AUTO:
+            simulator = (
+                "the branch simulator" if wanted == BRANCHES or name == BRANCHES else "the adjoint simulator"
+            )
+            refuse("qnode", f"be a circuit for {simulator}", f"not: {reason}", UnsupportedModel)
         _require_dependence(changes_with_row(reference, _size(shapes), row), row)
         message = f"running on default.qubit, not on the adjoint simulator, which is much faster: {reason}"
         warnings.warn(message, SlowBackend, stacklevel=2)
-        return Choice("torch", reference, str(reason))
+        return Choice(TORCH, reference, str(reason))
+
+
+def choose_for(wanted: str, program: Program) -> Choice:
+    """The backend of a program that measures and branches."""
+    _require_no_branches(wanted == TORCH)
+    require(wanted in (AUTO, BRANCHES), "backend", f"be {AUTO!r} or {BRANCHES!r} for this program", wanted)
+    return Choice(BRANCHES, LoweredBackend(lowered_program(program)))
+
+
+def _require_no_branches(dynamic: bool) -> None:
+    # default.qubit defers measurements, and is silently wrong on nested conditions.
+    require(
+        not dynamic,
+        "backend",
+        "be 'branches' for a circuit that measures on its way",
+        TORCH,
+        UnsupportedModel,
+    )
+
+
+def by_tree_traversal(qnode: qml.QNode) -> qml.QNode:
+    """The same circuit run branch by branch, without derivatives."""
+    return on_default_qubit(qnode).update(mcm_method="tree-traversal", diff_method=None)
 
 
 def on_default_qubit(qnode: qml.QNode) -> qml.QNode:
@@ -70,16 +114,15 @@ def outside_transforms() -> Iterator[None]:
         yield
 
 
-def _adjoint(reference: TorchBackend, qnode: qml.QNode, shapes: Shapes, row: tuple[int, ...]) -> Backend:
+def _lowered(reference: TorchBackend, qnode: qml.QNode, shapes: Shapes, row: tuple[int, ...]) -> Backend:
     try:
-        lowering = trace(qnode, INPUTS, row, shapes)
-    except NotLowered:
+        circuit = trace(qnode, INPUTS, row, shapes)
+    except (NotLowered, UnsupportedModel):
         raise
     except Exception as error:  # the QNode's own, which comes again with the user's data if it is real
         raise NotLowered(f"it raises {type(error).__name__}: {error}") from error
-    backend = LoweredBackend(LoweredCircuit(lowering))
-    names = {name for f in lowering.formulas if f is not None for name, _ in f.elements}
-    _require_dependence(INPUTS in names, row)
+    backend = LoweredBackend(circuit)
+    _require_dependence(INPUTS in circuit.inputs, row)
     _require_agreement(backend, reference, shapes, row)
     return backend
 
@@ -96,12 +139,12 @@ def _require_agreement(
 ) -> None:
     # A QNode that computes outside torch would leave constants in its formulas: its values tell.
     params = torch.linspace(-1.0, 2.3, _size(shapes), dtype=torch.float64)
-    x = torch.linspace(0.9, -0.7, math.prod(row), dtype=torch.float64).reshape(1, *row)
+    x = torch.linspace(0.9, -0.7, math.prod(row), dtype=torch.float64).reshape(row)
     try:
-        expected = reference.outputs(params, x)
+        expected = reference.measure(params, x)
     except Exception:  # the probe is outside the QNode's domain
         return
-    difference = float((backend.outputs(params, x) - expected).abs().max())
+    difference = float((backend.outputs(params, x.unsqueeze(0))[0] - expected).abs().max())
     if not difference <= TOLERANCE:
         raise NotLowered(f"its formulas miss what it computes outside torch (off by {difference:.1g})")
 

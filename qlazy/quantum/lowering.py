@@ -135,11 +135,13 @@ def lower(op: Any, index: Index, depth: int = 0) -> Iterator[Lowered]:
     rotations = _rotations(op)
     if rotations is not None:
         yield from _controlled(*_without_controls(op), rotations, index)
-    elif not op.parameters and len(op.wires) <= MAX_DENSE_WIRES and op.has_matrix:
+    elif _is_fixed_gate(op) and len(op.wires) <= MAX_DENSE_WIRES and op.has_matrix:
         yield Lowered(_fixed(np.asarray(qml.matrix(op), dtype=complex), _wires(op.wires, index)))
-    elif op.has_decomposition and depth < MAX_DEPTH:
-        for part in op.decomposition():
+    elif parts := _parts(op, depth):
+        for part in parts:
             yield from lower(part, index, depth + 1)
+    elif len(op.parameters) == 1 and op.has_generator and len(op.wires) <= MAX_DENSE_WIRES:
+        yield from _exponential(op, _wires(op.wires, index))
     elif _is_constant(op) and len(op.wires) <= MAX_DENSE_WIRES and op.has_matrix:
         yield Lowered(_fixed(np.asarray(qml.matrix(op), dtype=complex), _wires(op.wires, index)))
     else:
@@ -191,6 +193,39 @@ def _phase_on(controls: tuple[int, ...], values: tuple[int, ...], phase: Angle) 
         yield from _phase_on(tuple(others), tuple(other_values), phase / 2)
 
 
+def _parts(op: Any, depth: int) -> list[Any]:
+    if not op.has_decomposition or depth >= MAX_DEPTH:
+        return []
+    try:
+        return list(op.decomposition())
+    except TypeError:  # complex arithmetic on an angle, as in FermionicSWAP
+        return []
+
+
+def _exponential(op: Any, wires: tuple[int, ...]) -> Iterator[Lowered]:
+    """exp(i angle G) in the eigenbasis of G, where it is a product of rotations about words of Z."""
+    generator = np.asarray(qml.matrix(op.generator(), wire_order=op.wires), dtype=complex)
+    eigenvalues, vectors = np.linalg.eigh(generator)
+    yield Lowered(_fixed(vectors.conj().T, wires))
+    for word, coefficient in _walsh(eigenvalues):
+        yield Lowered(PauliRotation(word, wires), -2 * coefficient * op.parameters[0])
+    yield Lowered(_fixed(vectors, wires))
+
+
+def _walsh(eigenvalues: NDArray[np.float64]) -> Iterator[tuple[str, float]]:
+    """A diagonal as a sum of words of I and Z, the identity left out: it is a global phase."""
+    signs = np.array([[1.0]])
+    for _ in range(len(eigenvalues).bit_length() - 1):
+        signs = np.kron(signs, [[1.0, 1.0], [1.0, -1.0]])
+    coefficients = signs @ eigenvalues / len(eigenvalues)
+    for index, coefficient in enumerate(coefficients):
+        if index and abs(coefficient) > 1e-13:
+            yield (
+                "".join("IZ"[int(bit)] for bit in f"{index:0{len(eigenvalues).bit_length() - 1}b}"),
+                coefficient,
+            )
+
+
 def _fixed(matrix: NDArray[np.complex128], wires: tuple[int, ...]) -> Operation:
     if np.array_equal(matrix, np.diag(np.diagonal(matrix))):
         return Diagonal(wires, np.diagonal(matrix).copy())
@@ -235,6 +270,11 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float, complex, np.number)) or (
         isinstance(value, np.ndarray) and value.ndim == 0
     )
+
+
+def _is_fixed_gate(op: Any) -> bool:
+    # One matrix is one pass over the state, where its decomposition is dozens of gates.
+    return not op.parameters or (isinstance(op, qml.QubitUnitary) and _is_constant(op))
 
 
 def _is_constant(op: Any) -> bool:
