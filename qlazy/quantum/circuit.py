@@ -16,13 +16,13 @@ from qlazy.errors import UnsupportedModel, require
 from qlazy.model import Model, blocks_of
 from qlazy.quantum.backends import INPUTS, TorchBackend
 from qlazy.quantum.backends import Backend as AnyBackend
-from qlazy.quantum.choice import Choice, choose, on_default_qubit, outside_transforms
+from qlazy.quantum.choice import Choice, choose, choose_for, on_default_qubit, outside_transforms
 from qlazy.quantum.corpus import load_program, program_from_qasm
 from qlazy.quantum.pennylane_program import to_qnode
 from qlazy.quantum.program import Program
 
 EXACT_DEVICES = ("default.qubit", "lightning.qubit")
-Backend = Literal["auto", "adjoint", "torch"]
+Backend = Literal["auto", "adjoint", "branches", "torch"]
 
 
 @final
@@ -35,7 +35,8 @@ class Circuit(Model):
     uniformly from [0, 2 pi). float64 by default; outputs follow the dtype of the parameters.
 
     ``backend`` is how the circuit is run. "adjoint", qlazy's own simulator, takes any exact circuit of
-    unitary gates; "torch" runs default.qubit under vmap, for second derivatives and GPUs. "auto"
+    unitary gates; "branches" any that measures and goes on according to the results, exactly;
+    "torch" runs default.qubit under vmap, for second derivatives and GPUs. "auto"
     takes the first that can, with a warning where that is not the first; ``circuit.backend`` tells which.
 
     Raises UnsupportedModel for a QNode that cannot be differentiated exactly, sample by sample.
@@ -76,6 +77,11 @@ class Circuit(Model):
         return self._blocks
 
     @property
+    def weight_shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """The QNode's weights in order, with their shapes."""
+        return self._shapes
+
+    @property
     def backend(self) -> str:
         """How the circuit is run: "auto" until the shape of its inputs is known, from the first call."""
         return next((choice.name for choice in self._chosen.values()), self._wanted)
@@ -108,13 +114,24 @@ class Circuit(Model):
         is_host = params.device.type == "cpu" and (x.is_floating_point() or not x.shape[1:])
         if is_host or choice.name == "torch":
             return choice.backend
+        require(
+            choice.name != "branches", "params", "be on the CPU and x real for a circuit that measures",
+            f"on {params.device}, and {x.dtype}", UnsupportedModel,
+        )  # fmt: skip
         return TorchBackend(on_default_qubit(self.qnode), self._shapes)
 
     def _choice(self, row: tuple[int, ...]) -> Choice:
         if row not in self._chosen:
             with outside_transforms():
-                self._chosen[row] = choose(self._wanted, self.qnode, self._shapes, row)
+                self._chosen[row] = self._choose(row)
         return self._chosen[row]
+
+    def _choose(self, row: tuple[int, ...]) -> Choice:
+        program = self.program
+        if program is None or program.is_unitary:
+            return choose(self._wanted, self.qnode, self._shapes, row)
+        require(row == (program.num_features,), "x", f"have rows of {program.num_features} features", row)
+        return choose_for(self._wanted, program)
 
     def __repr__(self) -> str:
         name = self.program.name if self.program else getattr(self.qnode.func, "__name__", "qnode")

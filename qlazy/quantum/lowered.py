@@ -69,6 +69,12 @@ class LoweredCircuit:
         self.angles = AngleMap(formulas, lowering.layout)
         self._lowering = lowering
 
+    @property
+    def inputs(self) -> frozenset[str]:
+        """The names of the weights and data that its angles use."""
+        formulas = [formula for formula in self._lowering.formulas if formula is not None]
+        return frozenset(name for formula in formulas for name, _ in formula.elements)
+
     @cached_property
     def for_params(self) -> Engine:
         """Differentiates the angles that depend on a parameter."""

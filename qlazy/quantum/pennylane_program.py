@@ -12,7 +12,7 @@ import pennylane as qml
 import torch
 from torch import Tensor
 
-from qlazy.errors import require
+from qlazy.errors import UnsupportedModel, require
 from qlazy.quantum.program import UNITARY, Gate, PauliSum, PauliTerm, Program, Shape
 
 _OPERATIONS: dict[str, Callable[..., Any]] = {
@@ -46,16 +46,24 @@ def to_qnode(program: Program) -> tuple[qml.QNode, dict[str, Shape]]:
     """
     device = qml.device("default.qubit", wires=program.num_qubits)
     observables = [_observable(observable) for observable in program.observables]
-    gates = [gate for gate in program.operations if gate.wires and gate.name != "id"]
+    gates = [gate for gate in _gates(program) if gate.wires and gate.name != "id"]
     shapes = {name: tuple(shape) for name, shape in program.weights.items()}
 
     def circuit(inputs: Tensor | None = None, **weights: Tensor) -> list[Any]:
+        require(
+            program.is_unitary, "program", "be a circuit of gates to run on default.qubit",
+            "one that measures on its way, which runs on a CPU only", UnsupportedModel,
+        )  # fmt: skip
         values = _data(program, inputs) | _weights(shapes, weights)
         for gate in gates:
             _apply(gate, values)
         return [qml.expval(observable) for observable in observables]
 
     return qml.QNode(circuit, device, interface="torch", diff_method="backprop"), shapes
+
+
+def _gates(program: Program) -> list[Gate]:
+    return [statement for statement in program.operations if isinstance(statement, Gate)]
 
 
 def _data(program: Program, inputs: Tensor | None) -> dict[str, Tensor]:

@@ -11,38 +11,77 @@ import pennylane as qml
 import torch
 
 from qlazy.quantum.angles import Layout
-from qlazy.quantum.lowered import Lowering
+from qlazy.quantum.branches import lowered_branches
+from qlazy.quantum.lowered import LoweredCircuit, Lowering
 from qlazy.quantum.lowering import NotLowered, lower, observables
+from qlazy.quantum.program import PauliSum, PauliTerm, Program
 from qlazy.quantum.symbolic import NotSymbolic, formula, symbols
+from qlazy.quantum.tape_program import is_dynamic, statements_of
+from qlazy.simulator.observables import Observable
+from qlazy.simulator.observables import PauliSum as MeasuredSum
 
 MAX_WIRES = 24
 
 
 def trace(
     qnode: qml.QNode, data: str, row: tuple[int, ...], weights: Mapping[str, tuple[int, ...]]
-) -> Lowering:
+) -> LoweredCircuit:
     """Lower a QNode for inputs of shape ``row`` and weights of the given shapes.
 
-    Raises NotLowered, with the reason, where the simulator cannot take it: a gate without a unitary
-    decomposition, a measurement that is not linear in the state, a structure that depends on values.
+    A QNode that measures on its way is run branch by branch. Raises NotLowered, with the reason, where the
+    simulators cannot take it: a gate without a unitary decomposition, an output that is not linear in the
+    state, postselection, a structure that depends on values.
+    """
+    layout = Layout(_starts(weights), {data: 0})
+    try:
+        tape = _tape(qnode, data, row, weights)
+        index = _wire_index(qnode, tape)
+        measured = observables(tape.measurements, index)
+        if is_dynamic(tape):
+            return lowered_branches(statements_of(tape, index), len(index), measured, layout)
+        lowered = [part for operator in tape.operations for part in lower(operator, index)]
+        formulas = tuple(None if part.angle is None else formula(part.angle) for part in lowered)
+    except NotSymbolic as reason:
+        raise NotLowered(str(reason)) from reason
+    operations = tuple(part.operation for part in lowered)
+    return LoweredCircuit(Lowering(len(index), operations, formulas, measured, layout))
+
+
+def program_of(
+    qnode: qml.QNode, data: str, row: tuple[int, ...], weights: Mapping[str, tuple[int, ...]]
+) -> Program:
+    """A QNode as a program: for inputs of shape ``row``, with the QNode's measured Paulis as observables.
+
+    Raises NotLowered as `trace` does, and for an output that is no sum of Pauli products.
     """
     try:
         tape = _tape(qnode, data, row, weights)
         index = _wire_index(qnode, tape)
-        lowered = [part for operator in tape.operations for part in lower(operator, index)]
-        formulas = tuple(None if part.angle is None else formula(part.angle) for part in lowered)
-        measured = observables(tape.measurements, index)
+        statements = statements_of(tape, index)
     except NotSymbolic as reason:
         raise NotLowered(str(reason)) from reason
-    sizes = [math.prod(shape) for shape in weights.values()]
-    starts = dict(zip(weights, accumulate(sizes, initial=0), strict=False))
-    return Lowering(
-        num_wires=len(index),
-        operations=tuple(part.operation for part in lowered),
-        formulas=formulas,
-        observables=measured,
-        layout=Layout(starts, {data: 0}),
+    return Program(
+        name=getattr(qnode.func, "__name__", "qnode"),
+        qubits=tuple(f"q[{wire}]" for wire in range(len(index))),
+        weights=dict(weights),
+        data={data: row} if math.prod(row) else {},
+        operations=statements,
+        observables=tuple(_pauli_sum(o) for o in observables(tape.measurements, index)),
     )
+
+
+def _pauli_sum(observable: Observable) -> PauliSum:
+    if not isinstance(observable, MeasuredSum):
+        raise NotLowered(f"{type(observable).__name__} is no sum of Pauli products")
+    return PauliSum.collect(
+        PauliTerm(word.coefficient, tuple(sorted(zip(word.wires, word.word, strict=True))))
+        for word in observable.words
+    )
+
+
+def _starts(weights: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
+    sizes = [math.prod(shape) for shape in weights.values()]
+    return dict(zip(weights, accumulate(sizes, initial=0), strict=False))
 
 
 def _tape(

@@ -1,0 +1,80 @@
+"""Programs that measure and branch as backends of a circuit: unrolled once, run by the branch simulator."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from itertools import accumulate
+
+from qlazy.errors import UnsupportedModel, refuse
+from qlazy.quantum.angles import Layout
+from qlazy.quantum.lowered import LoweredCircuit, Lowering
+from qlazy.quantum.program import PauliSum, Program, Semantics
+from qlazy.quantum.statements import Statement
+from qlazy.quantum.unrolling import UnrollingError, unroll
+from qlazy.simulator.branching import BranchedCircuit
+from qlazy.simulator.observables import Observable, PauliWord
+from qlazy.simulator.observables import PauliSum as MeasuredSum
+from qlazy.simulator.operations import Operation
+from qlazy.simulator.skeleton import Skeleton
+
+MAX_WIRES = 24
+
+
+def lowered_branches(
+    statements: Sequence[Statement],
+    num_wires: int,
+    observables: Sequence[Observable],
+    layout: Layout,
+    loops: Semantics = "exit",
+) -> LoweredCircuit:
+    """Statements as a function of parameters and rows. Raises UnsupportedModel where they are too many."""
+    if num_wires > MAX_WIRES:
+        refuse("program", f"have at most {MAX_WIRES} qubits", f"{num_wires} qubits", UnsupportedModel)
+    try:
+        skeleton, operations, formulas = unroll(statements, num_wires, loops)
+    except UnrollingError as error:
+        refuse("program", "be one that the branch simulator takes", f"not: {error}", UnsupportedModel)
+    lowering = Lowering(num_wires, operations, formulas, tuple(observables), layout)
+    circuit = LoweredCircuit(lowering, partial(_engine, skeleton))
+    circuit.for_params  # noqa: B018 - now is the time to say that it needs too much memory
+    return circuit
+
+
+def lowered_program(program: Program) -> LoweredCircuit:
+    """A program of any kind, run branch by branch; its row of x is its data in declared order."""
+    observables = [_measured(observable) for observable in program.observables]
+    return lowered_branches(
+        program.operations, program.num_qubits, observables, layout_of(program), program.loops
+    )
+
+
+def layout_of(program: Program) -> Layout:
+    """Where the inputs of a program stand in the flat parameters and in a row of x."""
+    starts = [
+        dict(
+            zip(shapes, accumulate((math.prod(shape) for shape in shapes.values()), initial=0), strict=False)
+        )
+        for shapes in (program.weights, program.data)
+    ]
+    return Layout(*starts)
+
+
+def _engine(
+    skeleton: Skeleton, num_wires: int, operations: Sequence[Operation], observables: Sequence[Observable]
+) -> BranchedCircuit:
+    return BranchedCircuit(skeleton, operations, observables)
+
+
+def _measured(observable: PauliSum) -> Observable:
+    return MeasuredSum(
+        tuple(
+            PauliWord(
+                term.coefficient,
+                "".join(letter for _, letter in term.factors),
+                tuple(wire for wire, _ in term.factors),
+            )
+            for term in observable.terms
+        )
+    )
