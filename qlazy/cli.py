@@ -12,6 +12,7 @@ from typing import NoReturn
 import torch
 
 import qlazy
+from qlazy.bench.command import EXAMPLES, add_bench, bench
 from qlazy.errors import Diverged, KernelTooLarge, NotConverged, NotFinite
 from qlazy.options import MODELS, add_data, add_sizes, add_training, read_data, read_method, read_sizes
 
@@ -177,6 +178,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("name", nargs="?", metavar="NAME", help="a family, or the path of an OpenQASM 3 file")
     add_sizes(one)
     one.add_argument("--draw", type=Path, metavar="FILE", help="draw into a PNG, SVG or PDF file")
+    add_bench(_command(commands, "bench", bench, "time qlazy against every peer installed", EXAMPLES))
     return parser
 
 

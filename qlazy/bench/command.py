@@ -1,0 +1,95 @@
+"""The options of ``qlazy bench``, and the command itself."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from qlazy.bench.peers import PEERS
+from qlazy.bench.runner import Settings, run
+from qlazy.bench.workloads import workloads
+
+EXAMPLES = f"""\
+workloads:
+{chr(10).join(f"  {name}  {workload.title}" for name, workload in workloads().items())}
+peers:
+  {", ".join(tool.name for tool in PEERS)}
+examples:
+  qlazy bench
+  qlazy bench --workloads W1,W2 --peers default.qubit,lightning --repeats 5 --threads 2
+  qlazy bench --full --out bench
+  qlazy bench --peers neural-tangents --python neural-tangents=env/bin/python
+"""
+
+
+def add_bench(parser: argparse.ArgumentParser) -> None:
+    """The options that say what is timed, against what, and how."""
+    defaults = Settings()
+    parser.set_defaults(threads=_cores())
+    parser.add_argument("--workloads", type=_names, metavar="A,B", help="default: all")
+    parser.add_argument(
+        "--peers", type=_names, metavar="A,B", help="default: all; the table names missing ones"
+    )
+    parser.add_argument(
+        "--repeats",
+        type=int,
+        default=defaults.repeats,
+        metavar="N",
+        help="later calls, at least (%(default)s)",
+    )
+    parser.add_argument("--dtype", choices=("float64", "float32"), default=defaults.dtype)
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument(
+        "--limit", type=float, default=defaults.limit, metavar="S",
+        help="seconds that a peer may take on a workload (%(default)g)",
+    )  # fmt: skip
+    group.add_argument(
+        "--full", dest="limit", action="store_const", const=None,
+        help="no limit: wait for JAX to compile, which takes minutes",
+    )  # fmt: skip
+    parser.add_argument("--quick", action="store_true", help="tiny workloads, to see that everything runs")
+    parser.add_argument(
+        "--python", action="append", default=[], metavar="PEER=PATH",
+        help="run a peer with the interpreter of another environment, where it and NumPy are installed",
+    )  # fmt: skip
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder for every time as JSON, and the figure"
+    )
+
+
+def bench(arguments: argparse.Namespace) -> int:
+    """``qlazy bench``: time, print the table, leave a folder if asked to."""
+    settings = Settings(
+        repeats=arguments.repeats,
+        threads=arguments.threads,
+        dtype=arguments.dtype,
+        limit=arguments.limit,
+        quick=arguments.quick,
+        pythons=dict(_pair(text) for text in arguments.python),
+    )
+    report = run(arguments.workloads, arguments.peers, settings, progress=_say)
+    print(report.table())
+    if arguments.out is not None:
+        print("\n" + "\n".join(map(str, report.save(arguments.out))))
+    return 0
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(","))
+
+
+def _pair(text: str) -> tuple[str, str]:
+    peer, equals, path = text.partition("=")
+    if not equals:
+        raise ValueError(f"`--python` must be PEER=PATH, but is {text!r}")
+    return peer, path

@@ -1,0 +1,46 @@
+"""The machine that a benchmark ran on."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from pathlib import Path
+
+import torch
+
+
+def machine(threads: int, dtype: str) -> dict[str, str | int | float]:
+    """Processor, operating system, cores, and the rate of a matrix product in ``dtype``, in GFLOP/s."""
+    return {
+        "cpu": _cpu(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "gflops": round(_rate(threads, getattr(torch, dtype)), 1),
+    }
+
+
+def _cpu() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or "unknown"
+
+
+def _rate(threads: int, dtype: torch.dtype, size: int = 1024) -> float:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        left = torch.ones(size, size, dtype=dtype)
+        return 2e-9 * size**3 / min(_product(left) for _ in range(8))
+    finally:
+        torch.set_num_threads(before)
+
+
+def _product(left: torch.Tensor) -> float:
+    start = time.perf_counter()
+    left @ left
+    return time.perf_counter() - start

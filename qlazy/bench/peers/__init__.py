@@ -1,0 +1,41 @@
+"""One file a tool: how its own manual would have the workloads computed, in its best batch mode.
+
+A file gives ``native(array, dtype)``, an array as users of the tool would hold it, and ``ways(workload, dtype,
+threads)``, makers of functions by name. A function takes what :meth:`draw` of the workload gives, in native arrays, and
+returns (n, c, p) for a Jacobian, (p,) for a gradient of 1/(2n) sum ||f - y||^2, (n, c, n, c) for a kernel, as
+anything NumPy reads. Where there are several ways the fastest counts. Importing a file imports the tool.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Compute = Callable[..., Any]
+Ways = Mapping[str, Callable[[], Compute]]
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A tool by the name it goes by, the module here that drives it, and the distributions it consists of."""
+
+    name: str
+    module: str
+    distributions: tuple[str, ...]
+    does: Literal["circuits", "nets", "both"]
+
+
+QLAZY = Tool("qlazy", "own", ("qlazy-ntk", "torch", "pennylane", "numba"), "both")
+
+PEERS = (
+    Tool("default.qubit", "default_qubit", ("pennylane", "torch"), "circuits"),
+    Tool("lightning", "lightning", ("pennylane", "pennylane-lightning"), "circuits"),
+    Tool("qulacs", "qulacs_backprop", ("qulacs",), "circuits"),
+    Tool("mindquantum", "mindquantum_adjoint", ("mindquantum",), "circuits"),
+    Tool("tensorcircuit", "tensorcircuit_jax", ("tensorcircuit-ng", "jax"), "circuits"),
+    Tool("pennylane-jax", "pennylane_jax", ("pennylane", "jax"), "circuits"),
+    Tool("torch.func", "torch_func", ("torch",), "nets"),
+    Tool("nngeometry", "nngeometry_gram", ("nngeometry", "torch"), "nets"),
+    Tool("neural-tangents", "neural_tangents_empirical", ("neural-tangents", "jax"), "nets"),
+)

@@ -1,0 +1,65 @@
+"""PennyLane's default.qubit on torch, by vmap a sample at a time, and by parameter broadcasting."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pennylane as qml
+import torch
+from torch import Tensor
+
+from qlazy.bench.peers import Compute, Ways
+from qlazy.bench.peers.pennylane_circuit import qnode
+from qlazy.bench.peers.torch_arrays import loss_gradient, native
+from qlazy.bench.workloads import CircuitWorkload
+
+__all__ = ["native", "ways"]
+
+
+def ways(workload: CircuitWorkload, dtype: str, threads: int) -> Ways:
+    if workload.task == "loss gradient":
+        return {
+            "broadcast": lambda: loss_gradient(partial(_broadcast, _node(workload))),
+            "vmap": lambda: loss_gradient(partial(_mapped, _node(workload))),
+        }
+    return {
+        "vmap(grad)" if workload.outputs == 1 else "vmap(jacrev)": lambda: _vmap_jacobian(workload),
+        "broadcast": lambda: partial(_broadcast_jacobian, _node(workload)),
+    }
+
+
+def _node(workload: CircuitWorkload) -> qml.QNode:
+    device = qml.device("default.qubit", wires=workload.wires)
+    return qnode(workload, device, interface="torch", diff_method="backprop")
+
+
+def _vmap_jacobian(workload: CircuitWorkload) -> Compute:
+    node = _node(workload)
+
+    def single(weights: Tensor, row: Tensor) -> Tensor:
+        return _stacked(node(row, weights))
+
+    if workload.outputs > 1:
+        return torch.func.vmap(torch.func.jacrev(single), (None, 0))
+    gradients = torch.func.vmap(torch.func.grad(lambda w, row: single(w, row)[0]), (None, 0))
+    return lambda params, x: gradients(params, x).unsqueeze(1)
+
+
+def _broadcast_jacobian(node: qml.QNode, params: Tensor, x: Tensor) -> Tensor:
+    # A copy of the parameters for each sample: derivatives of a sum over samples are then those of each.
+    weights = params.expand(len(x), -1).detach().requires_grad_()
+    totals = _broadcast(node, weights, x).sum(0)
+    gradients = [torch.autograd.grad(total, weights, retain_graph=True)[0] for total in totals]
+    return torch.stack(gradients, dim=1)
+
+
+def _broadcast(node: qml.QNode, weights: Tensor, x: Tensor) -> Tensor:
+    return _stacked(node(x, weights))
+
+
+def _mapped(node: qml.QNode, weights: Tensor, x: Tensor) -> Tensor:
+    return torch.func.vmap(lambda row: _stacked(node(row, weights)))(x)
+
+
+def _stacked(measured: Tensor | list[Tensor]) -> Tensor:
+    return torch.stack(measured if isinstance(measured, list | tuple) else [measured], dim=-1)

@@ -1,0 +1,38 @@
+"""Arrays, compiled batches and the square loss in JAX."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from qlazy.bench.peers import Ways
+from qlazy.bench.workloads import Array, CircuitWorkload
+
+
+def native(array: Array, dtype: str) -> jax.Array:
+    """An array of JAX, which is told once whether it may compute in double precision."""
+    jax.config.update("jax_enable_x64", dtype == "float64")
+    return jax.numpy.asarray(array, dtype)
+
+
+def compiled(function: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
+    """The function under jit, whose call ends when the result is there."""
+    run = jax.jit(function)
+    return lambda *arrays: run(*arrays).block_until_ready()
+
+
+def circuit_ways(workload: CircuitWorkload, outputs: Callable[[Any, Any], jax.Array]) -> Ways:
+    """What is asked of a circuit, for its outputs (c,) on one row."""
+    if workload.task == "loss gradient":
+
+        def loss(params: jax.Array, x: jax.Array, targets: jax.Array) -> jax.Array:
+            residuals = jax.vmap(outputs, (None, 0))(params, x) - targets
+            return (residuals**2).sum() / (2 * len(x))
+
+        return {"jit(grad)": lambda: compiled(jax.grad(loss))}
+    if workload.outputs > 1:
+        return {"jit(vmap(jacrev))": lambda: compiled(jax.vmap(jax.jacrev(outputs), (None, 0)))}
+    gradients = jax.vmap(jax.grad(lambda params, row: outputs(params, row)[0]), (None, 0))
+    return {"jit(vmap(grad))": lambda: compiled(lambda params, x: gradients(params, x)[:, None])}

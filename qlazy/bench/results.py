@@ -1,0 +1,195 @@
+"""What a benchmark found: values, their table, and their JSON beside a figure."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from qlazy.storage import atomic_write
+
+OWN = "qlazy"
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One tool on one workload: seconds of the first call, tracing and compiling included, and of later ones.
+
+    ``problem`` says why there are no times, or not all of them. ``error`` is how far the result was from
+    the reference, relative to its largest entry or 1.
+    """
+
+    tool: str
+    workload: str
+    way: str = ""
+    dtype: str = "float64"
+    first: float | None = None
+    later: tuple[float, ...] = ()
+    problem: str = ""
+    error: float | None = None
+    import_seconds: float | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def median(self) -> float | None:
+        return statistics.median(self.later) if self.later else None
+
+    def __str__(self) -> str:
+        problem = f"  {self.problem}" if self.problem else ""
+        return f"{self.tool}: first {_seconds(self.first)}, later {_seconds(self.median)}{problem}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """All measurements, what the workloads are, how and where they were run."""
+
+    measurements: tuple[Measurement, ...]
+    titles: Mapping[str, str]
+    flops: Mapping[str, float]
+    settings: Mapping[str, Any]
+    machine: Mapping[str, Any]
+
+    def table(self) -> str:
+        """A block for each workload, the fastest tool first: seconds, and how many times qlazy's they are."""
+        return "\n\n".join([self._heading(), *(self._block(name) for name in self.titles)])
+
+    def save(self, folder: str | os.PathLike[str]) -> list[Path]:
+        """Write ``bench.json`` with every single time, and a figure as PNG and SVG; returns the paths."""
+        from qlazy.report.bench import bench_figure
+        from qlazy.report.style import save
+
+        path = Path(folder) / "bench.json"
+        with atomic_write(path) as file:
+            file.write(json.dumps(self.to_json(), indent=1, ensure_ascii=False).encode())
+        times = {name: self._medians(name) for name in self.titles}
+        if not any(times.values()):
+            return [path]
+        return [path, *save(bench_figure(times, self._caption()), Path(folder), "bench")]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values of everything, with medians and minima."""
+        return {
+            "machine": dict(self.machine),
+            "settings": dict(self.settings),
+            "workloads": {
+                name: {"title": title, "sweep_flops": self.flops.get(name)}
+                for name, title in self.titles.items()
+            },
+            "measurements": [
+                {**asdict(m), "median": m.median, "min": min(m.later, default=None)}
+                for m in self.measurements
+            ],
+        }
+
+    def of(self, workload: str) -> tuple[Measurement, ...]:
+        """The measurements of a workload in the dtype of the run, the fastest first."""
+        found = [m for m in self.measurements if m.workload == workload and m.dtype == self.settings["dtype"]]
+        return tuple(sorted(found, key=lambda m: (m.median is None, m.median, m.tool != OWN)))
+
+    def _medians(self, workload: str) -> dict[str, float]:
+        return {m.tool: m.median for m in self.of(workload) if m.median is not None}
+
+    def _heading(self) -> str:
+        return (
+            f"{self._caption()}\n"
+            "Seconds: first call (tracing and compiling included), median and minimum of later ones on new "
+            "parameters and inputs;\n/qlazy: how many times qlazy's median. Every result was first held to qlazy's."
+        )
+
+    def _caption(self) -> str:
+        threads, dtype = self.settings["threads"], self.settings["dtype"]
+        return f"{self.machine['cpu']}, {threads} thread{'s' * (threads > 1)}, {dtype}"
+
+    def _block(self, name: str) -> str:
+        own = self._medians(name).get(OWN)
+        rows = [("", "first", "median", "min", "/qlazy", ""), *(_row(m, own) for m in self.of(name))]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [
+            "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:5], widths[1:5]), row[5]]).rstrip()
+            for row in rows
+        ]
+        return "\n".join([f"{name}  {self.titles[name]}", *lines, *self._notes(name)])
+
+    def _notes(self, name: str) -> list[str]:
+        own = next((m for m in self.of(name) if m.tool == OWN), None)
+        if own is None or own.median is None or own.first is None:
+            return []
+        notes = [
+            f"qlazy's first call in a fresh process, its code compiled: {own.first - own.median:.2f} s over later ones"
+        ]
+        if name in self.flops:
+            rate = 1e-9 * self.flops[name] / own.median
+            notes.append(
+                f"qlazy: {rate:.1f} GFLOP/s of adjoint sweep, all Python time included; a matrix product "
+                f"reaches {self.machine['gflops']}"
+            )
+        for other in self.measurements:
+            is_other = other.tool == OWN and other.workload == name and other.dtype != own.dtype
+            if is_other and other.median is not None:
+                notes.append(
+                    f"qlazy in {other.dtype}: {_seconds(other.median)}, {own.median / other.median:.2f}x as fast"
+                )
+        return notes
+
+
+def from_events(
+    tool: str, workload: str, events: Iterable[Mapping[str, Any]], limit: float | None
+) -> Measurement:
+    """A measurement from what a worker said: the way with the least median of its later calls counts."""
+    firsts: dict[str, Mapping[str, Any]] = {}
+    later: dict[str, list[float]] = {}
+    problems: list[str] = []
+    about: Mapping[str, Any] = {}
+    for event in events:
+        match event["event"]:
+            case "ready":
+                about = event
+            case "first":
+                firsts[event["way"]] = event
+            case "time":
+                later.setdefault(event["way"], []).append(event["seconds"])
+            case _:
+                problems.append(_problem(event, limit, is_started=bool(firsts)))
+    way = min(later, key=lambda way: statistics.median(later[way]), default=next(iter(firsts), ""))
+    first = firsts.get(way, {})
+    return Measurement(
+        tool,
+        workload,
+        way,
+        first=first.get("seconds"),
+        later=tuple(later.get(way, ())),
+        problem="; ".join(problems),
+        error=first.get("error"),
+        import_seconds=about.get("import_seconds"),
+        versions=about.get("versions", {}),
+    )
+
+
+def _problem(event: Mapping[str, Any], limit: float | None, *, is_started: bool) -> str:
+    way = f"{event['way']}: " if event.get("way") else ""
+    match event["event"]:
+        case "missing":
+            return f"not installed: {event['message']}"
+        case "disagrees":
+            return f"{way}refused, result off by {event['error']:.1e}"
+        case "over limit":
+            return f"{'stopped at' if is_started else '>'} {limit or 0:g} s"
+        case _:
+            return f"{way}failed: {event['message']}"
+
+
+def _row(measurement: Measurement, own: float | None) -> tuple[str, ...]:
+    median = measurement.median
+    ratio = f"{median / own:.3g}" if median is not None and own else "-"
+    shortest = min(measurement.later, default=None)
+    remark = "; ".join(filter(None, [measurement.way, measurement.problem]))
+    times = map(_seconds, (measurement.first, median, shortest))
+    return (measurement.tool, *times, ratio, remark)
+
+
+def _seconds(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}"

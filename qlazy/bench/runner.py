@@ -1,0 +1,219 @@
+"""Every tool on every workload, one process after the other, so that no two of them share the cores."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import IO, Any, Literal
+
+import qlazy
+from qlazy.bench.machine import machine
+from qlazy.bench.peers import PEERS, QLAZY, Tool
+from qlazy.bench.results import Measurement, Report, from_events
+from qlazy.bench.workloads import CircuitWorkload, Workload, workloads
+from qlazy.errors import require
+
+Event = dict[str, Any]
+DType = Literal["float64", "float32"]
+IMPORT_TIME = 120.0
+"""Seconds that a process may take to import its tool, before its clock starts."""
+FOREVER = 1e6
+
+_THREADS = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "QULACS_NUM_THREADS",
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to measure. ``limit`` is what one tool may take on one workload, in seconds; None waits.
+
+    ``pythons`` are interpreters by the name of a tool, for those that cannot be installed beside the others.
+    """
+
+    repeats: int = 5
+    threads: int = 1
+    dtype: DType = "float64"
+    limit: float | None = 120.0
+    quick: bool = False
+    pythons: Mapping[str, str] | None = None
+
+    def __post_init__(self) -> None:
+        require(self.repeats >= 1, "repeats", "be positive", self.repeats)
+        require(self.threads >= 1, "threads", "be positive", self.threads)
+        require(self.dtype in ("float64", "float32"), "dtype", "be float64 or float32", self.dtype)
+        require(self.limit is None or self.limit > 0, "limit", "be positive", self.limit)
+
+
+def run(
+    names: Sequence[str] | None = None,
+    peers: Sequence[str] | None = None,
+    settings: Settings | None = None,
+    *,
+    progress: Callable[[str], object] = lambda line: None,
+) -> Report:
+    """Time qlazy and its peers on workloads by name; all of them unless told.
+
+    qlazy runs first on each workload, in float64 and unseen, which fills its cache of compiled code and gives the
+    result that every tool is held to. Raises ValueError for an unknown workload or tool.
+    """
+    settings = settings or Settings()
+    chosen = _chosen("workloads", names, workloads(settings.quick))
+    tools = _chosen("peers", peers, {tool.name: tool for tool in PEERS})
+    _chosen("pythons", tuple(settings.pythons or ()), {tool.name: tool for tool in PEERS})
+    measurements: list[Measurement] = []
+    with tempfile.TemporaryDirectory(prefix="qlazy-bench-") as folder:
+        for workload in chosen.values():
+            measurements += _workload(workload, tuple(tools.values()), settings, Path(folder), progress)
+    described = {workload.name: workload.title for workload in chosen.values()}
+    flops = {w.name: _flops(w) for w in chosen.values() if isinstance(w, CircuitWorkload)}
+    return Report(
+        measurements=tuple(measurements),
+        titles=described,
+        flops=flops,
+        settings={
+            "repeats": settings.repeats, "threads": settings.threads, "dtype": settings.dtype,
+            "limit": settings.limit, "quick": settings.quick, "qlazy": qlazy.__version__,
+        },
+        machine=machine(settings.threads, settings.dtype),
+    )  # fmt: skip
+
+
+def _workload(
+    workload: Workload,
+    tools: Sequence[Tool],
+    settings: Settings,
+    folder: Path,
+    progress: Callable[[str], object],
+) -> Iterator[Measurement]:
+    reference = folder / f"{workload.name}.npy"
+    progress(f"{workload.name}  {workload.title}")
+    events = _events(
+        QLAZY, workload, replace(settings, dtype="float64", repeats=1, limit=None), keep=reference
+    )
+    first = from_events(QLAZY.name, workload.name, events, None)
+    if not reference.exists():
+        yield first
+        progress(f"{workload.name}  {first}")
+        return
+    kinds = ("circuits", "both") if isinstance(workload, CircuitWorkload) else ("nets", "both")
+    for tool in (QLAZY, *tools):
+        if tool.does in kinds:
+            yield _measured(tool, workload, settings, reference, progress)
+    if workload.name == "W1":
+        other: DType = "float32" if settings.dtype == "float64" else "float64"
+        yield _measured(QLAZY, workload, replace(settings, dtype=other), reference, progress)
+
+
+def _measured(
+    tool: Tool, workload: Workload, settings: Settings, reference: Path, progress: Callable[[str], object]
+) -> Measurement:
+    measure = partial(_events, tool, workload, reference=reference)
+    if tool is QLAZY and settings.dtype == "float32":
+        list(measure(replace(settings, limit=None, repeats=1)))  # compiles for the other dtype
+    found = from_events(tool.name, workload.name, measure(settings), settings.limit)
+    found = replace(found, dtype=settings.dtype)
+    progress(f"{workload.name}  {found}")
+    return found
+
+
+def _events(
+    tool: Tool,
+    workload: Workload,
+    settings: Settings,
+    *,
+    reference: Path | None = None,
+    keep: Path | None = None,
+) -> Iterator[Event]:
+    """What the worker says, as it says it, and "over limit" or "failed" where it does not come to its end."""
+    request = {
+        "tool": tool.name, "workload": workload.name, "quick": settings.quick, "repeats": settings.repeats,
+        "threads": settings.threads, "dtype": settings.dtype, "limit": settings.limit or FOREVER,
+        "reference": reference and str(reference), "keep": keep and str(keep),
+    }  # fmt: skip
+    python = (settings.pythons or {}).get(tool.name, sys.executable)
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(
+            [python, "-m", "qlazy.bench.worker"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
+            env=_environment(settings.threads), encoding="utf-8",
+        )  # fmt: skip
+        try:
+            assert process.stdin is not None
+            with process.stdin as stdin:
+                stdin.write(json.dumps(request))
+            is_stopped = yield from _until(process, settings.limit)
+            if not is_stopped and process.wait():
+                yield {"event": "failed", "way": "", "message": _last_line(errors, process.returncode)}
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+            assert process.stdout is not None
+            process.stdout.close()
+
+
+def _until(process: subprocess.Popen[str], limit: float | None) -> Generator[Event, None, bool]:
+    """Events until the process ends. Past its limit, counted from when its tool is imported, it is stopped: True."""
+    lines: queue.Queue[str | None] = queue.Queue()
+    assert process.stdout is not None
+    threading.Thread(target=_pump, args=(process.stdout, lines), daemon=True).start()
+    deadline = time.monotonic() + IMPORT_TIME
+    while True:
+        try:
+            line = lines.get(timeout=max(0.0, deadline - time.monotonic()))
+        except queue.Empty:
+            process.kill()
+            yield {"event": "over limit"}
+            return True
+        if line is None:
+            return False
+        event = json.loads(line)
+        if event["event"] == "ready":
+            deadline = time.monotonic() + (FOREVER if limit is None else limit)
+        yield event
+
+
+def _pump(stream: IO[str], lines: queue.Queue[str | None]) -> None:
+    for line in stream:
+        lines.put(line)
+    lines.put(None)
+
+
+def _environment(threads: int) -> dict[str, str]:
+    package = str(Path(qlazy.__file__).parent.parent)
+    paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, **dict.fromkeys(_THREADS, str(threads)), "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def _last_line(errors: IO[bytes], code: int) -> str:
+    errors.seek(0)
+    lines = errors.read().decode(errors="replace").strip().splitlines()
+    return f"exit code {code}: {lines[-1][:200] if lines else 'no message'}"
+
+
+def _chosen(argument: str, names: Sequence[str] | None, known: Mapping[str, Any]) -> dict[str, Any]:
+    if names is None:
+        return dict(known)
+    unknown = sorted(set(names) - set(known))
+    require(not unknown, argument, f"be among {', '.join(known)}", ", ".join(unknown))
+    return {name: known[name] for name in known if name in names}
+
+
+def _flops(workload: CircuitWorkload) -> float:
+    """Of the adjoint sweep: about 58 an amplitude and fused one-qubit gate, for each output and sample."""
+    return 58.0 * 2**workload.wires * workload.samples * workload.outputs * workload.fused

@@ -1,0 +1,164 @@
+"""One tool on one workload in a process of its own: ``python -m qlazy.bench.worker``, a request on stdin.
+
+What happens is told on stdout, a line of JSON each, so that a run stopped for its time still has its say.
+A process to itself gives every tool an honest first call, all the threads, and a limit that holds.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qlazy.bench.peers import PEERS, QLAZY, Compute, Tool
+from qlazy.bench.workloads import Array, Workload, workloads
+
+Event = dict[str, Any]
+TOLERANCE = {"float64": 1e-9, "float32": 1e-6}
+"""How far from the reference a result may be, relative to the largest entry of the reference, or 1."""
+
+MIN_TIME, MAX_CALLS = 1.0, 50
+"""Fast calls are repeated for this many seconds, but not more often than this."""
+
+
+def measure(
+    tool: Tool,
+    workload: Workload,
+    *,
+    repeats: int = 5,
+    threads: int = 1,
+    dtype: str = "float64",
+    limit: float = 120.0,
+    reference: Array | None = None,
+    keep: Callable[[Array], object] = lambda result: None,
+) -> Iterator[Event]:
+    """The events of a run: "ready", a "first" or "failed" for each way, then a "time" for each later call.
+
+    Every way's first result is compared with ``reference`` before its later calls are timed, on new parameters
+    and inputs each. Later calls are those of the fastest way, judged by its second call. ``keep`` gets the
+    first result.
+    """
+    start = time.perf_counter()
+    try:
+        module = importlib.import_module(f"qlazy.bench.peers.{tool.module}")
+        draws = Draws(workload, lambda array: module.native(array, dtype))
+        ways = module.ways(workload, dtype, threads)
+    except ImportError as error:
+        yield {"event": "missing", "message": str(error)}
+        return
+    except Exception as error:
+        yield {"event": "failed", "way": "", "message": _said(error)}
+        return
+    ready = time.perf_counter()
+    yield {"event": "ready", "import_seconds": ready - start, "versions": versions(tool)}
+    tried: list[tuple[float, str, Compute]] = []
+    for way, make in ways.items():
+        try:
+            compute, first, result = _first(make, draws(0))
+            off = None if reference is None else deviation(result, reference)
+            if off is not None and not off <= TOLERANCE[dtype]:
+                yield {"event": "disagrees", "way": way, "error": off}
+                continue
+            keep(result)
+            yield {"event": "first", "way": way, "seconds": first, "error": off}
+            second = _timed(compute, draws(1))
+        except Exception as failure:
+            yield {"event": "failed", "way": way, "message": _said(failure)}
+            continue
+        yield {"event": "time", "way": way, "seconds": second}
+        tried.append((second, way, compute))
+    if tried and repeats:
+        _, way, compute = min(tried, key=lambda entry: entry[0])
+        for seconds in _later(compute, draws, repeats, ready + limit):
+            yield {"event": "time", "way": way, "seconds": seconds}
+
+
+class Draws:
+    """Parameters and inputs of a workload as a tool holds them, by seed."""
+
+    def __init__(self, workload: Workload, native: Callable[[Array], Any]) -> None:
+        self._workload, self._native = workload, native
+
+    def __call__(self, seed: int) -> list[Any]:
+        return [self._native(array) for array in self._workload.draw(seed)]
+
+
+def deviation(result: Array, reference: Array) -> float:
+    """The largest difference, relative to the largest entry of the reference or 1; infinite for another shape."""
+    if result.shape != reference.shape:
+        return float("inf")
+    return float(np.abs(result - reference).max() / max(1.0, np.abs(reference).max()))
+
+
+def versions(tool: Tool) -> dict[str, str]:
+    """The versions of the distributions that the tool consists of."""
+    found = {}
+    for name in tool.distributions:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:  # qlazy from a checkout
+            found[name] = getattr(importlib.import_module("qlazy"), "__version__", "unknown")
+    return found
+
+
+def _first(make: Callable[[], Compute], arrays: list[Any]) -> tuple[Compute, float, Array]:
+    start = time.perf_counter()
+    compute = make()
+    result = compute(*arrays)
+    seconds = time.perf_counter() - start
+    return compute, seconds, np.asarray(result.detach() if hasattr(result, "detach") else result).copy()
+
+
+def _timed(compute: Compute, arrays: list[Any]) -> float:
+    start = time.perf_counter()
+    compute(*arrays)
+    return time.perf_counter() - start
+
+
+def _later(compute: Compute, draws: Draws, repeats: int, deadline: float) -> Iterator[float]:
+    spent, longest = 0.0, 0.0
+    for call in range(max(repeats, MAX_CALLS)):
+        is_enough = call >= repeats and spent >= MIN_TIME
+        if is_enough or time.perf_counter() + longest > deadline:
+            return
+        seconds = _timed(compute, draws(2 + call))
+        spent, longest = spent + seconds, max(longest, seconds)
+        yield seconds
+
+
+def _said(error: Exception) -> str:
+    lines = [line.strip() for line in f"{type(error).__name__}: {error}".splitlines() if line.strip()]
+    return lines[0][:200]
+
+
+def main() -> None:
+    """Answer one request."""
+    # Libraries print what they like: the events keep stdout to themselves.
+    events = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    request = json.load(sys.stdin)
+    keep = request.pop("keep")
+    reference = request.pop("reference")
+    name = request.pop("tool")
+    tool = next(tool for tool in (QLAZY, *PEERS) if tool.name == name)
+    workload = workloads(request.pop("quick"))[request.pop("workload")]
+    for event in measure(
+        tool,
+        workload,
+        reference=None if reference is None else np.load(reference),
+        keep=(lambda result: np.save(Path(keep), result)) if keep else lambda result: None,
+        **request,
+    ):
+        print(json.dumps(event), file=events, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,202 @@
+"""The computations that are timed, told in a way that every tool can be given: lists of gates and widths of layers.
+
+Nothing here but NumPy, so that a tool may live in an environment of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Axis = Literal["RY", "RZ"]
+Task = Literal["jacobian", "loss gradient", "kernel"]
+
+
+class Angle(NamedTuple):
+    """params[scale] * x[feature] + params[shift], each of which may be absent; radians."""
+
+    shift: int | None = None
+    feature: int | None = None
+    scale: int | None = None
+
+
+@dataclass(frozen=True)
+class Gate:
+    """RY, RZ, CNOT, or Rot(phi, theta, omega) = RZ(omega) RY(theta) RZ(phi), rotations being exp(-i angle P / 2)."""
+
+    name: Literal["RY", "RZ", "Rot", "CNOT"]
+    wires: tuple[int, ...]
+    angles: tuple[Angle, ...] = ()
+
+    @property
+    def rotations(self) -> tuple[tuple[str, Angle], ...]:
+        """The gate as rotations about one axis, in the order in which they act; none for a CNOT."""
+        axes = ("RZ", "RY", "RZ") if self.name == "Rot" else (self.name,)
+        return tuple(zip(axes, self.angles, strict=True)) if self.angles else ()
+
+
+@dataclass(frozen=True)
+class CircuitWorkload:
+    """<Z> of the first ``outputs`` wires after ``gates``, for ``samples`` rows of as many features as wires."""
+
+    name: str
+    title: str
+    wires: int
+    gates: tuple[Gate, ...]
+    num_params: int
+    samples: int
+    outputs: int = 1
+    task: Task = "jacobian"
+
+    @cached_property
+    def angles(self) -> tuple[Angle, ...]:
+        """Every angle of the circuit, in the order in which the gates act."""
+        return tuple(angle for gate in self.gates for angle in gate.angles)
+
+    @property
+    def fused(self) -> int:
+        """How many one-qubit unitaries are left once those between two entanglers are one."""
+        pending, count = set[int](), 0
+        for gate in self.gates:
+            if gate.name == "CNOT":
+                count += len(pending & set(gate.wires))
+                pending -= set(gate.wires)
+            elif any(angle.shift is not None or angle.scale is not None for angle in gate.angles):
+                pending.update(gate.wires)
+        return count + len(pending)
+
+    def draw(self, seed: int) -> tuple[Array, ...]:
+        """Parameters (p,), inputs (n, d) and, for a loss, targets (n, c): new ones for each seed, float64."""
+        rng = np.random.default_rng(seed)
+        params = rng.uniform(0, 2 * np.pi, self.num_params)
+        x = rng.uniform(-1, 1, (self.samples, self.wires))
+        targets = np.sign(rng.standard_normal((self.samples, self.outputs)))
+        return (params, x, targets) if self.task == "loss gradient" else (params, x)
+
+
+@dataclass(frozen=True)
+class NetWorkload:
+    """The tangent kernel (n, c, n, c) of a net on ``samples`` inputs.
+
+    ``widths`` are those of a fully connected net with tanh between its layers or, where the inputs are images
+    (1, ``size``, ``size``), the channels of 3x3 convolutions with ReLU after each, and the outputs of the one
+    linear layer that follows.
+    """
+
+    name: str
+    title: str
+    widths: tuple[int, ...]
+    samples: int
+    size: int | None = None
+    task: Task = "kernel"
+
+    @cached_property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Weights and biases in order: (out, in) or (out, in, 3, 3), then (out,)."""
+        return tuple(shape for weight in self._weights() for shape in (weight, weight[:1]))
+
+    def _weights(self) -> list[tuple[int, ...]]:
+        pairs = list(zip(self.widths, self.widths[1:], strict=False))
+        if self.size is None:
+            return [(out, fan_in) for fan_in, out in pairs]
+        convolutions = [(out, fan_in, 3, 3) for fan_in, out in pairs[:-1]]
+        return [*convolutions, (self.widths[-1], self.widths[-2] * self.size**2)]
+
+    @property
+    def num_params(self) -> int:
+        return sum(int(np.prod(shape)) for shape in self.shapes)
+
+    def draw(self, seed: int) -> tuple[Array, ...]:
+        """Parameters (p,), uniform in +-1/sqrt(fan in), and standard normal inputs: new ones for each seed."""
+        rng = np.random.default_rng(seed)
+        weights = self._weights()
+        params = [
+            rng.uniform(-1, 1, shape).ravel() / np.sqrt(np.prod(weights[i // 2][1:]))
+            for i, shape in enumerate(self.shapes)
+        ]
+        row = (self.widths[0],) if self.size is None else (self.widths[0], self.size, self.size)
+        return np.concatenate(params), rng.standard_normal((self.samples, *row))
+
+    def split(self, params: Any) -> list[Any]:
+        """A flat vector of any array library as the arrays of :attr:`shapes`."""
+        ends = np.cumsum([int(np.prod(shape)) for shape in self.shapes]).tolist()
+        starts = [0, *ends[:-1]]
+        return [params[a:b].reshape(shape) for a, b, shape in zip(starts, ends, self.shapes, strict=True)]
+
+
+Workload = CircuitWorkload | NetWorkload
+
+
+def workloads(quick: bool = False) -> Mapping[str, Workload]:
+    """All workloads by name; ``quick`` makes them tiny, to see that everything runs rather than how fast."""
+    all_of_them = (
+        _layered("W1", *((3, 2, 5) if quick else (10, 10, 256))),
+        _layered("W2", *((2, 2, 5) if quick else (6, 4, 1000))),
+        _strongly_entangling("W3", *((3, 2, 4) if quick else (4, 3, 500))),
+        _layered("W4", *((4, 1, 3) if quick else (14, 6, 32))),
+        _layered("W5", *((5, 1, 2) if quick else (18, 4, 4))),
+        _reuploading("W6", *((2, 2, 5) if quick else (6, 6, 256))),
+        _layered("W7", *((2, 2, 5) if quick else (6, 4, 128)), task="loss gradient"),
+        _mlp("W8", *(((3, 5, 4, 2), 4) if quick else ((64, 512, 512, 10), 200))),
+        _cnn("W9", *(((1, 2, 2, 2, 2), 4, 3) if quick else ((1, 16, 16, 16, 10), 8, 200))),
+    )
+    return {workload.name: workload for workload in all_of_them}
+
+
+def _layered(name: str, n: int, layers: int, samples: int, task: Task = "jacobian") -> CircuitWorkload:
+    gates = [Gate("RY", (wire,), (Angle(feature=wire),)) for wire in range(n)]
+    for layer in range(layers):
+        for wire in range(n):
+            first = 2 * (layer * n + wire)
+            gates += [Gate("RY", (wire,), (Angle(first),)), Gate("RZ", (wire,), (Angle(first + 1),))]
+        gates += _ring(n, 1)
+    what = "gradient of the square loss" if task == "loss gradient" else "Jacobian"
+    title = f"{what}: n={n}, {layers} layers of RY RZ + CNOT ring, {samples} inputs, <Z0>"
+    return CircuitWorkload(name, title, n, tuple(gates), 2 * n * layers, samples, task=task)
+
+
+def _strongly_entangling(name: str, n: int, layers: int, samples: int) -> CircuitWorkload:
+    gates = [Gate("RY", (wire,), (Angle(feature=wire),)) for wire in range(n)]
+    for layer in range(layers):
+        for wire in range(n):
+            first = 3 * (layer * n + wire)
+            gates.append(Gate("Rot", (wire,), (Angle(first), Angle(first + 1), Angle(first + 2))))
+        gates += _ring(n, layer % (n - 1) + 1)
+    title = f"Jacobian: n={n}, {layers} strongly entangling layers, {samples} inputs, {n} outputs"
+    return CircuitWorkload(name, title, n, tuple(gates), 3 * n * layers, samples, outputs=n)
+
+
+def _reuploading(name: str, n: int, layers: int, samples: int) -> CircuitWorkload:
+    gates: list[Gate] = []
+    axes: tuple[Axis, Axis] = ("RY", "RZ")
+    for layer in range(layers):
+        for wire in range(n):
+            first = 4 * (layer * n + wire)
+            gates += [
+                Gate(axis, (wire,), (Angle(first + 2 * i + 1, feature=wire, scale=first + 2 * i),))
+                for i, axis in enumerate(axes)
+            ]
+        gates += _ring(n, 1)
+    title = f"Jacobian: re-uploading (angles w x + b), n={n}, {layers} layers, {samples} inputs, <Z0>"
+    return CircuitWorkload(name, title, n, tuple(gates), 4 * n * layers, samples)
+
+
+def _ring(n: int, step: int) -> list[Gate]:
+    return [Gate("CNOT", (wire, (wire + step) % n)) for wire in range(n)]
+
+
+def _mlp(name: str, widths: tuple[int, ...], samples: int) -> NetWorkload:
+    title = f"kernel: MLP {'-'.join(map(str, widths))}, {samples} inputs, over all outputs"
+    return NetWorkload(name, title, widths, samples)
+
+
+def _cnn(name: str, widths: tuple[int, ...], size: int, samples: int) -> NetWorkload:
+    layers = f"{len(widths) - 2} convolutions of {widths[1]} channels"
+    title = f"kernel: CNN of {layers}, {size}x{size} images, {widths[-1]} outputs, {samples} inputs"
+    return NetWorkload(name, title, widths, samples, size)
