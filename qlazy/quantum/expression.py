@@ -198,7 +198,13 @@ FUNCTIONS: dict[str, tuple[Callable[[float], float], Callable[[Tensor], Tensor]]
 
 def _remainder(left: Any, right: Any) -> Any:
     """The remainder that takes the sign of the dividend, as in C."""
-    return math.fmod(left, right) if isinstance(left, float) else torch.fmod(left, right)
+    if isinstance(left, torch.Tensor):
+        return torch.fmod(left, right)
+    return (
+        torch.fmod(right.new_tensor(left), right)
+        if isinstance(right, torch.Tensor)
+        else math.fmod(left, right)
+    )
 
 
 BINARY: dict[str, Callable[[Any, Any], Any]] = {

@@ -46,9 +46,9 @@ class RotationCircuit:
     """A circuit whose run-time operands are the angles of its Pauli rotations.
 
     The rotations without a fixed angle are numbered in order, shared and sampled apart; ``shared`` (S,) and
-    ``sampled`` (n, T) angles are in that order. Angles that are not ``wanted``, or that no output depends on,
-    have derivative zero. Results have the dtype of ``shared``, float64 or float32, and do not depend on
-    the number of threads.
+    ``sampled`` (n, T) angles are in that order. Derivatives are exactly zero for angles that no output
+    depends on, and may be left at zero for those that are not ``wanted``. Results have the dtype of
+    ``shared``, float64 or float32, and do not depend on the number of threads.
     """
 
     def __init__(
@@ -219,7 +219,7 @@ class _Run:
             weights = weights.sum(axis=0, keepdims=True)[: self.samples]
         blocked = np.zeros((self.blocks * self.lanes, weights.shape[1]), self.dtype)
         blocked[: self.samples] = weights
-        return np.ascontiguousarray(blocked.reshape(self.blocks, self.lanes, -1).transpose(0, 2, 1))
+        return np.ascontiguousarray(blocked.reshape(self.blocks, self.lanes, weights.shape[1]).transpose(0, 2, 1))
 
 
 def _numbers(operations: Sequence[Operation]) -> Numbers:
