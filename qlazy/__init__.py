@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from qlazy.nets import Net, mlp
     from qlazy.prediction import LinearizedPath, kernel_regression
     from qlazy.quantum.circuit import Circuit, CircuitLayer, from_qasm, load
+    from qlazy.quantum.differentiation import differentiate
     from qlazy.run import Run
     from qlazy.sweep import compare
     from qlazy.trace import Trace
@@ -36,6 +37,7 @@ _NAMES = {
     "nets": ("Net", "mlp"),
     "prediction": ("LinearizedPath", "kernel_regression"),
     "quantum.circuit": ("Circuit", "CircuitLayer", "from_qasm", "load"),
+    "quantum.differentiation": ("differentiate",),
     "run": ("Run",),
     "sweep": ("compare",),
     "trace": ("Trace",),

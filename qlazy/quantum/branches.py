@@ -37,14 +37,14 @@ def lowered_branches(
     except UnrollingError as error:
         refuse("program", "be one that the branch simulator takes", f"not: {error}", UnsupportedModel)
     lowering = Lowering(num_wires, operations, formulas, tuple(observables), layout)
-    circuit = LoweredCircuit(lowering, partial(_engine, skeleton))
+    circuit = LoweredCircuit(lowering, partial(engine, skeleton))
     circuit.for_params  # noqa: B018 - now is the time to say that it needs too much memory
     return circuit
 
 
 def lowered_program(program: Program) -> LoweredCircuit:
     """A program of any kind, run branch by branch; its row of x is its data in declared order."""
-    observables = [_measured(observable) for observable in program.observables]
+    observables = [measured_sum(observable) for observable in program.observables]
     return lowered_branches(
         program.operations, program.num_qubits, observables, layout_of(program), program.loops
     )
@@ -61,13 +61,15 @@ def layout_of(program: Program) -> Layout:
     return Layout(*starts)
 
 
-def _engine(
+def engine(
     skeleton: Skeleton, num_wires: int, operations: Sequence[Operation], observables: Sequence[Observable]
 ) -> BranchedCircuit:
+    """What runs the tracks of ``skeleton`` that are final, in the form in which a lowered circuit asks for it."""
     return BranchedCircuit(skeleton, operations, observables)
 
 
-def _measured(observable: PauliSum) -> Observable:
+def measured_sum(observable: PauliSum) -> Observable:
+    """An output of a program as the simulators take it."""
     return MeasuredSum(
         tuple(
             PauliWord(

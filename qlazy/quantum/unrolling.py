@@ -16,6 +16,7 @@ from qlazy.quantum.classical import (
     Classical,
     ClassicalError,
     Scalar,
+    State,
     Variable,
     convert,
     resolve,
@@ -67,11 +68,19 @@ def unroll(statements: Sequence[Statement], num_wires: int, loops: Semantics = "
     Raises UnrollingError where it is too large, where a condition turns out to depend on an input, or where
     arithmetic on classical values fails.
     """
+    return unroll_reading(frozenset(), statements, num_wires, loops)[0]
+
+
+def unroll_reading(
+    read: Live, statements: Sequence[Statement], num_wires: int, loops: Semantics = "exit"
+) -> tuple[Unrolled, tuple[State, ...]]:
+    """As `unroll`, with the values of the variables ``read`` in each final track; raises as it does."""
     unroller = _Unroller(loops)
     start = _Track(0, known=dict.fromkeys(range(num_wires), 0))
-    final = unroller.run(tuple(statements), [start], frozenset())
+    final = unroller.run(tuple(statements), [start], read)
     skeleton = Skeleton(num_wires, tuple(unroller.instructions), tuple(track.number for track in final))
-    return Unrolled(skeleton, tuple(unroller.operations), tuple(unroller.formulas))
+    unrolled = Unrolled(skeleton, tuple(unroller.operations), tuple(unroller.formulas))
+    return unrolled, tuple(track.state for track in final)
 
 
 @final
