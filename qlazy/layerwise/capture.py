@@ -1,4 +1,4 @@
-"""Read what the layers of a net see, and hold the reading to the gradient of the whole net."""
+"""Run a net and listen to what goes in and out of its layers."""
 
 from __future__ import annotations
 
@@ -16,16 +16,6 @@ from qlazy.errors import require
 from qlazy.layerwise.factors import Factor
 from qlazy.layerwise.rules import Rule, rule_for
 
-_SLACK = 1024  # in units of eps: rounding of two backward passes through the same graph
-
-
-class Misread(Exception):
-    """Some layers' readings are incomplete or do not add up to the gradient of the net."""
-
-    def __init__(self, layers: Sequence[Layer]) -> None:
-        super().__init__([layer.parameters for layer in layers])
-        self.layers = set(layers)
-
 
 @final
 @dataclass(frozen=True, eq=False)
@@ -42,7 +32,7 @@ class Layer:
 
     def blank(self, calls: Sequence[Call], outputs: int) -> Factor:
         """A factor of the right form, with zero cotangents that take no memory."""
-        zeros = [_by_sample(self.rule.positions(call.probe), len(call.seen)) for call in calls]
+        zeros = [by_sample(self.rule.positions(call.probe), len(call.seen)) for call in calls]
         return self.factor(calls, [g.detach().expand(outputs, *g.shape) for g in zeros])
 
 
@@ -113,39 +103,6 @@ class Instrumented:
             outputs = self.run(x, self.leaves)
         return outputs, {layer: made for layer, made in calls.items() if made and None not in made}
 
-    def read(self, x: Tensor, layers: Sequence[Layer]) -> Iterator[tuple[Layer, Factor]]:
-        """The factor of each layer for inputs (n, ...), one after the other.
-
-        Raises Misread where a module was called in a way its rule cannot read, or where the factor does not
-        give the gradient of a random combination of outputs: the rows of the net are not independent, or
-        parameters are used outside of their module's ``forward``.
-        """
-        if not layers:
-            return
-        outputs, calls = self.listen(x, layers)
-        if len(calls) < len(layers):
-            raise Misread([layer for layer in layers if layer not in calls])
-        probes = [call.probe for layer in layers for call in calls[layer]]
-        units = torch.eye(outputs.shape[1], dtype=outputs.dtype, device=outputs.device)
-        backward = [_gradients(outputs, probes, unit.expand_as(outputs)) for unit in units]
-        weights = _random(outputs)
-        names = [name for layer in layers for name in layer.parameters.values()]
-        gradients = _gradients(outputs, [self.leaves[name] for name in names], weights)
-        expected = dict(zip(names, gradients, strict=True))
-        del outputs, gradients
-        each = iter(zip(*backward, strict=True))
-        misread = []
-        for layer in layers:
-            cotangents = [_positions(layer.rule, next(each), len(x)) for _ in calls[layer]]
-            factor = layer.factor(calls.pop(layer), cotangents)
-            gradient = torch.cat([expected[name].flatten() for name in layer.parameters.values()])
-            if _agrees(factor, weights.T, gradient):
-                yield layer, factor
-            else:
-                misread.append(layer)
-        if misread:
-            raise Misread(misread)
-
 
 @contextmanager
 def _hooks(calls: dict[Layer, list[Any]], samples: int, dtype: torch.dtype) -> Iterator[None]:
@@ -155,9 +112,9 @@ def _hooks(calls: dict[Layer, list[Any]], samples: int, dtype: torch.dtype) -> I
                 calls[layer].append(None)
                 return None
             # A leaf that is added: its gradient is the cotangent, whatever is done in place afterwards.
-            probe = output.new_zeros(()).expand(output.shape).requires_grad_()
+            probe = zero_leaf(output)
             with torch.no_grad():
-                seen = _by_sample(layer.rule.read(args[0].detach()), samples)
+                seen = by_sample(layer.rule.read(args[0].detach()), samples)
             calls[layer].append(Call(seen, probe))
             return output + probe
 
@@ -181,30 +138,11 @@ def _readable(rule: Rule, x: Any, output: Any, samples: int, dtype: torch.dtype)
     return len(output) == len(x) and len(output) % samples == 0
 
 
-def _by_sample(rows: Tensor, samples: int) -> Tensor:
+def by_sample(rows: Tensor, samples: int) -> Tensor:
+    """Rows (r, t, ...) of n samples as (n, (r/n) t, ...)."""
     return rows.reshape(samples, -1, *rows.shape[2:])
 
 
-def _positions(rule: Rule, cotangents: Sequence[Tensor], samples: int) -> Tensor:
-    return torch.stack([_by_sample(rule.positions(g), samples) for g in cotangents])
-
-
-def _gradients(output: Tensor, leaves: Sequence[Tensor], weights: Tensor) -> list[Tensor]:
-    if not output.requires_grad:
-        return [torch.zeros_like(leaf) for leaf in leaves]
-    return list(
-        torch.autograd.grad(
-            output, leaves, weights, retain_graph=True, allow_unused=True, materialize_grads=True
-        )
-    )
-
-
-def _agrees(factor: Factor, weights: Tensor, expected: Tensor) -> bool:
-    gradient, size = factor.gradient(weights)
-    tolerance = _SLACK * torch.finfo(gradient.dtype).eps * size
-    return bool((gradient - expected).norm() <= tolerance)
-
-
-def _random(like: Tensor) -> Tensor:
-    generator = torch.Generator().manual_seed(0)
-    return torch.randn(like.shape, generator=generator, dtype=torch.float64).to(like)
+def zero_leaf(like: Tensor) -> Tensor:
+    """Zeros that take no memory, to be added to a tensor whose gradient is wanted."""
+    return like.detach().new_zeros(()).expand(like.shape).requires_grad_()

@@ -6,6 +6,7 @@ All tensors are output-major: cotangents are (c, n, t, out) for c outputs, n sam
 from __future__ import annotations
 
 import abc
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Self, final
 
@@ -31,7 +32,7 @@ class Factor(abc.ABC):
     @property
     @abc.abstractmethod
     def positions(self) -> int:
-        """Rows per sample of the largest product that ``against`` forms."""
+        """Positions a sample that ``against`` pairs with one another."""
 
     @abc.abstractmethod
     def samples(self, rows: slice) -> Self:
@@ -132,15 +133,13 @@ class Outer(Factor):
         shared = self.inputs.kernel(other.inputs)
         if self.bias:
             shared += 1
-        left, right = self.cotangents.flatten(1, 2), other.cotangents.flatten(1, 2)
-        blocks = (-1, self.positions, shared.shape[1] // other.positions, other.positions)
+        # Positions first: every pair of them is then one product of contiguous matrices.
+        left, right = (f.cotangents.transpose(1, 2).contiguous() for f in (self, other))
+        pairs = list(itertools.product(range(self.positions), range(other.positions)))
 
         def add(tile: Tensor, a: int, b: int) -> None:
-            products = left[a] @ right[b].T
-            if self.positions == other.positions == 1:
-                tile.addcmul_(products, shared)
-            else:
-                tile += products.mul_(shared).view(blocks).sum((1, 3))
+            for t, s in pairs:
+                tile.addcmul_(left[a, t] @ right[b, s].T, shared[t, s])
 
         return add
 

@@ -27,7 +27,7 @@ class Inputs(abc.ABC):
 
     @abc.abstractmethod
     def kernel(self, other: Self) -> Tensor:
-        """Inner products of all inputs with all others, (n t, m s)."""
+        """Inner products of all inputs with all others, (t, s, n, m)."""
 
     @abc.abstractmethod
     def outer(self, cotangents: Tensor) -> Tensor:
@@ -73,7 +73,9 @@ class Vectors(Inputs):
         return self.features
 
     def kernel(self, other: Vectors) -> Tensor:
-        return self.values.flatten(0, 1) @ other.values.flatten(0, 1).T
+        products = self.values.flatten(0, 1) @ other.values.flatten(0, 1).T
+        blocks = products.view(*self.values.shape[:2], *other.values.shape[:2])
+        return blocks.permute(1, 3, 0, 2).contiguous()
 
     def outer(self, cotangents: Tensor) -> Tensor:
         return (cotangents.transpose(1, 2) @ self.values).flatten(1)
@@ -103,7 +105,7 @@ class Tokens(Inputs):
         return 1
 
     def kernel(self, other: Tokens) -> Tensor:
-        return (self.values.flatten()[:, None] == other.values.flatten()).to(self.dtype)
+        return (self.values.T[:, None, :, None] == other.values.T[:, None, :]).to(self.dtype)
 
     def outer(self, cotangents: Tensor) -> Tensor:
         samples, _, out = cotangents.shape

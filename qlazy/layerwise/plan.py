@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from qlazy.layerwise.assemble import chunks, contract
-from qlazy.layerwise.capture import Instrumented, Layer, Misread
+from qlazy.layerwise.capture import Instrumented, Layer
 from qlazy.layerwise.factors import Explicit, Factor, Outer
+from qlazy.layerwise.reading import Misread, Reading
 
 READ_BYTES = 2**27
 """What is read from the net at a time takes about this much memory (128 MiB), and never less than a sample."""
@@ -68,7 +69,9 @@ class _Trial:
         self.outputs = outputs.shape[1]
         self.factors = {layer: layer.blank(made, self.outputs) for layer, made in calls.items()}
         self.read_bytes = sum(
-            _nbytes(call.seen) + self.outputs * _nbytes(call.probe) for made in calls.values() for call in made
+            _nbytes(call.seen) + self.outputs * _nbytes(call.probe)
+            for made in calls.values()
+            for call in made
         )
 
 
@@ -85,7 +88,9 @@ class _Plan:
         self.rest = {name: leaf.detach() for name, leaf in net.leaves.items() if name not in handled}
         pairs = {layer: (left.factors[layer], right.factors[layer]) for layer in self.layers}
         self.explicit = {layer for layer, pair in pairs.items() if _explicit_is_cheaper(*pair)}
-        kept = max(sum(self._kept_bytes(layer, pair[side]) for layer, pair in pairs.items()) for side in (0, 1))
+        kept = max(
+            sum(self._kept_bytes(layer, pair[side]) for layer, pair in pairs.items()) for side in (0, 1)
+        )
         kept += self.outputs * sum(_nbytes(tensor) for tensor in self.rest.values())
         self.kept_samples = max(1, KEPT_BYTES // kept)
         self.read_samples = max(1, READ_BYTES // (kept + max(left.read_bytes, right.read_bytes)))
@@ -112,7 +117,7 @@ class _Plan:
     def _read(self, x: Tensor) -> list[Factor]:
         factors: list[Factor] = [
             factor.explicit() if isinstance(factor, Outer) and layer in self.explicit else factor
-            for layer, factor in self.net.read(x, self.layers)
+            for layer, factor in (Reading(self.net, x, self.layers).factors() if self.layers else ())
         ]
         if self.rest:
             factors.append(Explicit(self.net.jacobian(x, self.rest)))
