@@ -29,20 +29,32 @@ LAYERS = (
         "losses",
         "spectrum",
     },
-    {"jacobian", "kernel", "drift", "data", "objective", "methods", "prediction", "trace", "training"},
-    {"linearization", "comparison", "sweep", "testing"},
+    {
+        "jacobian",
+        "kernel",
+        "drift",
+        "data",
+        "objective",
+        "methods",
+        "prediction",
+        "trace",
+        "training",
+        "curvature",
+        "bounds",
+    },
+    {"linearization", "run", "comparison", "sweep", "testing"},
     {"report", "specs", "studies", "bench"},
     {"options", "cli"},
 )
 """The modules and packages of qlazy, lowest layer first. A new one has to find its place here."""
 
 OWNERS = {
-    "pennylane": {"quantum"},
+    "pennylane": {"quantum", "bench"},
     "matplotlib": {"report"},
     "numba": {"simulator"},
     "openqasm3": {"quantum"},
 }
-"""Libraries that only some packages may import, at any depth."""
+"""Libraries that only some packages may import, at any depth. The benchmarks run PennyLane as a peer."""
 
 UPWARD = {("trace", "report"), ("comparison", "report")}
 """Values that draw themselves: matplotlib is imported when a plot is asked for, within the method."""
