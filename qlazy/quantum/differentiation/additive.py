@@ -119,11 +119,11 @@ class Choice(Additive):
         return max(self.then.count, self.otherwise.count)
 
     def alternative(self, number: int, expand: Expand) -> Block:
-        parts = (
+        then, otherwise = (
             branch.alternative(number, expand) if number < branch.count else block
             for branch, block in zip((self.then, self.otherwise), self.blocks, strict=True)
         )
-        return (Branch(self.condition, *parts),)
+        return (Branch(self.condition, then, otherwise),)
 
     def is_certain(self, number: int) -> bool:
         return False
@@ -230,8 +230,8 @@ def _derivative(statement: Statement, tangents: Tangents, loops: Semantics) -> A
         case Gate() if tangents.reach(statement):
             return Leaf(Site(statement, tangents.of(statement.angles[0])))
         case Branch(condition, then, otherwise):
-            blocks = then, otherwise
-            return Choice(condition, *(additive(block, tangents, loops) for block in blocks), blocks)
+            yes, no = (additive(block, tangents, loops) for block in (then, otherwise))
+            return Choice(condition, yes, no, (then, otherwise))
         case While(body=body, bound=bound):
             # The last round of while^(T) ends in abort, and so does its derivative.
             rounds = bound if loops == "exit" else bound - 1

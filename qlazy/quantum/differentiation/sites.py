@@ -59,8 +59,8 @@ def _normal(statement: Statement, tangents: Tangents, split: bool) -> Block:
         case Gate() if tangents.reach(statement):
             return tuple(_simple(statement, split))
         case Branch(condition, then, otherwise, place):
-            inner = (normal_form(part, tangents, split) for part in (then, otherwise))
-            return (Branch(condition, *inner, place),)
+            yes, no = (normal_form(part, tangents, split) for part in (then, otherwise))
+            return (Branch(condition, yes, no, place),)
         case While(condition, body, bound, place):
             return (While(condition, normal_form(body, tangents, split), bound, place),)
     return (statement,)
