@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import accumulate
 
@@ -11,7 +12,7 @@ from qlazy.errors import UnsupportedModel, refuse
 from qlazy.quantum.angles import Layout
 from qlazy.quantum.lowered import LoweredCircuit, Lowering
 from qlazy.quantum.program import PauliSum, Program, Semantics
-from qlazy.quantum.statements import Statement
+from qlazy.quantum.statements import Measure, Statement
 from qlazy.quantum.unrolling import UnrollingError, unroll
 from qlazy.simulator.branching import BranchedCircuit
 from qlazy.simulator.observables import Observable, PauliWord
@@ -47,6 +48,28 @@ def lowered_program(program: Program) -> LoweredCircuit:
     observables = [measured_sum(observable) for observable in program.observables]
     return lowered_branches(
         program.operations, program.num_qubits, observables, layout_of(program), program.loops
+    )
+
+
+def without_last_measurements(program: Program) -> Program:
+    """The program without measurements at its end that no output can tell: of Z, or of another qubit.
+
+    Exports of other tools end in them; without, such a program is a circuit of gates.
+    """
+    touched = {
+        wire
+        for observable in program.observables
+        for term in observable.terms
+        for wire, letter in term.factors
+        if letter != "Z"
+    }
+    statements = list(program.operations)
+    while statements and isinstance(statements[-1], Measure) and statements[-1].wire not in touched:
+        statements.pop()
+    return (
+        replace(program, operations=tuple(statements))
+        if len(statements) < len(program.operations)
+        else program
     )
 
 

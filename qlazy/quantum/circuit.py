@@ -16,6 +16,7 @@ from qlazy.errors import UnsupportedModel, require
 from qlazy.model import Model, blocks_of
 from qlazy.quantum.backends import INPUTS, TorchBackend
 from qlazy.quantum.backends import Backend as AnyBackend
+from qlazy.quantum.branches import without_last_measurements
 from qlazy.quantum.choice import Choice, choose, choose_for, on_default_qubit, outside_transforms
 from qlazy.quantum.corpus import load_program, program_from_qasm
 from qlazy.quantum.pennylane_program import to_qnode
@@ -63,7 +64,7 @@ class Circuit(Model):
     @classmethod
     def from_program(cls, program: Program, *, backend: Backend = "auto") -> Circuit:
         """The circuit of an OpenQASM 3 program: its weights in declared order, one row of x for its data."""
-        circuit = cls(*to_qnode(program), backend=backend)
+        circuit = cls(*to_qnode(without_last_measurements(program)), backend=backend)
         circuit.program = program
         circuit._choice((program.num_features,))
         return circuit
@@ -127,7 +128,7 @@ class Circuit(Model):
         return self._chosen[row]
 
     def _choose(self, row: tuple[int, ...]) -> Choice:
-        program = self.program
+        program = None if self.program is None else without_last_measurements(self.program)
         if program is None or program.is_unitary:
             return choose(self._wanted, self.qnode, self._shapes, row)
         require(row == (program.num_features,), "x", f"have rows of {program.num_features} features", row)

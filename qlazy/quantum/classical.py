@@ -215,7 +215,10 @@ def resolve(expression: Expression, state: State) -> Expression:
         case Negative(operand):
             return -resolve(operand, state)
         case Binary(symbol, left, right):
-            return _folded(apply_binary, symbol, resolve(left, state), resolve(right, state))
+            divisor = resolve(right, state)
+            if symbol in "/%" and divisor == Constant(0.0):
+                raise ClassicalError(f"division by zero in {expression}")
+            return _folded(apply_binary, symbol, resolve(left, state), divisor)
         case Call(function, argument):
             return _folded(call, function, resolve(argument, state))
     raise TypeError(f"unknown expression {type(expression).__name__}")
@@ -225,7 +228,7 @@ def _folded(function: Callable[..., Expression], *arguments: object) -> Expressi
     try:
         return function(*arguments)
     except (ArithmeticError, ValueError) as error:
-        raise ClassicalError(f"{' '.join(map(str, arguments))} has no value: {error}") from None
+        raise ClassicalError(f"an angle has no value for what is measured: {error}") from None
 
 
 def variables_of(expression: Expression) -> frozenset[Variable]:
@@ -252,6 +255,18 @@ def has_locals(expression: Expression) -> bool:
         case Constant() | Input():
             return False
     return False
+
+
+def depth(value: Classical) -> int:
+    """The longest chain of operations in a classical expression."""
+    match value:
+        case Operation(_, operands):
+            return 1 + max(map(depth, operands))
+        case Converted(_, operand):
+            return 1 + depth(operand)
+        case Comparison(_, left, right):
+            return 1 + max(left.depth, right.depth)
+    return 1
 
 
 def convert(value: Scalar, kind: Kind, explicit: bool = False) -> Scalar:

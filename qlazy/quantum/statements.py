@@ -32,6 +32,7 @@ class Gate:
     controls: tuple[int, ...] = ()
     control_values: tuple[int, ...] = ()
     matrix: Matrix | None = None
+    place: Place | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
         modifiers = "".join("ctrl @ " if value else "negctrl @ " for value in self.control_values)

@@ -26,25 +26,35 @@ MAX_WIRES = 24
 def trace(
     qnode: qml.QNode, data: str, row: tuple[int, ...], weights: Mapping[str, tuple[int, ...]]
 ) -> LoweredCircuit:
-    """Lower a QNode for inputs of shape ``row`` and weights of the given shapes.
+    """A QNode for inputs of shape ``row`` and weights of the given shapes, ready to run.
 
-    A QNode that measures on its way is run branch by branch. Raises NotLowered, with the reason, where the
+    One that measures on its way is run branch by branch. Raises NotLowered, with the reason, where the
     simulators cannot take it: a gate without a unitary decomposition, an output that is not linear in the
     state, postselection, a structure that depends on values.
     """
-    layout = Layout(_starts(weights), {data: 0})
     try:
         tape = _tape(qnode, data, row, weights)
+        if not is_dynamic(tape):
+            return LoweredCircuit(_lowering(qnode, tape, data, weights))
         index = _wire_index(qnode, tape)
-        measured = observables(tape.measurements, index)
-        if is_dynamic(tape):
-            return lowered_branches(statements_of(tape, index), len(index), measured, layout)
-        lowered = [part for operator in tape.operations for part in lower(operator, index)]
-        formulas = tuple(None if part.angle is None else formula(part.angle) for part in lowered)
+        measured, statements = observables(tape.measurements, index), statements_of(tape, index)
     except NotSymbolic as reason:
         raise NotLowered(str(reason)) from reason
-    operations = tuple(part.operation for part in lowered)
-    return LoweredCircuit(Lowering(len(index), operations, formulas, measured, layout))
+    return lowered_branches(statements, len(index), measured, Layout(_starts(weights), {data: 0}))
+
+
+def _lowering(
+    qnode: qml.QNode, tape: qml.tape.QuantumScript, data: str, weights: Mapping[str, tuple[int, ...]]
+) -> Lowering:
+    index = _wire_index(qnode, tape)
+    lowered = [part for operator in tape.operations for part in lower(operator, index)]
+    return Lowering(
+        num_wires=len(index),
+        operations=tuple(part.operation for part in lowered),
+        formulas=tuple(None if part.angle is None else formula(part.angle) for part in lowered),
+        observables=observables(tape.measurements, index),
+        layout=Layout(_starts(weights), {data: 0}),
+    )
 
 
 def program_of(

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from numbers import Integral
 
 from openqasm3 import ast
 
-from qlazy.quantum.program import PauliSum, Program
+from qlazy.quantum.program import Gate, PauliSum, Program
 from qlazy.quantum.qasm import declarations
 from qlazy.quantum.qasm.observables import read_observable
 from qlazy.quantum.qasm.parse import parse
-from qlazy.quantum.qasm.reader import Pragma, Reader
+from qlazy.quantum.qasm.reader import Jump, Pragma, Reader
 from qlazy.quantum.qasm.source import QasmError, Source
 from qlazy.quantum.qasm.statements import execute_all
+from qlazy.quantum.unrolling import UnrollingError, unroll
 
 __all__ = ["QasmError", "Source", "read"]
 
@@ -40,8 +42,10 @@ def read(
     overrides = {size: int(value) for size, value in (sizes or {}).items()}
     reader = Reader.of(source, overrides, frozenset(data))
     try:
-        execute_all(tree.statements, reader)
+        with suppress(Jump):  # `end`
+            execute_all(tree.statements, reader)
         outputs = _outputs(reader, observables)
+        _check_meaning(reader)
     except RecursionError:
         reader.fail_here("gates or expressions are nested too deeply")
     _check_inputs(reader, data)
@@ -56,6 +60,7 @@ def read(
         text=source.text,
         path=source.file,
         header=source.header(),
+        loops=reader.loops,
     )
 
 
@@ -94,6 +99,17 @@ def _given(text: str) -> Pragma:
     source = Source(text.replace("\n", " "))
     source.file = "<observable>"
     return Pragma(source, source.text, 1, 0)
+
+
+def _check_meaning(reader: Reader) -> None:
+    """Carry the program out in its classical part, so that what fails at run time fails here."""
+    if all(isinstance(statement, Gate) for statement in reader.operations):
+        return
+    try:
+        unroll(reader.operations, len(reader.qubits), reader.loops)
+    except UnrollingError as error:
+        line, column = error.place or (1, 0)
+        raise reader.source.error(str(error), line, column) from error
 
 
 def _check_inputs(reader: Reader, data: Sequence[str]) -> None:

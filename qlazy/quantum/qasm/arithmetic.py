@@ -12,8 +12,20 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+from qlazy.quantum.classical import (
+    Classical,
+    Comparison,
+    Converted,
+    Kind,
+    Literal,
+    Local,
+    Operation,
+    Variable,
+    depth,
+    has_locals,
+)
 from qlazy.quantum.expression import FUNCTIONS, Expression, as_expression, call
-from qlazy.quantum.qasm.values import NUMBER_NAMES, Kind, Number
+from qlazy.quantum.qasm.values import NUMBER_NAMES, Number
 
 MAX_SIZE = 10_000
 MAX_DEPTH = 200
@@ -25,11 +37,15 @@ class ArithmeticRefusal(ValueError):
 
 
 def type_name(value: object) -> str:
+    if isinstance(value, Classical):
+        return "measured value"
     return NUMBER_NAMES.get(type(value), "expression of an input")
 
 
 def binary(symbol: str, left: Number, right: Number, real: bool = False) -> Number:
     """``left symbol right``; ``real`` says that a real number is wanted."""
+    if isinstance(left, Classical) or isinstance(right, Classical):
+        return _bounded(at_run_time(symbol, left, right, real))
     if symbol in _LOGIC:
         return _LOGIC[symbol](_truth(left), _truth(right))
     if symbol in _COMPARISONS:
@@ -48,10 +64,12 @@ def binary(symbol: str, left: Number, right: Number, real: bool = False) -> Numb
 
 def negative(value: Number) -> Number:
     _refuse_bool("-", value)
-    return _bounded(-value)
+    return _bounded(Operation("-", (value,)) if isinstance(value, Classical) else -value)
 
 
-def invert(value: Number) -> bool:
+def invert(value: Number) -> Number:
+    if isinstance(value, Classical):
+        return _bounded(Operation("!", (value,)))
     return not _truth(value)
 
 
@@ -60,7 +78,7 @@ def function(name: str, arguments: list[Number]) -> Number:
     if name in FUNCTIONS:
         (argument,) = _arity(name, arguments, 1)
         _refuse_bool(name, argument)
-        return _call(name, argument)
+        return _call(name, as_real(argument))
     if name == "mod":
         left, right = _arity(name, arguments, 2)
         return binary("%", left, right)
@@ -69,6 +87,8 @@ def function(name: str, arguments: list[Number]) -> Number:
         return _round(name, argument)
     if name == "popcount":
         (argument,) = _arity(name, arguments, 1)
+        if isinstance(argument, Classical):
+            return Operation("popcount", (argument,))
         if type(argument) is not int or argument < 0:
             raise ArithmeticRefusal("popcount needs a non-negative integer constant")
         return argument.bit_count()
@@ -79,12 +99,23 @@ def function(name: str, arguments: list[Number]) -> Number:
 def convert(value: Number, kind: Kind, explicit: bool = False) -> Number:
     """``value`` as a ``kind``; only an ``explicit`` cast may cut off a fraction."""
     if kind.name in ("float", "angle"):
+        value = as_real(value)
         return value if isinstance(value, Expression) else float(value)
+    if isinstance(value, Classical):
+        return value if _is_already(kind, value) else _bounded(Converted(kind, value))
+    if isinstance(value, Expression) and has_locals(value):
+        raise ArithmeticRefusal(f"a real number known at run time only cannot be {article(kind.name)}")
     if isinstance(value, Expression):
         raise ArithmeticRefusal(f"a value that depends on an input cannot be {article(kind.name)}")
     if kind.name == "bool":
         return bool(value)
     return _fit(_whole(value, kind, explicit), kind)
+
+
+def _is_already(kind: Kind, value: Classical) -> bool:
+    if isinstance(value, Variable):
+        return value.kind == kind
+    return kind.width is None and kind.name == value_kind(value)
 
 
 def _whole(value: int | float, kind: Kind, explicit: bool) -> int:
@@ -110,20 +141,71 @@ def article(name: str) -> str:
 
 
 def _truth(value: Number) -> bool:
+    if isinstance(value, Expression) and has_locals(value):
+        raise ArithmeticRefusal(
+            "a condition must be a bool or an integer: compare the real number with another"
+        )
     if isinstance(value, Expression):
         raise ArithmeticRefusal("a condition cannot depend on an input")
     return bool(value)
 
 
 def _refuse_bool(symbol: str, *values: Number) -> None:
-    if any(isinstance(value, bool) for value in values):
+    if any(isinstance(v, bool) or (isinstance(v, Classical) and value_kind(v) == "bool") for v in values):
         raise ArithmeticRefusal(f"`{symbol}` is not defined for a bool")
 
 
-def _compare(symbol: str, left: Number, right: Number) -> bool:
+def _compare(symbol: str, left: Number, right: Number) -> Number:
+    if any(isinstance(side, Expression) and has_locals(side) for side in (left, right)):
+        return _compare_reals(symbol, as_expression(as_real(left)), as_expression(as_real(right)))
     if isinstance(left, Expression) or isinstance(right, Expression):
         raise ArithmeticRefusal("a comparison cannot depend on an input")
     return _COMPARISONS[symbol](left, right)
+
+
+def _compare_reals(symbol: str, left: Expression, right: Expression) -> Number:
+    if left.elements or right.elements:
+        raise ArithmeticRefusal("a comparison cannot depend on an input")
+    return _bounded(Comparison(symbol, left, right))
+
+
+def at_run_time(symbol: str, left: Number, right: Number, real: bool) -> Number:
+    """``left symbol right`` where one of them is known at run time only."""
+    if isinstance(left, Expression | float) or isinstance(right, Expression | float):
+        return binary(symbol, as_real(left), as_real(right))
+    if symbol in _ARITHMETIC:
+        _refuse_bool(symbol, left, right)
+    if symbol == "/" and real:
+        raise ArithmeticRefusal(
+            f"{left}/{right} divides integers at run time; write {left}/{right}.0 to divide reals"
+        )
+    return Operation(symbol, (_classical(left), _classical(right)))
+
+
+def as_real(value: Number) -> int | float | Expression:
+    """A value known at run time as part of an angle; any other as it is."""
+    return Local(value) if isinstance(value, Classical) else value
+
+
+def _classical(value: Number) -> Classical:
+    if isinstance(value, Classical):
+        return value
+    assert not isinstance(value, Expression)
+    return Literal(value)
+
+
+def value_kind(value: Classical) -> str:
+    """The name of the type of a value known at run time."""
+    match value:
+        case Variable(_, kind) | Converted(kind):
+            return kind.name
+        case Comparison():
+            return "bool"
+        case Operation(symbol):
+            return "bool" if symbol in _LOGIC or symbol in _COMPARISONS or symbol == "!" else "int"
+        case Literal(constant):
+            return type(constant).__name__
+    return "uint"
 
 
 def _bitwise(symbol: str, left: Number, right: Number) -> Number:
@@ -182,10 +264,10 @@ def _symbolic(symbol: str, left: Number, right: Number) -> Number:
         raise ArithmeticRefusal("division by zero")
     if symbol == "%" and isinstance(right, Expression):
         raise ArithmeticRefusal("the divisor of a remainder must be a constant")
-    return _bounded(_ARITHMETIC[symbol](as_expression(left), as_expression(right)))
+    return _bounded(_ARITHMETIC[symbol](as_expression(as_real(left)), as_expression(as_real(right))))
 
 
-def _call(name: str, argument: Number) -> Number:
+def _call(name: str, argument: int | float | Expression) -> Number:
     if isinstance(argument, Expression):
         return _bounded(call(name, argument))
     try:
@@ -195,7 +277,7 @@ def _call(name: str, argument: Number) -> Number:
 
 
 def _round(name: str, argument: Number) -> float:
-    if isinstance(argument, Expression):
+    if isinstance(argument, Expression | Classical):
         raise ArithmeticRefusal(f"{name} of an input has no useful derivative and is refused")
     if not math.isfinite(argument):
         raise ArithmeticRefusal(f"{name}({argument!r}) is not a finite real number")
@@ -216,6 +298,8 @@ def _bounded(value: Any) -> Any:
         raise ArithmeticRefusal(
             f"an angle expression may have at most {MAX_SIZE:,} terms, nested at most {MAX_DEPTH} deep"
         )
+    if isinstance(value, Classical) and depth(value) > MAX_DEPTH:
+        raise ArithmeticRefusal(f"an expression may be nested at most {MAX_DEPTH} deep")
     if type(value) is int and not -_INT64 <= value < _INT64:
         raise ArithmeticRefusal("an integer does not fit into 64 bits")
     if isinstance(value, float) and not math.isfinite(value):

@@ -7,20 +7,32 @@ from pathlib import Path
 
 from openqasm3 import ast
 
+from qlazy.quantum.classical import BIT, Kind, has_locals
 from qlazy.quantum.expression import Expression, Input
 from qlazy.quantum.qasm import arithmetic
+from qlazy.quantum.qasm.bits import (
+    assign_bits,
+    bits_value,
+    measure,
+    new_bits,
+    outside_gates,
+    target_bits,
+    whole_of,
+)
 from qlazy.quantum.qasm.evaluation import element, evaluate, flat_index, integer, number, qubits, scalar_kind
 from qlazy.quantum.qasm.gate_bodies import check_body
 from qlazy.quantum.qasm.parse import parse
 from qlazy.quantum.qasm.reader import MAX_QUBITS, Reader
+from qlazy.quantum.qasm.runtime import assign, give_slots, is_known
 from qlazy.quantum.qasm.source import Source, is_file
 from qlazy.quantum.qasm.standard import STANDARD
 from qlazy.quantum.qasm.statements import execute, execute_all
+from qlazy.quantum.qasm.subroutines import new_variable
 from qlazy.quantum.qasm.values import (
     Array,
     Binding,
+    Bits,
     GateDefinition,
-    Kind,
     Number,
     Register,
     Role,
@@ -63,8 +75,11 @@ def _(node: ast.QubitDeclaration, reader: Reader) -> None:
 
 @execute.register
 def _(node: ast.AliasStatement, reader: Reader) -> None:
-    value = qubits(node.value, reader)
-    reader.declare(node.target, Binding(Role.QUBITS, value))
+    value = None if isinstance(node.value, ast.Concatenation) else evaluate(node.value, reader)
+    if isinstance(value, Bits):
+        reader.declare(node.target, Binding(Role.VARIABLE, value, BIT))
+    else:
+        reader.declare(node.target, Binding(Role.QUBITS, qubits(node.value, reader)))
 
 
 @execute.register
@@ -114,8 +129,10 @@ def _(node: ast.ConstantDeclaration, reader: Reader) -> None:
         value: Number = reader.overrides[name]
     else:
         value = number(node.init_expression, reader, real=kind.name in ("float", "angle"))
-    if isinstance(value, Expression):
+    if isinstance(value, Expression) and not has_locals(value):
         reader.fail(node.init_expression, f"the constant `{name}` cannot depend on an input")
+    if not is_known(value):
+        reader.fail(node.init_expression, f"the constant `{name}` cannot depend on a measurement")
     value = reader.attempt(node.init_expression, arithmetic.convert, value, kind)
     reader.declare(node.identifier, Binding(Role.CONSTANT, value, kind))
     if size:
@@ -133,16 +150,42 @@ def is_size(node: ast.ConstantDeclaration) -> bool:
 @execute.register
 def _(node: ast.ClassicalDeclaration, reader: Reader) -> None:
     init = node.init_expression
+    if isinstance(node.type, ast.BitType):
+        _declare_bits(node, reader)
+        return
     if isinstance(init, ast.QuantumMeasurement):
-        reader.fail(node, "measurement is not supported by this reader yet")
-    value: Number | Array | None
+        reader.fail(node, f"a measurement gives bits: declare `{node.identifier.name}` as `bit`")
+    name = node.identifier.name
     if isinstance(node.type, ast.ArrayType):
         kind = scalar_kind(node.type.base_type, reader)
-        value = _array(init, kind, reader.shape(node.type.dimensions), reader, node)
+        array = _array(init, kind, reader.shape(node.type.dimensions), reader, node)
+        binding = Binding(Role.VARIABLE, array, kind)
+        if not all(map(is_known, array.elements)):
+            give_slots(name, binding, node, reader)
     else:
         kind = scalar_kind(node.type, reader)
-        value = None if init is None else _converted(init, kind, reader)
-    reader.declare(node.identifier, Binding(Role.VARIABLE, value, kind))
+        if init is None:
+            binding = Binding(Role.VARIABLE, None, kind)
+        else:
+            binding = new_variable(name, _converted(init, kind, reader), kind, node, reader)
+    reader.declare(node.identifier, binding)
+
+
+def _declare_bits(node: ast.ClassicalDeclaration, reader: Reader) -> None:
+    init, size = node.init_expression, scalar_kind(node.type, reader).width
+    count = 1 if size is None else size
+    # What initialises the bits is evaluated before their name is known.
+    value = (
+        None if init is None or isinstance(init, ast.QuantumMeasurement) else bits_value(init, count, reader)
+    )
+    bits = new_bits(node.identifier.name, size, reader)
+    if isinstance(init, ast.QuantumMeasurement):
+        measure(init, bits, node, reader)
+    elif value is not None:
+        assign_bits(bits, value, node, reader)
+    elif reader.frames[-1].kind != "program" or reader.depth:
+        assign_bits(bits, 0, node, reader)  # new in every round
+    reader.declare(node.identifier, Binding(Role.VARIABLE, bits, BIT))
 
 
 def _converted(node: ast.Expression, kind: Kind, reader: Reader) -> Number:
@@ -186,17 +229,57 @@ def _copied(
 def _(node: ast.ClassicalAssignment, reader: Reader) -> None:
     name = node.lvalue.name if isinstance(node.lvalue, ast.IndexedIdentifier) else node.lvalue
     binding = reader.binding(name)
+    outside_gates(node, reader)
     if binding.role is not Role.VARIABLE or binding.kind is None:
         reader.fail(name, f"`{name.name}` is {_ROLE[binding.role]} and cannot be assigned to")
-    kind, value = binding.kind, _assigned(node, binding.kind, reader)
+    if isinstance(binding.value, Bits):
+        _assign_to_bits(node, reader)
+        return
+    value = _assigned(node, binding.kind, reader)
+    place = _element(node, binding, reader)
+    if not binding.slots and not is_known(value):
+        give_slots(name.name, binding, node, reader, keep=isinstance(binding.value, Array))
+    if binding.slots:
+        assign(binding.slots[place], value, node, reader)
+    elif isinstance(binding.value, Array):
+        binding.value.elements[place] = value
+    else:
+        binding.value = value
+
+
+def _element(node: ast.ClassicalAssignment, binding: Binding, reader: Reader) -> int:
+    """Which element is assigned to; 0 for a scalar."""
+    name = node.lvalue.name if isinstance(node.lvalue, ast.IndexedIdentifier) else node.lvalue
     if isinstance(binding.value, Array):
         if not isinstance(node.lvalue, ast.IndexedIdentifier):
             reader.fail(node, f"`{name.name}` is an array: assign to one element at a time")
-        binding.value.elements[flat_index(binding.value, node.lvalue.indices, reader, node)] = value
-    elif isinstance(node.lvalue, ast.IndexedIdentifier):
-        reader.fail(node, f"`{name.name}` is {arithmetic.article(kind.name)} and has no elements")
-    else:
-        binding.value = value
+        return flat_index(binding.value, node.lvalue.indices, reader, node)
+    if isinstance(node.lvalue, ast.IndexedIdentifier):
+        assert binding.kind is not None
+        reader.fail(node, f"`{name.name}` is {arithmetic.article(binding.kind.name)} and has no elements")
+    return 0
+
+
+def _assign_to_bits(node: ast.ClassicalAssignment, reader: Reader) -> None:
+    target = target_bits(node.lvalue, reader)
+    value = (
+        bits_value(node.rvalue, len(target.bits), reader)
+        if node.op.name == "="
+        else _combined(node, target, reader)
+    )
+    assign_bits(target, value, node, reader)
+
+
+def _combined(node: ast.ClassicalAssignment, target: Bits, reader: Reader) -> Number:
+    """The value of `c ^= ...`, kept within the width of the target."""
+    rvalue = (
+        node.rvalue.value if isinstance(node.rvalue, ast.BitstringLiteral) else number(node.rvalue, reader)
+    )
+    symbol = node.op.name.removesuffix("=")
+    value = reader.attempt(node, arithmetic.binary, symbol, whole_of(target), rvalue)
+    if symbol == "<<":
+        return reader.attempt(node, arithmetic.binary, "&", value, 2 ** len(target.bits) - 1)
+    return value
 
 
 _ROLE = {

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import singledispatch
 from typing import NoReturn
 
 from openqasm3 import ast
 
+from qlazy.quantum.classical import Classical, Kind, Literal, Operation, Variable
+from qlazy.quantum.classical import Register as Whole
 from qlazy.quantum.expression import Expression
 from qlazy.quantum.qasm import arithmetic
 from qlazy.quantum.qasm.arithmetic import ArithmeticRefusal
 from qlazy.quantum.qasm.source import Source
-from qlazy.quantum.qasm.values import Array, Binding, Kind, Number, Register, Role, Scope, Value
+from qlazy.quantum.qasm.values import Array, Binding, Bits, Number, Register, Role, Scope, Subroutine, Value
 
 MAX_RANGE = 1_000_000
 
@@ -24,6 +26,11 @@ class Context:
 
     source: Source
     scope: Scope
+    subroutines: dict[str, Subroutine] = field(default_factory=dict)
+
+    def call(self, node: ast.FunctionCall) -> Value:
+        """The value that a subroutine returns."""
+        self.fail(node, "a subroutine cannot be called here")
 
     def fail(self, node: ast.QASMNode, message: str) -> NoReturn:
         raise self.source.error_at(node, message)
@@ -46,7 +53,7 @@ class Context:
             what = {Role.VARIABLE: "a variable", Role.INPUT: "an input", Role.QUBITS: "a register"}[hidden]
             self.fail(
                 node,
-                f"a gate body sees its own parameters and global constants only; `{node.name}` is {what}",
+                f"a gate or subroutine sees its own parameters and global constants only; `{node.name}` is {what}",
             )
         return binding
 
@@ -64,7 +71,7 @@ _DESCRIPTIONS: dict[type, str] = {
     ast.DurationOf: "a duration",
     ast.ArrayLiteral: "a list in braces",
     ast.Concatenation: "a concatenation",
-    ast.QuantumMeasurement: "a measurement, which this reader does not support yet,",
+    ast.QuantumMeasurement: "a measurement inside an expression",
 }
 
 
@@ -98,17 +105,43 @@ def _(node: ast.UnaryExpression, context: Context, real: bool = False) -> Value:
         return context.attempt(node, arithmetic.negative, operand)
     if node.op.name == "!":
         return context.attempt(node, arithmetic.invert, operand)
+    if (width := _width(operand)) is not None:
+        assert isinstance(operand, Classical)
+        return Operation("^", (operand, Literal(2**width - 1)))
     raise context.source.error_at(node, f"the operator `{node.op.name}` is not supported")
 
 
 @evaluate.register
 def _(node: ast.BinaryExpression, context: Context, real: bool = False) -> Value:
-    left, right = number(node.lhs, context, real), number(node.rhs, context, real)
-    return context.attempt(node, arithmetic.binary, node.op.name, left, right, real)
+    left, right = _operand(node.lhs, context, real), _operand(node.rhs, context, real)
+    value = context.attempt(node, arithmetic.binary, node.op.name, left, right, real)
+    if node.op.name == "<<" and (width := _width(left)) is not None and isinstance(value, Classical):
+        return Operation("&", (value, Literal(2**width - 1)))  # a register does not grow
+    return value
+
+
+def _operand(node: ast.Expression, context: Context, real: bool) -> Number:
+    """A number; beside an operator a bit string such as "01" is one too."""
+    return node.value if isinstance(node, ast.BitstringLiteral) else number(node, context, real)
+
+
+def _width(value: Number) -> int | None:
+    """How many bits a value has, where it is made of measured ones."""
+    match value:
+        case Whole(bits):
+            return len(bits)
+        case Variable(_, Kind("bit")):
+            return 1
+        case Operation("&" | "|" | "^", (left, right)):
+            widths = [_width(left), _width(right)]
+            return max((w for w in widths if w is not None), default=None)
+    return None
 
 
 @evaluate.register
 def _(node: ast.FunctionCall, context: Context, real: bool = False) -> Value:
+    if node.name.name in context.subroutines:
+        return context.call(node)
     integers = node.name.name in ("mod", "popcount")
     arguments = [number(argument, context, real=not integers) for argument in node.arguments]
     return context.attempt(node, arithmetic.function, node.name.name, arguments)
@@ -126,6 +159,8 @@ def _(node: ast.IndexExpression, context: Context, real: bool = False) -> Value:
     collection = evaluate(node.collection, context)
     if isinstance(collection, Register):
         return select(collection, node.index, context, node)
+    if isinstance(collection, Bits):
+        return select_bits(collection, node.index, context, node)
     return element(collection, [node.index], context, node)
 
 
@@ -143,7 +178,9 @@ def _(node: ast.SizeOf, context: Context, real: bool = False) -> Value:
 def number(node: ast.Expression, context: Context, real: bool = False) -> Number:
     """A scalar: constant or angle expression."""
     value = evaluate(node, context, real)
-    if not isinstance(value, int | float | Expression):
+    if isinstance(value, Bits):
+        return value.bits[0] if value.single else Whole(value.bits, value.text)
+    if not isinstance(value, int | float | Expression | Classical):
         context.fail(node, f"a number is needed, but this is {_describe(value)}")
     return value
 
@@ -153,6 +190,8 @@ def integer(node: ast.Expression, context: Context) -> int:
     value = number(node, context)
     if isinstance(value, Expression):
         context.fail(node, "a constant integer is needed, but this depends on an input")
+    if isinstance(value, Classical):
+        context.fail(node, f"a constant integer is needed, but {value} is known at run time only")
     if type(value) is not int:
         context.fail(
             node, f"a constant integer is needed, but this is the {arithmetic.type_name(value)} {value}"
@@ -163,16 +202,26 @@ def integer(node: ast.Expression, context: Context) -> int:
 def angle(node: ast.Expression, context: Context) -> Number:
     """An argument of a gate: a real number of radians."""
     value = number(node, context, real=True)
-    if isinstance(value, bool):
+    if isinstance(value, bool) or (isinstance(value, Classical) and arithmetic.value_kind(value) == "bool"):
         context.fail(node, "an angle is needed, but this is a bool")
-    return value
+    return arithmetic.as_real(value)
 
 
-def condition(node: ast.Expression, context: Context) -> bool:
+def condition(node: ast.Expression, context: Context) -> bool | Classical:
+    """A condition: true, false, or what decides at run time."""
     value = number(node, context)
+    if isinstance(value, Classical):
+        return value
     if isinstance(value, Expression):
         context.fail(node, "a condition cannot depend on an input")
     return bool(value)
+
+
+def known_condition(node: ast.Expression, context: Context) -> bool:
+    value = condition(node, context)
+    if isinstance(value, Classical):
+        context.fail(node, "a condition known while reading is needed, but this is measured")
+    return value
 
 
 def scalar_kind(node: ast.ClassicalType | None, context: Context) -> Kind:
@@ -182,14 +231,12 @@ def scalar_kind(node: ast.ClassicalType | None, context: Context) -> Kind:
         ast.FloatType: "float",
         ast.AngleType: "angle",
         ast.BoolType: "bool",
+        ast.BitType: "bit",
     }
     name = names.get(type(node))
     if node is None or name is None:
         what = type(node).__name__.removesuffix("Type").lower()
-        reason = " (bits come from measurement, which this reader does not support yet)" * (what == "bit")
-        raise context.source.error_at(
-            node or ast.Identifier("?"), f"the type {what} is not supported{reason}"
-        )
+        raise context.source.error_at(node or ast.Identifier("?"), f"the type {what} is not supported")
     size = getattr(node, "size", None)
     width = None if size is None else integer(size, context)
     if width is not None and not 1 <= width <= 64:
@@ -208,7 +255,7 @@ def element(
         if part is None:
             context.fail(node, "an element is used before it has a value")
         value = part
-    assert not isinstance(value, Register)
+    assert not isinstance(value, Register | Bits)
     return value
 
 
@@ -285,6 +332,15 @@ def select(register: Register, index: ast.IndexElement, context: Context, node: 
     return _distinct(tuple(register.wires[place] for place in places), context, node)
 
 
+def select_bits(bits: Bits, index: ast.IndexElement, context: Context, node: ast.QASMNode) -> Bits:
+    """One bit, a slice or a set of a register of bits."""
+    if bits.single:
+        context.fail(node, "a single bit cannot be indexed")
+    places = select(Register(tuple(range(len(bits.bits)))), index, context, node)
+    chosen = tuple(bits.bits[place] for place in places.wires)
+    return Bits(chosen, places.single, " ++ ".join(str(bit) for bit in chosen))
+
+
 def _slice(node: ast.RangeDefinition, size: int, context: Context) -> range:
     step = 1 if node.step is None else integer(node.step, context)
     if step == 0:
@@ -319,4 +375,6 @@ def _describe(value: object) -> str:
             return "a register"
         case Array():
             return "an array"
+        case Bits():
+            return "a register of bits"
     return "a number"

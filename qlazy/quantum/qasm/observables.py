@@ -18,6 +18,7 @@ from typing import NoReturn
 
 from openqasm3 import ast
 
+from qlazy.quantum.classical import Classical
 from qlazy.quantum.expression import Expression
 from qlazy.quantum.program import PauliSum, PauliTerm, check_observable
 from qlazy.quantum.qasm import arithmetic
@@ -182,6 +183,8 @@ class _Observable:
             self.fail(start, "the coefficient of an observable must be a constant, but depends on an input")
         if isinstance(value, bool):
             self.fail(start, "the coefficient of an observable must be a number, but is a bool")
+        if isinstance(value, Classical):
+            self.fail(start, "the coefficient of an observable must be a constant, but is measured")
         return float(value)
 
     def _repeated(

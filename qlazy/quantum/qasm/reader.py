@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
 from openqasm3 import ast
 
-from qlazy.quantum.program import Gate, Shape
+from qlazy.quantum.classical import Kind, Variable, has_locals
+from qlazy.quantum.program import Semantics, Shape
 from qlazy.quantum.qasm.evaluation import Context
 from qlazy.quantum.qasm.source import Source
 from qlazy.quantum.qasm.values import (
@@ -18,11 +19,13 @@ from qlazy.quantum.qasm.values import (
     Binding,
     GateDefinition,
     GateLike,
-    Kind,
     Role,
     Scope,
     StandardGate,
+    Subroutine,
+    Value,
 )
+from qlazy.quantum.statements import Gate, Place, Statement
 
 MAX_GATES = 100_000
 MAX_STEPS = 200_000
@@ -42,6 +45,31 @@ class Pragma:
 
 
 @dataclass
+class Frame:
+    """What a jump leaves: a loop, a subroutine or the program.
+
+    ``depth`` counts the branches at run time around it. A jump from deeper down is a flag that is raised, and
+    what it skips is guarded.
+    """
+
+    kind: str
+    depth: int
+    leave: Variable | None = None
+    again: Variable | None = None
+    result: Value | None = None
+    slot: Variable | None = None
+    returns: ast.ClassicalType | None = None
+
+
+class Jump(Exception):
+    """A jump known while reading, on its way to ``frame``."""
+
+    def __init__(self, frame: Frame, again: bool = False) -> None:
+        super().__init__(frame.kind)
+        self.frame, self.again = frame, again
+
+
+@dataclass
 class Reader(Context):
     """Collects the parts of a `Program` while statements are executed in order."""
 
@@ -51,13 +79,19 @@ class Reader(Context):
     qubits: list[str] = field(default_factory=list)
     weights: dict[str, Shape] = field(default_factory=dict)
     data: dict[str, Shape] = field(default_factory=dict)
-    operations: list[Gate] = field(default_factory=list)
+    operations: list[Statement] = field(default_factory=list)
     observables: list[Pragma] = field(default_factory=list)
     sizes: dict[str, int] = field(default_factory=dict)
     including: tuple[str, ...] = ()
     statement: ast.QASMNode | None = None
+    loops: Semantics = "exit"
+    frames: list[Frame] = field(default_factory=lambda: [Frame("program", 0)])
+    jumped: set[Variable] = field(default_factory=set)
+    depth: int = 0
     _steps: int = 0
+    _emitted: int = 0
     _includes: int = 0
+    _names: dict[str, int] = field(default_factory=dict)
 
     @staticmethod
     def of(source: Source, overrides: Mapping[str, int], data: frozenset[str]) -> Reader:
@@ -76,10 +110,40 @@ class Reader(Context):
         if self._steps > MAX_STEPS:
             self.fail(node, f"the program takes more than {MAX_STEPS:,} steps to unroll")
 
-    def emit(self, gates: tuple[Gate, ...], node: ast.QASMNode) -> None:
-        if len(self.operations) + len(gates) > MAX_GATES:
+    def emit(self, statements: tuple[Statement, ...], node: ast.QASMNode) -> None:
+        self._emitted += len(statements)
+        if self._emitted > MAX_GATES:
             self.fail(node, f"the program unrolls to more than {MAX_GATES:,} gates")
-        self.operations.extend(gates)
+        self.operations.extend(self._placed(statement, node) for statement in statements)
+
+    def _placed(self, statement: Statement, node: ast.QASMNode) -> Statement:
+        """A gate that may fail at run time, with its place; every other statement as it is."""
+        if isinstance(statement, Gate) and any(map(has_locals, statement.angles)):
+            return replace(statement, place=self.place(node))
+        return statement
+
+    def variable(self, name: str, kind: Kind) -> Variable:
+        """A new variable of the program, under ``name`` or one that is still free."""
+        free = name
+        while free in self._names:
+            self._names[name] += 1
+            free = f"{name}_{self._names[name]}"
+        self._names[free] = 0
+        return Variable(free, kind)
+
+    @contextmanager
+    def collecting(self) -> Iterator[list[Statement]]:
+        """Statements put apart: a block that runs only in some cases."""
+        outer, self.operations = self.operations, []
+        self.depth += 1
+        try:
+            yield self.operations
+        finally:
+            self.operations = outer
+            self.depth -= 1
+
+    def place(self, node: ast.QASMNode) -> Place | None:
+        return None if node.span is None else (node.span.start_line, node.span.start_column)
 
     def declare(self, node: ast.Identifier, binding: Binding) -> None:
         """Bind a new name in the present scope."""
@@ -110,17 +174,42 @@ class Reader(Context):
             self.scope = outer
 
     @contextmanager
-    def body_of(self, gate: GateDefinition, names: dict[str, Binding]) -> Iterator[list[Gate]]:
+    def body_of(self, gate: GateDefinition, names: dict[str, Binding]) -> Iterator[list[Statement]]:
         """The scope of a gate body, whose gates are collected apart."""
-        saved = self.source, self.scope, self.operations
-        outermost = self.scope
-        while outermost.parent is not None and outermost.parent.parent is not None:
-            outermost = outermost.parent
-        self.source, self.scope, self.operations = gate.source, Scope(outermost, gate, names), []
+        saved = self.source, self.scope, self.operations, self._emitted
+        self.source, self.scope, self.operations = gate.source, Scope(self.outermost, gate, names), []
         try:
             yield self.operations
         finally:
-            self.source, self.scope, self.operations = saved
+            self.source, self.scope, self.operations, self._emitted = saved
+
+    @contextmanager
+    def subroutine(self, subroutine: Subroutine, frame: Frame, names: dict[str, Binding]) -> Iterator[None]:
+        """The body of a subroutine, whose statements go where the call stands."""
+        saved = self.source, self.scope
+        self.source, self.scope = subroutine.source, Scope(self.outermost, subroutine, names)
+        self.frames.append(frame)
+        try:
+            yield
+        finally:
+            self.source, self.scope = saved
+            self.frames.pop()
+
+    @property
+    def outermost(self) -> Scope:
+        """The global scope."""
+        scope = self.scope
+        while scope.parent is not None and scope.parent.parent is not None:
+            scope = scope.parent
+        return scope
+
+    def call(self, node: ast.FunctionCall) -> Value:
+        from qlazy.quantum.qasm.subroutines import call
+
+        value = call(node, self)
+        if value is None:
+            self.fail(node, f"`{node.name.name}` returns nothing")
+        return value
 
     @contextmanager
     def inside(self, source: Source) -> Iterator[None]:

@@ -8,21 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import singledispatch
+from typing import get_args
 
 from openqasm3 import ast
 
 from qlazy.quantum.expression import as_expression
-from qlazy.quantum.program import Gate
+from qlazy.quantum.program import Gate, Semantics
 from qlazy.quantum.qasm import arithmetic, modifiers
 from qlazy.quantum.qasm.evaluation import (
     angle,
-    condition,
     evaluate,
     integer,
     integers,
+    known_condition,
     number,
     qubits,
-    scalar_kind,
 )
 from qlazy.quantum.qasm.gate_bodies import check_gate_name
 from qlazy.quantum.qasm.modifiers import Gates, ModifierRefusal
@@ -40,24 +40,13 @@ from qlazy.quantum.qasm.values import (
     StandardGate,
 )
 
-_LATER = "is not supported by this reader yet"
 _REFUSALS: dict[type, str] = {
-    ast.QuantumMeasurementStatement: f"measurement {_LATER}",
-    ast.QuantumReset: f"reset {_LATER}",
-    ast.WhileLoop: f"`while` {_LATER}; a `for` over a range unrolls",
-    ast.SwitchStatement: f"`switch` {_LATER}; write `if` on a constant",
-    ast.BreakStatement: f"`break` {_LATER}",
-    ast.ContinueStatement: f"`continue` {_LATER}",
-    ast.EndStatement: f"`end` {_LATER}",
-    ast.ReturnStatement: "subroutines are not supported; write a `gate`",
-    ast.SubroutineDefinition: "subroutines are not supported; write a `gate`",
     ast.ExternDeclaration: "external functions are not supported",
     ast.CalibrationDefinition: "calibrations are not supported",
     ast.CalibrationStatement: "calibrations are not supported",
     ast.CalibrationGrammarDeclaration: "calibrations are not supported",
     ast.DelayInstruction: "timing is not supported: leave the delay out",
     ast.Box: "timing is not supported: write the statements without the box",
-    ast.ExpressionStatement: "an expression alone has no effect",
 }
 
 
@@ -75,12 +64,19 @@ def execute(node: ast.QASMNode, reader: Reader) -> None:
 
 
 def execute_all(statements: Iterable[ast.QASMNode], reader: Reader) -> None:
-    for statement in statements:
+    """Execute statements in order; what a jump at run time may skip is guarded."""
+    rest = list(statements)
+    for position, statement in enumerate(rest, 1):
         if reader.is_global and not reader.including:
             reader.statement = statement
         reader.step(statement)
         _check_annotations(statement, reader)
         execute(statement, reader)
+        if reader.jumped and position < len(rest):
+            from qlazy.quantum.qasm.control import unless_jumped
+
+            unless_jumped(rest[position:], statement, reader)
+            return
 
 
 def _check_annotations(node: ast.QASMNode, reader: Reader) -> None:
@@ -100,39 +96,32 @@ def _(node: ast.Pragma, reader: Reader) -> None:
     word, _, rest = (node.command or "").partition(" ")
     if not word.startswith("qlazy."):
         return  # other tools' pragmas do not change the meaning
-    if word not in ("qlazy.observable", "qlazy.require"):
-        reader.fail(node, f"unknown pragma {word}; known are qlazy.observable and qlazy.require")
+    if word not in ("qlazy.observable", "qlazy.require", "qlazy.loops"):
+        known = "qlazy.observable, qlazy.require and qlazy.loops"
+        reader.fail(node, f"unknown pragma {word}; known are {known}")
+    if word == "qlazy.loops":
+        reader.loops = _semantics(rest.strip(), node, reader)
+        return
     assert node.span is not None
     line = node.span.start_line
     column = reader.source.lines[line - 1].index(word) + len(word) + 1
     if word == "qlazy.observable":
         reader.observables.append(Pragma(reader.source, rest, line, column))
-    elif not condition(parse_expression(reader.source, rest, line, column), reader):
+    elif not known_condition(parse_expression(reader.source, rest, line, column), reader):
         reader.fail(node, f"the program requires {rest.strip()}")
+
+
+def _semantics(word: str, node: ast.Pragma, reader: Reader) -> Semantics:
+    known: dict[str, Semantics] = {semantics: semantics for semantics in get_args(Semantics)}
+    if word not in known:
+        reader.fail(node, f"qlazy.loops is {' or '.join(known)}, not `{word}`")
+    return known[word]
 
 
 @execute.register
 def _(node: ast.CompoundStatement, reader: Reader) -> None:
     with reader.block():
         execute_all(node.statements, reader)
-
-
-@execute.register
-def _(node: ast.BranchingStatement, reader: Reader) -> None:
-    taken = node.if_block if condition(node.condition, reader) else node.else_block
-    with reader.block():
-        execute_all(taken, reader)
-
-
-@execute.register
-def _(node: ast.ForInLoop, reader: Reader) -> None:
-    kind = scalar_kind(node.type, reader)
-    for value in loop_values(node.set_declaration, reader):
-        reader.step(node)
-        with reader.block():
-            converted = reader.attempt(node, arithmetic.convert, value, kind)
-            reader.declare(node.identifier, Binding(Role.VARIABLE, converted, kind))
-            execute_all(node.block, reader)
 
 
 def loop_values(node: ast.QASMNode, reader: Reader) -> Iterable[Number]:
@@ -157,7 +146,7 @@ def _(node: ast.QuantumBarrier, reader: Reader) -> None:
 @execute.register
 def _(node: ast.QuantumPhase, reader: Reader) -> None:
     applied = [_modifier(modifier, reader) for modifier in node.modifiers]
-    phase = (Gate("gphase", (as_expression(angle(node.argument, reader)),)),)
+    phase = (Gate("gphase", (as_expression(arithmetic.as_real(angle(node.argument, reader))),)),)
     for wires in _broadcast(node, 0, sum(m.controls for m in applied), reader):
         reader.emit(_modified(phase, applied, wires, node, reader), node)
 
@@ -195,7 +184,9 @@ def _instantiate(
 ) -> Gates:
     """The base gates of one call."""
     if isinstance(gate, StandardGate):
-        return DEFINITIONS[gate.name].build(tuple(as_expression(a) for a in arguments), wires)
+        return DEFINITIONS[gate.name].build(
+            tuple(as_expression(arithmetic.as_real(a)) for a in arguments), wires
+        )
     names = {
         name: Binding(Role.QUBITS, Register((w,), True)) for name, w in zip(gate.qubits, wires, strict=True)
     }
@@ -203,7 +194,7 @@ def _instantiate(
         names[name] = Binding(Role.PARAMETER, value)
     with reader.body_of(gate, names) as collected:
         execute_all(gate.body, reader)
-    return tuple(collected)
+    return tuple(statement for statement in collected if isinstance(statement, Gate))
 
 
 def _broadcast(

@@ -9,10 +9,12 @@ from enum import Enum
 
 from openqasm3 import ast
 
+from qlazy.quantum.classical import Classical, Kind, Variable
 from qlazy.quantum.expression import Expression
 from qlazy.quantum.qasm.source import Source
 
-Number = int | float | Expression  # bool is an int to Python, and is told apart by its type
+# bool is an int to Python, and is told apart by its type. A Classical is known only while the program runs.
+Number = int | float | Expression | Classical
 NUMBER_NAMES = {bool: "bool", int: "int", float: "float"}
 
 
@@ -40,6 +42,15 @@ class Register:
 
 
 @dataclass(frozen=True)
+class Bits:
+    """Classical bits, the lowest first. ``single`` is one bit, unlike a register of one; ``text`` names them."""
+
+    bits: tuple[Variable, ...]
+    single: bool = False
+    text: str = ""
+
+
+@dataclass(frozen=True)
 class GateDefinition:
     """A user's gate, lowered anew at each call."""
 
@@ -57,7 +68,15 @@ class StandardGate:
     name: str
 
 
-Value = Number | Array | Register
+@dataclass(frozen=True, eq=False)
+class Subroutine:
+    """A `def`, executed anew at each call."""
+
+    node: ast.SubroutineDefinition
+    source: Source
+
+
+Value = Number | Array | Register | Bits
 GateLike = GateDefinition | StandardGate
 
 
@@ -71,30 +90,20 @@ class Role(Enum):
     PARAMETER = "gate parameter"
 
 
-@dataclass(frozen=True)
-class Kind:
-    """A classical scalar type: its name and its width in bits, if it was given one."""
-
-    name: str
-    width: int | None = None
-
-    def __str__(self) -> str:
-        return self.name if self.width is None else f"{self.name}[{self.width}]"
-
-
 @dataclass
 class Binding:
     role: Role
     value: Value | None  # None: declared without a value
     kind: Kind | None = None
+    slots: tuple[Variable, ...] = ()  # where the value lives at run time, once it does
 
 
 @dataclass
 class Scope:
-    """Names in one block, and the block around it. ``gate`` marks the body of that definition."""
+    """Names in one block, and the block around it. ``gate`` marks the body of a definition."""
 
     parent: Scope | None = None
-    gate: GateDefinition | None = None
+    gate: GateDefinition | Subroutine | None = None
     names: dict[str, Binding] = field(default_factory=dict)
 
     def find(self, name: str) -> Binding | None:
@@ -106,7 +115,7 @@ class Scope:
         return None
 
     def hidden(self, name: str) -> Role | None:
-        """Why a gate body may not use ``name``: the role that the language keeps out of gate bodies."""
+        """Why a body may not use ``name``: the role that the language keeps out of gates and subroutines."""
         scope: Scope | None = self
         inside = None
         while scope is not None:
