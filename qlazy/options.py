@@ -17,8 +17,8 @@ from qlazy.specs import parse_sizes, parse_spec
 
 MODELS = ("data_reuploading:layers=2", "hardware_efficient:layers=3", "mlp")
 ALPHAS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
-STEPS = 100
-IMAGES = {"features": 4, "train": 48, "test": 100}
+STEPS = 200
+IMAGES = {"features": 4, "train": 100, "test": 200}
 """What a run on images takes unless told: small enough for a circuit, large enough for an accuracy."""
 
 _LOSSES: dict[str, Loss] = {"square": Square(), "logistic": Logistic(), "cross-entropy": CrossEntropy()}
@@ -36,8 +36,8 @@ def add_data(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="principal components kept (images: 4; others: 6, or all)",
     )
-    group.add_argument("--train", type=_positive, metavar="N", help="examples (images: 48; others: 70 %%)")
-    group.add_argument("--test", type=_positive, metavar="N", help="examples (images: 100; others: the rest)")
+    group.add_argument("--train", type=_positive, metavar="N", help="examples (images: 100; others: 70 %%)")
+    group.add_argument("--test", type=_positive, metavar="N", help="examples (images: 200; others: the rest)")
     group.add_argument(
         "--data-seed", type=int, default=0, metavar="N", help="seed of the split (%(default)s)"
     )

@@ -50,7 +50,7 @@ def compare(
 
     A model h with parameters w0 drawn from the seed is trained on F_a(w) = R(a h(w)) / a^2, centred first,
     h(w) - h(w0), unless told otherwise. All scales of a model and seed share one learning rate and one
-    horizon; the rate is n / lambda_max(K_0) where ``method`` leaves it open, and Adam's is divided by the
+    horizon; the rate is n / (2 lambda_max(K_0)) where ``method`` leaves it open, and Adam's is divided by the
     scale. The linearised path is exact, from K_0, for gradient descent and gradient flow on the square loss,
     and trained otherwise.
 

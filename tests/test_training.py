@@ -213,10 +213,10 @@ def test_sgd_depends_on_its_seed_alone() -> None:
     assert (np.random.get_state()[1] == states[1]).all()  # noqa: NPY002
 
 
-def test_the_default_rate_is_the_inverse_of_the_largest_eigenvalue() -> None:
+def test_the_default_rate_is_half_the_inverse_of_the_largest_eigenvalue() -> None:
     x, y = normal(N, D), normal(N, 1, seed=1)
     trace = train(linear(), normal(D), (x, y), steps=30, alpha=50.0)
-    assert trace.rate == pytest.approx(N / np.linalg.eigvalsh(kernel(x))[-1])
+    assert trace.rate == pytest.approx(N / np.linalg.eigvalsh(kernel(x))[-1] / 2)
     assert repr(trace.rate) in trace.method
     assert (np.diff(trace.train_loss) < 0).all()
 
