@@ -6,8 +6,7 @@ import os
 import platform
 import time
 from pathlib import Path
-
-import torch
+from typing import Any
 
 
 def machine(threads: int, dtype: str) -> dict[str, str | int | float]:
@@ -17,7 +16,7 @@ def machine(threads: int, dtype: str) -> dict[str, str | int | float]:
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
-        "gflops": round(_rate(threads, getattr(torch, dtype)), 1),
+        "gflops": round(_rate(threads, dtype), 1),
     }
 
 
@@ -30,17 +29,19 @@ def _cpu() -> str:
     return platform.processor() or "unknown"
 
 
-def _rate(threads: int, dtype: torch.dtype, size: int = 1024) -> float:
+def _rate(threads: int, dtype: str, size: int = 1024) -> float:
+    import torch  # here alone: a worker may live in an environment without it
+
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        left = torch.ones(size, size, dtype=dtype)
+        left = torch.ones(size, size, dtype=getattr(torch, dtype))
         return 2e-9 * size**3 / min(_product(left) for _ in range(8))
     finally:
         torch.set_num_threads(before)
 
 
-def _product(left: torch.Tensor) -> float:
+def _product(left: Any) -> float:
     start = time.perf_counter()
     left @ left
     return time.perf_counter() - start
