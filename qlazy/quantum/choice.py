@@ -22,11 +22,16 @@ from qlazy.quantum.backends import (
     measures_on_the_way,
 )
 from qlazy.quantum.branches import lowered_program
+from qlazy.quantum.device_tracing import device_circuit
+from qlazy.quantum.lightning import LightningCircuit
+from qlazy.quantum.lowered import MakeEngine
 from qlazy.quantum.lowering import NotLowered
 from qlazy.quantum.program import Program
 from qlazy.quantum.tracing import trace
+from qlazy.simulator.rotations import RotationCircuit
 
 AUTO, ADJOINT, BRANCHES, TORCH = "auto", "adjoint", "branches", "torch"
+LIGHTNING, DEVICE = "lightning", "device"
 _WRONG = {ADJOINT: "it measures on its way", BRANCHES: "it does not measure on its way"}
 
 TOLERANCE = 1e-9
@@ -50,8 +55,12 @@ def choose(wanted: str, qnode: qml.QNode, shapes: Shapes, row: tuple[int, ...]) 
 
     Raises UnsupportedModel where the circuit ignores its inputs, or the backend asked for does not take it.
     """
+    if wanted == DEVICE:
+        return Choice(DEVICE, _on_device(qnode, shapes, row))
     reference = TorchBackend(on_default_qubit(qnode), shapes)
     dynamic = measures_on_the_way(reference, _size(shapes), row)
+    if wanted == LIGHTNING:
+        return Choice(LIGHTNING, _on_lightning(reference, qnode, shapes, row, dynamic))
     name = BRANCHES if dynamic else ADJOINT
     if wanted == TORCH:
         _require_no_branches(dynamic)
@@ -114,9 +123,37 @@ def outside_transforms() -> Iterator[None]:
         yield
 
 
-def _lowered(reference: TorchBackend, qnode: qml.QNode, shapes: Shapes, row: tuple[int, ...]) -> Backend:
+def _on_device(qnode: qml.QNode, shapes: Shapes, row: tuple[int, ...]) -> Backend:
     try:
-        circuit = trace(qnode, INPUTS, row, shapes)
+        circuit = device_circuit(qnode, INPUTS, row, shapes)
+        circuit.for_params  # noqa: B018 - as below
+    except NotLowered as reason:
+        refuse("qnode", "be a circuit for parameter shifts", f"not: {reason}", UnsupportedModel)
+    _require_dependence(INPUTS in circuit.inputs, row)
+    return LoweredBackend(circuit)
+
+
+def _on_lightning(
+    reference: TorchBackend, qnode: qml.QNode, shapes: Shapes, row: tuple[int, ...], dynamic: bool
+) -> Backend:
+    try:
+        if dynamic:
+            raise NotLowered(_WRONG[ADJOINT])
+        return _lowered(reference, qnode, shapes, row, LightningCircuit)
+    except NotLowered as reason:
+        refuse("qnode", "be a circuit for lightning.qubit", f"not: {reason}", UnsupportedModel)
+
+
+def _lowered(
+    reference: TorchBackend,
+    qnode: qml.QNode,
+    shapes: Shapes,
+    row: tuple[int, ...],
+    make: MakeEngine = RotationCircuit,
+) -> Backend:
+    try:
+        circuit = trace(qnode, INPUTS, row, shapes, make)
+        circuit.for_params  # noqa: B018 - an engine refuses what it does not take when it is made
     except (NotLowered, UnsupportedModel):
         raise
     except Exception as error:  # the QNode's own, which comes again with the user's data if it is real

@@ -23,7 +23,7 @@ from qlazy.quantum.pennylane_program import to_qnode
 from qlazy.quantum.program import Program
 
 EXACT_DEVICES = ("default.qubit", "lightning.qubit")
-Backend = Literal["auto", "adjoint", "branches", "torch"]
+Backend = Literal["auto", "adjoint", "branches", "torch", "lightning", "device"]
 
 
 @final
@@ -39,6 +39,10 @@ class Circuit(Model):
     unitary gates; "branches" any that measures and goes on according to the results, exactly;
     "torch" runs default.qubit under vmap, for second derivatives and GPUs. "auto"
     takes the first that can, with a warning where that is not the first; ``circuit.backend`` tells which.
+    Only by name: "lightning" is lightning.qubit's adjoint method, whose memory does not grow with the batch;
+    "device" is the QNode's own device with its shots and noise, differentiated by parameter shifts. With shots
+    every call measures anew, from the device's seed: results are random, outputs and Jacobian unbiased,
+    and what is quadratic in a Jacobian, a kernel for instance, is not.
 
     Raises UnsupportedModel for a QNode that cannot be differentiated exactly, sample by sample.
     """
@@ -51,7 +55,7 @@ class Circuit(Model):
         backend: Backend = "auto",
     ) -> None:
         require(backend in get_args(Backend), "backend", f"be one of {', '.join(get_args(Backend))}", backend)
-        _check_qnode(qnode)
+        _check_qnode(qnode, backend)
         self.qnode = qnode
         self._shapes = {name: _shape(name, size) for name, size in weight_shapes.items()}
         _check_signature(qnode, self._shapes)
@@ -116,7 +120,7 @@ class Circuit(Model):
         if is_host or choice.name == "torch":
             return choice.backend
         require(
-            choice.name != "branches", "params", "be on the CPU and x real for a circuit that measures",
+            choice.name == "adjoint", "params", f"be on the CPU and x real for backend={choice.name!r}",
             f"on {params.device}, and {x.dtype}", UnsupportedModel,
         )  # fmt: skip
         return TorchBackend(on_default_qubit(self.qnode), self._shapes)
@@ -200,20 +204,25 @@ def _shape(name: str, size: int | Sequence[int]) -> tuple[int, ...]:
     return () if size == 1 else shape  # TorchLayer's convention: 1 is a scalar
 
 
-def _check_qnode(qnode: object) -> None:
+def _check_qnode(qnode: object, backend: str) -> None:
     require(
         isinstance(qnode, qml.QNode), "qnode", "be a pennylane.QNode (not a TorchLayer or a plain function)",
         type(qnode).__name__, TypeError,
     )  # fmt: skip
     assert isinstance(qnode, qml.QNode)
-    require(not qnode.shots, "qnode", "be exact (shots=None)", f"with {qnode.shots}", UnsupportedModel)
+    if backend == "device":
+        must = "have one number of shots, not several"
+        require(not qnode.shots.has_partitioned_shots, "qnode", must, f"with {qnode.shots}", UnsupportedModel)
+        return
+    or_device = "or be given backend='device'"
     require(
-        qnode.device.name in EXACT_DEVICES,
-        "qnode",
-        f"run on {' or '.join(EXACT_DEVICES)}",
-        f"on {qnode.device.name}",
+        not qnode.shots, "qnode", f"be exact (shots=None), {or_device}", f"with {qnode.shots}",
         UnsupportedModel,
-    )
+    )  # fmt: skip
+    require(
+        qnode.device.name in EXACT_DEVICES, "qnode", f"run on {' or '.join(EXACT_DEVICES)}, {or_device}",
+        f"on {qnode.device.name}", UnsupportedModel,
+    )  # fmt: skip
 
 
 def _check_signature(qnode: qml.QNode, shapes: Mapping[str, tuple[int, ...]]) -> None:

@@ -12,30 +12,35 @@ import torch
 
 from qlazy.quantum.angles import Layout
 from qlazy.quantum.branches import lowered_branches
-from qlazy.quantum.lowered import LoweredCircuit, Lowering
+from qlazy.quantum.lowered import LoweredCircuit, Lowering, MakeEngine
 from qlazy.quantum.lowering import NotLowered, lower, observables
 from qlazy.quantum.program import PauliSum, PauliTerm, Program
 from qlazy.quantum.symbolic import NotSymbolic, formula, symbols
 from qlazy.quantum.tape_program import is_dynamic, statements_of
 from qlazy.simulator.observables import Observable
 from qlazy.simulator.observables import PauliSum as MeasuredSum
+from qlazy.simulator.rotations import RotationCircuit
 
 MAX_WIRES = 24
 
 
 def trace(
-    qnode: qml.QNode, data: str, row: tuple[int, ...], weights: Mapping[str, tuple[int, ...]]
+    qnode: qml.QNode,
+    data: str,
+    row: tuple[int, ...],
+    weights: Mapping[str, tuple[int, ...]],
+    make: MakeEngine = RotationCircuit,
 ) -> LoweredCircuit:
     """A QNode for inputs of shape ``row`` and weights of the given shapes, ready to run.
 
-    One that measures on its way is run branch by branch. Raises NotLowered, with the reason, where the
-    simulators cannot take it: a gate without a unitary decomposition, an output that is not linear in the
-    state, postselection, a structure that depends on values.
+    ``make`` gives the engine of unitary circuits; one that measures on its way is run branch by branch.
+    Raises NotLowered, with the reason, where the simulators cannot take it: a gate without a unitary
+    decomposition, an output that is not linear in the state, postselection, a structure that depends on values.
     """
     try:
         tape = _tape(qnode, data, row, weights)
         if not is_dynamic(tape):
-            return LoweredCircuit(_lowering(qnode, tape, data, weights))
+            return LoweredCircuit(_lowering(qnode, tape, data, weights), make)
         index = _wire_index(qnode, tape)
         measured, statements = observables(tape.measurements, index), statements_of(tape, index)
     except NotSymbolic as reason:
