@@ -1,7 +1,7 @@
 """The circuits that come with qlazy: finding them, listing them, and reading them at given sizes.
 
-A file of `circuits/` is a family: its integer constants are sizes with defaults. The folder stands beside the
-package in a checkout, and inside it in an installed wheel.
+A file of `circuits/` is a family: its integer constants are sizes with defaults. Those of `circuits/programs/`
+measure and branch. The folder stands beside the package in a checkout, and inside it in an installed wheel.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from qlazy.quantum.qasm import Source, read
 from qlazy.quantum.qasm.source import is_file
 
 _SUFFIX = ".qasm"
+_PROGRAMS = "programs"
 
 
 @dataclass(frozen=True)
@@ -83,13 +84,27 @@ def folder() -> Path:
 
 
 def names() -> tuple[str, ...]:
-    """The families of the corpus, in alphabetical order."""
-    return tuple(sorted(path.stem for path in folder().glob(f"*{_SUFFIX}")))
+    """The families of circuits, in alphabetical order."""
+    return _names(folder())
+
+
+def program_names() -> tuple[str, ...]:
+    """The families of programs, which measure and branch, in alphabetical order."""
+    return _names(folder() / _PROGRAMS)
 
 
 def families() -> tuple[Family, ...]:
-    """Every family of the corpus at its default sizes."""
+    """Every family of circuits at its default sizes."""
     return tuple(_family(name) for name in names())
+
+
+def program_families() -> tuple[Family, ...]:
+    """Every family of programs at its default sizes."""
+    return tuple(_family(name) for name in program_names())
+
+
+def _names(place: Path) -> tuple[str, ...]:
+    return tuple(sorted(path.stem for path in place.glob(f"*{_SUFFIX}")))
 
 
 def locate(name_or_path: str | PathLike[str]) -> Path:
@@ -97,15 +112,18 @@ def locate(name_or_path: str | PathLike[str]) -> Path:
     path = Path(name_or_path)
     if path.suffix or len(path.parts) > 1 or is_file(path):
         return path
-    if str(path) not in names():
+    places = {**dict.fromkeys(names(), folder()), **dict.fromkeys(program_names(), folder() / _PROGRAMS)}
+    if str(path) not in places:
         _refuse_name(str(path))
-    return folder() / f"{path}{_SUFFIX}"
+    return places[str(path)] / f"{path}{_SUFFIX}"
 
 
 def _refuse_name(name: str) -> NoReturn:
-    close = difflib.get_close_matches(name, names(), n=1)
+    close = difflib.get_close_matches(name, [*names(), *program_names()], n=1)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
-    known = f"be the path of a file or one of {', '.join(names())}"
+    known = (
+        f"be the path of a file or one of {', '.join(names())}, or a program of `qlazy circuits --programs`"
+    )
     refuse("name_or_path", known, f"{name!r}{hint}")
 
 

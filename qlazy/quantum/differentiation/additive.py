@@ -11,7 +11,7 @@ machine runs abort: a path that reaches no site has weight 0 instead, and runs w
 Compilation is by number: `Additive.alternative(k, ...)` builds the k-th program alone, so that one program of a
 long loop costs no more than itself.
 
-Zhu, Hung, Chakrabarti, Wu, PLDI 2020 (arXiv 2004.01122), sections 4 and 5.
+Zhu, Hung, Chakrabarti, Wu, PLDI 2020 (arXiv 2004.01122).
 """
 
 from __future__ import annotations

@@ -1,0 +1,69 @@
+// A quantum neural network: blocks of 6 qubits, 36 in all, in five measured loops one inside another.
+//
+// The loop is while^(2) of the paper: its table counts with loops that discard.
+//
+// Source: Zhu, Hung, Chakrabarti, Wu, PLDI 2020, arXiv 2004.01122.
+OPENQASM 3.0;
+include "stdgates.inc";
+
+pragma qlazy.observable Z q[30]
+
+input float[64] t1;
+input array[float[64], 6, 25] theta;
+qubit[36] q;
+bit[5] c;
+
+gate rxx(t) a, b {
+  h a; h b;
+  cx a, b; rz(t) b; cx a, b;
+  h a; h b;
+}
+gate zxz(a, b, c) q { rz(a) q; rx(b) q; rz(c) q; }
+
+// Z, X, Z on every qubit, then XX on every pair; t1 in those of the first qubit and in 5 couplings of the chain
+def block(float[64] t1, readonly array[float[64], 25] theta, qubit[6] q) {
+  zxz(t1, t1, t1) q[0];
+  for int k in [1:5] { zxz(theta[3*k-3], theta[3*k-2], theta[3*k-1]) q[k]; }
+  for int k in [0:4] { rxx(t1) q[k], q[k+1]; }
+  int next = 15;
+  for int j in [0:5] {
+    for int k in [j+1:5] {
+      if (k > j + 1 || j >= 5) {
+        rxx(theta[next]) q[j], q[k];
+        next += 1;
+      }
+    }
+  }
+}
+
+block(t1, theta[0], q[0:5]);
+c[0] = measure q[0];
+@qlazy.bound 2
+while (c[0]) {
+  block(t1, theta[1], q[6:11]);
+  c[1] = measure q[6];
+  @qlazy.bound 2
+  while (c[1]) {
+    block(t1, theta[2], q[12:17]);
+    c[2] = measure q[12];
+    @qlazy.bound 2
+    while (c[2]) {
+      block(t1, theta[3], q[18:23]);
+      c[3] = measure q[18];
+      @qlazy.bound 2
+      while (c[3]) {
+        block(t1, theta[4], q[24:29]);
+        c[4] = measure q[24];
+        @qlazy.bound 2
+        while (c[4]) {
+          block(t1, theta[5], q[30:35]);
+          c[4] = measure q[24];
+        }
+        c[3] = measure q[18];
+      }
+      c[2] = measure q[12];
+    }
+    c[1] = measure q[6];
+  }
+  c[0] = measure q[0];
+}
