@@ -27,8 +27,8 @@ class Layer:
 
     def factor(self, calls: Sequence[Call], cotangents: Sequence[Tensor]) -> Factor:
         """From cotangents (c, n, t, out) of each call: several calls are so many more positions."""
-        seen = torch.cat([call.seen for call in calls], 1)
-        return self.rule.factor(seen, torch.cat(list(cotangents), 2), self.parameters)
+        seen = _joined([call.seen for call in calls], 1)
+        return self.rule.factor(seen, _joined(cotangents, 2), self.parameters)
 
     def blank(self, calls: Sequence[Call], outputs: int) -> Factor:
         """A factor of the right form, with zero cotangents that take no memory."""
@@ -146,3 +146,7 @@ def by_sample(rows: Tensor, samples: int) -> Tensor:
 def zero_leaf(like: Tensor) -> Tensor:
     """Zeros that take no memory, to be added to a tensor whose gradient is wanted."""
     return like.detach().new_zeros(()).expand(like.shape).requires_grad_()
+
+
+def _joined(parts: Sequence[Tensor], dim: int) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts), dim)

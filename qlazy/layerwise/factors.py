@@ -6,7 +6,6 @@ All tensors are output-major: cotangents are (c, n, t, out) for c outputs, n sam
 from __future__ import annotations
 
 import abc
-import itertools
 from collections.abc import Callable, Sequence
 from typing import Self, final
 
@@ -135,21 +134,25 @@ class Outer(Factor):
             shared += 1
         # Positions first: every pair of them is then one product of contiguous matrices.
         left, right = (f.cotangents.transpose(1, 2).contiguous() for f in (self, other))
-        pairs = list(itertools.product(range(self.positions), range(other.positions)))
+        lefts, rights = [list(g) for g in left], [list(g) for g in right.transpose(2, 3)]
+        shares = [list(s) for s in shared]
 
         def add(tile: Tensor, a: int, b: int) -> None:
-            for t, s in pairs:
-                tile.addcmul_(left[a, t] @ right[b, s].T, shared[t, s])
+            for g, row in zip(lefts[a], shares, strict=True):
+                for h, inner_products in zip(rights[b], row, strict=True):
+                    tile.addcmul_(g @ h, inner_products)
 
         return add
 
     def gradient(self, weights: Tensor) -> tuple[Tensor, Tensor]:
-        terms = self.cotangents * weights[:, :, None, None]
-        total = terms.sum(0).flatten(0, 1).unsqueeze(0)
+        total = torch.zeros_like(self.cotangents[0])
+        for cotangents, weight in zip(self.cotangents, weights, strict=True):
+            total.addcmul_(cotangents, weight[:, None, None])
+        size = (torch.linalg.vector_norm(self.cotangents, dim=(2, 3)) * weights).norm()
         result = total.new_empty(1, self.num_params)
-        self._write_gradients(result, self.inputs.flattened(), total)
-        seen = self.inputs.square_norm() + self.bias * terms[0, ..., 0].numel()
-        return result[0], terms.norm() * (seen * len(terms)) ** 0.5
+        self._write_gradients(result, self.inputs.flattened(), total.flatten(0, 1).unsqueeze(0))
+        seen = self.inputs.square_norm() + self.bias * total[..., 0].numel()
+        return result[0], size * (seen * len(weights)) ** 0.5
 
     def _write_gradients(self, result: Tensor, inputs: Inputs, cotangents: Tensor) -> None:
         weight = inputs.outer(cotangents)

@@ -69,7 +69,9 @@ class Reading:
             raise Misread(misread)
 
     def _positions(self, layer: Layer, cotangents: Sequence[Tensor]) -> Tensor:
-        return torch.stack([by_sample(layer.rule.positions(g), self._samples) for g in cotangents])
+        rows = layer.rule.positions(torch.cat(list(cotangents)))
+        outputs = len(cotangents)
+        return by_sample(rows, outputs * self._samples).unflatten(0, (outputs, self._samples))
 
     def _agrees(self, layer: Layer, factor: Factor) -> bool:
         gradient, size = factor.gradient(self._weights.T)
