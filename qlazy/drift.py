@@ -145,6 +145,13 @@ def activation_stability(model: Model, params: Tensor, anchor: Tensor, x: Tensor
     return (after == before).to(params.dtype).mean()
 
 
+def calls_relu(model: Model, params: Tensor, x: Tensor) -> bool:
+    """Whether the model calls a ReLU or a leaky ReLU on x, as a module or as a function."""
+    with torch.no_grad(), _GateRecorder() as recorder:
+        model(params, x)
+    return bool(recorder.open)
+
+
 @final
 @dataclass(frozen=True)
 class Slope:

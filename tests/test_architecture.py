@@ -28,6 +28,8 @@ LAYERS = (
         "sources",
         "losses",
         "spectrum",
+        "geometry",
+        "infinite",
     },
     {
         "jacobian",

@@ -70,6 +70,11 @@ class LoweredCircuit:
         self._lowering = lowering
 
     @property
+    def lowering(self) -> Lowering:
+        """Operations, formulas and observables, as they were compiled."""
+        return self._lowering
+
+    @property
     def inputs(self) -> frozenset[str]:
         """The names of the weights and data that its angles use."""
         formulas = [formula for formula in self._lowering.formulas if formula is not None]
