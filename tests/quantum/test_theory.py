@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 import qlazy
+from qlazy.curvature import dqntk
 from qlazy.methods import GradientDescent, GradientFlow
 from qlazy.quantum import light_cone as cone
 from qlazy.quantum import theory
@@ -147,7 +148,7 @@ def test_frozen_drift_is_the_linearised_path() -> None:
     y = torch.tensor([[0.2], [-0.1], [0.3]], dtype=torch.float64)
     linear = qlazy.Linearized(model, anchor)
     trace = qlazy.train(
-        linear, anchor, (x, y), steps=1, method=GradientFlow(horizon=3e5), record=Record(at=(0, 1))
+        linear, anchor, (x, y), steps=1, method=GradientFlow(horizon=3e4, rtol=1e-7), record=Record(at=(0, 1))
     )
     kernel = qlazy.tangent_kernel(model, anchor, x).to_dense()
     expected = theory.frozen_drift(kernel, (linear(anchor, x) - y).flatten())
@@ -227,6 +228,21 @@ def test_variance_law_of_a_trained_circuit() -> None:
     off_law, off_frozen = (measured - law).abs().max(), (measured - frozen).abs().max()
     assert off_law < 0.05
     assert off_law < off_frozen / 2
+
+
+def test_relative_dqntk_of_deep_circuits() -> None:
+    """mu / K^2 = -f / (1 - f^2) up to sqrt(2/L): the slope of K against f, without training."""
+    measured, expected = [], []
+    for seed in range(4):
+        generator = rng(seed)
+        circuit = scrambled_circuit(2, 150, generator)
+        params = circuit.init(generator)
+        kernel = circuit.jacobian(params, NO_DATA).square().sum()
+        measured.append(dqntk(circuit, params, NO_DATA).squeeze() / kernel**2)
+        expected.append(theory.relative_dqntk(circuit(params, NO_DATA).squeeze()))
+    measured, expected = torch.stack(measured), torch.stack(expected)
+    assert expected.abs().max() > 0.5
+    assert (measured - expected).abs().max() < 2 * math.sqrt(2 / 150)
 
 
 def test_shot_bias_of_sampled_kernels() -> None:
