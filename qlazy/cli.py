@@ -44,6 +44,12 @@ examples:
   qlazy circuits hardware_efficient --n 6 --layers 2
   qlazy circuits my/circuit.qasm:n=6 --draw circuit.svg
 """
+_STUDY = """\
+examples:
+  qlazy study
+  qlazy study wide_circuits
+  qlazy study wide_circuits --full --out wide
+"""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -144,6 +150,21 @@ def circuits(arguments: argparse.Namespace) -> int:
     return OK
 
 
+def study(arguments: argparse.Namespace) -> int:
+    """``qlazy study``: run one, print its findings, leave a folder; the list without a name."""
+    from qlazy.studies import STUDIES, find_study
+
+    if arguments.name is None:
+        print("\n".join(f"{name}  {summary}" for name, summary in STUDIES.items()))
+        return OK
+    module = find_study(arguments.name)
+    settings = module.Settings.full() if arguments.full else module.Settings.quick()
+    folder = arguments.out or Path("qlazy-out", arguments.name)
+    result = module.run(settings, folder, progress=not arguments.quiet)
+    print(f"{result.table()}\n\nfigures, table and arrays: {folder}")
+    return OK
+
+
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = _parser()
     arguments, rest = parser.parse_known_args(argv)
@@ -178,6 +199,11 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("name", nargs="?", metavar="NAME", help="a family, or the path of an OpenQASM 3 file")
     add_sizes(one)
     one.add_argument("--draw", type=Path, metavar="FILE", help="draw into a PNG, SVG or PDF file")
+    one = _command(commands, "study", study, "run a study: figures beside a paper's or a closed form", _STUDY)
+    one.add_argument("name", nargs="?", metavar="NAME", help="which one; without it, the list")
+    one.add_argument("--full", action="store_true", help="the full setting, which takes its time")
+    one.add_argument("--out", type=Path, help="folder (default: qlazy-out/NAME)")
+    one.add_argument("--quiet", action="store_true", help="show no progress")
     add_bench(_command(commands, "bench", bench, "time qlazy against every peer installed", EXAMPLES))
     return parser
 

@@ -1,0 +1,31 @@
+"""Reproducible experiments, each a module here: it prints figures beside a paper's or a closed form, and draws them.
+
+A study is a module ``qlazy.studies.NAME`` with
+
+    Settings     a frozen dataclass, with the class methods ``quick()``, well under a minute, and ``full()``
+    run(settings, out=None, progress=True) -> StudyResult
+    figures(result) -> {name: matplotlib Figure}, drawn by a module of ``qlazy.report``
+
+and a line in ``STUDIES`` below. ``run`` leaves its table, arrays and figures in the folder ``out`` if one is given,
+through :func:`qlazy.studies.result.finish`. What a study claims it claims as a :class:`~qlazy.studies.result.Finding`:
+what theory says, what was measured, the error bar, and the verdict that follows from them. The docstring of the
+module says what it does not reproduce.
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+from qlazy.errors import require
+
+STUDIES = {
+    "wide_circuits": "closed forms for wide and deep circuits on trial: mean kernel, drift, variance law, light cones",
+}
+"""The studies there are, each with what it is about."""
+
+
+def find_study(name: str) -> ModuleType:
+    """The module of a study. Raises ValueError for a name that is not in ``STUDIES``."""
+    require(name in STUDIES, "name", f"be one of {', '.join(STUDIES)}", repr(name))
+    return importlib.import_module(f"qlazy.studies.{name}")

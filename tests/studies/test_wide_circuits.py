@@ -1,0 +1,73 @@
+"""The study in its quick setting: every claim holds, and what it leaves behind can be read again."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from qlazy import cli
+from qlazy.storage import load_arrays
+from qlazy.studies import STUDIES, find_study
+from qlazy.studies.result import Finding, StudyResult
+from qlazy.studies.wide_circuits import Settings, run
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wide")
+    return run(Settings.quick(), folder, progress=False), folder
+
+
+def test_theory_and_measurement_agree(finished) -> None:
+    result, _ = finished
+    assert [finding for finding in result.findings if not finding.agrees] == []
+    claimed = {finding.experiment.split()[0] for finding in result.findings}
+    assert {f"T{number}" for number in range(1, 11)} <= claimed
+
+
+def test_small_drift_does_not_imply_a_frozen_kernel(finished) -> None:
+    """Figure 1 of the study: over the depths drift falls as L^-1/2, kernel change does not fall with it."""
+    arrays = finished[0].arrays
+    fall = arrays["drift"].mean(1)[-1] / arrays["drift"].mean(1)[0]
+    depth = arrays["layers"][-1] / arrays["layers"][0]
+    assert fall == pytest.approx(depth**-0.5, rel=0.3)
+    assert arrays["kernel_change"][-1].mean() > 0.1
+
+
+def test_what_it_leaves_behind(finished) -> None:
+    result, folder = finished
+    assert (folder / "table.txt").read_text() == f"{result.table()}\n"
+    arrays, settings = load_arrays(folder / "result.npz")
+    assert np.array_equal(arrays["drift"], result.arrays["drift"])
+    assert settings["settings"]["layers"] == list(Settings.quick().layers)
+    assert settings["angle convention"].startswith("exp(-i theta P / 2)")
+    for name in ("depth", "dynamics", "width", "structure"):
+        assert (folder / f"{name}.png").stat().st_size > 10_000
+        assert (folder / f"{name}.svg").exists()
+
+
+def test_a_verdict_can_be_bad() -> None:
+    good = Finding("T0", "x", 1.0, 1.05, error=0.02)
+    bad = Finding("T0", "y", 1.0, 1.05, error=0.01, tolerance=0.01)
+    assert (good.verdict, bad.verdict) == ("agrees", "DISAGREES")
+    table = StudyResult("none", None, (good, bad), {}).table().splitlines()
+    assert re.split(r"\s{2,}", table[2]) == ["T0", "y", "1", "1.05", "0.01", "0.04", "DISAGREES"]
+
+
+def test_every_study_follows_the_pattern() -> None:
+    for name in STUDIES:
+        study = find_study(name)
+        assert study.Settings.quick() != study.Settings.full()
+        assert callable(study.run)
+        assert callable(study.figures)
+    with pytest.raises(ValueError, match="`name` must be one of wide_circuits"):
+        find_study("nothing")
+
+
+def test_the_command_lists_studies(capsys) -> None:
+    assert cli.main(["study"]) == 0
+    assert "wide_circuits" in capsys.readouterr().out
+    assert cli.main(["study", "nothing"]) == 2
+    assert "`name` must be one of" in capsys.readouterr().err
