@@ -42,6 +42,16 @@ class Symbolic(Tensor):
         return tensor
 
     @classmethod
+    def __torch_function__(
+        cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if func is torch.Tensor.__getitem__:
+            # On a subclass, torch's own indexing first imports its distributed tensors: seconds.
+            return _wrapped(func(_values(args[0]), args[1]), _rearranged(func, args, {}))
+        with torch._C.DisableTorchFunctionSubclass():
+            return func(*args, **(kwargs or {}))
+
+    @classmethod
     def __torch_dispatch__(  # type: ignore[override]
         cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
