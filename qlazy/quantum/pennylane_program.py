@@ -56,7 +56,7 @@ def to_qnode(program: Program) -> tuple[qml.QNode, dict[str, Shape]]:
         )  # fmt: skip
         values = _data(program, inputs) | _weights(shapes, weights)
         for gate in gates:
-            _apply(gate, values)
+            apply_gate(gate, values)
         return [qml.expval(observable) for observable in observables]
 
     return qml.QNode(circuit, device, interface="torch", diff_method="backprop"), shapes
@@ -88,7 +88,7 @@ def _weights(shapes: dict[str, Shape], weights: dict[str, Tensor]) -> dict[str, 
     return {name: weights[name].reshape(-1) for name in shapes}
 
 
-def _apply(gate: Gate, values: dict[str, Tensor]) -> None:
+def apply_gate(gate: Gate, values: dict[str, Tensor]) -> None:
     operation = _operation(gate, values)
     if gate.controls:
         qml.ctrl(operation, gate.controls, control_values=[bool(value) for value in gate.control_values])

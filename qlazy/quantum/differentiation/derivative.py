@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal, final, get_args, overload
+from typing import TYPE_CHECKING, Any, Literal, final, get_args, overload
 
 import torch
 from torch import Tensor
@@ -17,13 +17,16 @@ from qlazy.quantum.classical import Local, Variable, has_locals
 from qlazy.quantum.derivative import ONE, ZERO
 from qlazy.quantum.differentiation.additive import Additive, Expand, additive
 from qlazy.quantum.differentiation.rules import Gadget, Shift, shifts, unreached
-from qlazy.quantum.differentiation.sampled import SampledDerivative
+from qlazy.quantum.differentiation.sampled import Estimate, SampledDerivative
 from qlazy.quantum.differentiation.sites import Site, normal_form
 from qlazy.quantum.differentiation.tangents import FLOAT, Tangents, fresh, product, tangents_of
 from qlazy.quantum.differentiation.terms import Term
 from qlazy.quantum.expression import Constant, Element, Input
 from qlazy.quantum.program import PauliSum, PauliTerm, Program
 from qlazy.quantum.statements import Block
+
+if TYPE_CHECKING:
+    from qlazy.quantum.differentiation.experiments import Experiment
 
 Rule = Literal["ancilla", "shift"]
 Mode = Literal["ancilla", "shift", "sampled"]
@@ -70,6 +73,24 @@ class Derivative:
         for term in self.terms:
             total = total + term.evaluate(params, rows)
         return total
+
+    def estimate(
+        self, params: Tensor, x: Tensor | None = None, *, shots: int, device: Callable[[int], Any]
+    ) -> Estimate:
+        """The derivative (n, c) from ``shots`` runs of every program, with its standard error.
+
+        ``device`` makes a PennyLane device of so many wires: `lambda wires: qml.device("default.qubit",
+        wires=wires, seed=7)`. Measurements are deferred to the end, so that any device will do.
+        """
+        from qlazy.quantum.differentiation.shots import estimate
+
+        return estimate(self, params, x, shots=shots, device=device)
+
+    def experiments(self) -> Iterator[Experiment]:
+        """The programs as a laboratory runs them, each with the rule that turns its counts into a mean."""
+        from qlazy.quantum.differentiation.experiments import experiments
+
+        return (experiment for term in self.terms for experiment in experiments(term))
 
     def __str__(self) -> str:
         return (
