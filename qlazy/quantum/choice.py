@@ -125,8 +125,9 @@ def outside_transforms() -> Iterator[None]:
 
 def _on_device(qnode: qml.QNode, shapes: Shapes, row: tuple[int, ...]) -> Backend:
     try:
-        circuit = device_circuit(qnode, INPUTS, row, shapes)
-        circuit.for_params  # noqa: B018 - as below
+        with _errors_of_the_qnode():
+            circuit = device_circuit(qnode, INPUTS, row, shapes)
+            circuit.for_params  # noqa: B018 - as below
     except NotLowered as reason:
         refuse("qnode", "be a circuit for parameter shifts", f"not: {reason}", UnsupportedModel)
     _require_dependence(INPUTS in circuit.inputs, row)
@@ -151,17 +152,23 @@ def _lowered(
     row: tuple[int, ...],
     make: MakeEngine = RotationCircuit,
 ) -> Backend:
-    try:
+    with _errors_of_the_qnode():
         circuit = trace(qnode, INPUTS, row, shapes, make)
         circuit.for_params  # noqa: B018 - an engine refuses what it does not take when it is made
-    except (NotLowered, UnsupportedModel):
-        raise
-    except Exception as error:  # the QNode's own, which comes again with the user's data if it is real
-        raise NotLowered(f"it raises {type(error).__name__}: {error}") from error
     backend = LoweredBackend(circuit)
     _require_dependence(INPUTS in circuit.inputs, row)
     _require_agreement(backend, reference, shapes, row)
     return backend
+
+
+@contextmanager
+def _errors_of_the_qnode() -> Iterator[None]:
+    try:
+        yield
+    except (NotLowered, UnsupportedModel):
+        raise
+    except Exception as error:  # the QNode's own, which comes again with the user's data if it is real
+        raise NotLowered(f"it raises {type(error).__name__}: {error}") from error
 
 
 def _require_dependence(depends: bool, row: tuple[int, ...]) -> None:

@@ -24,9 +24,9 @@ from qlazy.quantum.pennylane_gates import (
     Rotation,
     Step,
     circuits,
-    conditional,
     numbers,
     steps,
+    wrapped,
 )
 from qlazy.simulator.observables import Observable
 from qlazy.simulator.operations import Operation
@@ -46,10 +46,10 @@ al. 2019 (arXiv 1811.11184); Wierichs et al. 2022 (arXiv 2107.12390)."""
 
 @dataclass(frozen=True, eq=False)
 class Place:
-    """Where rotation ``index`` of a lowering stands among the operators of a device, and its condition."""
+    """Where rotation ``index`` of a lowering stands among the operators of a device; ``wrap`` adds its conditions."""
 
     index: int
-    wrap: Wrap | None = None
+    wrap: Wrap
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,7 +171,7 @@ def _steps(skeleton: Skeleton, operations: Sequence[Operation]) -> Iterator[Step
             yield part
             continue
         for step in steps(operations[part.index], skeleton.labels, number[part.index]):
-            yield step if part.wrap is None else conditional(step, part.wrap)
+            yield wrapped(step, part.wrap)
 
 
 def _flat(result: Any) -> NDArray[np.float64]:

@@ -6,9 +6,10 @@ device as the QNode has it.
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial, reduce
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,16 +29,18 @@ from qlazy.simulator.operations import PauliRotation
 
 Shapes = Mapping[str, tuple[int, ...]]
 
+TREE = "tree-traversal"
+
 STARTS = (0.3, -1.1)
 """Where the values begin at which a QNode is traced: its formulas must not depend on them."""
 
 
 class Part(NamedTuple):
-    """An operator as it is, or a rotation by a formula, ``under`` the value of a measurement or not."""
+    """An operator as it is, or a rotation by a formula, ``under`` conditions on measured values, innermost first."""
 
     operator: Operator | PauliRotation
     formula: Expression | None = None
-    under: Any = None
+    under: tuple[Any, ...] = ()
 
 
 def device_circuit(qnode: qml.QNode, data: str, row: tuple[int, ...], weights: Shapes) -> LoweredCircuit:
@@ -83,7 +86,7 @@ def _parts(op: Operator, index: Mapping[Any, int], labels: Sequence[Any]) -> Ite
         return
     if isinstance(op, Conditional):
         for part in _parts(op.base, index, labels):
-            yield _conditional(op.meas_val, part)
+            yield part._replace(under=(*part.under, op.meas_val))
     elif isinstance(op, MidMeasure):
         if op.postselect is not None:
             raise NotLowered("postselection divides by a probability, so that no shift rule holds")
@@ -95,14 +98,6 @@ def _parts(op: Operator, index: Mapping[Any, int], labels: Sequence[Any]) -> Ite
             yield from _parts(inner, index, labels)
     else:
         yield Part(_plain(op))
-
-
-def _conditional(value: Any, part: Part) -> Part:
-    if part.under is not None or isinstance(part.operator, Conditional):
-        raise NotLowered("a condition within a condition, which deferred measurements get wrong")
-    if isinstance(part.operator, PauliRotation):
-        return part._replace(under=value)
-    return Part(Conditional(value, part.operator))
 
 
 def _rotations(op: Operator, index: Mapping[Any, int], labels: Sequence[Any]) -> Iterator[Part]:
@@ -141,28 +136,29 @@ def _check_measurement(measurement: Any) -> None:
 
 
 def _skeleton(parts: Sequence[Part], tape: qml.tape.QuantumScript, labels: Sequence[Any]) -> Skeleton:
-    placed: list[Operator | Place] = []
-    count = 0
-    for part in parts:
-        if part.formula is None:
-            placed.append(part.operator)
-        else:
-            placed.append(Place(count, None if part.under is None else _wrap(part.under)))
-            count += 1
+    count = itertools.count()
+    placed = [
+        _wrapped(part.operator, part.under)
+        if part.formula is None
+        else Place(next(count), partial(_wrapped, under=part.under))
+        for part in parts
+    ]
     outputs = sum(math.prod(m.shape(None, len(labels))) for m in tape.measurements)
     return Skeleton(tuple(placed), tuple(tape.measurements), tuple(labels), outputs)
 
 
-def _wrap(value: Any) -> Callable[[Operator], Operator]:
-    return lambda operator: Conditional(value, operator)
+def _wrapped(operator: Operator, under: tuple[Any, ...]) -> Operator:
+    return reduce(lambda inner, value: Conditional(value, inner), under, operator)
 
 
 def _executor(qnode: qml.QNode, parts: Sequence[Part]) -> Executor:
     options = qnode.execute_kwargs
     method = options.get("mcm_method")
     measures = any(isinstance(part.operator, MidMeasure) for part in parts)
-    if method is None and measures and qnode.device.name == "default.qubit" and not qnode.shots:
-        method = "tree-traversal"  # one branch at a time, and no wires beyond those of the device
+    if method is None and measures and qnode.device.name == "default.qubit":
+        method = TREE  # no further wires, and far faster than shot after shot
+    if method not in (TREE, "one-shot") and any(len(part.under) > 1 for part in parts):
+        raise NotLowered("a condition within a condition, which deferred measurements may get wrong")
     return Executor(qnode.device, qnode.shots, method, options.get("postselect_mode"))
 
 
@@ -176,12 +172,12 @@ def _labels(qnode: qml.QNode, tape: qml.tape.QuantumScript) -> list[Any]:
 
 def _description(part: Part) -> Any:
     """What must be the same at whatever values a QNode is traced."""
-    operator, condition = part.operator, part.under
+    operator, depth = part.operator, len(part.under)
     if isinstance(operator, PauliRotation):
         word = (operator.word, operator.wires, operator.controls, operator.control_values)
-        return (*word, part.formula, condition is None)
+        return (*word, part.formula, depth)
     numbers = [np.asarray(parameter).tolist() for parameter in operator.data]
-    return operator.name, operator.wires.tolist(), numbers
+    return operator.name, operator.wires.tolist(), numbers, depth
 
 
 def _values(shape: tuple[int, ...], start: float) -> torch.Tensor:

@@ -105,8 +105,8 @@ def circuits(steps: Sequence[Step], shared: Real, sampled: Real) -> Iterator[lis
         yield [step.make(step.angle(shared, row)) if isinstance(step, Rotation) else step for step in common]
 
 
-def conditional(step: Step, wrap: Callable[[Operator], Operator]) -> Step:
-    """A step carried out under a classical condition, which ``wrap`` puts around an operator."""
+def wrapped(step: Step, wrap: Callable[[Operator], Operator]) -> Step:
+    """A step with ``wrap`` around its operator, a classical condition for instance."""
     if not isinstance(step, Rotation):
         return wrap(step)
     make = step.make
