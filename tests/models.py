@@ -101,6 +101,26 @@ def torch_circuit() -> Case:
     return case(Circuit(reuploading, {"encoding": (2, 3), "weights": (2, 3, 3)}, backend="torch"), 3)
 
 
+def lightning_circuit() -> Case:
+    return case(Circuit(reuploading, {"encoding": (2, 3), "weights": (2, 3, 3)}, backend="lightning"), 3)
+
+
+@qml.qnode(qml.device("default.mixed", wires=2))
+def noisy(inputs, weights):  # type: ignore[no-untyped-def]
+    qml.RX(weights[0] * inputs[0], wires=0)
+    qml.DepolarizingChannel(0.1, wires=0)
+    qml.CRY(weights[1] + inputs[1], wires=[0, 1])
+    return qml.expval(qml.Z(0) @ qml.X(1)), qml.expval(qml.Z(1))
+
+
+def device_circuit() -> Case:
+    return case(Circuit(noisy, {"weights": 2}, backend="device"), 2)
+
+
+def probability_circuit() -> Case:
+    return case(Circuit(probabilities, {"angle": 1, "weights": (1, 2, 3)}), 2)
+
+
 def probability_circuit() -> Case:
     return case(Circuit(probabilities, {"angle": 1, "weights": (1, 2, 3)}), 2)
 
@@ -141,6 +161,8 @@ MAKERS: tuple[Callable[[], Case], ...] = (
     normalised_net,
     qnode_circuit,
     torch_circuit,
+    lightning_circuit,
+    device_circuit,
     probability_circuit,
     hybrid_net,
     scaled_net,
