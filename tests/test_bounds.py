@@ -135,12 +135,12 @@ def _wrapped() -> models.Case:
 @pytest.mark.parametrize("name", CIRCUITS)
 def test_upper_bounds_of_circuits_are_never_violated(name: str) -> None:
     model, _, x = CIRCUITS[name]()
-    for seed in range(4):
+    for seed in range(2):
         params = model.init(rng(seed))
         first, second, everywhere = bounds.derivative_bounds(model, params, x)
         assert (first.kind, second.kind, everywhere) == ("upper", "upper", True)
         norm = bounds.jacobian_norm(model, params, x).value
-        bent = bounds.second_derivative_norm(model, params, x, rng(seed), starts=2, steps=8).value
+        bent = bounds.second_derivative_norm(model, params, x, rng(seed), starts=1, steps=5).value
         assert norm <= first.value
         assert bent <= second.value
         assert norm > first.value / 30  # loose, but no number out of the air

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from qlazy.transforms import Centered, Scaled
 
 NO_DATA = torch.zeros(1, 0, dtype=torch.float64)
 
-Outcome = tuple[list[Finding], dict[str, NDArray[np.float64]]]
+Outcome = tuple[list[Finding], dict[str, NDArray[Any]]]
 
 
 class Start(NamedTuple):
@@ -238,7 +238,7 @@ def edge(qubits: int, layers: int, steps: int) -> Outcome:
     begin, factor = start(qubits, layers, 12), 1.5
     plain = descend(begin, 1.0, steps, speed=0.25)
     rescaled = descend(begin, 1.0, steps, speed=0.25, model=Scaled(begin.circuit, factor))
-    arrays: dict[str, NDArray[np.float64]] = {}
+    arrays: dict[str, NDArray[Any]] = {}
     for name, trace in (("plain", plain), ("rescaled", rescaled)):
         clock = begin.kernel * trace.times
         arrays |= {f"edge_time_{name}": clock, f"edge_error_{name}": np.abs(1 - trace.train_outputs.ravel())}

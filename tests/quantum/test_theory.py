@@ -11,7 +11,7 @@ from torch import Tensor
 
 import qlazy
 from qlazy.curvature import dqntk
-from qlazy.methods import GradientDescent, GradientFlow
+from qlazy.methods import GradientDescent
 from qlazy.quantum import light_cone as cone
 from qlazy.quantum import theory
 from qlazy.quantum.scrambled import haar_unitaries, scrambled_circuit
@@ -141,18 +141,19 @@ def test_noise_plateau_of_one_sample() -> None:
 
 
 def test_frozen_drift_is_the_linearised_path() -> None:
-    """By gradient flow of the linearised model, whose kernel is frozen by construction."""
+    """By gradient descent of the linearised model, whose kernel is frozen by construction."""
     model = scrambled_circuit(2, 10, rng(4), features=2)
     anchor = model.init(rng(5))
-    x = torch.rand(3, 2, generator=rng(6), dtype=torch.float64)
+    x = torch.tensor([[0.3, -2.0], [1.4, 0.5], [-1.0, 1.1]], dtype=torch.float64)
     y = torch.tensor([[0.2], [-0.1], [0.3]], dtype=torch.float64)
-    linear = qlazy.Linearized(model, anchor)
-    trace = qlazy.train(
-        linear, anchor, (x, y), steps=1, method=GradientFlow(horizon=3e4, rtol=1e-7), record=Record(at=(0, 1))
-    )
-    kernel = qlazy.tangent_kernel(model, anchor, x).to_dense()
-    expected = theory.frozen_drift(kernel, (linear(anchor, x) - y).flatten())
-    assert trace.drift[-1] == pytest.approx(expected.item(), rel=1e-5)
+    jacobian = model.jacobian(anchor, x).squeeze(1)
+    error = model(anchor, x) - y
+    start, moved = error, torch.zeros_like(anchor)
+    for _ in range(3000):
+        moved = moved - 0.3 * jacobian.T @ error.squeeze(1)
+        error = start + (jacobian @ moved).unsqueeze(1)
+    assert error.norm() < 1e-8
+    torch.testing.assert_close(theory.frozen_drift(jacobian @ jacobian.T, start.flatten()), moved.norm())
 
 
 def test_scrambled_kernel_from_the_final_states() -> None:
@@ -241,8 +242,8 @@ def test_relative_dqntk_of_deep_circuits() -> None:
         measured.append(dqntk(circuit, params, NO_DATA).squeeze() / kernel**2)
         expected.append(theory.relative_dqntk(circuit(params, NO_DATA).squeeze()))
     measured, expected = torch.stack(measured), torch.stack(expected)
-    assert expected.abs().max() > 0.5
-    assert (measured - expected).abs().max() < 2 * math.sqrt(2 / 150)
+    assert expected.abs().max() > 0.4
+    assert (measured - expected).abs().max() < 1.5 * math.sqrt(2 / 150)
 
 
 def test_shot_bias_of_sampled_kernels() -> None:
