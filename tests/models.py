@@ -8,7 +8,7 @@ import pennylane as qml
 import torch
 from torch import Tensor, nn
 
-from qlazy import Centered, Circuit, CircuitLayer, Function, Linearized, Model, Net, Scaled, mlp
+from qlazy import Centered, Circuit, CircuitLayer, Function, Linearized, Model, Net, Scaled, from_qasm, mlp
 
 Case = tuple[Model, Tensor, Tensor]
 N = 4
@@ -121,8 +121,45 @@ def probability_circuit() -> Case:
     return case(Circuit(probabilities, {"angle": 1, "weights": (1, 2, 3)}), 2)
 
 
-def probability_circuit() -> Case:
-    return case(Circuit(probabilities, {"angle": 1, "weights": (1, 2, 3)}), 2)
+@qml.qnode(qml.device("default.qubit", wires=3))
+def branching(inputs, weights):  # type: ignore[no-untyped-def]
+    qml.RX(weights[0] * inputs[0], wires=0)
+    qml.RY(weights[1], wires=1)
+    qml.CRY(weights[2], wires=[0, 1])
+    first, second = qml.measure(0, reset=True), qml.measure(1)
+    qml.cond(first == second, qml.RX, qml.RZ)(weights[3], wires=2)
+
+    def inner() -> None:
+        qml.cond(second, qml.RY)(weights[0], wires=0)
+        qml.Rot(inputs[1], weights[1], 0.3, wires=2)
+
+    qml.cond(first, inner)()
+    return qml.expval(qml.Z(0) @ qml.X(2)), qml.probs(wires=[2])
+
+
+def branching_qnode() -> Case:
+    return case(Circuit(branching, {"weights": 4}), 2)
+
+
+RETRY = """OPENQASM 3.0;
+include "stdgates.inc";
+qubit[3] q;
+input array[float, 3] w;
+@qlazy.data
+input float x;
+bit c = 1;
+h q[0];
+cx q[0], q[1];
+@qlazy.bound 4
+while (c) { reset q[2]; rx(w[0]) q[1]; ry(w[1] * x) q[2]; cx q[1], q[2]; c = measure q[2]; }
+if (!c) { rx(w[2]) q[0]; } else { ry(w[2] * w[0]) q[0]; }
+pragma qlazy.observable Z q[0] Z q[1]
+pragma qlazy.observable X q[0]
+"""
+
+
+def repeat_until_success() -> Case:
+    return case(from_qasm(RETRY), 1)
 
 
 def hybrid_net() -> Case:
@@ -164,6 +201,8 @@ MAKERS: tuple[Callable[[], Case], ...] = (
     lightning_circuit,
     device_circuit,
     probability_circuit,
+    branching_qnode,
+    repeat_until_success,
     hybrid_net,
     scaled_net,
     centered_net,

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from openqasm3 import ast
-from openqasm3.visitor import QASMVisitor
 
 from qlazy.quantum.qasm.evaluation import number
 from qlazy.quantum.qasm.reader import Reader
-from qlazy.quantum.qasm.runtime import assigned
+from qlazy.quantum.qasm.runtime import Visitor, assigned
 from qlazy.quantum.qasm.source import QasmError
 
 _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
@@ -103,7 +102,7 @@ def _names(node: ast.QASMNode) -> set[str]:
     return found.names
 
 
-class _Names(QASMVisitor[None]):
+class _Names(Visitor):
     def __init__(self) -> None:
         self.names: set[str] = set()
 
@@ -111,7 +110,7 @@ class _Names(QASMVisitor[None]):
         self.names.add(node.name)
 
 
-class _Continues(QASMVisitor[None]):
+class _Continues(Visitor):
     """Whether a round may be cut short: its counter might then stand still."""
 
     def __init__(self) -> None:

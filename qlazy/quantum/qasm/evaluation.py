@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from openqasm3 import ast
 
-from qlazy.quantum.classical import Classical, Kind, Literal, Operation, Variable
+from qlazy.quantum.classical import Classical, Kind, Literal, Operation, Variable, has_locals
 from qlazy.quantum.classical import Register as Whole
 from qlazy.quantum.expression import Expression
 from qlazy.quantum.qasm import arithmetic
@@ -213,7 +213,8 @@ def condition(node: ast.Expression, context: Context) -> bool | Classical:
     if isinstance(value, Classical):
         return value
     if isinstance(value, Expression):
-        context.fail(node, "a condition cannot depend on an input")
+        known = "must be a bool or an integer" if has_locals(value) else "cannot depend on an input"
+        context.fail(node, f"a condition {known}")
     return bool(value)
 
 

@@ -80,7 +80,19 @@ def assigned(statements: Iterable[ast.QASMNode]) -> dict[str, int]:
     return found.names
 
 
-class _Assigned(QASMVisitor[None]):
+class Visitor(QASMVisitor[None]):
+    """The parser's visitor, which leaves out what stands in pairs: the cases of a `switch`."""
+
+    def visit_SwitchStatement(self, node: ast.SwitchStatement) -> None:
+        self.visit(node.target)
+        for values, block in node.cases:
+            for part in (*values, block):
+                self.visit(part)
+        if node.default is not None:
+            self.visit(node.default)
+
+
+class _Assigned(Visitor):
     def __init__(self) -> None:
         self.names: dict[str, int] = {}
 
