@@ -76,26 +76,39 @@ class Partials:
         columns = [column for group in self._groups for column in group.columns]
         self._columns = torch.tensor(columns, dtype=torch.long)
         self._is_distinct = len(set(columns)) == len(columns)
+        self._sources_known: Tensor | None = None
 
     def pull(self, by_shared: Tensor, by_sampled: Tensor, params: Tensor, x: Tensor) -> Tensor:
         """Derivatives (n, c, S) and (n, c, T) by angle as derivatives (n, c, p) by parameter."""
-        terms = [
-            group.terms(by_sampled if group.is_sampled else by_shared, params, x) for group in self._groups
-        ]
-        empty = params.new_zeros(*by_shared.shape[:2], 1)
-        together = torch.cat([*terms, empty], dim=2)
+        # Samples last, as the simulator leaves them: rows are then moved, not elements.
+        shared, sampled = by_shared.permute(1, 2, 0), by_sampled.permute(1, 2, 0)
+        terms = [group.terms(sampled if group.is_sampled else shared, params, x) for group in self._groups]
+        return self._scattered(terms, shared, len(params)).permute(2, 0, 1)
+
+    def _scattered(self, terms: list[Tensor], like: Tensor, num_params: int) -> Tensor:
+        """Terms (c, pairs, n) added up by parameter, (c, p, n)."""
+        if len(terms) == 1 and self._is_in_order and len(self._columns) == num_params:
+            return terms[0]
+        outputs, _, samples = like.shape
         if self._is_distinct:
-            return together.index_select(2, self._sources(len(params)))
+            together = torch.cat([*terms, like.new_zeros(outputs, 1, samples)], dim=1)
+            return together.index_select(1, self._sources(num_params))
         # A matrix of zeros and ones: far faster than adding at repeated indices.
-        scatter = params.new_zeros(together.shape[2], len(params))
-        scatter[torch.arange(len(self._columns)), self._columns] = 1.0
-        return together @ scatter
+        scatter = like.new_zeros(num_params, len(self._columns))
+        scatter[self._columns, torch.arange(len(self._columns))] = 1.0
+        return scatter @ torch.cat(terms, dim=1) if terms else like.new_zeros(outputs, num_params, samples)
+
+    @cached_property
+    def _is_in_order(self) -> bool:
+        return torch.equal(self._columns, torch.arange(len(self._columns)))
 
     def _sources(self, num_params: int) -> Tensor:
         """Where each parameter finds its term; the last place, a zero, where it has none."""
-        sources = torch.full((num_params,), len(self._columns), dtype=torch.long)
-        sources[self._columns] = torch.arange(len(self._columns))
-        return sources
+        if self._sources_known is None or len(self._sources_known) != num_params:
+            sources = torch.full((num_params,), len(self._columns), dtype=torch.long)
+            sources[self._columns] = torch.arange(len(self._columns))
+            self._sources_known = sources
+        return self._sources_known
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,13 +120,18 @@ class _PartialGroup:
     columns: tuple[int, ...]
     factors: Evaluate | None
 
+    @cached_property
+    def _is_in_order(self) -> bool:
+        return torch.equal(self.rows, torch.arange(len(self.rows)))
+
     def terms(self, cotangents: Tensor, params: Tensor, x: Tensor) -> Tensor:
-        """Each pair's share (n, c, pairs) of the derivative by its parameter."""
-        terms = cotangents.index_select(2, self.rows)
+        """Each pair's share (c, pairs, n) of the derivative by its parameter, from cotangents (c, angles, n)."""
+        whole = self._is_in_order and len(self.rows) == cotangents.shape[1]
+        terms = cotangents if whole else cotangents.index_select(1, self.rows)
         if self.factors is None:
             return terms
         factors = self.factors(params, x)
-        return terms * (factors if factors.ndim == 1 else factors.unsqueeze(1))
+        return terms * (factors.unsqueeze(1) if factors.ndim == 1 else factors.T)
 
 
 def _partial_groups(

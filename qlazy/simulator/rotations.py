@@ -76,16 +76,16 @@ class RotationCircuit:
 
         run = self._run(shared, sampled)
         samples, outputs = run.samples, self.num_outputs
-        found = Derivatives(
-            np.zeros((samples, outputs, self.num_shared), shared.dtype),
-            np.zeros((samples, outputs, self.num_sampled), shared.dtype),
+        # Samples last, so that the lanes of a block lie side by side.
+        found = tuple(
+            np.zeros((outputs, count, samples), shared.dtype) for count in (self.num_shared, self.num_sampled)
         )
 
         def keep(first: int, cotangents: Real) -> None:
-            collect(first, *run.arguments, run.turns, cotangents, *found)
+            collect(first, samples, *run.arguments, run.turns, cotangents, *found)
 
         run.go(threads, bras=min(outputs, BRAS), sweeps=outputs, keep=keep)
-        return run.values(), Derivatives(*(run.for_every_sample(array) for array in found))
+        return run.values(), Derivatives(*(run.for_every_sample(d.transpose(2, 0, 1)) for d in found))
 
     def weighted(self, weights: Real, shared: Real, sampled: Real, threads: int = 1) -> Derivatives:
         """d/dangle of sum_ia weights[i, a] F[i, a] in one sweep: (S,), summed over the batch, and (n, T)."""
@@ -97,13 +97,13 @@ class RotationCircuit:
         )  # fmt: skip
         run = self._run(shared, sampled)
         partial = np.zeros((run.blocks, self.num_shared))
-        by_sampled = np.zeros((len(sampled), self.num_sampled), shared.dtype)
+        by_sampled = np.zeros((self.num_sampled, len(sampled)), shared.dtype)
 
         def keep(first: int, cotangents: Real) -> None:
-            collect_sums(first, *run.arguments, run.turns, cotangents, partial, by_sampled)
+            collect_sums(first, run.samples, *run.arguments, run.turns, cotangents, partial, by_sampled)
 
         run.go(threads, bras=1, sweeps=1, keep=keep, weights=weights)
-        return Derivatives(partial.sum(axis=0).astype(shared.dtype), by_sampled)
+        return Derivatives(partial.sum(axis=0).astype(shared.dtype), by_sampled.T)
 
     def _run(self, shared: Real, sampled: Real) -> _Run:
         require(
@@ -131,7 +131,7 @@ class _Run:
     """One evaluation: angles in, values and whatever ``keep`` makes of the cotangents out."""
 
     def __init__(self, plan: Plan, tables: _Tables, shared: Real, sampled: Real) -> None:
-        from qlazy.simulator.turns import fill_shared
+        from qlazy.simulator.turns import Angles, fill_shared
 
         self.plan, self.tables = plan, tables
         self.dtype = shared.dtype
@@ -140,11 +140,9 @@ class _Run:
         self.samples = len(sampled) if plan.sampled else min(len(sampled), 1)
         self.lanes = REGISTER // self.dtype.itemsize
         self.blocks = -(-self.samples // self.lanes)
-        angles = (
-            np.ascontiguousarray(shared, np.float64),
-            np.ascontiguousarray(sampled[: self.samples], np.float64),
-        )
-        self.arguments = (tables.members, tables.factors, tables.vectors, *angles)
+        halves = shared.astype(np.float64) / 2, sampled[: self.samples].T.astype(np.float64) / 2
+        angles = Angles(*(trig(half) for half in halves for trig in (np.cos, np.sin)))
+        self.arguments = (tables.members, tables.factors, tables.vectors, angles)
         self.turns = np.zeros((len(tables.factors), 3))
         self._rows = np.empty((tables.shared_rows, self.lanes), self.dtype)
         self._rows[: len(plan.fixed_rows)] = plan.fixed_rows
@@ -186,7 +184,9 @@ class _Run:
             blocks = last - first
             rows = self._empty(tables.shared_rows + blocks * tables.sampled_rows)
             rows[: tables.shared_rows] = self._rows
-            fill_sampled(first, *self.arguments, self._by_block(rows[tables.shared_rows :], blocks))
+            fill_sampled(
+                first, self.samples, *self.arguments, self._by_block(rows[tables.shared_rows :], blocks)
+            )
             found = self._empty(blocks * sweeps * plan.num_cotangent_rows)
             run_blocks(
                 *(0, blocks, sizes, plan.program, plan.leading, plan.product, plan.masks, plan.phases),
@@ -219,7 +219,9 @@ class _Run:
             weights = weights.sum(axis=0, keepdims=True)[: self.samples]
         blocked = np.zeros((self.blocks * self.lanes, weights.shape[1]), self.dtype)
         blocked[: self.samples] = weights
-        return np.ascontiguousarray(blocked.reshape(self.blocks, self.lanes, weights.shape[1]).transpose(0, 2, 1))
+        return np.ascontiguousarray(
+            blocked.reshape(self.blocks, self.lanes, weights.shape[1]).transpose(0, 2, 1)
+        )
 
 
 def _numbers(operations: Sequence[Operation]) -> Numbers:
