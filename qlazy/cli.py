@@ -6,8 +6,9 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import torch
 
@@ -17,6 +18,7 @@ from qlazy.errors import Diverged, KernelTooLarge, NotConverged, NotFinite
 from qlazy.options import MODELS, add_data, add_sizes, add_training, read_data, read_method, read_sizes
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+CHECKED = 1e-7  # what a derivative may be off from central differences
 
 _SPECS = """\
 models:
@@ -43,6 +45,14 @@ examples:
   qlazy circuits
   qlazy circuits hardware_efficient --n 6 --layers 2
   qlazy circuits my/circuit.qasm:n=6 --draw circuit.svg
+  qlazy circuits --programs
+"""
+_DIFF = """\
+examples:
+  qlazy diff my/program.qasm --wrt a --out derivative
+  qlazy diff p2 --wrt "a[3, 0]" --mode shift --check
+  qlazy diff qnn_medium_while --wrt t1 --loops discard --count
+  qlazy diff repeat_until_success:rounds=3 --wrt b --additive
 """
 _STUDY = """\
 examples:
@@ -133,11 +143,11 @@ def kernel(arguments: argparse.Namespace) -> int:
 
 def circuits(arguments: argparse.Namespace) -> int:
     """``qlazy circuits``: the list, or one of them."""
-    from qlazy.quantum.corpus import families, load_program
+    from qlazy.quantum.corpus import families, load_program, program_families
     from qlazy.report.text import circuit_text, families_text
 
     if arguments.name is None:
-        print(families_text(families()))
+        print(families_text(program_families() if arguments.programs else families()))
         return OK
     name, sizes = read_sizes(arguments)
     program = load_program(name, **sizes)
@@ -147,6 +157,39 @@ def circuits(arguments: argparse.Namespace) -> int:
     from qlazy.report.circuits import save_drawing
 
     print(save_drawing(program, arguments.draw))
+    return OK
+
+
+def diff(arguments: argparse.Namespace) -> int:
+    """``qlazy diff``: the derivative of a program as programs, or what can be said of it."""
+    from qlazy.errors import require
+    from qlazy.quantum.corpus import load_program
+    from qlazy.quantum.differentiation import SampledDerivative, additive_form, differentiate
+    from qlazy.report import derivatives
+
+    name, sizes = read_sizes(arguments)
+    program = replace(load_program(name, **sizes), loops=arguments.loops)
+    if arguments.count:
+        print(derivatives.counts_text(program, arguments.wrt))
+        return OK
+    require(arguments.wrt is not None, "--wrt", "name the parameter, as in --wrt theta[2]", "absent")
+    if arguments.additive:
+        print(additive_form(program, arguments.wrt))
+        return OK
+    found = differentiate(program, arguments.wrt, arguments.mode)
+    terms: Sequence[Any] = found if not isinstance(found, SampledDerivative) else ()
+    if isinstance(found, SampledDerivative):
+        terms, found = [found.draw(torch.Generator().manual_seed(arguments.seed))], found.derivative
+    print(derivatives.derivative_text(found))
+    if arguments.check:
+        error = derivatives.check_error(found, arguments.seed)
+        print(f"largest difference from central differences: {error:.2g}")
+        return OK if error < CHECKED else FAILED
+    if arguments.out is None:
+        print(f"\n{derivatives.programs_text(terms)}", end="")
+    else:
+        paths = derivatives.save_programs(terms, arguments.out)
+        print(f"{len(paths)} file{'s' * (len(paths) != 1)}: {arguments.out}")
     return OK
 
 
@@ -199,6 +242,8 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("name", nargs="?", metavar="NAME", help="a family, or the path of an OpenQASM 3 file")
     add_sizes(one)
     one.add_argument("--draw", type=Path, metavar="FILE", help="draw into a PNG, SVG or PDF file")
+    one.add_argument("--programs", action="store_true", help="list those that measure and branch")
+    _add_diff(_command(commands, "diff", diff, "differentiate a program into programs", _DIFF))
     one = _command(commands, "study", study, "run a study: figures beside a paper's or a closed form", _STUDY)
     one.add_argument("name", nargs="?", metavar="NAME", help="which one; without it, the list")
     one.add_argument("--full", action="store_true", help="the full setting, which takes its time")
@@ -206,6 +251,25 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--quiet", action="store_true", help="show no progress")
     add_bench(_command(commands, "bench", bench, "time qlazy against every peer installed", EXAMPLES))
     return parser
+
+
+def _add_diff(one: argparse.ArgumentParser) -> None:
+    one.add_argument("name", metavar="FILE", help="an OpenQASM 3 file, or a family of `qlazy circuits`")
+    add_sizes(one)
+    one.add_argument("--wrt", metavar="NAME", help="the parameter: a, theta[2], theta[1, 2]")
+    one.add_argument(
+        "--mode", choices=("ancilla", "shift", "sampled"), default="ancilla",
+        help="one run with an ancilla, shifts without, or one program at random (%(default)s)",
+    )  # fmt: skip
+    one.add_argument(
+        "--loops", choices=("exit", "discard"), default="exit",
+        help="what has not left a loop at its bound goes on, or is lost as in while^(T) (%(default)s)",
+    )  # fmt: skip
+    one.add_argument("--out", type=Path, help="folder for a file a program (default: print them)")
+    one.add_argument("--check", action="store_true", help="compare with central differences instead")
+    one.add_argument("--count", action="store_true", help="count occurrences and programs instead")
+    one.add_argument("--additive", action="store_true", help="print the sum before compilation instead")
+    one.add_argument("--seed", type=int, default=0, help="of --check and of --mode sampled (%(default)s)")
 
 
 def _command(

@@ -54,9 +54,9 @@ class Size:
     depth: int
 
     def __str__(self) -> str:
-        return (
-            f"{self.qubits} qubits, {self.gates} gates, {self.measurements} measurements, depth {self.depth}"
-        )
+        counts = {"qubit": self.qubits, "gate": self.gates, "measurement": self.measurements}
+        parts = (f"{number} {noun}{'' if number == 1 else 's'}" for noun, number in counts.items())
+        return f"{', '.join(parts)}, depth {self.depth}"
 
 
 def occurrences(program: Program, wrt: str | Element) -> Occurrences:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Literal, final, get_args, overload
 
 import torch
@@ -92,12 +93,6 @@ class Derivative:
 
         return (experiment for term in self.terms for experiment in experiments(term))
 
-    def __str__(self) -> str:
-        return (
-            f"d/d{element_text(self.program, self.element)} of {self.program.name}: "
-            f"{len(self)} programs, mode {self.mode}, loops {self.program.loops}"
-        )
-
 
 @overload
 def differentiate(program: Program | Derivative, wrt: Wrt, mode: Rule = ...) -> Derivative: ...
@@ -166,6 +161,14 @@ def element_text(program: Program, element: Element) -> str:
     name, index = element
     shapes = {**program.weights, **program.data}
     return str(Input(name, index, shapes[name]))
+
+
+def flat_place(program: Program, element: Element) -> int:
+    """Where an element stands in the flat parameters, or in a row of x."""
+    name, index = element
+    shapes = program.weights if name in program.weights else program.data
+    before = (shape for _, shape in takewhile(lambda item: item[0] != name, shapes.items()))
+    return sum(map(_size, before)) + index
 
 
 def rows_of(program: Program, params: Tensor, x: Tensor | None) -> Tensor:
@@ -281,7 +284,7 @@ class _TermDerivative:
 
     def _finished(self, block: Block, number: int, run: int) -> Program:
         program = self._term.program
-        label = "".join(c if c.isalnum() else "_" for c in element_text(program, self._element)).strip("_")
+        label = re.sub(r"\W+", "_", element_text(program, self._element)).strip("_")
         name = f"{program.name}_d_{label}_{number}" + (f"_{run}" if self._rule == "shift" else "")
         changes: dict[str, Any] = {"name": name, "operations": block, "text": "", "path": None}
         if self._rule == "ancilla":
