@@ -43,6 +43,7 @@ LAYERS = (
         "training",
         "curvature",
         "bounds",
+        "shots",
     },
     {"linearization", "run", "comparison", "sweep", "testing"},
     {"report", "specs", "studies", "bench"},

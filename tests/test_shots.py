@@ -1,0 +1,127 @@
+"""Kernels from measured Jacobians: unbiased, with error bars that cover, and a bias that is foretold."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import pennylane as qml
+import pytest
+import torch
+
+from qlazy import Circuit, Function, Model
+from qlazy.shots import measured_kernel, naive_bias, shot_plan
+from tests.models import inputs, linear_function, rng
+
+F64 = torch.float64
+SPREAD = 0.5
+T_95 = 2.365  # Student's t, two-sided 95%, 7 degrees of freedom
+
+
+class Noisy(Model):
+    """A model with a known Jacobian, measured with independent normal errors."""
+
+    num_params = 3
+    blocks = {"w": slice(0, 3)}  # noqa: RUF012
+
+    def __init__(self, seed):
+        self._generator = rng(seed)
+
+    def init(self, generator):
+        return torch.zeros(3, dtype=F64)
+
+    def forward(self, params, x):
+        return torch.stack([x @ params, (x**2) @ params], 1)
+
+    def jacobian(self, params, x):
+        exact = torch.stack([x, x**2], 1)
+        return exact + SPREAD * torch.randn(exact.shape, generator=self._generator, dtype=F64)
+
+
+def repeated(count, batches=8):
+    x = inputs(2, 3)
+    model = Noisy(0)
+    exact = torch.stack([x, x**2], 1).flatten(0, 1)
+    kernels = [measured_kernel(model, torch.zeros(3, dtype=F64), x, batches=batches) for _ in range(count)]
+    return kernels, exact @ exact.T
+
+
+def assert_mean(samples, expected):
+    error = samples.std(0) / len(samples) ** 0.5
+    assert ((samples.mean(0) - expected).abs() <= 4 * error).all()
+
+
+def test_values_are_unbiased_and_errors_cover():
+    kernels, exact = repeated(600)
+    values, errors = (torch.stack([getattr(k, name) for k in kernels]) for name in ("values", "errors"))
+    assert_mean(values, exact)
+    covered = ((values - exact).abs() <= T_95 * errors).double().mean(0)
+    assert ((covered >= 0.90) & (covered <= 0.99)).all()
+
+
+def test_naive_has_the_variance_too_much_where_a_sample_meets_itself():
+    # The errors are independent between outputs, so that the bias is diagonal: p variances, over B batches.
+    kernels, exact = repeated(600)
+    bias = 3 * SPREAD**2 / 8 * torch.eye(4, dtype=F64)
+    assert_mean(torch.stack([k.naive for k in kernels]) - exact, bias)
+    estimated = torch.stack([k.naive_bias for k in kernels])
+    assert not estimated[:, :2, 2:].any()
+    assert_mean(estimated[:, :2, :2], bias[:2, :2])
+
+
+def test_cross_products_are_the_mean_over_pairs():
+    x, params = inputs(2, 3), torch.zeros(3, dtype=F64)
+    found = measured_kernel(Noisy(4), params, x, batches=3)
+    again = Noisy(4)
+    rows = [again.jacobian(params, x).flatten(0, 1) for _ in range(3)]
+    pairs = torch.stack([a @ b.T for a, b in itertools.permutations(rows, 2)])
+    torch.testing.assert_close(found.values, pairs.mean(0))
+    torch.testing.assert_close(found.values, found.values.T)
+
+
+THETA, SHOTS = 0.1, 10
+
+
+def test_a_rotation_measured_with_few_shots():
+    # <Z> = cos(theta) after RX(theta): K = sin^2, f at the shifts is -+sin, each of variance cos^2 a shot.
+    def rx(inputs, theta):
+        qml.RX(theta, wires=0)
+        qml.RZ(inputs[0], wires=0)
+        return qml.expval(qml.Z(0))
+
+    qnode = qml.set_shots(qml.QNode(rx, qml.device("default.qubit", wires=1, seed=5)), SHOTS)
+    model, params = Circuit(qnode, {"theta": 1}, backend="device"), torch.tensor([THETA], dtype=F64)
+    kernel = measured_kernel(model, params, torch.zeros(200, 1, dtype=F64), batches=3)
+    sine = torch.tensor([math.sin(THETA)], dtype=F64)
+    bias = naive_bias(-sine, sine, 3 * SHOTS)
+    torch.testing.assert_close(bias, torch.tensor(math.cos(THETA) ** 2 / (2 * 3 * SHOTS), dtype=F64))
+    assert_mean(kernel.values.diagonal(), sine**2)
+    assert_mean(kernel.naive.diagonal() - sine**2, bias)
+    assert (
+        abs(float(bias)) > 4 * float(kernel.naive.diagonal().std()) / 200**0.5
+    )  # the test can tell them apart
+
+
+def test_a_plan_reaches_its_precision():
+    params, x = torch.zeros(3, dtype=F64), inputs(2, 3)
+    pilot = measured_kernel(Noisy(1), params, x, batches=32)
+    plan = shot_plan(pilot, float(pilot.errors.max()) / 2, circuits_per_sample=7, shots=100)
+    assert plan == (128, 128 * 2 * 7, 128 * 2 * 7 * 100)
+    reached = measured_kernel(Noisy(2), params, x, batches=plan.batches).errors.max()
+    assert reached < 0.75 * pilot.errors.max()
+
+
+def test_refusals():
+    params, x = torch.zeros(3, dtype=F64), inputs(2, 3)
+    with pytest.raises(ValueError, match="`batches` must be at least 3, but is 2"):
+        measured_kernel(Noisy(0), params, x, batches=2)
+    model, params, x = linear_function()
+    assert isinstance(model, Function)
+    with pytest.raises(ValueError, match="`model` must be measured anew"):
+        measured_kernel(model, params, x)
+    with pytest.raises(ValueError, match="`precision` must be positive"):
+        shot_plan(
+            measured_kernel(Noisy(0), torch.zeros(3, dtype=F64), x), 0.0, circuits_per_sample=1, shots=1
+        )
+    with pytest.raises(ValueError, match="`minus` must have shape"):
+        naive_bias(torch.zeros(3), torch.zeros(2), 10)
