@@ -31,7 +31,7 @@ from qlazy.simulator.skeleton import Apply, Drop, Instruction, Merge, Skeleton, 
 
 MAX_TRACKS = 4096
 MAX_INSTRUCTIONS = 500_000
-MAX_ROUNDS = 100_000
+MAX_ROUNDS = 10_000
 
 Live = frozenset[Variable]
 Key = tuple[Any, ...]

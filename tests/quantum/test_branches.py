@@ -84,7 +84,8 @@ PROGRAMS = {
     "a switch on a register": """bit[2] c = measure q[0:1]; switch (c) { case 0, 3 { rx(a) q[2]; }
         case 1 { ry(b) q[2]; } default { rz(a) q[2]; h q[2]; } }""",
     "an assignment in a switch in a switch": """bit[2] c = measure q[0:1]; int k = 1;
-        switch (c) { case 0 { rx(a) q[0]; } case 1, 2 { switch (c) { case 1 { k = 2; } default { k += 4; } } } } rx(a * k) q[2];""",
+        switch (c) { case 0 { rx(a) q[0]; } case 1, 2 {
+        switch (c) { case 1 { k = 2; } default { k += 4; } } } } rx(a * k) q[2];""",
     "a counted loop": """bit c = 1; int k = 0; while (c && k < 4) { rx(a) q[0]; c = measure q[0]; k += 1; }
         ry(b * k) q[1];""",
     "a bounded loop": """bit c = 1;
