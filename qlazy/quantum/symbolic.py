@@ -7,6 +7,7 @@ A QNode is run once on such tensors. Every torch operation on them acts on numbe
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import autoray
@@ -25,6 +26,27 @@ MAX_SIZE = 2000  # nodes of one formula; beyond it plain torch is the better eva
 
 class NotSymbolic(Exception):
     """An operation that has no formula here: the circuit's structure depends on values, or it is too rich."""
+
+
+class Printed:
+    """A number without a formula, which can be printed but is no angle.
+
+    PennyLane hashes operators by their rounded angles, for instance where it adds a noise model.
+    """
+
+    def __init__(self, name: str, *arguments: object) -> None:
+        self._name, self._text = name, f"{name}{arguments}"
+
+    def __repr__(self) -> str:
+        return self._text
+
+    def __float__(self) -> float:
+        raise NotSymbolic(f"torch operation {self._name} on weights or inputs")
+
+    def _with(self, other: object) -> Printed:
+        return Printed(self._name, self._text, other)
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _with
 
 
 class Symbolic(Tensor):
@@ -179,6 +201,18 @@ def _call(function: str) -> Callable[[Any], Any]:
     return np.frompyfunc(lambda value: call(function, as_expression(value)), 1, 1)
 
 
+def _remainder(array: Any, divisor: Any) -> Any:
+    return np.frompyfunc(partial(Printed, "remainder"), 2, 1)(array, divisor)
+
+
+def _named_round(value: Any, options: Mapping[str, Any]) -> Printed:
+    return value if isinstance(value, Printed) else Printed("round", value, options)
+
+
+def _round(array: Any, **options: Any) -> Any:
+    return np.frompyfunc(lambda value: _named_round(value, options), 1, 1)(array)
+
+
 def _pow(base: Any, exponent: Any) -> Any:
     return base * base if np.isscalar(exponent) and exponent == 2 else base**exponent
 
@@ -208,6 +242,8 @@ RULES: dict[str, Callable[..., Any]] = {
     "dot": np.dot,
     "mv": np.dot,
     "mm": np.dot,
+    "remainder": _remainder,
+    "round": _round,
     "sin": _call("sin"),
     "cos": _call("cos"),
     "tan": _call("tan"),

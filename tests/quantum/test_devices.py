@@ -123,6 +123,13 @@ def test_noise_on_default_mixed_has_its_closed_form(name):
     torch.testing.assert_close(model.jacobian(params, x), expected, rtol=0, atol=1e-12)
 
 
+def test_a_noise_model_added_to_a_qnode_is_run():
+    noise = qml.NoiseModel({qml.noise.op_eq(qml.RX): qml.noise.partial_wires(qml.DepolarizingChannel, 0.15)})
+    qnode = qml.add_noise(qml.QNode(rx, qml.device("default.mixed", wires=1)), noise)
+    outputs = Circuit(qnode, {"theta": 1}, backend="device")(torch.zeros(1, dtype=F64), inputs(1, 1))
+    torch.testing.assert_close(outputs, torch.full_like(outputs, 0.8), rtol=0, atol=1e-12)
+
+
 def rx(inputs, theta):
     qml.RX(theta * inputs[0], wires=0)
     return qml.expval(qml.Z(0))
@@ -220,6 +227,14 @@ REFUSED = {
     "differentiates a channel": lambda x, w: (
         qml.RX(w, wires=0),
         qml.DepolarizingChannel(w * x[0], wires=0),
+        qml.expval(qml.Z(0)),
+    ),
+    "torch operation remainder": lambda x, w: (
+        qml.RX(2 * torch.remainder(w, 1.0) * x[0], wires=0),
+        qml.expval(qml.Z(0)),
+    ),
+    "torch operation round": lambda x, w: (
+        qml.RX(torch.round(w) + x[0], wires=0),
         qml.expval(qml.Z(0)),
     ),
     "torch operation gt": lambda x, w: (
