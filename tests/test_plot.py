@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from qlazy.comparison import Comparison
-from qlazy.run import Run
 from qlazy.losses import Square
 from qlazy.report.plot import comparison_figures, plot_comparison, plot_kernel, plot_trace, save_figure
+from qlazy.run import Run
 from qlazy.trace import Trace
 
 TARGETS = np.array([[-1.0], [1.0], [-1.0], [1.0]])

@@ -15,9 +15,9 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from qlazy.comparison import Comparison
-from qlazy.run import Run
 from qlazy.report.series import classes
 from qlazy.report.style import COLUMN, GUIDE, INK, grid, legend_below, log_axis, looks
+from qlazy.run import Run
 from qlazy.spectrum import effective_rank, eigenvalues, label_energies, rank_cutoff
 
 Floats = NDArray[np.floating[Any]]

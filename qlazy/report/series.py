@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from qlazy.comparison import Comparison
-from qlazy.run import Run
 from qlazy.losses import CrossEntropy, Logistic, Loss, Square
+from qlazy.run import Run
 
 Floats = NDArray[np.floating[Any]]
 

@@ -11,9 +11,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from qlazy.comparison import Comparison
-from qlazy.run import Run
 from qlazy.report.series import linear_loss
 from qlazy.report.style import COLUMN, INK, grid, legend_below, log_axis, looks
+from qlazy.run import Run
 from qlazy.trace import Trace
 
 _COLUMNS = 4

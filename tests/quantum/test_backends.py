@@ -93,7 +93,9 @@ def reference_jacobian(qnode, params, x):
 
     def outputs(weights, row):
         results = qnode(row, weights)
-        return torch.cat([torch.as_tensor(r).reshape(-1) for r in (results if isinstance(results, list) else [results])])
+        return torch.cat(
+            [torch.as_tensor(r).reshape(-1) for r in (results if isinstance(results, list) else [results])]
+        )
 
     rows = [torch.autograd.functional.jacobian(lambda w, r=row: outputs(w, r), params) for row in x]
     return torch.stack([outputs(params, row) for row in x]), torch.stack(rows)

@@ -78,7 +78,9 @@ def test_angles_outside_the_light_cone_have_derivative_zero():
     sequence = [PauliRotation("Y", (0,)), PauliRotation("Y", (1,)), PauliRotation("Z", (0,))]
     circuit = RotationCircuit(2, sequence, [pauli("Z", 0)])
     _, found = circuit.sweep(np.array([0.3, 0.4, 0.5]), np.empty((1, 0)))
-    np.testing.assert_allclose(found.shared[0, 0], [-np.sin(0.3), 0.0, 0.0], rtol=0, atol=1e-15)  # f = cos(0.3)
+    np.testing.assert_allclose(
+        found.shared[0, 0], [-np.sin(0.3), 0.0, 0.0], rtol=0, atol=1e-15
+    )  # f = cos(0.3)
 
 
 @given(st.floats(-7, 7), st.sampled_from([0.0, 1.3, np.pi]))
