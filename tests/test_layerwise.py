@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from qlazy import Net
-from qlazy.layerwise import RULES, assemble, capture, plan, reading
+from qlazy.layerwise import RULES, assemble, capture, plan
 from qlazy.model import Model
 from tests.models import inputs, residual_net, rng, tanh_net
 
@@ -34,15 +34,8 @@ def read_layers(module: nn.Module, x: torch.Tensor) -> set[str]:
     net = Net(module)
     params = randomised(net)
     instrumented = capture.Instrumented(net.module, net.state(params), list(net.blocks))
-    layers = instrumented.layers()
-    while True:
-        try:
-            trial = plan._Plan(instrumented, layers, x, x)
-            trial.gram(x, None)
-        except reading.Misread as error:
-            layers = [layer for layer in layers if layer not in error.layers]
-        else:
-            return set(net.blocks) - set(trial.rest)
+    found, _ = plan.search(instrumented, x, None)
+    return set(net.blocks) - set(found.rest)
 
 
 ACTIVATIONS = st.sampled_from([nn.Tanh(), nn.ReLU(inplace=True), nn.GELU(), nn.SiLU(), nn.Softplus()])
@@ -164,8 +157,42 @@ def test_small_inputs_and_wide_layers_are_contracted_without_gradients():
     x = inputs(4, 8, 4)
     net = Net(module)
     instrumented = capture.Instrumented(net.module, net.state(net.params), list(net.blocks))
-    assert not plan._Plan(instrumented, instrumented.layers(), x, x).explicit
+    found, _ = plan.search(instrumented, x, None)
+    assert set(found.forms.values()) == {plan._as_read}
     assert_default(module, x, inputs(3, 8, 4, seed=5))
+
+
+@pytest.mark.parametrize("pool", [nn.AdaptiveAvgPool1d(1), nn.AdaptiveMaxPool1d(1)])
+def test_pooled_layers_are_separated_by_features(pool):
+    module = nn.Sequential(
+        nn.Conv1d(3, 8, 3), nn.Tanh(), nn.Conv1d(8, 8, 3), nn.ReLU(), pool, nn.Flatten(),
+        nn.Linear(8, 6), nn.Tanh(), nn.Linear(6, 5),
+    ).double()  # fmt: skip
+    x = inputs(5, 3, 12)
+    net = Net(module)
+    instrumented = capture.Instrumented(net.module, net.state(net.params), list(net.blocks))
+    found, _ = plan.search(instrumented, x, None)
+    forms = [form is plan.separated for form in found.forms.values()]
+    assert forms == [False, True, False, False]
+    assert_default(module, x, inputs(3, 3, 15, seed=5))
+
+
+def test_a_layer_pooled_for_the_first_sample_alone_is_not_separated():
+    class Sometimes(nn.Module):
+        def forward(self, h):
+            shift = torch.linspace(0, 1, h.shape[2]).to(h)
+            return torch.where(
+                h[:, :1, :1] > 0, h.mean(2, keepdim=True), (h.sin() * shift).cumsum(2)
+            ).flatten(1)
+
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv1d(3, 8, 3), Sometimes(), nn.Linear(80, 4)).double()
+    x = inputs(40, 3, 12)
+    first = module[0].requires_grad_(False)(x)[:, 0, 0] > 0
+    module.requires_grad_(True)
+    assert first.any()
+    assert not first.all()
+    assert_default(module, x[first.argsort(descending=True, stable=True)])
 
 
 def test_no_block_size_changes_the_kernel(monkeypatch):
@@ -177,8 +204,8 @@ def test_no_block_size_changes_the_kernel(monkeypatch):
     monkeypatch.setattr(assemble, "_TILE_ROWS", 2)
     net, x = Net(module), inputs(11, 1, 4, 4)
     instrumented = capture.Instrumented(net.module, net.state(net.params), list(net.blocks))
-    trial = plan._Plan(instrumented, instrumented.layers(), x, x)
-    assert 1 <= trial.read_samples < trial.kept_samples < len(x)
+    found, _ = plan.search(instrumented, x, None)
+    assert 1 <= found.read_samples < found.kept_samples < len(x)
     assert_default(module, x, inputs(5, 1, 4, 4, seed=2))
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from qlazy.errors import require
-from qlazy.layerwise.factors import Factor
+from qlazy.layerwise.factors import ReadFactor
 from qlazy.layerwise.rules import Rule, rule_for
 
 
@@ -25,15 +25,10 @@ class Layer:
     rule: Rule
     parameters: Mapping[str, str]
 
-    def factor(self, calls: Sequence[Call], cotangents: Sequence[Tensor]) -> Factor:
+    def factor(self, calls: Sequence[Call], cotangents: Sequence[Tensor]) -> ReadFactor:
         """From cotangents (c, n, t, out) of each call: several calls are so many more positions."""
         seen = _joined([call.seen for call in calls], 1)
         return self.rule.factor(seen, _joined(cotangents, 2), self.parameters)
-
-    def blank(self, calls: Sequence[Call], outputs: int) -> Factor:
-        """A factor of the right form, with zero cotangents that take no memory."""
-        zeros = [by_sample(self.rule.positions(call.probe), len(call.seen)) for call in calls]
-        return self.factor(calls, [g.detach().expand(outputs, *g.shape) for g in zeros])
 
 
 class Call(NamedTuple):
@@ -95,6 +90,10 @@ class Instrumented:
 
         rows = torch.func.vmap(torch.func.jacrev(single), (None, 0))(leaves, x)
         return torch.cat([rows[name].flatten(2) for name in leaves], 2).transpose(0, 1).contiguous()
+
+    def called(self, x: Tensor, layers: Sequence[Layer]) -> set[Layer]:
+        """The layers whose every call on these inputs can be read."""
+        return set(self.listen(x, layers)[1])
 
     def listen(self, x: Tensor, layers: Sequence[Layer]) -> tuple[Tensor, dict[Layer, list[Call]]]:
         """Outputs (n, c), and the calls of each layer whose every call could be read."""

@@ -6,6 +6,7 @@ All tensors are output-major: cotangents are (c, n, t, out) for c outputs, n sam
 from __future__ import annotations
 
 import abc
+import math
 from collections.abc import Callable, Sequence
 from typing import Self, final
 
@@ -46,13 +47,17 @@ class Factor(abc.ABC):
     def against(self, other: Self) -> AddTo:
         """The kernel with another factor of the same layer; what all outputs share is computed here."""
 
+
+class ReadFactor(Factor):
+    """A factor in the form in which it is read, which can be held to the gradient of the net."""
+
     @abc.abstractmethod
     def gradient(self, weights: Tensor) -> tuple[Tensor, Tensor]:
         """J^T u (q,) for u (c, n), and the size of the terms it is a sum of, to judge rounding by."""
 
 
 @final
-class Explicit(Factor):
+class Explicit(ReadFactor):
     """Per-sample gradients as they are."""
 
     def __init__(self, jacobian: Tensor) -> None:
@@ -83,7 +88,7 @@ class Explicit(Factor):
 
 
 @final
-class Outer(Factor):
+class Outer(ReadFactor):
     """Gradients that are sums of outer products of inputs and cotangents, and cotangents for the bias."""
 
     def __init__(self, inputs: Inputs, cotangents: Tensor, bias: bool) -> None:
@@ -104,12 +109,14 @@ class Outer(Factor):
         out = self.cotangents.shape[3]
         return self.inputs.features * out + self.bias * out
 
-    def prefers_explicit(self, other: Outer) -> bool:
-        """Whether the per-sample gradients themselves are cheaper, in multiply-adds a pair of samples."""
-        pairs = self.positions * other.positions
-        c, _, _, out = self.cotangents.shape
-        products = pairs * (self.inputs.width + c**2 * (out + _ELEMENTWISE))
-        return products > c**2 * self.num_params
+    def costs(self, other: Outer) -> tuple[float, float, float]:
+        """Multiply-adds a pair of samples as they are, with explicit gradients, and with separable ones."""
+        c, _, positions, out = self.cotangents.shape
+        contraction = c**2 * (out + _ELEMENTWISE)
+        products = positions * other.positions * (self.inputs.width + contraction)
+        pooled = self.num_params + c * out * _ELEMENTWISE + contraction
+        separable = pooled if self.inputs.rows_are_outputs else math.inf
+        return products, c**2 * self.num_params, separable
 
     def explicit(self) -> Explicit:
         outputs, samples = self.cotangents.shape[:2]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Sequence
-from typing import Self, final
+from typing import ClassVar, Self, final
 
 import torch
 from torch import Tensor
@@ -14,6 +14,8 @@ class Inputs(abc.ABC):
     """The inputs of a layer at n samples and t positions, ``values`` (n, t, ...)."""
 
     values: Tensor
+    rows_are_outputs: ClassVar[bool]
+    """Whether the weight is (out, features), and not the other way round."""
 
     @property
     @abc.abstractmethod
@@ -61,6 +63,8 @@ class Inputs(abc.ABC):
 class Vectors(Inputs):
     """Inputs (n, t, features) of a linear map."""
 
+    rows_are_outputs = True
+
     def __init__(self, values: Tensor) -> None:
         self.values = values
 
@@ -90,6 +94,8 @@ class Vectors(Inputs):
 @final
 class Tokens(Inputs):
     """Row numbers (n, t) into a table of ``rows`` rows: one-hot vectors that are never written out."""
+
+    rows_are_outputs = False
 
     def __init__(self, values: Tensor, rows: int, dtype: torch.dtype) -> None:
         self.values = values

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol, final
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Protocol, final
 
 import torch
 from torch import Tensor, nn
@@ -12,9 +12,13 @@ from qlazy.layerwise.assemble import chunks, contract
 from qlazy.layerwise.capture import Instrumented, Layer
 from qlazy.layerwise.factors import Explicit, Factor, Outer
 from qlazy.layerwise.reading import Misread, Reading
+from qlazy.layerwise.separable import separated
 
 READ_BYTES = 2**27
 """What is read from the net at a time takes about this much memory (128 MiB), and never less than a sample."""
+
+Form = Callable[[Any], Factor | None]
+"""What a factor is turned into before it is contracted; None where it cannot be."""
 
 KEPT_BYTES = 2**29
 """Factors kept while others are contracted with them take about this much on each side (512 MiB)."""
@@ -52,48 +56,50 @@ def layerwise_gram(net: ParametrisedModule, params: Tensor, x: Tensor, y: Tensor
     """
     with torch.no_grad():
         instrumented = Instrumented(net.module, net.state(params), list(net.blocks))
-        layers = instrumented.layers()
-        while True:
-            try:
-                return _Plan(instrumented, layers, x, x if y is None else y).gram(x, y)
-            except Misread as error:
-                layers = [layer for layer in layers if layer not in error.layers]
+        return search(instrumented, x, y)[1]
+
+
+def search(net: Instrumented, x: Tensor, y: Tensor | None) -> tuple[Plan, Tensor]:
+    """The first plan that turns out to hold for all samples, and the kernel."""
+    layers, inseparable = net.layers(), set[Layer]()
+    while True:
+        try:
+            plan = Plan(net, layers, inseparable, x, x if y is None else y)
+            return plan, plan.gram(x, y)
+        except Misread as error:
+            layers = [layer for layer in layers if layer not in error.layers]
+        except _Inseparable as error:
+            inseparable.add(error.layer)
+
+
+class _Inseparable(Exception):
+    def __init__(self, layer: Layer) -> None:
+        super().__init__(layer.parameters)
+        self.layer = layer
 
 
 @final
-class _Trial:
-    """Factors of the first sample alone, with zero cotangents: their shapes say what all the others cost."""
+class Plan:
+    """The form of each layer's factor, and how many samples are read and kept at a time.
 
-    def __init__(self, net: Instrumented, layers: Sequence[Layer], x: Tensor) -> None:
-        outputs, calls = net.listen(x[:1], layers)
-        self.outputs = outputs.shape[1]
-        self.factors = {layer: layer.blank(made, self.outputs) for layer, made in calls.items()}
-        self.read_bytes = sum(
-            _nbytes(call.seen) + self.outputs * _nbytes(call.probe)
-            for made in calls.values()
-            for call in made
-        )
+    Both are settled by a trial with one sample of each side.
+    """
 
-
-@final
-class _Plan:
-    """The form of each layer's factor, and how many samples are read and kept at a time."""
-
-    def __init__(self, net: Instrumented, layers: Sequence[Layer], x: Tensor, y: Tensor) -> None:
+    def __init__(
+        self, net: Instrumented, layers: Sequence[Layer], inseparable: Collection[Layer], x: Tensor, y: Tensor
+    ) -> None:
         self.net = net
-        left, right = _Trial(net, layers, x), _Trial(net, layers, y)
-        self.outputs = left.outputs
-        self.layers = [layer for layer in layers if layer in left.factors and layer in right.factors]
+        self.layers = [layer for layer in layers if layer in net.called(x[:1], layers)]
         handled = {name for layer in self.layers for name in layer.parameters.values()}
         self.rest = {name: leaf.detach() for name, leaf in net.leaves.items() if name not in handled}
-        pairs = {layer: (left.factors[layer], right.factors[layer]) for layer in self.layers}
-        self.explicit = {layer for layer, pair in pairs.items() if _explicit_is_cheaper(*pair)}
-        kept = max(
-            sum(self._kept_bytes(layer, pair[side]) for layer, pair in pairs.items()) for side in (0, 1)
-        )
-        kept += self.outputs * sum(_nbytes(tensor) for tensor in self.rest.values())
+        left, right = (Reading(net, inputs[:1], self.layers) for inputs in (x, y))
+        self.outputs = left.outputs
+        pairs = [(layer, f, g) for (layer, f), (_, g) in zip(left.factors(), right.factors(), strict=True)]
+        self.forms = {layer: _cheapest_form(f, g, layer not in inseparable) for layer, f, g in pairs}
+        kept = sum(max(self._formed(layer, f).nbytes, self._formed(layer, g).nbytes) for layer, f, g in pairs)
+        kept += self.outputs * sum(leaf.numel() * leaf.element_size() for leaf in self.rest.values())
         self.kept_samples = max(1, KEPT_BYTES // kept)
-        self.read_samples = max(1, READ_BYTES // (kept + max(left.read_bytes, right.read_bytes)))
+        self.read_samples = max(1, READ_BYTES // (kept + max(left.nbytes, right.nbytes)))
 
     def gram(self, x: Tensor, y: Tensor | None) -> Tensor:
         columns = x if y is None else y
@@ -115,23 +121,27 @@ class _Plan:
         return [type(parts[0]).join(parts) for parts in zip(*blocks, strict=True)]
 
     def _read(self, x: Tensor) -> list[Factor]:
-        factors: list[Factor] = [
-            factor.explicit() if isinstance(factor, Outer) and layer in self.explicit else factor
-            for layer, factor in (Reading(self.net, x, self.layers).factors() if self.layers else ())
-        ]
+        reading = Reading(self.net, x, self.layers)
+        factors = [self._formed(layer, factor) for layer, factor in reading.factors()]
         if self.rest:
             factors.append(Explicit(self.net.jacobian(x, self.rest)))
         return factors
 
-    def _kept_bytes(self, layer: Layer, factor: Factor) -> int:
-        if isinstance(factor, Outer) and layer in self.explicit:
-            return self.outputs * factor.num_params * self.net.like.element_size()
-        return factor.nbytes
+    def _formed(self, layer: Layer, factor: Factor) -> Factor:
+        formed = self.forms[layer](factor)
+        if formed is None:
+            raise _Inseparable(layer)
+        return formed
 
 
-def _explicit_is_cheaper(left: Factor, right: Factor) -> bool:
-    return isinstance(left, Outer) and isinstance(right, Outer) and left.prefers_explicit(right)
+def _cheapest_form(left: Factor, right: Factor, may_separate: bool) -> Form:
+    if not (isinstance(left, Outer) and isinstance(right, Outer)):
+        return _as_read
+    products, explicit, separable = left.costs(right)
+    if may_separate and separable < min(products, explicit) and separated(left) and separated(right):
+        return separated
+    return Outer.explicit if explicit < products else _as_read
 
 
-def _nbytes(tensor: Tensor) -> int:
-    return tensor.numel() * tensor.element_size()
+def _as_read(factor: Factor) -> Factor:
+    return factor

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from qlazy.layerwise.capture import Instrumented, Layer, by_sample, zero_leaf
-from qlazy.layerwise.factors import Factor
+from qlazy.layerwise.factors import ReadFactor
 
 _SLACK = 1024  # in units of eps: rounding of two runs, or of two ways backward through one
 
@@ -37,9 +37,14 @@ class Reading:
         outputs, self._calls = net.listen(_plus(x.detach(), shift), layers)
         if len(self._calls) < len(layers):
             raise Misread([layer for layer in layers if layer not in self._calls])
+        self.outputs = outputs.shape[1]
+        if layers:
+            self._differentiate(net, x, outputs, shift)
+
+    def _differentiate(self, net: Instrumented, x: Tensor, outputs: Tensor, shift: Tensor) -> None:
         self._weights = _random(outputs)
         probes = [call.probe for calls in self._calls.values() for call in calls]
-        units = torch.eye(outputs.shape[1], dtype=outputs.dtype, device=outputs.device)
+        units = torch.eye(self.outputs, dtype=outputs.dtype, device=outputs.device)
         at_inputs, *self._cotangents = zip(
             *(_gradients(outputs, [shift, *probes], unit.expand_as(outputs)) for unit in units), strict=True
         )
@@ -49,9 +54,15 @@ class Reading:
         alone = net.run(x.detach()[-1:])
         apart = (alone[0] - outputs[-1]).norm() > _tolerance(outputs) * outputs.norm()
         if apart or not self._is_combination(combined, at_inputs):
-            raise Misread(layers)
+            raise Misread(list(self._calls))
 
-    def factors(self) -> Iterator[tuple[Layer, Factor]]:
+    @property
+    def nbytes(self) -> int:
+        """Memory of what was read, before it takes the form of factors."""
+        calls = [call for calls in self._calls.values() for call in calls]
+        return sum(_nbytes(call.seen) + self.outputs * _nbytes(call.probe) for call in calls)
+
+    def factors(self) -> Iterator[tuple[Layer, ReadFactor]]:
         """The factor of each layer, one after the other so that they need not all be kept as read.
 
         Raises Misread at the end, for layers whose factors do not give the gradient of the combination: their
@@ -73,7 +84,7 @@ class Reading:
         outputs = len(cotangents)
         return by_sample(rows, outputs * self._samples).unflatten(0, (outputs, self._samples))
 
-    def _agrees(self, layer: Layer, factor: Factor) -> bool:
+    def _agrees(self, layer: Layer, factor: ReadFactor) -> bool:
         gradient, size = factor.gradient(self._weights.T)
         expected = torch.cat([self._gradients[name].flatten() for name in layer.parameters.values()])
         return bool((gradient - expected).norm() <= _tolerance(gradient) * size)
@@ -109,3 +120,7 @@ def _tolerance(like: Tensor) -> float:
 def _random(like: Tensor) -> Tensor:
     generator = torch.Generator().manual_seed(0)
     return torch.randn(like.shape, generator=generator, dtype=torch.float64).to(like)
+
+
+def _nbytes(tensor: Tensor) -> int:
+    return tensor.numel() * tensor.element_size()

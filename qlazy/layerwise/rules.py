@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from qlazy.layerwise.factors import Explicit, Factor, Outer
+from qlazy.layerwise.factors import Explicit, Outer, ReadFactor
 from qlazy.layerwise.inputs import Inputs, Tokens, Vectors
 
 
@@ -39,7 +39,7 @@ class Rule(abc.ABC):
         """Something in the form of the module's outputs (r, ...), as (r, t, out)."""
 
     @abc.abstractmethod
-    def factor(self, seen: Tensor, cotangents: Tensor, names: Collection[str]) -> Factor:
+    def factor(self, seen: Tensor, cotangents: Tensor, names: Collection[str]) -> ReadFactor:
         """The gradients of the parameters ``names`` for seen (n, t, ...) and cotangents (c, n, t, out)."""
 
 
@@ -52,7 +52,7 @@ class LinearRule(Rule):
     def positions(self, outputs: Tensor) -> Tensor:
         return outputs.reshape(len(outputs), -1, outputs.shape[-1])
 
-    def factor(self, seen: Tensor, cotangents: Tensor, names: Collection[str]) -> Factor:
+    def factor(self, seen: Tensor, cotangents: Tensor, names: Collection[str]) -> ReadFactor:
         return _weight_and_bias(Vectors(seen), cotangents, names)
 
 
@@ -70,7 +70,7 @@ class EmbeddingRule(LinearRule):
     def read(self, x: Tensor) -> Tensor:
         return x.reshape(len(x), -1).long()
 
-    def factor(self, seen: Tensor, cotangents: Tensor, names: Collection[str]) -> Factor:
+    def factor(self, seen: Tensor, cotangents: Tensor, names: Collection[str]) -> ReadFactor:
         if self.module.padding_idx is not None:
             cotangents = cotangents * (seen != self.module.padding_idx)[:, :, None]
         tokens = Tokens(seen, self.module.num_embeddings, cotangents.dtype)
@@ -98,7 +98,7 @@ class ConvolutionRule(Rule):
     def positions(self, outputs: Tensor) -> Tensor:
         return outputs.flatten(2).transpose(1, 2)
 
-    def factor(self, seen: Tensor, cotangents: Tensor, names: Collection[str]) -> Factor:
+    def factor(self, seen: Tensor, cotangents: Tensor, names: Collection[str]) -> ReadFactor:
         if self.module.groups == 1:
             return _weight_and_bias(Vectors(seen), cotangents, names)
         return _explicit(cotangents, names, lambda g: self._grouped(seen, g))
@@ -125,7 +125,7 @@ class ConvolutionRule(Rule):
 class ScaleRule(Rule):
     """A scale and a shift of each feature: ``read`` gives the features before both."""
 
-    def factor(self, seen: Tensor, cotangents: Tensor, names: Collection[str]) -> Factor:
+    def factor(self, seen: Tensor, cotangents: Tensor, names: Collection[str]) -> ReadFactor:
         return _explicit(cotangents, names, lambda g: torch.einsum("ntq,ntq->nq", seen, g))
 
 
@@ -210,7 +210,7 @@ def rule_for(module: nn.Module) -> Rule | None:
     return None
 
 
-def _weight_and_bias(inputs: Inputs, cotangents: Tensor, names: Collection[str]) -> Factor:
+def _weight_and_bias(inputs: Inputs, cotangents: Tensor, names: Collection[str]) -> ReadFactor:
     if "weight" in names:
         return Outer(inputs, cotangents, "bias" in names)
     return Explicit(cotangents.sum(2))
