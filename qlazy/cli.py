@@ -51,7 +51,7 @@ _DIFF = """\
 examples:
   qlazy diff my/program.qasm --wrt a --out derivative
   qlazy diff p2 --wrt "a[3, 0]" --mode shift --check
-  qlazy diff qnn_medium_while --wrt t1 --loops discard --count
+  qlazy diff qnn_medium_while --wrt t1 --count
   qlazy diff repeat_until_success:rounds=3 --wrt b --additive
 """
 _STUDY = """\
@@ -168,7 +168,9 @@ def diff(arguments: argparse.Namespace) -> int:
     from qlazy.report import derivatives
 
     name, sizes = read_sizes(arguments)
-    program = replace(load_program(name, **sizes), loops=arguments.loops)
+    program = load_program(name, **sizes)
+    if arguments.loops is not None:
+        program = replace(program, loops=arguments.loops)
     if arguments.count:
         print(derivatives.counts_text(program, arguments.wrt))
         return OK
@@ -262,8 +264,8 @@ def _add_diff(one: argparse.ArgumentParser) -> None:
         help="one run with an ancilla, shifts without, or one program at random (%(default)s)",
     )  # fmt: skip
     one.add_argument(
-        "--loops", choices=("exit", "discard"), default="exit",
-        help="what has not left a loop at its bound goes on, or is lost as in while^(T) (%(default)s)",
+        "--loops", choices=("exit", "discard"),
+        help="what has not left a loop at its bound goes on, or is lost as in while^(T) (default: as the file says)",
     )  # fmt: skip
     one.add_argument("--out", type=Path, help="folder for a file a program (default: print them)")
     one.add_argument("--check", action="store_true", help="compare with central differences instead")

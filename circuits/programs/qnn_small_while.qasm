@@ -1,11 +1,12 @@
 // A quantum neural network: a block of 4 qubits, and another while its first qubit is found in 1, at most twice.
 //
-// The loop is while^(2) of the paper: its table counts with loops that discard.
+// The loop is while^(2) of the paper: runs that have not left it by then are lost.
 //
 // Source: Zhu, Hung, Chakrabarti, Wu, PLDI 2020, arXiv 2004.01122.
 OPENQASM 3.0;
 include "stdgates.inc";
 
+pragma qlazy.loops discard
 pragma qlazy.observable Z q[0]
 
 input float[64] t1;

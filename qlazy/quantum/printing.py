@@ -25,17 +25,13 @@ _EXACT = 1e-12
 def to_qasm(program: Program) -> str:
     """The program as OpenQASM 3, with observables and data as qlazy writes them.
 
-    Raises UnsupportedModel for a dense unitary on several qubits, which has no name in the language, and
-    for a program whose loops discard: a loop of the language goes on.
+    Raises UnsupportedModel for a dense unitary on several qubits, which has no name in the language.
     """
-    if program.loops != "exit":
-        refuse(
-            "program", "have loops that go on behind their bound", "one whose loops discard", UnsupportedModel
-        )
     qubits = qubit_names(program)
     lines = [
         *HEADER,
         "",
+        *([f"pragma qlazy.loops {program.loops}"] if program.loops != "exit" else []),
         *(f"pragma qlazy.observable {observable_text(o, qubits)}" for o in program.observables),
         "",
         *(_input(name, shape) for name, shape in program.weights.items()),

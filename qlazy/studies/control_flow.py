@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -118,7 +118,7 @@ def count_occurrences() -> Outcome:
         for size, counts in sizes.items():
             for kind, (theory, programs) in zip(KINDS[-len(counts) :], counts, strict=True):
                 name = f"{family}_{size}_{kind}"
-                found = occurrences(replace(load_program(name), loops="discard"), "t1")
+                found = occurrences(load_program(name), "t1")
                 findings += [
                     Finding("occurrences", f"OC of {name}", theory, found.occurrences),
                     Finding("occurrences", f"|#d| of {name}", programs, found.programs),
