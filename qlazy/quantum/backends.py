@@ -73,6 +73,10 @@ class LoweredBackend(Backend):
     def __init__(self, circuit: LoweredCircuit) -> None:
         self._circuit = circuit
 
+    @property
+    def num_wires(self) -> int:
+        return self._circuit.lowering.num_wires
+
     def outputs(self, params: Tensor, x: Tensor) -> Tensor:
         return self._circuit.outputs(params, x.flatten(1))
 

@@ -10,6 +10,7 @@ from typing import Any
 import pennylane as qml
 import torch
 
+from qlazy.errors import UnsupportedModel, require
 from qlazy.quantum.angles import Layout
 from qlazy.quantum.branches import lowered_branches
 from qlazy.quantum.lowered import LoweredCircuit, Lowering, MakeEngine
@@ -120,6 +121,11 @@ def _wire_index(qnode: qml.QNode, tape: qml.tape.QuantumScript) -> dict[Any, int
     unknown = [wire for wire in tape.wires if wire not in index]
     if unknown:
         raise NotLowered(f"wires {unknown} are not on the device")
-    if len(index) > MAX_WIRES:
-        raise NotLowered(f"{len(index)} wires are too many for one state in memory")
+    require_wires(len(index))
     return index
+
+
+def require_wires(count: int) -> None:
+    """Refuse a circuit whose state would not fit in memory, whatever would run it."""
+    actual = f"one of {count}: a state would take {2.0 ** (count - 26):g} GiB"
+    require(count <= MAX_WIRES, "qnode", f"have at most {MAX_WIRES} wires", actual, UnsupportedModel)

@@ -270,3 +270,11 @@ def test_one_gradient_for_every_row_or_their_sum():
     weights = inputs(37, 1, seed=5)
     expected = torch.tensordot(weights, model.jacobian(params, x), 2)
     torch.testing.assert_close(model.vjp(params, x, weights), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("backend", ["auto", "adjoint", "torch"])
+def test_a_state_that_does_not_fit_is_refused_before_it_is_made(backend):
+    with pytest.raises(
+        UnsupportedModel, match=r"at most 24 wires, but is one of 30: a state would take 16 GiB"
+    ):
+        load("hardware_efficient", n=30, layers=1, backend=backend)
