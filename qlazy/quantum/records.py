@@ -241,13 +241,15 @@ def guards(chosen: Sequence[Cube], others: Sequence[Cube]) -> tuple[Cube, ...]:
     if all(conflict(common, other) for other in others):
         return (_least(common, others),)
     record = next(r for cube in chosen for r in cube if r not in common and any(r in o for o in others))
-    halves = (
-        guards(
-            *([{**c, record: bit} for c in cubes if c.get(record, bit) == bit] for cubes in (chosen, others))
+    halves: list[Cube] = []
+    for bit in (0, 1):
+        # what the other half holds is told apart by the record alone, which therefore stays
+        inside, outside = (
+            [cube for cube in cubes if cube.get(record, bit) == bit] for cubes in (chosen, others)
         )
-        for bit in (0, 1)
-    )
-    return simplified([cube for half in halves for cube in half])
+        fixed = [{**cube, record: bit} for cube in inside]
+        halves += ({**cube, record: bit} for cube in guards(fixed, outside))
+    return simplified(halves)
 
 
 def conflict(first: Cube, second: Cube) -> bool:
