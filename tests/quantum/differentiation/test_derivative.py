@@ -26,7 +26,7 @@ def differences(function, params, index, step=STEP):
     return (function(params + shift) - function(params - shift)) / (2 * step)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(programs(), st.sampled_from(["exit", "discard"]), st.sampled_from([("a", 0), ("b", 1)]))
 def test_random_programs(text, loops, parameter):
     name, index = parameter
