@@ -37,8 +37,14 @@ class Broken(Model):
     def jacobian(self, params, x):
         return self._rules.get("jacobian", super().jacobian)(params, x)
 
+    def on(self, x):
+        return self._rules.get("on", super().on)(x)
+
     def jvp(self, params, x, tangent):
         return self._rules.get("jvp", super().jvp)(params, x, tangent)
+
+    def vjp(self, params, x, cotangent):
+        return self._rules.get("vjp", super().vjp)(params, x, cotangent)
 
     def gram(self, params, x, y=None):
         return self._rules.get("gram", super().gram)(params, x, y)
@@ -60,6 +66,10 @@ BROKEN = {
     testing.jacobian_is_derivative: {"forward": lambda w, x: (x @ w.detach()).unsqueeze(1) + 0 * w.sum()},
     testing.jacobian_is_default: {"jacobian": lambda w, x: 2 * x.unsqueeze(1)},
     testing.products_are_adjoint: {"jvp": lambda w, x, v: (x @ v).unsqueeze(1)},
+    testing.fixed_inputs: {"on": lambda x: lambda w: torch.cos(x @ w).unsqueeze(1)},
+    testing.backward_is_vjp: {"vjp": lambda w, x, u: 2 * (x.T @ u)[:, 0]},
+    testing.linearized_kernel_is_constant: {"jvp": lambda w, x, v: (x @ v).unsqueeze(1) + 1},
+    testing.linearized_twice_is_once: {"jvp": lambda w, x, v: (x @ v).unsqueeze(1) ** 2},
     testing.gram_is_jacobian_product: {"gram": lambda w, x, y=None: x.new_ones(len(x), 1, len(x), 1)},
     testing.dtype_and_device_kept: {"forward": lambda w, x: torch.sin(x @ w).unsqueeze(1).double()},
     testing.precisions_agree: {"forward": lambda w, x: (x @ w).unsqueeze(1) + torch.finfo(w.dtype).eps * 1e6},
