@@ -148,6 +148,15 @@ def sampled_member(member, factors, vectors, angles, start, rows, lanes, one, q,
             multiply(q, one, lanes, q)
 
 
+@inline
+def derivatives(member, factors, vectors, angles, start, turns, rows, lanes, one, q, out):
+    """Derivatives (factors, lanes) by the angles of a gate."""
+    if member.sampled:
+        sampled_member(member, factors, vectors, angles, start, rows, lanes, one, q, out)
+    else:
+        shared_member(member, turns, rows, lanes, out)
+
+
 @entry
 def collect(first, samples, members, factors, vectors, angles, turns, cotangents, by_shared, by_sampled):
     """Derivatives by angle, (c, S, n) and (c, T, n), from cotangents (blocks, c, rows, lanes)."""
@@ -162,10 +171,7 @@ def collect(first, samples, members, factors, vectors, angles, turns, cotangents
                 member = members[m]
                 if member.cotangent < 0:
                     continue
-                if member.sampled:
-                    sampled_member(member, factors, vectors, angles, start, rows, full, one, q, found)
-                else:
-                    shared_member(member, turns, rows, full, found)
+                derivatives(member, factors, vectors, angles, start, turns, rows, full, one, q, found)
                 for f in range(member.first, member.first + member.count):
                     number = factors[f].number
                     if factors[f].source == SHARED:
@@ -189,10 +195,7 @@ def collect_sums(first, samples, members, factors, vectors, angles, turns, cotan
             member = members[m]
             if member.cotangent < 0:
                 continue
-            if member.sampled:
-                sampled_member(member, factors, vectors, angles, start, rows, full, one, q, found)
-            else:
-                shared_member(member, turns, rows, full, found)
+            derivatives(member, factors, vectors, angles, start, turns, rows, full, one, q, found)
             for f in range(member.first, member.first + member.count):
                 number = factors[f].number
                 if factors[f].source == SHARED:
