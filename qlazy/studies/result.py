@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Literal, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,16 +17,27 @@ from qlazy.training import versions
 
 SIGMAS = 3.0
 
+CONVENTIONS: Mapping[str, str] = {
+    "angle convention": "exp(-i theta P / 2), radians",
+    "loss": "1/(2n) sum ||f - y||^2",
+    "dtype": "float64",
+}
+"""What every study goes by unless its result says otherwise."""
+
+Relation = Literal["=", ">=", "<=", ""]
+
 Arrays = Mapping[str, NDArray[Any]]
 
 
 @final
 @dataclass(frozen=True)
 class Finding:
-    """One quantity: what theory says, what was measured, and how far the two may be apart.
+    """One quantity: what theory or a paper says, what was measured, and how far the two may be apart.
 
     ``error`` is the standard error of the measurement; ``tolerance`` what the theory itself leaves out, at
-    these sizes. The two agree where they differ by at most ``tolerance`` and three standard errors.
+    these sizes. ``relation`` is what is claimed of the measured value: "=" the theory's, to within ``tolerance``
+    and three standard errors; ">=" at least or "<=" at most the theory's, to within ``tolerance`` alone, since a
+    bar is cleared or is not; "" nothing, where a figure is reported whatever it is (``theory`` may then be NaN).
     """
 
     experiment: str
@@ -34,43 +46,89 @@ class Finding:
     measured: float
     error: float = 0.0
     tolerance: float = 0.0
+    relation: Relation = "="
+
+    @property
+    def allowed(self) -> float:
+        """How far the measured value may be from, or beyond, the theory's."""
+        return self.tolerance + (SIGMAS * self.error if self.relation == "=" else 0.0)
 
     @property
     def agrees(self) -> bool:
-        return abs(self.measured - self.theory) <= self.tolerance + SIGMAS * self.error
+        """Whether the claim holds; a figure that claims nothing always does, NaN never fulfils a claim."""
+        excess = self.measured - self.theory
+        return {
+            "": True,
+            "=": abs(excess) <= self.allowed,
+            ">=": excess >= -self.allowed,
+            "<=": excess <= self.allowed,
+        }[self.relation]
 
     @property
     def verdict(self) -> str:
+        if not self.relation:
+            return "reported"
         return "agrees" if self.agrees else "DISAGREES"
 
+    def as_json(self) -> dict[str, Any]:
+        """Its fields, with None for NaN, which JSON does not have."""
+        values = asdict(self)
+        return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in values.items()}
+
     def cells(self) -> tuple[str, ...]:
-        allowed = self.tolerance + SIGMAS * self.error
-        numbers = (self.theory, self.measured, self.error, allowed)
-        return (self.experiment, self.quantity, *(f"{number:.4g}" for number in numbers), self.verdict)
+        bar = {">=": "at least ", "<=": "at most "}.get(self.relation, "")
+        theory = "-" if math.isnan(self.theory) else f"{bar}{self.theory:.4g}"
+        allowed = f"{self.allowed:.4g}" if self.relation else "-"
+        return (
+            self.experiment, self.quantity, theory, f"{self.measured:.4g}", f"{self.error:.4g}", allowed, self.verdict
+        )  # fmt: skip
 
 
 HEAD = ("experiment", "quantity", "theory", "measured", "std. error", "allowed", "verdict")
 
 
 @final
+@dataclass(frozen=True)
+class Table:
+    """A table that a study prints beside its findings: numbers in full, beside one another, as a paper would."""
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def __str__(self) -> str:
+        return f"{self.title}\n{aligned([self.head, *self.rows])}"
+
+
+@final
 @dataclass(frozen=True, eq=False)
 class StudyResult:
-    """The findings of a study, its settings, and the arrays that its figures are drawn from."""
+    """The findings of a study, its settings, the arrays that its figures are drawn from, and further tables.
+
+    ``conventions`` hold where they differ from those of :data:`CONVENTIONS`.
+    """
 
     study: str
     settings: Any
     findings: tuple[Finding, ...]
     arrays: Arrays
+    tables: tuple[Table, ...] = ()
+    conventions: Mapping[str, str] = field(default_factory=dict)
 
     def table(self) -> str:
-        """The findings as plain text, one a line."""
-        rows = [HEAD, *(finding.cells() for finding in self.findings)]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+        """The tables, then the findings one a line, as plain text."""
+        findings = aligned([HEAD, *(finding.cells() for finding in self.findings)])
+        return "\n\n".join([*map(str, self.tables), findings])
 
     def finding(self, experiment: str, quantity: str) -> Finding:
         """One of them. Raises KeyError where there is none of that name."""
         return {(f.experiment, f.quantity): f for f in self.findings}[experiment, quantity]
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of equal length as lines with their columns one under the other."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
 def finish(
@@ -87,9 +145,9 @@ def finish(
     with atomic_write(folder / "table.txt") as file:
         file.write(f"{result.table()}\n".encode())
     settings = {
-        "study": result.study, "settings": asdict(result.settings), "versions": versions(),
-        "angle convention": "exp(-i theta P / 2), radians", "loss": "1/(2n) sum ||f - y||^2",
-        "dtype": "float64", "findings": [asdict(finding) for finding in result.findings],
+        "study": result.study, "settings": asdict(result.settings), "versions": versions(), **CONVENTIONS,
+        **result.conventions, "findings": [finding.as_json() for finding in result.findings],
+        "tables": [asdict(table) for table in result.tables],
     }  # fmt: skip
     save_arrays(folder / "result.npz", result.arrays, settings)
     for name, figure in figures(result).items():

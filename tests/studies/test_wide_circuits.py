@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pytest
 
-from qlazy import cli
 from qlazy.storage import load_arrays
-from qlazy.studies import STUDIES, find_study
-from qlazy.studies.result import Finding, StudyResult
 from qlazy.studies.wide_circuits import Settings, run
 
 
@@ -46,28 +41,3 @@ def test_what_it_leaves_behind(finished) -> None:
     for name in ("depth", "dynamics", "width", "structure"):
         assert (folder / f"{name}.png").stat().st_size > 10_000
         assert (folder / f"{name}.svg").exists()
-
-
-def test_a_verdict_can_be_bad() -> None:
-    good = Finding("T0", "x", 1.0, 1.05, error=0.02)
-    bad = Finding("T0", "y", 1.0, 1.05, error=0.01, tolerance=0.01)
-    assert (good.verdict, bad.verdict) == ("agrees", "DISAGREES")
-    table = StudyResult("none", None, (good, bad), {}).table().splitlines()
-    assert re.split(r"\s{2,}", table[2]) == ["T0", "y", "1", "1.05", "0.01", "0.04", "DISAGREES"]
-
-
-def test_every_study_follows_the_pattern() -> None:
-    for name in STUDIES:
-        study = find_study(name)
-        assert study.Settings.quick() != study.Settings.full()
-        assert callable(study.run)
-        assert callable(study.figures)
-    with pytest.raises(ValueError, match="`name` must be one of "):
-        find_study("nothing")
-
-
-def test_the_command_lists_studies(capsys) -> None:
-    assert cli.main(["study"]) == 0
-    assert "wide_circuits" in capsys.readouterr().out
-    assert cli.main(["study", "nothing"]) == 2
-    assert "`name` must be one of" in capsys.readouterr().err
