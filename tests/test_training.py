@@ -152,7 +152,7 @@ def bare_loop(make: Callable[[list[Tensor]], torch.optim.Optimizer], alpha: floa
         (Adam(0.03), lambda w: torch.optim.Adam(w, lr=0.03)),
         (Adam(0.03, (0.8, 0.99), 1e-6), lambda w: torch.optim.Adam(w, 0.03, (0.8, 0.99), 1e-6)),
     ],
-    ids=repr,
+    ids=lambda value: repr(value) if isinstance(value, Method) else "torch",
 )
 def test_methods_are_those_of_torch(method: Method, make: Any, alpha: float) -> None:
     w, data = problem(tanh_net())
