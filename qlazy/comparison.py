@@ -7,7 +7,6 @@ imply a frozen kernel, nor a frozen kernel a small gap.
 from __future__ import annotations
 
 import csv
-import html
 import io
 import json
 import math
@@ -24,6 +23,7 @@ from qlazy.drift import Slope, log_log_slope
 from qlazy.errors import require
 from qlazy.run import Run
 from qlazy.storage import atomic_write
+from qlazy.tables import Table
 
 Floats = NDArray[np.floating[Any]]
 
@@ -105,19 +105,27 @@ class Comparison:
 
     def table(self) -> str:
         """Rows and slopes as plain text; what stands after ± is the standard deviation over seeds."""
-        return f"{_text(_cells(self.rows(), self._shown()))}\n\n{self.slope_table()}"
+        return "\n\n".join(map(str, self.tables()))
 
-    def slope_table(self) -> str:
+    def tables(self) -> tuple[Table, ...]:
+        """What :meth:`table` prints, as values."""
+        return self.scale_table(), self.slope_table()
+
+    def scale_table(self) -> Table:
+        """A row for each model and scale."""
+        head, *rows = _cells(self.rows(), self._shown())
+        return Table("", tuple(head), tuple(map(tuple, rows)))
+
+    def slope_table(self) -> Table:
         """Fitted slopes with 95% confidence intervals beside the theory's."""
         slopes = self.slopes()
         if not slopes:
-            return "slopes: three scales or more are needed"
-        head = ["slope against a", *METRICS]
-        theory = ["theory (fixed horizon, a large)", *(f"{THEORY[metric]:+.0f}" for metric in METRICS)]
-        fitted = [
-            [model, *(_interval(slopes.get((model, metric))) for metric in METRICS)] for model in self.models
-        ]
-        return _text([head, *fitted, theory])
+            return Table("", ("slopes: three scales or more are needed",), ())
+        theory = ("theory (fixed horizon, a large)", *(f"{THEORY[metric]:+.0f}" for metric in METRICS))
+        fitted = (
+            (model, *(_interval(slopes.get((model, metric))) for metric in METRICS)) for model in self.models
+        )
+        return Table("", ("slope against a", *METRICS), (*fitted, theory))
 
     def plot(self, folder: str | os.PathLike[str]) -> list[Path]:
         """Draw every figure into a folder, as PNG and SVG; returns the paths."""
@@ -168,7 +176,7 @@ class Comparison:
         return f"Comparison({', '.join(self.models)}; {len(self.alphas)} scales; {len(self.runs)} runs)"
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(self.table())}</pre>"
+        return "".join(table.html() for table in self.tables())
 
 
 def _interval(slope: Slope | None) -> str:
@@ -191,12 +199,6 @@ def _spread(row: Mapping[str, Any], metric: str) -> str:
     if "accuracy" in metric:
         return f"{value:.3f}" + (f" ±{deviation:.3f}" if math.isfinite(deviation) else "")
     return f"{value:.2e}" + (f" ±{deviation:.0e}" if math.isfinite(deviation) else "")
-
-
-def _text(cells: list[list[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells]
-    return "\n".join(line.rstrip() for line in lines)
 
 
 def _csv(rows: list[dict[str, Any]]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 import os
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from qlazy.errors import require
 from qlazy.storage import load_arrays, save_arrays
+from qlazy.tables import Table, aligned
 
 Floats = NDArray[np.floating[Any]]
 
@@ -60,9 +60,7 @@ class Trace:
 
     def table(self) -> str:
         """The run as plain text, a line for each recorded step. The numbers themselves are the arrays."""
-        rows = [list(self._columns()), *self._rows()]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        return "\n".join("  ".join(map(str.rjust, row, widths)) for row in rows)
+        return aligned([list(self._columns()), *self._rows()], str.rjust)
 
     def plot(self) -> Any:
         """A matplotlib figure of the losses and the drift along training."""
@@ -96,10 +94,8 @@ class Trace:
         return f"Trace({self.method}, alpha={self.alpha:g}: {self.steps[-1]} steps, train loss {change})"
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{html.escape(name)}</th>" for name in self._columns())
-        rows = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in self._rows())
-        caption = html.escape(f"{self!r}; loss {self.loss}; time: {self.clock}; {self.dtype}")
-        return f"<table><caption>{caption}</caption><tr>{head}</tr>{rows}</table>"
+        title = f"{self!r}; loss {self.loss}; time: {self.clock}; {self.dtype}"
+        return Table(title, tuple(self._columns()), tuple(map(tuple, self._rows()))).html()
 
     def _columns(self) -> dict[str, NDArray[Any]]:
         columns: dict[str, NDArray[Any]] = {

@@ -16,7 +16,7 @@ import qlazy
 PACKAGE = Path(qlazy.__file__).parent
 
 LAYERS = (
-    {"errors", "memory", "storage", "simulator"},
+    {"errors", "memory", "storage", "tables", "simulator"},
     {"model"},
     {
         "transforms",

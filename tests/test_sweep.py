@@ -175,7 +175,8 @@ def test_tables_for_notebooks_and_spreadsheets(comparison):
     assert found.table().count("±") == 2 * len(SCALES) * 7
     rows = (out / "table.csv").read_text().splitlines()
     assert len(rows) == 1 + 2 * len(SCALES)
-    assert "<pre>" in found._repr_html_()
+    page = found._repr_html_()
+    assert page.count("<tr>") == (1 + 2 * len(SCALES)) + (1 + 2 + 1)
 
 
 BAD = [

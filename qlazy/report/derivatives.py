@@ -16,6 +16,7 @@ from qlazy.quantum.differentiation.derivative import element_text, flat_place
 from qlazy.quantum.differentiation.experiments import experiments
 from qlazy.quantum.program import Program
 from qlazy.storage import atomic_write
+from qlazy.tables import Table
 
 _HEAD = ("parameter", "occurrences", "derivative programs")
 STEP = 1e-5
@@ -24,11 +25,9 @@ STEP = 1e-5
 def counts_text(program: Program, wrt: str | None) -> str:
     """Occurrences and derivative programs of one parameter or of all, and the size of the program."""
     found = all_occurrences(program) if wrt is None else (occurrences(program, wrt),)
-    rows = [_HEAD, *(_row(each) for each in found)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    rows = tuple(_row(each) for each in found)
     facts = f"{program.name}: {size_of(program)}, on the worst path; loops {program.loops}"
-    return "\n".join([facts, "", *lines])
+    return f"{facts}\n\n{Table('', _HEAD, rows)}"
 
 
 def _row(found: Occurrences) -> tuple[str, ...]:

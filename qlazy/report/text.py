@@ -7,16 +7,14 @@ from collections.abc import Mapping, Sequence
 from qlazy.quantum.corpus import Family
 from qlazy.quantum.drawing import draw_text
 from qlazy.quantum.program import Program, Shape
+from qlazy.tables import aligned
 
 _HEAD = ("circuit", "sizes", "qubits", "parameters", "inputs", "outputs", "description")
 
 
 def families_text(families: Sequence[Family]) -> str:
     """A table of the families, each at its default sizes."""
-    cells = [_HEAD, *(_row(family) for family in families)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
-    return "\n".join(lines)
+    return aligned([_HEAD, *(_row(family) for family in families)])
 
 
 def circuit_text(program: Program) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qlazy.storage import atomic_write, save_arrays
+from qlazy.tables import Table
 from qlazy.training import versions
 
 SIGMAS = 3.0
@@ -88,19 +89,6 @@ HEAD = ("experiment", "quantity", "theory", "measured", "std. error", "allowed",
 
 
 @final
-@dataclass(frozen=True)
-class Table:
-    """A table that a study prints beside its findings: numbers in full, beside one another, as a paper would."""
-
-    title: str
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-    def __str__(self) -> str:
-        return f"{self.title}\n{aligned([self.head, *self.rows])}"
-
-
-@final
 @dataclass(frozen=True, eq=False)
 class StudyResult:
     """The findings of a study, its settings, the arrays that its figures are drawn from, and further tables.
@@ -117,18 +105,18 @@ class StudyResult:
 
     def table(self) -> str:
         """The tables, then the findings one a line, as plain text."""
-        findings = aligned([HEAD, *(finding.cells() for finding in self.findings)])
-        return "\n\n".join([*map(str, self.tables), findings])
+        return "\n\n".join(map(str, (*self.tables, self.findings_table())))
+
+    def findings_table(self) -> Table:
+        """The findings, one a row."""
+        return Table("", HEAD, tuple(finding.cells() for finding in self.findings))
+
+    def _repr_html_(self) -> str:
+        return "".join(table.html() for table in (*self.tables, self.findings_table()))
 
     def finding(self, experiment: str, quantity: str) -> Finding:
         """One of them. Raises KeyError where there is none of that name."""
         return {(f.experiment, f.quantity): f for f in self.findings}[experiment, quantity]
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of equal length as lines with their columns one under the other."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
 def finish(

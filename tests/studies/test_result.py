@@ -10,7 +10,8 @@ import pytest
 from qlazy import cli
 from qlazy.storage import load_arrays
 from qlazy.studies import STUDIES, find_study
-from qlazy.studies.result import Finding, StudyResult, Table, finish
+from qlazy.studies.result import Finding, StudyResult, finish
+from qlazy.tables import Table
 
 
 def test_a_verdict_can_be_bad() -> None:
