@@ -37,6 +37,9 @@ METRICS: Mapping[str, Callable[[Run], float]] = {
     "kernel change": lambda run: run.kernel_change,
     "output gap": lambda run: run.output_gap,
 }
+LAWS: Mapping[str, Callable[[Run], float]] = {"variance-law gap": lambda run: run.law_gap}
+"""Distances from further predictions, for the models that they speak of: see :mod:`qlazy.variance_law`."""
+
 RESULTS: Mapping[str, Callable[[Run], float]] = {
     "train loss": lambda run: run.train_loss,
     "test loss": lambda run: run.test_loss,
@@ -75,9 +78,9 @@ class Comparison:
     def values(self, model: str, metric: str) -> Floats:
         """A metric of one model as (scales, seeds), NaN for runs that diverged.
 
-        ``metric`` is a name in ``METRICS`` or ``results``.
+        ``metric`` is a name in ``METRICS``, ``LAWS`` or ``results``. NaN also where a law does not apply.
         """
-        known = {**METRICS, **self.results}
+        known = {**METRICS, **LAWS, **self.results}
         require(metric in known, "metric", f"be one of {', '.join(known)}", metric)
         of = known[metric]
         return np.array(
@@ -159,7 +162,7 @@ class Comparison:
 
     def _row(self, model: str, index: int) -> dict[str, Any]:
         row: dict[str, Any] = {"model": model, "alpha": self.alphas[index]}
-        for metric in (*METRICS, *self.results):
+        for metric in (*METRICS, *LAWS, *self.results):
             over_seeds = self.values(model, metric)[index]
             finished = over_seeds[np.isfinite(over_seeds)]
             row[metric] = float(finished.mean()) if len(finished) else math.nan
@@ -170,7 +173,8 @@ class Comparison:
     def _shown(self) -> list[str]:
         """The columns of the printed table: the CSV file has them all."""
         results = [name for name in self.results if name != "train loss" and name != "train accuracy"]
-        return [*METRICS, *results]
+        laws = [name for name, of in LAWS.items() if any(math.isfinite(of(run)) for run in self.runs)]
+        return [*METRICS, *laws, *results]
 
     def __repr__(self) -> str:
         return f"Comparison({', '.join(self.models)}; {len(self.alphas)} scales; {len(self.runs)} runs)"
@@ -196,6 +200,8 @@ def _cells(rows: list[dict[str, Any]], columns: Sequence[str]) -> list[list[str]
 
 def _spread(row: Mapping[str, Any], metric: str) -> str:
     value, deviation = row[metric], row[f"{metric} sd"]
+    if metric in LAWS and math.isnan(value):
+        return "-"
     if "accuracy" in metric:
         return f"{value:.3f}" + (f" ±{deviation:.3f}" if math.isfinite(deviation) else "")
     return f"{value:.2e}" + (f" ±{deviation:.0e}" if math.isfinite(deviation) else "")

@@ -9,7 +9,9 @@ from typing import NamedTuple, final
 import torch
 from torch import Tensor
 
+from qlazy.bounds import derivative_bounds
 from qlazy.data import Dataset
+from qlazy.errors import UnsupportedModel
 from qlazy.kernel import tangent_kernel
 from qlazy.losses import Loss, Square
 from qlazy.methods import GradientDescent, GradientFlow, Method
@@ -18,6 +20,7 @@ from qlazy.prediction import LinearizedPath, linearized_params
 from qlazy.trace import Trace
 from qlazy.training import Record, train
 from qlazy.transforms import Linearized
+from qlazy.variance_law import VarianceLawPath, output_margins
 
 
 class LinearArrays(NamedTuple):
@@ -60,6 +63,41 @@ class Anchor:
     def _outputs(self) -> tuple[Tensor, Tensor]:
         with torch.no_grad():
             return self.model(self.params, self.data.x_train), self.model(self.params, self.data.x_test)
+
+    @cached_property
+    def lipschitz(self) -> tuple[float, float] | None:
+        """Upper bounds on Lip(h) and Lip(Dh) that hold everywhere, in ||.||_n; None where there are none."""
+        try:
+            first, second, everywhere = derivative_bounds(self.model, self.params, self.data.x_train)
+        except UnsupportedModel:
+            return None
+        return (first.value, second.value) if everywhere else None
+
+    @cached_property
+    def _margins(self) -> tuple[Tensor, Tensor] | None:
+        """Of the outputs on training and test data together; None where no variance law holds."""
+        try:
+            return output_margins(self.model, self.params, torch.cat([self.data.x_train, self.data.x_test]))
+        except UnsupportedModel:
+            return None
+
+    def by_variance_law(self, trace: Trace) -> tuple[Tensor, Tensor] | None:
+        """Outputs (t, n, c) and (t, m, c) on training and test data where the kernel follows the variance.
+
+        At the steps and the scale of ``trace``; None for models and methods that the law does not speak of.
+        """
+        if self._margins is None or not self.is_exact:
+            return None
+        outputs0 = trace.alpha * torch.cat(self._outputs)
+        kernel = torch.cat([self.kernel, self._kernel_test])
+        path = VarianceLawPath(kernel, outputs0, self.data.y_train, self._margins, trace.alpha)
+        if isinstance(self.method, GradientDescent):
+            assert trace.rate is not None
+            outputs = path.steps(trace.rate, trace.steps.tolist())
+        else:
+            outputs = path.flow(trace.times.tolist())
+        samples = len(self.data.x_train)
+        return outputs[:, :samples], outputs[:, samples:]
 
     def linearized(self, trace: Trace) -> LinearArrays:
         """The linearised model trained on its own at the scale of ``trace``, at the steps recorded there."""

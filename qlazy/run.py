@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -39,6 +40,9 @@ class Run:
     kernel_initial: Floats  # (n c, n c)
     kernel_final: Floats  # (n c, n c)
     diverged: str = ""  # empty, or what stopped the run
+    law_train_outputs: Floats | None = None  # (t, n, c), by the variance law; None where it does not apply
+    law_test_outputs: Floats | None = None  # (t, m, c)
+    lipschitz: tuple[float, float] | None = None  # of h and Dh in ||.||_n, upper bounds; None where unknown
 
     @property
     def parameter_drift(self) -> float:
@@ -58,8 +62,20 @@ class Run:
     @property
     def output_gaps(self) -> Floats:
         """The output gap at every recorded step, (t,)."""
+        return self._distances(self.linear_train_outputs)
+
+    @property
+    def law_gap(self) -> float:
+        """sup_t ||a h(w_a) - F|| / ||a h(w0) - y*||, F by the variance law; NaN where that does not apply."""
+        return (
+            math.nan
+            if self.law_train_outputs is None
+            else float(self._distances(self.law_train_outputs).max())
+        )
+
+    def _distances(self, others: Floats) -> Floats:
         outputs = self.trace.train_outputs
-        distance = np.linalg.norm((outputs - self.linear_train_outputs).reshape(len(outputs), -1), axis=1)
+        distance = np.linalg.norm((outputs - others).reshape(len(outputs), -1), axis=1)
         return distance / np.linalg.norm(outputs[0] - self.train_targets)
 
     @property
@@ -98,8 +114,10 @@ class Run:
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write to a folder; ``run.npz`` comes last and marks it as finished."""
         self.trace.save(Path(folder, "trace.npz"))
-        settings = {name: getattr(self, name) for name in ("model", "seed", "alpha", "diverged")}
-        save_arrays(Path(folder, "run.npz"), {name: getattr(self, name) for name in _RUN_ARRAYS}, settings)
+        settings = {name: getattr(self, name) for name in _SETTINGS}
+        arrays = {name: getattr(self, name) for name in _RUN_ARRAYS}
+        held = {name: array for name, array in arrays.items() if array is not None}
+        save_arrays(Path(folder, "run.npz"), held, settings)
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> Run:
@@ -108,6 +126,7 @@ class Run:
         arrays, settings = load_arrays(path)
         contents: dict[str, Any] = {**settings, **arrays}
         try:
+            contents["lipschitz"] = contents.get("lipschitz") and tuple(contents["lipschitz"])
             return cls(**contents, trace=Trace.load(Path(folder, "trace.npz")))
         except TypeError as error:
             raise ValueError(f"{path} is not a run: {error}") from error
@@ -116,9 +135,8 @@ class Run:
         return f"Run({self.model}, seed={self.seed}, alpha={self.alpha:g})"
 
 
-_RUN_ARRAYS = tuple(
-    f.name for f in fields(Run) if f.name not in ("model", "seed", "alpha", "trace", "diverged")
-)
+_SETTINGS = ("model", "seed", "alpha", "diverged", "lipschitz")
+_RUN_ARRAYS = tuple(f.name for f in fields(Run) if f.name not in (*_SETTINGS, "trace"))
 
 
 def _accuracy(outputs: Floats, targets: Floats) -> float:

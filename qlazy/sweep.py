@@ -118,7 +118,7 @@ class Plan:
         """Train at one scale, with the linearised path and the kernel at the end."""
         anchor = self.anchor
         trace, diverged = self._train(alpha)
-        linear = anchor.linearized(trace)
+        linear, law = anchor.linearized(trace), anchor.by_variance_law(trace)
         return Run(
             model=self.name,
             seed=self.seed,
@@ -132,6 +132,9 @@ class Plan:
             kernel_initial=anchor.kernel.numpy(),
             kernel_final=self._kernel_at(trace).numpy(),
             diverged=diverged,
+            law_train_outputs=None if law is None else law[0].numpy(),
+            law_test_outputs=None if law is None else law[1].numpy(),
+            lipschitz=anchor.lipschitz,
         )
 
     def _train(self, alpha: float) -> tuple[Trace, str]:

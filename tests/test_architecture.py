@@ -43,6 +43,7 @@ LAYERS = (
         "training",
         "curvature",
         "bounds",
+        "variance_law",
         "shots",
     },
     {"linearization", "run", "comparison", "sweep", "testing"},

@@ -172,7 +172,7 @@ def test_float32_stays_float32(data):
 
 def test_tables_for_notebooks_and_spreadsheets(comparison):
     found, out = comparison
-    assert found.table().count("±") == 2 * len(SCALES) * 7
+    assert found.table().count("±") == (7 + 8) * len(SCALES)
     rows = (out / "table.csv").read_text().splitlines()
     assert len(rows) == 1 + 2 * len(SCALES)
     page = found._repr_html_()

@@ -48,7 +48,7 @@ class DerivativeBounds(NamedTuple):
 def derivative_bounds(circuit: Circuit, params: Tensor, x: Tensor) -> DerivativeBounds:
     """Bounds for the inputs x (n, ...). Raises UnsupportedModel for a circuit that has no lowered form."""
     circuit.check(params, x)
-    lowering = _lowering(circuit, tuple(x.shape[1:]))
+    lowering = lowering_of(circuit, tuple(x.shape[1:]))
     rows = x.flatten(1).double()
     reach = _column_sums(lowering, params.detach().double(), rows).square().sum(1)  # ||c||^2 a sample
     bend = _bending(lowering, params.detach().double(), rows)
@@ -76,7 +76,8 @@ def half_width(observable: Observable) -> float:
     raise TypeError(f"unknown observable {type(observable).__name__}")
 
 
-def _lowering(circuit: Circuit, row: tuple[int, ...]) -> Lowering:
+def lowering_of(circuit: Circuit, row: tuple[int, ...]) -> Lowering:
+    """Angles and observables of a circuit of unitary gates, for inputs of shape ``row``. Raises UnsupportedModel."""
     must = "be one of unitary gates and expectation values"
     try:
         with outside_transforms():

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from qlazy.comparison import METRICS, THEORY, Comparison
+from qlazy.comparison import LAWS, METRICS, THEORY, Comparison
 from qlazy.drift import Slope
 from qlazy.report.series import Series, classes, diverged, series, spread
 from qlazy.report.style import COLUMN, GUIDE, INK, Look, grid, legend_below, log_axis, looks
@@ -72,6 +72,18 @@ def _slopes_figure(comparison: Comparison, metrics: tuple[str, ...]) -> Figure:
     for axes, metric in zip(panels[0], metrics, strict=True):
         _slopes_panel(axes, comparison, metric, slopes)
     handles = _model_handles(comparison)
+    if "output gap" in metrics and any(run.law_train_outputs is not None for run in comparison.runs):
+        handles.append(
+            Line2D(
+                [],
+                [],
+                color=INK,
+                marker="o",
+                markerfacecolor="white",
+                linestyle=":",
+                label="against the variance law",
+            )
+        )
     if any(run.diverged for run in comparison.runs):
         handles.append(_stopped_handle())
     legend_below(figure, handles)
@@ -87,6 +99,11 @@ def _slopes_panel(
         points = series(comparison, model, METRICS[metric])
         _draw(axes, points, look[model], "-", log=True)
         drawn += [points.low, points.high]
+        if metric == "output gap":
+            law = series(comparison, model, LAWS["variance-law gap"])
+            if np.isfinite(law.mean).any():
+                _draw(axes, law, look[model], ":", log=True)
+                drawn.append(law.mean)
     log_axis(axes, "y", np.concatenate(drawn))
     _scale_axis(axes, comparison)
     for model in comparison.models:
@@ -125,7 +142,7 @@ def _theory_label(metric: str) -> str:
 
 def _draw(axes: Axes, points: Series, look: Look, line: str, *, log: bool = False) -> None:
     mean, low, high = (_positive(v) if log else v for v in (points.mean, points.low, points.high))
-    dashed = line == "--"
+    dashed = line != "-"
     axes.plot(
         points.alphas, mean, color=look.colour, marker=look.marker, linestyle=line,
         markerfacecolor="white" if dashed else look.colour, linewidth=1.1 if dashed or log else 1.4,

@@ -53,11 +53,20 @@ def spread(comparison: Comparison) -> str:
 
 def linear_loss(run: Run) -> Floats | None:
     """The training loss of the linearised model at every recorded step, (t,); None for an unknown loss."""
+    return _losses(run, run.linear_train_outputs)
+
+
+def law_loss(run: Run) -> Floats | None:
+    """The same by the variance law; None where that does not apply."""
+    return None if run.law_train_outputs is None else _losses(run, run.law_train_outputs)
+
+
+def _losses(run: Run, path: Floats) -> Floats | None:
     loss = _LOSSES.get(run.trace.loss)
     if loss is None:
         return None
     targets = torch.from_numpy(run.train_targets)
-    return np.array([float(loss(torch.from_numpy(outputs), targets)) for outputs in run.linear_train_outputs])
+    return np.array([float(loss(torch.from_numpy(outputs), targets)) for outputs in path])
 
 
 def classes(targets: Floats) -> NDArray[np.int64] | None:

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from qlazy.comparison import Comparison
-from qlazy.report.series import linear_loss
+from qlazy.report.series import law_loss, linear_loss
 from qlazy.report.style import COLUMN, INK, grid, legend_below, log_axis, looks
 from qlazy.run import Run
 from qlazy.trace import Trace
@@ -42,7 +42,7 @@ def trace_figure(trace: Trace) -> Figure:
 
 
 def losses_figure(comparison: Comparison) -> Figure:
-    """Training loss step by step, a panel for each scale; the linearised model's dashed."""
+    """Training loss step by step, a panel for each scale; the linearised model's dashed, the variance law's dotted."""
     alphas = comparison.alphas
     columns = min(_COLUMNS, len(alphas))
     rows = -(-len(alphas) // columns)
@@ -59,6 +59,8 @@ def losses_figure(comparison: Comparison) -> Figure:
     _label_outer(panels, len(alphas), f"training loss\n{comparison.runs[0].trace.loss}")
     handles = [Line2D([], [], color=look[model].colour, label=model) for model in comparison.models]
     handles.append(Line2D([], [], color=INK, linestyle="--", label="linearised"))
+    if any(run.law_train_outputs is not None for run in comparison.runs):
+        handles.append(Line2D([], [], color=INK, linestyle=":", label="variance law"))
     if any(run.diverged for run in comparison.runs):
         handles.append(Line2D([], [], color=INK, marker="x", linestyle="", label="diverged"))
     legend_below(figure, handles)
@@ -73,6 +75,9 @@ def _draw(axes: Axes, runs: Sequence[Run], colour: str) -> None:
         linear = linear_loss(run)
         if linear is not None:
             axes.plot(steps, _positive(linear), color=colour, linestyle=(0, (3, 2)), linewidth=0.9)
+        law = law_loss(run)
+        if law is not None:
+            axes.plot(steps, _positive(law), color=colour, linestyle=":", linewidth=1.1)
         if run.diverged:
             axes.plot(steps[-1], 0.95, "x", color=colour, transform=axes.get_xaxis_transform())
 
