@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +17,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
+
+from qlazy.drafts import draft_of
 
 Arrays = dict[str, NDArray[Any]]
 Settings = dict[str, Any]
@@ -29,20 +30,23 @@ _SETTINGS = "settings.json"
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """A binary file that takes the place of ``path`` when the block ends, and vanishes if it raises.
 
-    A reader, or a power cut, finds the old contents or the new, never a part. Missing folders are made.
+    A reader, a killed writer or a power cut finds the old contents or the new, never a part. Missing folders are
+    made. An OSError, such as that of a full disk, names ``path``.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with draft.open("xb") as file:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with draft_of(target) as (draft, file):
             yield file
             file.flush()
             os.fsync(file.fileno())
-        draft.replace(target)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
+            if os.name == "nt":
+                file.close()  # Windows moves no open file; elsewhere the draft stays locked until it is moved
+            draft.replace(target)
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
 
 
 def save_arrays(

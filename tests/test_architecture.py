@@ -16,6 +16,7 @@ import qlazy
 PACKAGE = Path(qlazy.__file__).parent
 
 LAYERS = (
+    {"drafts"},
     {"errors", "memory", "storage", "tables", "simulator"},
     {"model"},
     {
