@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from qlazy.quantum.differentiation import differentiate
     from qlazy.run import Run
     from qlazy.sweep import compare
+    from qlazy.tiles.computing import tiled_kernel
+    from qlazy.tiles.kernel import TiledKernel
     from qlazy.trace import Trace
     from qlazy.training import Record, train
     from qlazy.transforms import Centered, Linearized, Scaled
@@ -40,6 +42,8 @@ _NAMES = {
     "quantum.differentiation": ("differentiate",),
     "run": ("Run",),
     "sweep": ("compare",),
+    "tiles.computing": ("tiled_kernel",),
+    "tiles.kernel": ("TiledKernel",),
     "trace": ("Trace",),
     "training": ("Record", "train"),
     "transforms": ("Centered", "Linearized", "Scaled"),

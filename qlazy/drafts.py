@@ -33,6 +33,10 @@ def draft_of(target: Path) -> Iterator[tuple[Path, IO[bytes]]]:
         path.unlink(missing_ok=True)
 
 
+def is_draft(path: Path) -> bool:
+    return _DRAFT.fullmatch(path.name) is not None
+
+
 def remove_stale_drafts(folder: str | os.PathLike[str]) -> list[Path]:
     """Remove the drafts that killed processes left anywhere below ``folder``; returns their paths.
 
@@ -40,7 +44,7 @@ def remove_stale_drafts(folder: str | os.PathLike[str]) -> list[Path]:
     """
     if fcntl is None:
         return []
-    found = (path for path in Path(folder).rglob(".*.tmp") if _DRAFT.fullmatch(path.name))
+    found = (path for path in Path(folder).rglob(".*.tmp") if is_draft(path))
     return [path for path in found if _remove_if_stale(path)]
 
 

@@ -32,7 +32,8 @@ def require_memory(shape: tuple[int, int], like: Tensor) -> None:
         "kernel",
         f"fit in the {free / 2**30:.1f} GiB of memory available",
         f"{size / 2**30:.1f} GiB as a dense matrix {shape} of {like.dtype}. `kernel @ v`, `.trace()`, "
-        "`.diagonal()`, `.eigh(k)` and `.solve(b)` work without it; or use fewer samples, or float32",
+        "`.diagonal()`, `.eigh(k)` and `.solve(b)` work without it; `qlazy.tiled_kernel(..., store=...)` puts it on "
+        "disk; or use fewer samples, or float32",
         KernelTooLarge,
     )
 

@@ -6,6 +6,7 @@ The file is an uncompressed zip of ``.npy`` members, which ``numpy.load`` reads 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import zipfile
@@ -47,6 +48,19 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         if error.errno is None or error.filename is not None:
             raise
         raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+
+
+def atomic_create(path: str | os.PathLike[str], contents: bytes) -> None:
+    """Write a new file at once. Raises FileExistsError where another process was quicker."""
+    target = Path(path)
+    if target.exists():
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(path))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with draft_of(target) as (draft, file):
+        file.write(contents)
+        file.flush()
+        os.fsync(file.fileno())
+        os.link(draft, target)  # unlike a move, it fails where the name is taken
 
 
 def save_arrays(

@@ -16,8 +16,7 @@ import qlazy
 PACKAGE = Path(qlazy.__file__).parent
 
 LAYERS = (
-    {"drafts"},
-    {"errors", "memory", "storage", "tables", "simulator"},
+    {"errors", "drafts", "execution", "memory", "storage", "tables", "simulator"},
     {"model"},
     {
         "transforms",
@@ -47,7 +46,7 @@ LAYERS = (
         "variance_law",
         "shots",
     },
-    {"linearization", "run", "comparison", "sweep", "testing"},
+    {"linearization", "run", "comparison", "sweep", "testing", "tiles"},
     {"report", "specs", "studies", "bench"},
     {"options", "cli"},
 )
@@ -58,6 +57,8 @@ OWNERS = {
     "matplotlib": {"report"},
     "numba": {"simulator"},
     "openqasm3": {"quantum"},
+    "zarr": {"tiles"},
+    "distributed": {"execution"},
 }
 """Libraries that only some packages may import, at any depth. The benchmarks run PennyLane as a peer."""
 
@@ -139,7 +140,7 @@ def test_a_library_stays_with_its_owner(library: str) -> None:
 
 def test_importing_costs_next_to_nothing() -> None:
     """`import qlazy` after torch, and then the classical interface as well, without any of the heavy libraries."""
-    heavy = ("pennylane", "matplotlib", "sklearn", "scipy", "numba", "openqasm3")
+    heavy = ("pennylane", "matplotlib", "sklearn", "scipy", "numba", "openqasm3", "zarr", "distributed")
     program = f"""
 import json, sys, time
 import torch

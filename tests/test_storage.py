@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import resource
 import signal
 import subprocess
@@ -57,14 +56,24 @@ def test_a_living_writer_is_not_disturbed(tmp_path: Path) -> None:
 
 
 def test_other_files_are_not_drafts(tmp_path: Path) -> None:
-    names = ["run.npz", ".hidden", "a.tmp", ".a.tmp", ".a.12345678.tmp.npz", ".a.1234567.tmp", ".a.1234567g.tmp"]
+    names = [
+        "run.npz",
+        ".hidden",
+        "a.tmp",
+        ".a.tmp",
+        ".a.12345678.tmp.npz",
+        ".a.1234567.tmp",
+        ".a.1234567g.tmp",
+    ]
     for name in names:
         (tmp_path / name).touch()
     assert remove_stale_drafts(tmp_path) == []
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
 
 
-def test_a_draft_taken_before_it_is_locked_is_begun_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_draft_taken_before_it_is_locked_is_begun_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import fcntl
 
     original, taken = fcntl.flock, []
@@ -99,4 +108,4 @@ def test_a_full_disk_names_the_file_and_leaves_the_old_one(tmp_path: Path) -> No
         signal.signal(signal.SIGXFSZ, handler)
     assert raised.value.errno == errno.EFBIG
     assert path.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["file"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
