@@ -268,7 +268,7 @@ def test_a_full_disk_names_the_file_and_keeps_what_is_finished(tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (8000, hard))
     try:  # tiles of 40 by 40 need 12,800 bytes, blocks of the Jacobian do with less
-        with pytest.raises(OSError, match=r"kernel/c/0/0"):
+        with pytest.raises(OSError, match=r"kernel/c/\d/\d"):
             compute(model, params, x, store=tmp_path / "k", tile=20)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
