@@ -49,12 +49,15 @@ _NAMES = {
     "transforms": ("Centered", "Linearized", "Scaled"),
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
+_PACKAGES = ("tensor",)  # with names of their own: qlazy.tensor.decompose
 
 __all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:
     # Names are imported when first used, so that a classical study never waits for PennyLane.
+    if name in _PACKAGES:
+        return importlib.import_module(f"{__name__}.{name}")
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)

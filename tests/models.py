@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from qlazy import Centered, Circuit, CircuitLayer, Function, Linearized, Model, Net, Scaled, from_qasm, mlp
+from qlazy.tensor import CircuitTensor, SymmetricTensor, index_tuples, real_ansatz
 
 Case = tuple[Model, Tensor, Tensor]
 N = 4
@@ -189,6 +190,21 @@ def linearized_circuit() -> Case:
     return Linearized(Scaled(Centered(model, params), 10.0), params), params + 0.1, x
 
 
+def symmetric_tensor() -> Case:
+    model = SymmetricTensor(3, 4, 2, signs=[1, -1])
+    return model, model.init(rng()), index_tuples(3, 4)[::4]
+
+
+def homogeneous_tensor() -> Case:
+    model = SymmetricTensor(3, 3, 2, degree=2)
+    return model, model.init(rng()), index_tuples(3, 3)[::3]
+
+
+def circuit_tensor() -> Case:
+    model = CircuitTensor(real_ansatz(2, 2), 3, 2, signs=[1, -1])
+    return model, model.init(rng()), index_tuples(4, 3)[::6]
+
+
 MAKERS: tuple[Callable[[], Case], ...] = (
     linear_function,
     curved_function,
@@ -208,4 +224,7 @@ MAKERS: tuple[Callable[[], Case], ...] = (
     centered_net,
     linearized_net,
     linearized_circuit,
+    symmetric_tensor,
+    homogeneous_tensor,
+    circuit_tensor,
 )

@@ -45,6 +45,7 @@ LAYERS = (
         "bounds",
         "variance_law",
         "shots",
+        "tensor",
     },
     {"linearization", "run", "comparison", "sweep", "testing", "tiles"},
     {"report", "specs", "studies", "bench"},
@@ -59,6 +60,7 @@ OWNERS = {
     "openqasm3": {"quantum"},
     "zarr": {"tiles"},
     "distributed": {"execution"},
+    "tensorly": {"tensor"},
 }
 """Libraries that only some packages may import, at any depth. The benchmarks run PennyLane as a peer."""
 

@@ -1,6 +1,10 @@
-"""Random programs over the whole of the language's control, for Hypothesis: their text, and how to run it."""
+"""Random programs over the whole of the language's control, for Hypothesis, and the states of circuits."""
 
+import numpy as np
+import pennylane as qml
 from hypothesis import strategies as st
+
+from qlazy.quantum.pennylane_program import apply_gate
 
 HEADER = """
 include "stdgates.inc";
@@ -79,3 +83,21 @@ def bodies(draw, depth=2):
 def programs(draw):
     """Texts that measure at least once, so that their conditions may go either way."""
     return HEADER + "c[0] = measure q[0]; rx(a) q[0];\n" + draw(bodies()) + "\nry(a) q[1];"
+
+
+def states(program, angles):
+    """Final states of default.qubit, gate by gate, by another route than the adjoint simulator's."""
+    rows = []
+    for row in angles:
+        gates = [gate for gate in program.operations if gate.name not in ("id", "gphase")]
+        phases = [gate for gate in program.operations if gate.name == "gphase" and not gate.controls]
+
+        def circuit(gates=gates, row=row, program=program):
+            for gate in gates:
+                apply_gate(gate, {next(iter(program.weights)): row})
+            return qml.state()
+
+        state = qml.QNode(circuit, qml.device("default.qubit", wires=program.num_qubits))()
+        phase = sum(float(gate.angles[0].evaluate({next(iter(program.weights)): row})) for gate in phases)
+        rows.append(np.exp(1j * phase) * np.asarray(state))
+    return np.stack(rows)
