@@ -42,6 +42,7 @@ LAYERS = (
         "trace",
         "training",
         "curvature",
+        "lowrank",
         "bounds",
         "variance_law",
         "shots",
