@@ -30,6 +30,7 @@ LAYERS = (
         "spectrum",
         "geometry",
         "infinite",
+        "regimes",
     },
     {
         "jacobian",
@@ -47,6 +48,7 @@ LAYERS = (
         "variance_law",
         "shots",
         "tensor",
+        "quadratic",
     },
     {"linearization", "run", "comparison", "sweep", "testing", "tiles"},
     {"report", "specs", "studies", "bench"},
