@@ -15,6 +15,12 @@ import torch
 from torch import Tensor
 
 from qlazy.errors import require, require_dtype, require_shape
+from qlazy.norms import norms_for_transforms
+
+JACOBIAN_BYTES = 2**30
+"""The default kernel keeps this much of a Jacobian at a time (1 GiB) on each side, and never less than a sample."""
+
+_MOST_OUTPUTS = 256  # small Jacobians are not worth measuring the outputs for
 
 
 class Model(abc.ABC):
@@ -49,7 +55,8 @@ class Model(abc.ABC):
         Raises ValueError where shapes, dtypes or the result's shape do not fit.
         """
         self.check(params, x)
-        outputs = self.forward(params, x)
+        with norms_for_transforms():
+            outputs = self.forward(params, x)
         require(
             outputs.ndim == 2 and len(outputs) == len(x),
             "outputs",
@@ -88,10 +95,41 @@ class Model(abc.ABC):
         return torch.func.vjp(lambda w: self(w, x), params)[1](cotangent)[0]
 
     def gram(self, params: Tensor, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """The tangent kernel between the inputs x (n, ...) and y (m, ...), (n, c, m, c); y = x if absent."""
+        """The tangent kernel between the inputs x (n, ...) and y (m, ...), (n, c, m, c); y = x if absent.
+
+        Each Jacobian is computed once and kept whole up to JACOBIAN_BYTES. Larger ones are taken a block of
+        samples at a time, those of the columns again for every block of rows.
+        """
+        samples = max(len(x), 0 if y is None else len(y))
+        size = self._block_size(params, x, samples)
+        if samples > size:
+            return self._gram_by_blocks(params, x, y, size)
         left = self.jacobian(params, x)
         right = left if y is None else self.jacobian(params, y)
         return torch.tensordot(left, right, ([2], [2]))
+
+    def _gram_by_blocks(self, params: Tensor, x: Tensor, y: Tensor | None, size: int) -> Tensor:
+        columns = x if y is None else y
+        outputs = self(params, x[:1]).shape[1]
+        kernel = params.new_empty(len(x), outputs, len(columns), outputs)
+        for i in range(0, len(x), size):
+            left = self.jacobian(params, x[i : i + size])
+            for j in range(0 if y is not None else i, len(columns), size):
+                right = left if y is None and i == j else self.jacobian(params, columns[j : j + size])
+                block = torch.tensordot(left, right, ([2], [2]))
+                kernel[i : i + size, :, j : j + size] = block
+                if y is None and i != j:
+                    kernel[j : j + size, :, i : i + size] = block.permute(2, 3, 0, 1)
+        return kernel
+
+    def _block_size(self, params: Tensor, x: Tensor, samples: int) -> int:
+        """How many samples have a Jacobian of at most JACOBIAN_BYTES, one or more."""
+        row = self.num_params * params.element_size()
+        if len(x) == 0 or samples * row <= JACOBIAN_BYTES // _MOST_OUTPUTS:
+            return samples
+        with torch.no_grad():
+            outputs = self(params, x[:1]).shape[1]
+        return max(1, JACOBIAN_BYTES // max(1, outputs * row))
 
     def _single(self, params: Tensor, row: Tensor) -> Tensor:
         return self(params, row.unsqueeze(0)).squeeze(0)

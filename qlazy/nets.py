@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import final
@@ -13,6 +14,9 @@ from torch import Tensor, nn
 from qlazy.errors import UnsupportedModel, require
 from qlazy.layerwise import is_applicable, layerwise_gram
 from qlazy.model import Model, blocks_of
+from qlazy.replicas import ReplicaPerThread
+
+_GLOBAL_GENERATOR = threading.Lock()
 
 
 @final
@@ -21,7 +25,7 @@ class Net(Model):
 
     Parameters come in ``named_parameters`` order and blocks carry their names. Parameters that do not
     require gradients stay at their values, as buffers do; floating ones follow the dtype of ``params``. The
-    module is copied, so that later changes to it change nothing here.
+    module is copied, so that later changes to it change nothing here. Threads may share a Net.
 
     Raises UnsupportedModel for a module whose rows are not independent or not deterministic (dropout in
     training mode, batch normalisation on batch statistics) and for PennyLane's TorchLayer, whose weights
@@ -31,6 +35,7 @@ class Net(Model):
     def __init__(self, module: nn.Module, *, init: Callable[[torch.Generator], Tensor] | None = None) -> None:
         _refuse_unsupported(module)
         self.module = copy.deepcopy(module)
+        self._replicas = ReplicaPerThread(self.module)
         self._init = init
         trainable = {name: p for name, p in self.module.named_parameters() if p.requires_grad}
         require(trainable, "module", "have a trainable parameter", "without one", UnsupportedModel)
@@ -64,14 +69,14 @@ class Net(Model):
             return self._init(generator)
         fresh = copy.deepcopy(self.module)
         seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
-        with torch.random.fork_rng(devices=[]):
+        with _GLOBAL_GENERATOR, torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             for name, module in fresh.named_modules():
                 _reset(name, module)
         return self._flatten(fresh)
 
     def forward(self, params: Tensor, x: Tensor) -> Tensor:
-        return torch.func.functional_call(self.module, self.state(params), (x,))
+        return torch.func.functional_call(self._replicas.module, self.state(params), (x,))
 
     def gram(self, params: Tensor, x: Tensor, y: Tensor | None = None) -> Tensor:
         """The tangent kernel (n, c, m, c), layer by layer: see :mod:`qlazy.layerwise`.

@@ -16,7 +16,7 @@ import qlazy
 PACKAGE = Path(qlazy.__file__).parent
 
 LAYERS = (
-    {"errors", "drafts", "execution", "memory", "storage", "tables", "simulator"},
+    {"drafts", "errors", "execution", "memory", "norms", "replicas", "simulator", "storage", "tables"},
     {"model"},
     {
         "transforms",

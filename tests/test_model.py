@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from qlazy import Centered, Function, Linearized, Scaled, mlp
+from qlazy import Centered, Function, Linearized, Scaled, mlp, model
 from qlazy.errors import NotFinite
-from tests.models import inputs, rng
+from qlazy.model import Model
+from tests.models import curved_function, inputs, qnode_circuit, rng, tanh_net
 
 
 @pytest.fixture
@@ -85,3 +86,31 @@ def test_linearisation_error_is_second_order(net):
     linear = Linearized(net, anchor)
     errors = [(net(w, x) - linear(w, x)).norm() for w in (anchor + h * direction for h in (1e-2, 5e-3))]
     assert errors[0] / errors[1] == pytest.approx(4, rel=0.05)
+
+
+@pytest.mark.parametrize("maker", [curved_function, qnode_circuit, tanh_net])
+@pytest.mark.parametrize("samples", [1, 3])
+def test_blocks_of_the_jacobian_do_not_change_the_kernel(monkeypatch, maker, samples):
+    case, params, x = maker()
+    x, y = torch.cat([x, x + 1]), x[:3] + 2
+    expected = [Model.gram(case, params, x, right) for right in (None, y)]
+    monkeypatch.setattr(model, "JACOBIAN_BYTES", 8 * samples * case.num_params * 2)
+    seen = []
+    jacobian = type(case).jacobian
+    monkeypatch.setattr(
+        type(case), "jacobian", lambda self, w, x: seen.append(len(x)) or jacobian(self, w, x)
+    )
+    for right, kernel in zip((None, y), expected, strict=True):
+        torch.testing.assert_close(Model.gram(case, params, x, right), kernel)
+    assert max(seen) == samples
+
+
+def test_a_kernel_by_blocks_can_be_differentiated(monkeypatch):
+    case, params, x = curved_function()
+    expected = torch.func.grad(lambda w: case.gram(w, x).square().sum())(params)
+    monkeypatch.setattr(model, "JACOBIAN_BYTES", 1)
+    monkeypatch.setattr(model, "_MOST_OUTPUTS", 1)
+    leaf = params.clone().requires_grad_()
+    (backward,) = torch.autograd.grad(case.gram(leaf, x).square().sum(), leaf)
+    torch.testing.assert_close(backward, expected)
+    torch.testing.assert_close(torch.func.grad(lambda w: case.gram(w, x).square().sum())(params), expected)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from qlazy.errors import require
 from qlazy.layerwise.factors import ReadFactor
 from qlazy.layerwise.rules import Rule, rule_for
+from qlazy.replicas import replica
 
 
 @final
@@ -46,8 +46,7 @@ class Instrumented:
     """
 
     def __init__(self, module: nn.Module, state: Mapping[str, Tensor], trainable: Sequence[str]) -> None:
-        shared = [*module.parameters(), *module.buffers()]
-        self.module = copy.deepcopy(module, {id(tensor): tensor for tensor in shared})
+        self.module = replica(module)
         self.state = {name: tensor.detach() for name, tensor in state.items()}
         self.leaves = {name: self.state[name].detach().requires_grad_() for name in trainable}
         self.like = next(iter(self.leaves.values())).detach()
