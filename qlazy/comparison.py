@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from qlazy.drift import Slope, log_log_slope
 from qlazy.errors import require
+from qlazy.guarantees import Summary, bound_table, summaries
 from qlazy.run import Run
 from qlazy.storage import atomic_write
 from qlazy.tables import Table
@@ -107,12 +108,13 @@ class Comparison:
         return [self._row(model, i) for model in self.models for i in range(len(self.alphas))]
 
     def table(self) -> str:
-        """Rows and slopes as plain text; what stands after ± is the standard deviation over seeds."""
+        """Rows, slopes and bounds as plain text; what stands after ± is the standard deviation over seeds."""
         return "\n\n".join(map(str, self.tables()))
 
     def tables(self) -> tuple[Table, ...]:
         """What :meth:`table` prints, as values."""
-        return self.scale_table(), self.slope_table()
+        bounds = bound_table(self.runs)
+        return (self.scale_table(), self.slope_table(), *(() if bounds is None else (bounds,)))
 
     def scale_table(self) -> Table:
         """A row for each model and scale."""
@@ -129,6 +131,10 @@ class Comparison:
             (model, *(_interval(slopes.get((model, metric))) for metric in METRICS)) for model in self.models
         )
         return Table("", ("slope against a", *METRICS), (*fitted, theory))
+
+    def bounds(self) -> list[Summary]:
+        """Every upper bound of the theory beside what was measured: :mod:`qlazy.guarantees`."""
+        return summaries(self.runs)
 
     def plot(self, folder: str | os.PathLike[str]) -> list[Path]:
         """Draw every figure into a folder, as PNG and SVG; returns the paths."""

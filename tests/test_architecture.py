@@ -50,7 +50,7 @@ LAYERS = (
         "tensor",
         "quadratic",
     },
-    {"linearization", "run", "comparison", "sweep", "testing", "tiles"},
+    {"linearization", "run", "guarantees", "comparison", "sweep", "testing", "tiles"},
     {"report", "specs", "studies", "bench"},
     {"options", "cli"},
 )
