@@ -11,12 +11,13 @@ PINS := pyproject.toml constraints.txt
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test test-slow lint format clean
+.PHONY: help demo install test test-slow test-browser lint format clean
 
 help:
 	@echo "make demo       compare two circuits with a net on digits 3 and 8: table, slopes and figures"
 	@echo "make test       run the test suite"
 	@echo "make test-slow  run the longer checks"
+	@echo "make test-browser  open the report in headless Chromium, where that is installed"
 	@echo "make lint       ruff and mypy"
 	@echo "make format     let ruff rewrite the code"
 	@echo "make clean      remove the environment and all caches"
@@ -31,6 +32,9 @@ test: $(VENV)/.installed-test
 
 test-slow: $(VENV)/.installed-test
 	@$(BIN)/python -m pytest -m slow
+
+test-browser: $(VENV)/.installed-test
+	@$(BIN)/python -m pytest -m browser
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -73,6 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns 0, or 1 for a run that failed, 2 for bad input, 130 when interrupted."""
     try:
         arguments = _parse(argv)
+        arguments.command = shlex.join(["qlazy", *(sys.argv[1:] if argv is None else argv)])
         torch.set_num_threads(arguments.threads)
         return arguments.run(arguments)
     except SystemExit as stop:  # argparse leaves this way, --help and --version included
@@ -92,6 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def compare(arguments: argparse.Namespace) -> int:
     """``qlazy compare``: train, print the tables, leave a folder."""
     from qlazy.specs import build_models
+    from qlazy.verdict import verdict_text
 
     data = read_data(arguments)
     models = build_models(arguments.models or MODELS, data)
@@ -108,8 +111,10 @@ def compare(arguments: argparse.Namespace) -> int:
     for name, model in models.items():
         print(f"{name}: {model.num_params} parameters")
     print(f"\n{comparison.table()}\n")
-    comparison.plot(arguments.out)
-    print(f"figures, table and arrays: {arguments.out}")
+    page = comparison.report(arguments.out, arguments.command)
+    print(
+        f"{verdict_text(comparison)}\n\nfigures, table and arrays: {arguments.out}; all in one page: {page}"
+    )
     failed = [run for run in comparison.runs if run.diverged]
     for run in failed:
         print(f"qlazy: {run.model}, seed {run.seed}, a = {run.alpha:g}: {run.diverged}", file=sys.stderr)
@@ -119,7 +124,8 @@ def compare(arguments: argparse.Namespace) -> int:
 def kernel(arguments: argparse.Namespace) -> int:
     """``qlazy kernel``: the tangent kernel at initialisation, in figures and pictures."""
     from qlazy.report.facts import facts_text, kernel_facts
-    from qlazy.report.plot import plot_kernel, save_figure
+    from qlazy.report.html import write_kernel
+    from qlazy.report.plot import plot_kernel
     from qlazy.specs import build_models
     from qlazy.storage import save_arrays
 
@@ -128,7 +134,8 @@ def kernel(arguments: argparse.Namespace) -> int:
     params = model.init(torch.Generator().manual_seed(arguments.seed)).to(data.x_train)
     tangent = qlazy.tangent_kernel(model, params, data.x_train)
     facts = kernel_facts(tangent, data.y_train)
-    print(facts_text({"model": f"{name}, {model.num_params} parameters", "data": data.description, **facts}))
+    facts = {"model": f"{name}, {model.num_params} parameters", "data": data.description, **facts}
+    print(facts_text(facts))
     matrix = tangent.to_dense()
     arrays = {
         "kernel": matrix, "eigenvalues": tangent.eigenvalues(), "params": params, "x": data.x_train,
@@ -136,8 +143,8 @@ def kernel(arguments: argparse.Namespace) -> int:
     }  # fmt: skip
     settings = {"model": name, "seed": arguments.seed, "data": data.description, "facts": facts}
     save_arrays(arguments.out / "kernel.npz", {key: t.numpy() for key, t in arrays.items()}, settings)
-    save_figure(plot_kernel(matrix, data.y_train), arguments.out, "kernel")
-    print(f"\nfigures and arrays: {arguments.out}")
+    page = write_kernel(facts, plot_kernel(matrix, data.y_train), arguments.out, arguments.command)
+    print(f"\nfigures and arrays: {arguments.out}; all in one page: {page}")
     return OK
 
 
@@ -206,7 +213,9 @@ def study(arguments: argparse.Namespace) -> int:
     settings = module.Settings.full() if arguments.full else module.Settings.quick()
     folder = arguments.out or Path("qlazy-out", arguments.name)
     result = module.run(settings, folder, progress=not arguments.quiet)
-    print(f"{result.table()}\n\nfigures, table and arrays: {folder}")
+    print(
+        f"{result.table()}\n\nfigures, table and arrays: {folder}; all in one page: {folder / 'report.html'}"
+    )
     return OK
 
 

@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 
 from qlazy.drift import Slope, log_log_slope
 from qlazy.errors import require
-from qlazy.guarantees import Summary, bound_table, summaries
 from qlazy.run import Run
 from qlazy.storage import atomic_write
 from qlazy.tables import Table
@@ -108,13 +107,12 @@ class Comparison:
         return [self._row(model, i) for model in self.models for i in range(len(self.alphas))]
 
     def table(self) -> str:
-        """Rows, slopes and bounds as plain text; what stands after ± is the standard deviation over seeds."""
+        """Rows and slopes as plain text; what stands after ± is the standard deviation over seeds."""
         return "\n\n".join(map(str, self.tables()))
 
     def tables(self) -> tuple[Table, ...]:
         """What :meth:`table` prints, as values."""
-        bounds = bound_table(self.runs)
-        return (self.scale_table(), self.slope_table(), *(() if bounds is None else (bounds,)))
+        return self.scale_table(), self.slope_table()
 
     def scale_table(self) -> Table:
         """A row for each model and scale."""
@@ -132,15 +130,20 @@ class Comparison:
         )
         return Table("", ("slope against a", *METRICS), (*fitted, theory))
 
-    def bounds(self) -> list[Summary]:
-        """Every upper bound of the theory beside what was measured: :mod:`qlazy.guarantees`."""
-        return summaries(self.runs)
-
     def plot(self, folder: str | os.PathLike[str]) -> list[Path]:
         """Draw every figure into a folder, as PNG and SVG; returns the paths."""
         from qlazy.report.plot import plot_comparison
 
         return plot_comparison(self, folder)
+
+    def report(self, folder: str | os.PathLike[str], command: str | None = None) -> Path:
+        """Write every figure and one self-contained ``report.html`` with a verdict in words; returns its path.
+
+        ``command`` is what made the comparison, for those who want to run it again.
+        """
+        from qlazy.report.html import write_comparison
+
+        return write_comparison(self, folder, command)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the table, the settings and every run's arrays into a folder."""

@@ -50,6 +50,12 @@ class Run:
         return float(self.trace.drift.max())
 
     @property
+    def relative_drift(self) -> float:
+        """sup_t ||w_a(t) - w0|| / ||w0||, infinite for a start at zero."""
+        start = float(np.linalg.norm(self.trace.params[0]))
+        return self.parameter_drift / start if start else math.inf
+
+    @property
     def parameter_gap(self) -> float:
         """sup_t ||w_a(t) - wbar_a(t)||, wbar the parameters of the linearised model."""
         return float(np.linalg.norm(self.trace.params - self.linear_params, axis=1).max())

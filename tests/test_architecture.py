@@ -50,7 +50,7 @@ LAYERS = (
         "tensor",
         "quadratic",
     },
-    {"linearization", "run", "guarantees", "comparison", "sweep", "testing", "tiles"},
+    {"linearization", "run", "comparison", "sweep", "testing", "tiles", "verdict"},
     {"report", "specs", "studies", "bench"},
     {"options", "cli"},
 )

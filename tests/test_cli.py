@@ -46,7 +46,10 @@ def test_compare_prints_tables_and_leaves_a_folder(capsys, tmp_path: Path) -> No
     assert comparison.table() in captured.out
     assert "hardware_efficient:layers=1: 8 parameters" in captured.out
     assert captured.out.startswith("digits, classes 3 (-1) and 8 (+1), 8 training and 12 test examples")
-    assert captured.out.endswith("figures, table and arrays: here\n")
+    assert captured.out.endswith("figures, table and arrays: here; all in one page: here/report.html\n")
+    page = (tmp_path / "here" / "report.html").read_text()
+    assert "qlazy compare hardware_efficient:layers=1 mlp:2" in page
+    assert "hardware_efficient:layers=1 is lazy by" in page
     assert {path.name for path in (tmp_path / "here").glob("*.svg")} >= {
         "drift.svg",
         "gap.svg",
@@ -82,13 +85,14 @@ def test_the_defaults_have_about_the_same_number_of_parameters() -> None:
     assert max(counts) <= 1.1 * min(counts)
 
 
-def test_a_diverged_run_is_reported_and_fails(capsys, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Comparison, "plot", lambda self, folder: [])
+def test_a_diverged_run_is_reported_and_fails(capsys) -> None:
+    """And the figures and the page are drawn all the same, of a comparison in which nothing came to its end."""
     arguments = ["compare", "mlp:2", *TINY, "--steps", "60", "--rate", "1e6", "--quiet"]
     assert cli.main(arguments) == cli.FAILED
     captured = capsys.readouterr()
     assert "qlazy: mlp:2, seed 0, a = 1: " in captured.err
     assert "diverged at step" in captured.err
+    assert "training diverged: nothing can be said" in captured.out
 
 
 def test_kernel_prints_facts_and_saves_arrays(capsys, tmp_path: Path) -> None:
@@ -111,7 +115,12 @@ def test_kernel_prints_facts_and_saves_arrays(capsys, tmp_path: Path) -> None:
     # three hidden units on four inputs have 3 * 5 + 4 = 19 parameters, which bounds the rank
     assert facts["rank"] == "19  (at most 19)"
     assert settings["seed"] == 4
-    assert {path.name for path in (tmp_path / "k").iterdir()} == {"kernel.npz", "kernel.png", "kernel.svg"}
+    assert {path.name for path in (tmp_path / "k").iterdir()} == {
+        "kernel.npz",
+        "kernel.png",
+        "kernel.svg",
+        "report.html",
+    }
 
 
 def test_circuits_lists_every_family(capsys) -> None:

@@ -155,7 +155,7 @@ def test_regression_has_no_accuracy() -> None:
 def test_any_number_of_runs_can_be_drawn(comparison, tmp_path: Path) -> None:
     paths = plot_comparison(comparison, tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(p.name for p in paths)
-    names = {"drift", "gap", "bounds", "losses", "spectra", "kernels", "accuracy"}
+    names = {"drift", "gap", "losses", "spectra", "kernels", "accuracy"}
     assert {p.name for p in paths} == {f"{name}.{kind}" for name in names for kind in ("png", "svg")}
     assert all(p.stat().st_size > 1000 for p in paths)
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from qlazy.comparison import Comparison
 from qlazy.report.series import classes
-from qlazy.report.style import COLUMN, GUIDE, INK, grid, legend_below, log_axis, looks
+from qlazy.report.style import COLUMN, GUIDE, INK, grid, legend_below, log_axis, looks, note
 from qlazy.run import Run
 from qlazy.spectrum import effective_rank, eigenvalues, label_energies, rank_cutoff
 
@@ -54,14 +54,16 @@ def spectra_figure(comparison: Comparison) -> Figure:
     look, chosen = looks(models), _spread_out(comparison.alphas)
     shades = dict(zip(chosen, _shades(len(chosen)), strict=True))
     for axes, model in zip(panels.flat, models, strict=False):
+        axes.set_title(model, color=look[model].colour)
         runs = [run for alpha in chosen for run in _first(comparison, model, alpha)]
-        if runs:
-            _draw_spectrum(axes, runs[0].kernel_initial, color=INK, linestyle="--", linewidth=1.1, zorder=3)
+        if not runs:
+            note(axes, "every run diverged")
+            continue
+        _draw_spectrum(axes, runs[0].kernel_initial, color=INK, linestyle="--", linewidth=1.1, zorder=3)
         for run in runs:
             _draw_spectrum(axes, run.kernel_final, color=look[model].colour, alpha=shades[run.alpha])
         spectra = [k for run in runs for k in (run.kernel_initial, run.kernel_final)]
         log_axis(axes, "y", np.concatenate([_nonzero_eigenvalues(kernel) for kernel in spectra]))
-        axes.set_title(model, color=look[model].colour)
         axes.set_xlabel("index")
     for axes in panels[:, 0]:
         axes.set_ylabel("eigenvalue of K")

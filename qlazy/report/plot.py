@@ -18,7 +18,6 @@ from torch import Tensor
 
 from qlazy.comparison import Comparison
 from qlazy.errors import require
-from qlazy.report.bounds import bounds_figure
 from qlazy.report.kernels import images_figure, kernel_figure, spectra_figure
 from qlazy.report.scales import accuracy_figure, drift_figure, gap_figure
 from qlazy.report.style import save, style
@@ -28,7 +27,6 @@ from qlazy.trace import Trace
 FIGURES: Mapping[str, Callable[[Comparison], Figure | None]] = {
     "drift": drift_figure,
     "gap": gap_figure,
-    "bounds": bounds_figure,
     "losses": losses_figure,
     "spectra": spectra_figure,
     "kernels": images_figure,
@@ -46,10 +44,7 @@ def plot_trace(trace: Trace) -> Figure:
 
 def plot_comparison(comparison: Comparison, folder: str | os.PathLike[str]) -> list[Path]:
     """Draw every figure of a comparison into a folder, as PNG and SVG; returns the paths."""
-    paths = []
-    for name, figure in comparison_figures(comparison).items():
-        paths += save(figure, Path(folder), name)
-    return paths
+    return save_figures(comparison_figures(comparison), folder)
 
 
 def comparison_figures(comparison: Comparison) -> dict[str, Figure]:
@@ -74,6 +69,11 @@ def plot_kernel(kernel: Tensor | NDArray[Any], labels: Tensor | NDArray[Any]) ->
 def save_figure(figure: Figure, folder: str | os.PathLike[str], name: str) -> list[Path]:
     """Write a figure of these into a folder as ``name``.png and ``name``.svg; returns the paths."""
     return save(figure, Path(folder), name)
+
+
+def save_figures(figures: Mapping[str, Figure], folder: str | os.PathLike[str]) -> list[Path]:
+    """Write figures by name into a folder, each as PNG and SVG; returns the paths."""
+    return [path for name, figure in figures.items() for path in save(figure, Path(folder), name)]
 
 
 def _array(values: Tensor | NDArray[Any]) -> NDArray[Any]:

@@ -120,9 +120,7 @@ def log_axis(axes: Axes, which: str, values: np.ndarray) -> None:
     """
     positive = values[np.isfinite(values) & (values > 0)]
     if not positive.size:
-        axes.text(
-            0.5, 0.5, "zero throughout", transform=axes.transAxes, ha="center", va="center", color=GUIDE
-        )
+        note(axes, "zero throughout")
         positive = np.ones(1)
     low, high = np.log10(positive.min()), np.log10(positive.max())
     spare = max(0.08 * (high - low), (1.3 - (high - low)) / 2)
@@ -133,6 +131,11 @@ def log_axis(axes: Axes, which: str, values: np.ndarray) -> None:
     few = high - low < 3
     axis.set_minor_locator(LogLocator(subs=range(2, 10), numticks=40) if few else NullLocator())
     axis.set_minor_formatter(NullFormatter())
+
+
+def note(axes: Axes, text: str) -> None:
+    """What a panel says where it has nothing to show."""
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=GUIDE)
 
 
 def legend_below(figure: Figure, handles: list, *, columns: int | None = None) -> None:

@@ -124,10 +124,10 @@ def finish(
     out: str | os.PathLike[str] | None,
     figures: Callable[[StudyResult], Mapping[str, Any]],
 ) -> StudyResult:
-    """Leave table, arrays, settings and figures in ``out``, if that is given; returns the result."""
+    """Leave table, arrays, settings, figures and a report in ``out``, if that is given; returns the result."""
     if out is None:
         return result
-    from qlazy.report.plot import save_figure  # matplotlib, only where something is drawn
+    from qlazy.report.html import write_study  # matplotlib, only where something is drawn
 
     folder = Path(out)
     with atomic_write(folder / "table.txt") as file:
@@ -138,8 +138,7 @@ def finish(
         "tables": [asdict(table) for table in result.tables],
     }  # fmt: skip
     save_arrays(folder / "result.npz", result.arrays, settings)
-    for name, figure in figures(result).items():
-        save_figure(figure, folder, name)
+    write_study(result, figures(result), folder)
     return result
 
 

@@ -29,7 +29,9 @@ def test_what_the_paper_reports(finished):
 
 def test_what_it_leaves_behind(finished):
     names = {path.name for path in finished[1].iterdir()}
-    assert names == {"table.txt", "result.npz", "losses.png", "losses.svg", "scales.png", "scales.svg"}
+    assert names == {"table.txt", "result.npz", "report.html"} | {
+        f"{figure}.{kind}" for figure in ("losses", "scales") for kind in ("png", "svg")
+    }
 
 
 @pytest.mark.parametrize(("name", "parity_seen"), [("p1", False), ("p2", True)])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import pytest
@@ -12,6 +14,19 @@ from qlazy.storage import load_arrays
 from qlazy.studies import STUDIES, find_study
 from qlazy.studies.result import Finding, StudyResult, finish
 from qlazy.tables import Table
+
+
+@dataclass(frozen=True)
+class Sizes:
+    seeds: int = 3
+
+    @classmethod
+    def quick(cls) -> Self:
+        return cls()
+
+    @classmethod
+    def full(cls) -> Self:
+        return cls(30)
 
 
 def test_a_verdict_can_be_bad() -> None:
@@ -49,9 +64,7 @@ def test_what_a_study_leaves(tmp_path) -> None:
     """A figure without a theory is null in the file, the tables stand before the findings, conventions win."""
     reported = Finding("T0", "x", float("nan"), 2.0, relation="")
     table = Table("accuracy", ("rule", "test"), (("random", "52.7"), ("all", "56.7")))
-    study = StudyResult(
-        "none", Finding("a", "b", 1.0, 1.0), (reported,), {"x": np.arange(3)}, (table,), {"loss": "mean"}
-    )
+    study = StudyResult("none", Sizes(7), (reported,), {"x": np.arange(3)}, (table,), {"loss": "mean"})
     finish(study, tmp_path, lambda result: {})
     assert (tmp_path / "table.txt").read_text().startswith("accuracy\nrule    test\nrandom  52.7\n")
     _, settings = load_arrays(tmp_path / "result.npz")
@@ -59,6 +72,7 @@ def test_what_a_study_leaves(tmp_path) -> None:
     assert settings["loss"] == "mean"
     assert settings["dtype"] == "float64"
     assert settings["tables"][0]["rows"] == [["random", "52.7"], ["all", "56.7"]]
+    assert "Sizes(seeds=7)" in (tmp_path / "report.html").read_text()
 
 
 def test_every_study_follows_the_pattern() -> None:
