@@ -22,6 +22,13 @@ from qlazy.training import train
 
 SAMPLES = 3
 
+SPEED = 0.1
+"""Of the fastest mode, a step. At 1 the angles of the 1/m control, which must turn by O(1), overshoot by whole turns
+a step, hundreds of them in a run, and end anywhere: |dK|/K is then .3 at large m, where descent leads to .97."""
+
+FROZEN = 64
+"""Qubits from which |dK|/K is small enough (.16) to fall as its first power: slopes are fitted from there."""
+
 
 def simulation(qubits: Sequence[int]) -> Outcome:
     """T10: the closed form is the circuit, outputs and Jacobian."""
@@ -40,32 +47,41 @@ def simulation(qubits: Sequence[int]) -> Outcome:
 
 
 def width(qubits: Sequence[int], seeds: int, steps: int) -> Outcome:
-    """T10 in training: the kernel freezes with m, with the 1/sqrt(m) scaling and not with 1/m."""
+    """T10 in training: the kernel freezes with m, with the 1/sqrt(m) scaling and not with 1/m.
+
+    Each angle moves by O(m^-1/2); the largest of the 2 m, as of so many Gaussians, by sqrt(log(2 m) / m). What it does to
+    the kernel has random signs, which leaves 1/m.
+    """
     runs = {
         name: np.array([[_wide(m, power, seed, steps) for seed in range(seeds)] for m in qubits])
         for name, power in (("lazy", 0.5), ("control", 1.0))
     }
     largest, change, gap, ratio, mean = np.moveaxis(runs["lazy"], 2, 0)
+    sizes = np.array(qubits, float)
+    wide = sizes >= FROZEN
+    spread_law = log_log_slope(sizes, np.sqrt(np.log(2 * sizes) / sizes)).slope
     slopes = {
-        "sup |dtheta|": (largest, -0.5, 0.1),
-        "|dK|/K": (change, -1.0, 0.25),
-        "linearisation gap": (gap, -1.0, 0.25),
+        "sup |dtheta|": (sizes, largest, spread_law),
+        "|dK|/K": (sizes[wide], change[wide], -1.0),
+        "linearisation gap": (sizes[wide], gap[wide], -1.0),
     }
     findings = []
-    for name, (values, expected, tolerance) in slopes.items():
-        slope = log_log_slope(qubits, values)
+    for name, (at, values, expected) in slopes.items():
+        slope = log_log_slope(at, values)
         error = (slope.high - slope.low) / 4
         findings.append(
-            Finding("T10 light cones", f"slope of {name} against m", expected, slope.slope, error, tolerance)
+            Finding("T10 light cones", f"slope of {name} against m", expected, slope.slope, error, 0.05)
         )
     drift, drift_error = mean_and_error(ratio[-1])
     kernel, kernel_error = mean_and_error(mean[-1])
-    control = runs["control"][:, :, 1].mean(1)
+    control, turned = runs["control"][:, :, 1].mean(1), runs["control"][:, :, 0].mean(1)
     kept, m = float(control[-1] / control[0]), f"m={qubits[-1]}"
     findings += [
         Finding("T10 light cones", f"drift / frozen drift, {m}", 1.0, drift, drift_error, 0.01),
         Finding("T10 light cones", f"tr K / tr E K, {m}", 1.0, kernel, kernel_error, 0.01),
-        Finding("T10 control 1/m", "|dK|/K at the last m / first m", 1.0, kept, tolerance=0.4),
+        Finding("T10 control 1/m", "|dK|/K at the last m / first m", 1.0, kept, tolerance=0.1),
+        Finding("T10 control 1/m", f"|dK|/K, {m}", 0.9, float(control[-1]), relation=">="),
+        Finding("T10 control 1/m", f"sup |dtheta|, {m}", 2.0, float(turned[-1]), relation=">="),
     ]  # fmt: skip
     arrays = {
         "qubits": np.array(qubits, float),
@@ -104,7 +120,7 @@ def _wide(qubits: int, power: float, seed: int, steps: int) -> tuple[float, ...]
     params, x = model.init(generator), _inputs(qubits, seed)
     y = torch.tensor([[1.0], [-1.0], [0.5]], dtype=torch.float64)
     kernel = tangent_kernel(model, params, x).to_dense()
-    rate = SAMPLES / float(torch.linalg.eigvalsh(kernel)[-1])
+    rate = SPEED * SAMPLES / float(torch.linalg.eigvalsh(kernel)[-1])
     trace = train(model, params, (x, y), steps=steps, method=GradientDescent(rate))
     outputs0 = torch.from_numpy(trace.train_outputs[0])
     path = LinearizedPath(kernel, outputs0, y).steps(rate, trace.steps.tolist()).numpy()

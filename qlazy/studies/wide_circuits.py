@@ -39,7 +39,7 @@ class Settings:
     layers: tuple[int, ...] = (32, 64, 128, 256, 512)
     seeds: int = 6
     steps: int = 300
-    alphas: tuple[float, ...] = (10, 30, 100, 300, 1000)
+    alphas: tuple[float, ...] = (100, 300, 1000, 3000, 10000)
     noise_steps: int = 4000
     edge_steps: int = 1500
     shots: int = 20000
@@ -75,10 +75,10 @@ class Settings:
     def quick(cls) -> Self:
         """Under a minute on one core, and the same claims."""
         return cls(
-            qubits=3, ensemble_layers=16, ensemble=40, layers=(32, 64, 128), seeds=3, steps=80, alphas=(10, 100, 1000),
+            qubits=3, ensemble_layers=16, ensemble=40, layers=(32, 64, 128), seeds=3, steps=80, alphas=(100, 1000, 10000),
             noise_steps=400, edge_steps=250, shots=5000, targets=(-1.5, -0.6, 0.0, 0.6, 1.5),
-            rank_layers=(2, 4, 6, 8, 10, 12), simulated=(3, 5, 8), wide=(16, 64, 256), wide_seeds=3,
-            wide_steps=100, draws=2000,
+            rank_layers=(2, 4, 6, 8, 10, 12), simulated=(3, 5, 8), wide=(64, 256, 1024), wide_seeds=3,
+            wide_steps=150, draws=2000,
         )  # fmt: skip
 
 
