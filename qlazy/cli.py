@@ -15,8 +15,9 @@ import torch
 
 import qlazy
 from qlazy.bench.command import EXAMPLES, add_bench, bench
-from qlazy.errors import Diverged, KernelTooLarge, NotConverged, NotFinite
+from qlazy.errors import Diverged, KernelTooLarge, NotConverged, NotFinite, require
 from qlazy.options import MODELS, add_data, add_sizes, add_training, read_data, read_method, read_sizes
+from qlazy.pairs import RIDGE
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 CHECKED = 1e-7  # what a derivative may be off from central differences
@@ -93,9 +94,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def compare(arguments: argparse.Namespace) -> int:
     """``qlazy compare``: train, print the tables, leave a folder."""
+    from qlazy.pairs import pair_table
     from qlazy.specs import build_models
     from qlazy.verdict import verdict_text
 
+    require(arguments.ridge > 0, "--ridge", "be positive", arguments.ridge)
     data = read_data(arguments)
     models = build_models(arguments.models or MODELS, data)
     comparison = qlazy.compare(
@@ -111,6 +114,9 @@ def compare(arguments: argparse.Namespace) -> int:
     for name, model in models.items():
         print(f"{name}: {model.num_params} parameters")
     print(f"\n{comparison.table()}\n")
+    pairs = comparison.geometry(arguments.ridge)
+    if pairs:
+        print(f"{pair_table(pairs)}\n")
     page = comparison.report(arguments.out, arguments.command)
     print(
         f"{verdict_text(comparison)}\n\nfigures, table and arrays: {arguments.out}; all in one page: {page}"
@@ -169,7 +175,6 @@ def circuits(arguments: argparse.Namespace) -> int:
 
 def diff(arguments: argparse.Namespace) -> int:
     """``qlazy diff``: the derivative of a program as programs, or what can be said of it."""
-    from qlazy.errors import require
     from qlazy.quantum.corpus import load_program
     from qlazy.quantum.differentiation import SampledDerivative, additive_form, differentiate
     from qlazy.report import derivatives
@@ -242,6 +247,10 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("models", nargs="*", metavar="MODEL", help=f"default: {' '.join(MODELS)}")
     add_data(one)
     add_training(one)
+    one.add_argument(
+        "--ridge", type=float, default=RIDGE, metavar="R",
+        help="of the geometric difference between kernels, at trace N (%(default)s)",
+    )  # fmt: skip
     one.add_argument("--out", type=Path, default=Path("qlazy-out/compare"), help="folder (%(default)s)")
     one.add_argument("--quiet", action="store_true", help="show no progress")
     one = _command(commands, "kernel", kernel, "measure a model's tangent kernel", _KERNEL)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from qlazy.drift import Slope, log_log_slope
 from qlazy.errors import require
+from qlazy.pairs import RIDGE, Pair, kernel_pairs
 from qlazy.run import Run
 from qlazy.storage import atomic_write
 from qlazy.tables import Table
@@ -129,6 +130,17 @@ class Comparison:
             (model, *(_interval(slopes.get((model, metric))) for metric in METRICS)) for model in self.models
         )
         return Table("", ("slope against a", *METRICS), (*fitted, theory))
+
+    def geometry(self, ridge: float = RIDGE) -> list[Pair]:
+        """The kernels at initialisation of every model against every other's, both ways: :mod:`qlazy.pairs`.
+
+        Empty where there is one model, or where a kernel is zero.
+        """
+        first = self.alphas[0]
+        kernels = {m: [run.kernel_initial for run in self.select(m, first)] for m in self.models}
+        if not all(kernel.trace() > 0 for found in kernels.values() for kernel in found):
+            return []
+        return kernel_pairs(kernels, self.runs[0].train_targets, ridge)
 
     def plot(self, folder: str | os.PathLike[str]) -> list[Path]:
         """Draw every figure into a folder, as PNG and SVG; returns the paths."""

@@ -43,6 +43,22 @@ def geometric_difference(kernel: Tensor, other: Tensor, ridge: float = 0.0) -> T
     return torch.linalg.matrix_norm(weighted, 2)
 
 
+def training_difference(kernel: Tensor, other: Tensor, ridge: float) -> Tensor:
+    """g_train(K || K') = ridge || sqrt(K') (K + ridge I)^-2 sqrt(K') ||^(1/2), a scalar: what a ridge costs.
+
+    The training error of K on labels y is at most g_train^2 s_K'(y) / N; zero without ridge. Huang et al. 2021 (arXiv
+    2011.01938).
+    """
+    for name, matrix in (("kernel", kernel), ("other", other)):
+        check_kernel(name, matrix)
+    require_shape("other", other, tuple(kernel.shape))
+    require_dtype("other", other, kernel, "the kernel")
+    require(ridge > 0, "ridge", "be positive", ridge)
+    values, vectors = torch.linalg.eigh(kernel)
+    weighted = (vectors.T @ _root(other)) / (values.clamp_min(0) + ridge).unsqueeze(1)
+    return ridge * torch.linalg.matrix_norm(weighted, 2)
+
+
 def model_complexity(kernel: Tensor, labels: Tensor, ridge: float = 0.0) -> Tensor:
     """s_K(y) = y^T (K + ridge I)^-1 K (K + ridge I)^-1 y: the squared norm of what K learns from labels (n, c).
 

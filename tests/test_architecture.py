@@ -46,6 +46,7 @@ LAYERS = (
         "lowrank",
         "bounds",
         "variance_law",
+        "pairs",
         "shots",
         "tensor",
         "quadratic",

@@ -159,6 +159,7 @@ def test_circuits_draws(capsys, tmp_path: Path, suffix: str, magic: bytes) -> No
         (["circuits", "tfim", "more"], "unrecognized arguments: more"),
         (["compare", "--alphas", "1,x"], "must be numbers with commas between, but is '1,x'"),
         (["compare", "--alphas", "1,-3", "mlp"], "`alphas` must be positive"),
+        (["compare", "--ridge", "0", "mlp"], "`--ridge` must be positive, but is 0.0"),
         (["compare", "--seeds", "0"], "must be a positive integer, but is '0'"),
         (["compare", "--classes", "3", "mlp"], "classes"),
         (["compare", "--classes", "3,12", "mlp"], "12"),

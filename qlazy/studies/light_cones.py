@@ -49,8 +49,8 @@ def simulation(qubits: Sequence[int]) -> Outcome:
 def width(qubits: Sequence[int], seeds: int, steps: int) -> Outcome:
     """T10 in training: the kernel freezes with m, with the 1/sqrt(m) scaling and not with 1/m.
 
-    Each angle moves by O(m^-1/2); the largest of the 2 m, as of so many Gaussians, by sqrt(log(2 m) / m). What it does to
-    the kernel has random signs, which leaves 1/m.
+    Each angle moves by O(m^-1/2); the largest of the 2 m, as of so many Gaussians, by sqrt(log(2 m) / m). What that
+    does to the kernel has random signs, which leaves 1/m.
     """
     runs = {
         name: np.array([[_wide(m, power, seed, steps) for seed in range(seeds)] for m in qubits])

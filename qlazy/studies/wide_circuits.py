@@ -75,8 +75,8 @@ class Settings:
     def quick(cls) -> Self:
         """Under a minute on one core, and the same claims."""
         return cls(
-            qubits=3, ensemble_layers=16, ensemble=40, layers=(32, 64, 128), seeds=3, steps=80, alphas=(100, 1000, 10000),
-            noise_steps=400, edge_steps=250, shots=5000, targets=(-1.5, -0.6, 0.0, 0.6, 1.5),
+            qubits=3, ensemble_layers=16, ensemble=40, layers=(32, 64, 128), seeds=3, steps=80,
+            alphas=(100, 1000, 10000), noise_steps=400, edge_steps=250, shots=5000, targets=(-1.5, -0.6, 0.0, 0.6, 1.5),
             rank_layers=(2, 4, 6, 8, 10, 12), simulated=(3, 5, 8), wide=(64, 256, 1024), wide_seeds=3,
             wide_steps=150, draws=2000,
         )  # fmt: skip
