@@ -1,16 +1,22 @@
 """Independent tasks in this process, on threads, in processes or on a Dask cluster; results as they come.
 
-A task is ``function(shared, task)``. What all tasks share goes to every worker once. Nothing is scheduled here:
-that is left to ``concurrent.futures``, joblib and Dask.
+A task is ``function(shared, task)``. What all tasks share is unpacked once by every worker. Nothing is scheduled
+here: that is left to ``concurrent.futures``, joblib and Dask. Workers run torch on as many threads as this process
+does, so that the numbers are those of this process, bit for bit.
 """
 
 from __future__ import annotations
 
 import os
+import pickle
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from qlazy.errors import require
 
@@ -50,20 +56,62 @@ def on_threads(function: TaskFunction, shared: Any, tasks: Sequence[Any], worker
             pool.shutdown(cancel_futures=True)
 
 
+def in_processes(function: TaskFunction, shared: Any, tasks: Sequence[Any], workers: int) -> Results:
+    """Run tasks in processes of this machine, which start anew: no `if __name__ == "__main__"` is needed."""
+    import cloudpickle
+    import torch
+    from joblib import Parallel, delayed, parallel_config
+
+    threads = torch.get_num_threads()
+    # An array rather than bytes: joblib puts a large one where all workers map it.
+    packed = np.frombuffer(cloudpickle.dumps((function, shared)), np.uint8)
+    name = sha256(packed.tobytes()).hexdigest()
+    calls = (delayed(_in_process)(name, packed, threads, index, task) for index, task in enumerate(tasks))
+    with parallel_config(backend="loky", inner_max_num_threads=threads):
+        yield from Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1)(calls)
+
+
+_unpacked: dict[str, tuple[TaskFunction, Any]] = {}
+
+
+def _in_process(name: str, packed: NDArray[np.uint8], threads: int, index: int, task: Any) -> tuple[int, Any]:
+    import torch
+
+    torch.set_num_threads(threads)  # of this worker, which is ours alone
+    if name not in _unpacked:
+        _unpacked.clear()
+        _unpacked[name] = pickle.loads(packed.tobytes())
+    function, shared = _unpacked[name]
+    return index, function(shared, task)
+
+
 def on_cluster(function: TaskFunction, shared: Any, tasks: Sequence[Any], client: Client) -> Results:
     """Run tasks on the workers of a Dask client, which need qlazy installed."""
+    import torch
     from distributed import as_completed as as_finished
 
     if not tasks:
         return
     handle = client.scatter(shared, broadcast=True, hash=False)
-    futures = [client.submit(function, handle, task, pure=False) for task in tasks]
+    threads = torch.get_num_threads()
+    futures = [client.submit(_on_worker, function, handle, task, threads, pure=False) for task in tasks]
     places = {future.key: index for index, future in enumerate(futures)}
     try:
         for future, result in as_finished(futures, client.loop, with_results=True):
             yield places[future.key], result
     finally:
         client.cancel([*futures, handle])
+
+
+def _on_worker(function: TaskFunction, shared: Any, task: Any, threads: int) -> Any:
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        return function(shared, task)
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager

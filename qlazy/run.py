@@ -142,6 +142,13 @@ class Run:
 
 
 _SETTINGS = ("model", "seed", "alpha", "diverged", "lipschitz")
+
+
+def is_saved(folder: Path) -> bool:
+    """Whether a whole run is in the folder: its last file is."""
+    return (folder / "run.npz").exists()
+
+
 _RUN_ARRAYS = tuple(f.name for f in fields(Run) if f.name not in (*_SETTINGS, "trace"))
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 import torch
 from torch import Tensor
@@ -18,17 +18,22 @@ from tqdm.auto import tqdm
 import qlazy
 from qlazy.comparison import Comparison
 from qlazy.data import Dataset
+from qlazy.drafts import remove_stale_drafts
 from qlazy.errors import Diverged, require
+from qlazy.execution import Results, in_processes, on_cluster, on_threads, require_workers
 from qlazy.kernel import tangent_kernel
 from qlazy.linearization import Anchor
 from qlazy.losses import Loss, Square
 from qlazy.methods import GradientDescent, Method
 from qlazy.model import Model
 from qlazy.objective import Objective
-from qlazy.run import Run
+from qlazy.run import Run, is_saved
 from qlazy.trace import Trace
 from qlazy.training import train, versions
 from qlazy.transforms import Centered
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 ALPHAS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 
@@ -44,6 +49,8 @@ def compare(
     steps: int = 200,
     centered: bool = True,
     out: str | os.PathLike[str] | None = None,
+    workers: int | None = None,
+    client: Client | None = None,
     progress: bool = True,
 ) -> Comparison:
     """Train every model at every scale from every seed, and the linearised model beside it.
@@ -58,9 +65,14 @@ def compare(
     settings takes up what is there, with the numbers of an uninterrupted one, bit for bit. A run that
     diverges is reported with its step and does not stop the others.
 
+    Runs are independent. ``workers`` of more than one are that many processes, a run each at a time; a Dask
+    ``client`` has workers of its own, which need to see ``out`` under the same path. The numbers are the same, bit
+    for bit, on the same kind of processor.
+
     Raises ValueError for models that do not fit the data, and for empty, repeated or impossible settings.
     """
     _check_settings(models, data, alphas, seeds, steps)
+    require_workers(workers, client)
     plans = [
         Plan(name, model, data, seed, loss, method, steps, centered)
         for name, model in models.items()
@@ -68,9 +80,11 @@ def compare(
     ]
     for plan in plans[:: len(seeds)]:
         plan.check()
-    folder = None if out is None else Path(out)
-    with tqdm(total=len(plans) * len(alphas), unit="run", disable=None if progress else True) as bar:
-        runs = [run for plan in plans for run in _runs(plan, alphas, folder, bar)]
+    folder = None if out is None else Path(out).absolute()
+    tasks = [Task(index, float(alpha), folder) for index in range(len(plans)) for alpha in alphas]
+    if folder is not None:
+        remove_stale_drafts(folder)
+    runs = _runs(plans, tasks, workers or 1, client, progress)
     order = {name: index for index, name in enumerate(models)}
     runs.sort(key=lambda run: (order[run[1].model], run[1].alpha, run[1].seed))
     comparison = Comparison(tuple(run for _, run in runs), _settings(plans, alphas, seeds))
@@ -190,23 +204,62 @@ class Plan:
         return tangent_kernel(self.anchor.model, params, self.data.x_train, allow_zero=True).to_dense().cpu()
 
 
+class Task(NamedTuple):
+    """One run: of the plan of this index, at one scale, kept in a folder if there is one."""
+
+    plan: int
+    alpha: float
+    folder: Path | None
+
+    def kept(self, plans: Sequence[Plan]) -> Path:
+        """The folder of the run itself."""
+        assert self.folder is not None
+        return self.folder / "runs" / plans[self.plan].key(self.alpha)
+
+
+def carry_out(plans: Sequence[Plan], task: Task) -> Run | None:
+    """Make a run; one with a folder is saved, unless it is there by now, and not handed back."""
+    if task.folder is None:
+        return plans[task.plan].run(task.alpha)
+    if not is_saved(task.kept(plans)):
+        plans[task.plan].run(task.alpha).save(task.kept(plans))
+    return None
+
+
 def _runs(
-    plan: Plan, alphas: Sequence[float], folder: Path | None, bar: tqdm[Any]
-) -> Iterator[tuple[str, Run]]:
-    for alpha in alphas:
-        bar.set_description(f"{plan.name}, seed {plan.seed}, a = {alpha:g}")
-        key = plan.key(float(alpha))
-        if folder is None:
-            yield key, plan.run(float(alpha))
-        else:
-            yield key, _finished(folder / "runs" / key, partial(plan.run, float(alpha)))
-        bar.update()
+    plans: Sequence[Plan], tasks: Sequence[Task], workers: int, client: Client | None, progress: bool
+) -> list[tuple[str, Run]]:
+    """Every task's run with its key, in the order of the tasks; only those that are missing are made."""
+    missing = [i for i, task in enumerate(tasks) if task.folder is None or not is_saved(task.kept(plans))]
+    made: dict[int, Run] = {}
+    bar = tqdm(
+        total=len(tasks), initial=len(tasks) - len(missing), unit="run", disable=None if progress else True
+    )
+    with bar:
+        for index, run in _carried_out(plans, [tasks[i] for i in missing], workers, client):
+            if run is not None:
+                made[missing[index]] = run
+            bar.set_description(_label(plans, tasks[missing[index]]), refresh=False)
+            bar.update()
+    return [
+        (plans[task.plan].key(task.alpha), made[i] if i in made else Run.load(task.kept(plans)))
+        for i, task in enumerate(tasks)
+    ]
 
 
-def _finished(folder: Path, make: Callable[[], Run]) -> Run:
-    if not (folder / "run.npz").exists():
-        make().save(folder)
-    return Run.load(folder)
+def _carried_out(
+    plans: Sequence[Plan], tasks: Sequence[Task], workers: int, client: Client | None
+) -> Results:
+    if client is not None:
+        return on_cluster(carry_out, plans, tasks, client)
+    if workers > 1:
+        return in_processes(carry_out, plans, tasks, workers)
+    return on_threads(carry_out, plans, tasks, 1)
+
+
+def _label(plans: Sequence[Plan], task: Task) -> str:
+    plan = plans[task.plan]
+    return f"{plan.name}, seed {plan.seed}, a = {task.alpha:g}"
 
 
 def _settings(plans: Sequence[Plan], alphas: Sequence[float], seeds: Sequence[int]) -> dict[str, Any]:

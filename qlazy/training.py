@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -203,8 +204,14 @@ def _trace(
     )
 
 
+LIBRARIES = ("torch", "numpy", "scipy", "pennylane", "numba")
+
+
 def versions() -> dict[str, str]:
-    """Of what took part: PennyLane and SciPy are named where the run had loaded them."""
-    loaded = {name: sys.modules.get(name) for name in ("torch", "numpy", "scipy", "pennylane")}
-    found = {name: str(module.__version__) for name, module in loaded.items() if module is not None}
-    return {"qlazy": qlazy.__version__, **found}
+    """Of the libraries behind a result, whether this process has loaded them or another one has."""
+    return {"qlazy": qlazy.__version__, **{name: _version(name) for name in LIBRARIES}}
+
+
+@cache
+def _version(library: str) -> str:
+    return metadata.version(library)

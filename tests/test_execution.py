@@ -6,8 +6,9 @@ import sys
 import threading
 
 import pytest
+import torch
 
-from qlazy.execution import connected, on_cluster, on_threads, require_workers
+from qlazy.execution import connected, in_processes, on_cluster, on_threads, require_workers
 
 
 def power(base: int, exponent: int) -> int:
@@ -27,8 +28,20 @@ def test_a_cluster_gives_the_same(client):
     assert not list(on_cluster(power, 2, [], client))
 
 
+def test_processes_take_what_cannot_be_pickled_and_run_torch_as_this_one_does():
+    def task(base: int, exponent: int) -> tuple[int, int]:
+        return base**exponent, torch.get_num_threads()
+
+    threads = torch.get_num_threads()
+    assert dict(in_processes(task, 2, range(5), 2)) == {i: (2**i, threads) for i in range(5)}
+
+
 def test_errors_come_as_they_were_raised(client):
-    for run in (lambda: on_threads(power, 2, [1, -1], 2), lambda: on_cluster(power, 2, [1, -1], client)):
+    for run in (
+        lambda: on_threads(power, 2, [1, -1], 2),
+        lambda: on_cluster(power, 2, [1, -1], client),
+        lambda: in_processes(power, 2, [1, -1], 2),
+    ):
         with pytest.raises(ValueError, match="negative: -1"):
             list(run())
 

@@ -186,6 +186,7 @@ BAD = [
     ({"alphas": (1, -1)}, "`alphas` must be positive"),
     ({"seeds": ()}, "`seeds` must hold at least one value"),
     ({"steps": 0}, "`steps` must be positive"),
+    ({"workers": 0}, "`workers` must be a positive integer"),
     ({"models": {"net": mlp([3, 4, 2])}}, r"`models\['net'\]` must have 1 outputs"),
 ]
 
@@ -244,3 +245,62 @@ def test_the_gap_is_that_of_two_models_trained_apart(data):
     np.testing.assert_allclose(found.linear_train_outputs, trace.train_outputs, rtol=0, atol=1e-11)
     np.testing.assert_allclose(found.linear_test_outputs, trace.test_outputs, rtol=0, atol=1e-11)
     assert replace(found, diverged="").output_gap == found.output_gap
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def bytes_of_one_and_of_others(model, data, folder: Path, **others) -> None:
+    arguments = {
+        "models": {"one": model}, "data": data, "alphas": (1, 10), "seeds": (0, 1), "steps": 5, "progress": False,
+    }  # fmt: skip
+    qlazy.compare(**arguments, out=folder / "one")
+    expected = contents(folder / "one")
+    assert len(expected) == 2 * 4 + 3
+    threads = torch.get_num_threads()
+    for name, where in others.items():
+        qlazy.compare(**arguments, **where, out=folder / name)
+        assert contents(folder / name) == expected
+    assert torch.get_num_threads() == threads
+
+
+def test_processes_write_the_bytes_of_one_process(data, tmp_path):
+    bytes_of_one_and_of_others(mlp([3, 4, 1]), data, tmp_path, processes={"workers": 2})
+
+
+@pytest.mark.slow
+def test_clusters_and_processes_take_circuits(data, tmp_path, client):
+    circuit = qlazy.load("hardware_efficient", n=3, layers=1)
+    others = {"cluster": {"client": client}, "processes": {"workers": 2}}
+    bytes_of_one_and_of_others(circuit, data, tmp_path, **others)
+
+
+def test_workers_hand_runs_back_where_there_is_no_folder(data):
+    arguments = {
+        "models": {"net": mlp([3, 4, 1])},
+        "data": data,
+        "alphas": (1, 10),
+        "seeds": (0,),
+        "steps": 5,
+    }
+    alone = qlazy.compare(**arguments, progress=False)
+    shared = qlazy.compare(**arguments, progress=False, workers=2)
+    assert shared.table() == alone.table()
+    for one, other in zip(alone.runs, shared.runs, strict=True):
+        assert np.array_equal(one.trace.params, other.trace.params)
+
+
+def test_workers_take_up_what_is_there(data, tmp_path):
+    arguments = {
+        "data": data,
+        "alphas": (1, 10),
+        "seeds": (0,),
+        "steps": 5,
+        "out": tmp_path,
+        "progress": False,
+    }
+    qlazy.compare({"net": mlp([3, 4, 1])}, **arguments)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*.npz")}
+    qlazy.compare({"net": mlp([3, 4, 1])}, **arguments, workers=2)
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*.npz")} == before
