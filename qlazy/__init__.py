@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from qlazy.comparison import Comparison
     from qlazy.data import Dataset, from_arrays, load_data
+    from qlazy.estimators import TangentFeatures
     from qlazy.kernel import TangentKernel, tangent_kernel
     from qlazy.losses import CrossEntropy, Logistic, Square, accuracy
     from qlazy.methods import LBFGS, SGD, Adam, GradientDescent, GradientFlow
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 _NAMES = {
     "comparison": ("Comparison",),
     "data": ("Dataset", "from_arrays", "load_data"),
+    "estimators": ("TangentFeatures",),
     "kernel": ("TangentKernel", "tangent_kernel"),
     "losses": ("CrossEntropy", "Logistic", "Square", "accuracy"),
     "methods": ("LBFGS", "SGD", "Adam", "GradientDescent", "GradientFlow"),

@@ -51,7 +51,7 @@ LAYERS = (
         "tensor",
         "quadratic",
     },
-    {"linearization", "run", "comparison", "sweep", "testing", "tiles", "verdict"},
+    {"linearization", "run", "comparison", "sweep", "testing", "tiles", "verdict", "estimators", "tracking"},
     {"report", "specs", "studies", "bench"},
     {"options", "cli"},
 )
