@@ -68,7 +68,7 @@ def test_every_installed_peer_returns_what_qlazy_returns(
         pytest.skip(f"{name} is not installed")
     events = list(measure(BY_NAME[name], QUICK[workload], repeats=0, reference=references[workload]))
     assert not [event for event in events if event["event"] in ("missing", "failed")], events
-    if (name, workload) == ("nngeometry", "W9"):
+    if name == "nngeometry" and workload.startswith("W9"):
         return  # version 0.4 is off by a few 1e-9 on convolutions, more than float64 explains: it is refused
     assert not [event for event in events if event["event"] == "disagrees"], events
     assert {event["event"] for event in events} == {"ready", "first", "time"}

@@ -145,6 +145,7 @@ def workloads(quick: bool = False) -> Mapping[str, Workload]:
         _layered("W7", *((2, 2, 5) if quick else (6, 4, 128)), task="loss gradient"),
         _mlp("W8", *(((3, 5, 4, 2), 4) if quick else ((64, 512, 512, 10), 200))),
         _cnn("W9", *(((1, 2, 2, 2, 2), 4, 3) if quick else ((1, 16, 16, 16, 10), 8, 200))),
+        _cnn("W9-28", *(((1, 2, 2, 2, 2), 6, 3) if quick else ((1, 16, 16, 16, 10), 28, 200))),
     )
     return {workload.name: workload for workload in all_of_them}
 

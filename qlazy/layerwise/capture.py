@@ -26,7 +26,7 @@ class Layer:
     parameters: Mapping[str, str]
 
     def factor(self, calls: Sequence[Call], cotangents: Sequence[Tensor]) -> ReadFactor:
-        """From cotangents (c, n, t, out) of each call: several calls are so many more positions."""
+        """From cotangents (n, c, t, out) of each call: several calls are so many more positions."""
         seen = _joined([call.seen for call in calls], 1)
         return self.rule.factor(seen, _joined(cotangents, 2), self.parameters)
 
@@ -82,13 +82,13 @@ class Instrumented:
         return outputs
 
     def jacobian(self, x: Tensor, leaves: Mapping[str, Tensor]) -> Tensor:
-        """Per-sample gradients (c, n, q) of some parameters by ``torch.func``, whatever they are used for."""
+        """Per-sample gradients (n, c, q) of some parameters by ``torch.func``, whatever they are used for."""
 
         def single(leaves: Mapping[str, Tensor], row: Tensor) -> Tensor:
             return self.run(row.unsqueeze(0), leaves).squeeze(0)
 
         rows = torch.func.vmap(torch.func.jacrev(single), (None, 0))(leaves, x)
-        return torch.cat([rows[name].flatten(2) for name in leaves], 2).transpose(0, 1).contiguous()
+        return torch.cat([rows[name].flatten(2) for name in leaves], 2)
 
     def called(self, x: Tensor, layers: Sequence[Layer]) -> set[Layer]:
         """The layers whose every call on these inputs can be read."""

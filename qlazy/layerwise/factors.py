@@ -1,13 +1,13 @@
 """What one layer adds to the kernel, in the form that is cheapest to contract.
 
-All tensors are output-major: cotangents are (c, n, t, out) for c outputs, n samples, t positions.
+All tensors are sample-major, as kernels are: cotangents are (n, c, t, out) for n samples, c outputs, t positions.
 """
 
 from __future__ import annotations
 
 import abc
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Self, final
 
 import torch
@@ -15,14 +15,11 @@ from torch import Tensor
 
 from qlazy.layerwise.inputs import Inputs
 
-AddTo = Callable[[Tensor, int, int], None]
-"""Add the kernel between output a of the left and output b of the right samples to a tile (n, m)."""
-
 _ELEMENTWISE = 20  # a pass over one element takes about as long as this many multiply-adds in a product
 
 
 class Factor(abc.ABC):
-    """The per-sample gradients J (c, n, q) of one layer's parameters, explicit or implied."""
+    """The per-sample gradients J (n, c, q) of one layer's parameters, explicit or implied."""
 
     @property
     @abc.abstractmethod
@@ -32,7 +29,7 @@ class Factor(abc.ABC):
     @property
     @abc.abstractmethod
     def positions(self) -> int:
-        """Positions a sample that ``against`` pairs with one another."""
+        """Positions a sample that ``add_kernel`` pairs with one another."""
 
     @abc.abstractmethod
     def samples(self, rows: slice) -> Self:
@@ -44,8 +41,8 @@ class Factor(abc.ABC):
         """The factor of all samples, from those of consecutive blocks."""
 
     @abc.abstractmethod
-    def against(self, other: Self) -> AddTo:
-        """The kernel with another factor of the same layer; what all outputs share is computed here."""
+    def add_kernel(self, other: Self, kernel: Tensor) -> None:
+        """Add J J'^T, J' of another factor of the same layer, to a kernel (n c, m c)."""
 
 
 class ReadFactor(Factor):
@@ -53,7 +50,7 @@ class ReadFactor(Factor):
 
     @abc.abstractmethod
     def gradient(self, weights: Tensor) -> tuple[Tensor, Tensor]:
-        """J^T u (q,) for u (c, n), and the size of the terms it is a sum of, to judge rounding by."""
+        """J^T u (q,) for u (n, c), and the size of the terms it is a sum of, to judge rounding by."""
 
 
 @final
@@ -70,17 +67,14 @@ class Explicit(ReadFactor):
     positions = 1
 
     def samples(self, rows: slice) -> Explicit:
-        return Explicit(self.jacobian[:, rows])
+        return Explicit(self.jacobian[rows])
 
     @classmethod
     def join(cls, parts: Sequence[Explicit]) -> Explicit:
-        return parts[0] if len(parts) == 1 else cls(torch.cat([part.jacobian for part in parts], 1))
+        return parts[0] if len(parts) == 1 else cls(torch.cat([part.jacobian for part in parts]))
 
-    def against(self, other: Explicit) -> AddTo:
-        def add(tile: Tensor, a: int, b: int) -> None:
-            tile.addmm_(self.jacobian[a], other.jacobian[b].T)
-
-        return add
+    def add_kernel(self, other: Explicit, kernel: Tensor) -> None:
+        kernel.addmm_(self.jacobian.flatten(0, 1), other.jacobian.flatten(0, 1).T)
 
     def gradient(self, weights: Tensor) -> tuple[Tensor, Tensor]:
         terms = self.jacobian.flatten(0, 1) * weights.reshape(-1, 1)
@@ -111,7 +105,7 @@ class Outer(ReadFactor):
 
     def costs(self, other: Outer) -> tuple[float, float, float]:
         """Multiply-adds a pair of samples as they are, with explicit gradients, and with separable ones."""
-        c, _, positions, out = self.cotangents.shape
+        _, c, positions, out = self.cotangents.shape
         contraction = c**2 * (out + _ELEMENTWISE)
         products = positions * other.positions * (self.inputs.width + contraction)
         pooled = self.num_params + c * out * _ELEMENTWISE + contraction
@@ -119,50 +113,39 @@ class Outer(ReadFactor):
         return products, c**2 * self.num_params, separable
 
     def explicit(self) -> Explicit:
-        outputs, samples = self.cotangents.shape[:2]
-        jacobian = self.cotangents.new_empty(outputs, samples, self.num_params)
-        for gradients, cotangents in zip(jacobian, self.cotangents, strict=True):
-            self._write_gradients(gradients, self.inputs, cotangents)
-        return Explicit(jacobian)
+        weight = self.inputs.outer(self.cotangents)
+        return Explicit(torch.cat([weight, self.cotangents.sum(2)], 2) if self.bias else weight)
 
     def samples(self, rows: slice) -> Outer:
-        return Outer(self.inputs.samples(rows), self.cotangents[:, rows], self.bias)
+        return Outer(self.inputs.samples(rows), self.cotangents[rows], self.bias)
 
     @classmethod
     def join(cls, parts: Sequence[Outer]) -> Outer:
         if len(parts) == 1:
             return parts[0]
         inputs = type(parts[0].inputs).join([part.inputs for part in parts])
-        return cls(inputs, torch.cat([part.cotangents for part in parts], 1), parts[0].bias)
+        return cls(inputs, torch.cat([part.cotangents for part in parts]), parts[0].bias)
 
-    def against(self, other: Outer) -> AddTo:
+    def add_kernel(self, other: Outer, kernel: Tensor) -> None:
         shared = self.inputs.kernel(other.inputs)
         if self.bias:
             shared += 1
-        # Positions first: every pair of them is then one product of contiguous matrices.
-        left, right = (f.cotangents.transpose(1, 2).contiguous() for f in (self, other))
-        lefts, rights = [list(g) for g in left], [list(g) for g in right.transpose(2, 3)]
-        shares = [list(s) for s in shared]
-
-        def add(tile: Tensor, a: int, b: int) -> None:
-            for g, row in zip(lefts[a], shares, strict=True):
-                for h, inner_products in zip(rights[b], row, strict=True):
-                    tile.addcmul_(g @ h, inner_products)
-
-        return add
+        # Positions first: every pair of them is then one product of matrices, scaled by pairs of samples.
+        left, right = (f.cotangents.permute(2, 0, 1, 3).flatten(1, 2) for f in (self, other))
+        samples, outputs = self.cotangents.shape[:2]
+        blocks = kernel.unflatten(0, (samples, outputs))
+        for g, row in zip(left, shared, strict=True):
+            for h, inner_products in zip(right, row, strict=True):
+                scales = inner_products.repeat_interleave(outputs, 1).unsqueeze(1)
+                blocks.addcmul_((g @ h.T).view(samples, outputs, -1), scales)
 
     def gradient(self, weights: Tensor) -> tuple[Tensor, Tensor]:
-        total = torch.zeros_like(self.cotangents[0])
-        for cotangents, weight in zip(self.cotangents, weights, strict=True):
+        total = torch.zeros_like(self.cotangents[:, 0])
+        for cotangents, weight in zip(self.cotangents.unbind(1), weights.T, strict=True):
             total.addcmul_(cotangents, weight[:, None, None])
-        size = (torch.linalg.vector_norm(self.cotangents, dim=(2, 3)) * weights).norm()
-        result = total.new_empty(1, self.num_params)
-        self._write_gradients(result, self.inputs.flattened(), total.flatten(0, 1).unsqueeze(0))
+        gradient = self.inputs.total(total)
+        size = torch.linalg.vector_norm(self.cotangents) * weights.abs().max()
         seen = self.inputs.square_norm() + self.bias * total[..., 0].numel()
-        return result[0], size * (seen * len(weights)) ** 0.5
-
-    def _write_gradients(self, result: Tensor, inputs: Inputs, cotangents: Tensor) -> None:
-        weight = inputs.outer(cotangents)
-        result[:, : weight.shape[1]] = weight
         if self.bias:
-            result[:, weight.shape[1] :] = cotangents.sum(1)
+            gradient = torch.cat([gradient, total.sum((0, 1))])
+        return gradient, size * (seen * weights.shape[1]) ** 0.5

@@ -33,7 +33,11 @@ class Inputs(abc.ABC):
 
     @abc.abstractmethod
     def outer(self, cotangents: Tensor) -> Tensor:
-        """Gradients of the weight (n, features x out) for cotangents (n, t, out), in its own layout."""
+        """Gradients of the weight (n, c, features x out) for cotangents (n, c, t, out), in its own layout."""
+
+    @abc.abstractmethod
+    def total(self, cotangents: Tensor) -> Tensor:
+        """Gradient of the weight (features x out,) for cotangents (n, t, out), summed over the samples."""
 
     @abc.abstractmethod
     def square_norm(self) -> Tensor | int:
@@ -49,10 +53,6 @@ class Inputs(abc.ABC):
 
     def samples(self, rows: slice) -> Self:
         return self.like(self.values[rows])
-
-    def flattened(self) -> Self:
-        """All positions of all samples as those of one sample."""
-        return self.like(self.values.flatten(0, 1).unsqueeze(0))
 
     @classmethod
     def join(cls, parts: Sequence[Self], dim: int = 0) -> Self:
@@ -82,7 +82,15 @@ class Vectors(Inputs):
         return blocks.permute(1, 3, 0, 2).contiguous()
 
     def outer(self, cotangents: Tensor) -> Tensor:
-        return (cotangents.transpose(1, 2) @ self.values).flatten(1)
+        # One product a sample for all outputs together.
+        rows = cotangents.transpose(2, 3).flatten(1, 2)
+        return (rows @ self.values).view(len(rows), cotangents.shape[1], -1)
+
+    def total(self, cotangents: Tensor) -> Tensor:
+        if self.values.is_contiguous():
+            return (cotangents.flatten(0, 1).T @ self.values.flatten(0, 1)).flatten()
+        result = cotangents.new_zeros(cotangents.shape[2], self.features)
+        return result.addbmm_(cotangents.transpose(1, 2), self.values).flatten()  # patches are not copied
 
     def square_norm(self) -> Tensor:
         return self.values.square().sum()
@@ -114,9 +122,14 @@ class Tokens(Inputs):
         return (self.values.T[:, None, :, None] == other.values.T[:, None, :]).to(self.dtype)
 
     def outer(self, cotangents: Tensor) -> Tensor:
-        samples, _, out = cotangents.shape
-        table = cotangents.new_zeros(samples, self.rows, out)
-        return table.scatter_add_(1, self.values[:, :, None].expand_as(cotangents), cotangents).flatten(1)
+        samples, outputs, _, out = cotangents.shape
+        table = cotangents.new_zeros(samples, outputs, self.rows, out)
+        places = self.values[:, None, :, None].expand_as(cotangents)
+        return table.scatter_add_(2, places, cotangents).flatten(2)
+
+    def total(self, cotangents: Tensor) -> Tensor:
+        table = cotangents.new_zeros(self.rows, cotangents.shape[2])
+        return table.index_add_(0, self.values.flatten(), cotangents.flatten(0, 1)).flatten()
 
     def square_norm(self) -> int:
         return self.values.numel()

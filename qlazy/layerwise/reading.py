@@ -8,7 +8,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from qlazy.layerwise.capture import Instrumented, Layer, by_sample, zero_leaf
+from qlazy.layerwise.capture import Instrumented, Layer, zero_leaf
 from qlazy.layerwise.factors import ReadFactor
 
 _SLACK = 1024  # in units of eps: rounding of two runs, or of two ways backward through one
@@ -80,12 +80,16 @@ class Reading:
             raise Misread(misread)
 
     def _positions(self, layer: Layer, cotangents: Sequence[Tensor]) -> Tensor:
-        rows = layer.rule.positions(torch.cat(list(cotangents)))
-        outputs = len(cotangents)
-        return by_sample(rows, outputs * self._samples).unflatten(0, (outputs, self._samples))
+        """Cotangents (n, c, t, out) from those of each output in the form of the module's (r, ...)."""
+        stacked = torch.stack(list(cotangents), 1)
+        rows = layer.rule.positions(stacked.flatten(0, 1)).unflatten(0, stacked.shape[:2])
+        folded = len(rows) // self._samples
+        if folded == 1:
+            return rows
+        return rows.unflatten(0, (self._samples, folded)).transpose(1, 2).flatten(2, 3)
 
     def _agrees(self, layer: Layer, factor: ReadFactor) -> bool:
-        gradient, size = factor.gradient(self._weights.T)
+        gradient, size = factor.gradient(self._weights)
         expected = torch.cat([self._gradients[name].flatten() for name in layer.parameters.values()])
         return bool((gradient - expected).norm() <= _tolerance(gradient) * size)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import ClassVar
 
 import torch
@@ -40,7 +40,7 @@ class Rule(abc.ABC):
 
     @abc.abstractmethod
     def factor(self, seen: Tensor, cotangents: Tensor, names: Collection[str]) -> ReadFactor:
-        """The gradients of the parameters ``names`` for seen (n, t, ...) and cotangents (c, n, t, out)."""
+        """The gradients of the parameters ``names`` for seen (n, t, ...) and cotangents (n, c, t, out)."""
 
 
 class LinearRule(Rule):
@@ -72,7 +72,7 @@ class EmbeddingRule(LinearRule):
 
     def factor(self, seen: Tensor, cotangents: Tensor, names: Collection[str]) -> ReadFactor:
         if self.module.padding_idx is not None:
-            cotangents = cotangents * (seen != self.module.padding_idx)[:, :, None]
+            cotangents = cotangents * (seen != self.module.padding_idx)[:, None, :, None]
         tokens = Tokens(seen, self.module.num_embeddings, cotangents.dtype)
         return _weight_and_bias(tokens, cotangents, names)
 
@@ -101,13 +101,13 @@ class ConvolutionRule(Rule):
     def factor(self, seen: Tensor, cotangents: Tensor, names: Collection[str]) -> ReadFactor:
         if self.module.groups == 1:
             return _weight_and_bias(Vectors(seen), cotangents, names)
-        return _explicit(cotangents, names, lambda g: self._grouped(seen, g))
+        return _explicit(cotangents, names, self._grouped(seen, cotangents))
 
     def _grouped(self, seen: Tensor, cotangents: Tensor) -> Tensor:
         # Channels are contiguous within a group, in patches as in outputs.
         groups = (self.module.groups, -1)
-        weight = torch.einsum("ntgi,ntgo->ngoi", seen.unflatten(2, groups), cotangents.unflatten(2, groups))
-        return weight.flatten(1)
+        weight = torch.einsum("ntgi,nctgo->ncgoi", seen.unflatten(2, groups), cotangents.unflatten(3, groups))
+        return weight.flatten(2)
 
     def _padding(self) -> list[int]:
         """Before and after each dimension, the last dimension first, as ``pad`` wants it."""
@@ -126,7 +126,7 @@ class ScaleRule(Rule):
     """A scale and a shift of each feature: ``read`` gives the features before both."""
 
     def factor(self, seen: Tensor, cotangents: Tensor, names: Collection[str]) -> ReadFactor:
-        return _explicit(cotangents, names, lambda g: torch.einsum("ntq,ntq->nq", seen, g))
+        return _explicit(cotangents, names, torch.einsum("ntq,nctq->ncq", seen, cotangents))
 
 
 class LayerNormRule(ScaleRule):
@@ -216,8 +216,6 @@ def _weight_and_bias(inputs: Inputs, cotangents: Tensor, names: Collection[str])
     return Explicit(cotangents.sum(2))
 
 
-def _explicit(cotangents: Tensor, names: Collection[str], weight: Callable[[Tensor], Tensor]) -> Explicit:
-    parts = [torch.stack([weight(g) for g in cotangents])] if "weight" in names else []
-    if "bias" in names:
-        parts.append(cotangents.sum(2))
-    return Explicit(torch.cat(parts, 2))
+def _explicit(cotangents: Tensor, names: Collection[str], weight: Tensor) -> Explicit:
+    gradients = {"weight": weight, "bias": cotangents.sum(2)}
+    return Explicit(torch.cat([gradients[name] for name in names], 2))

@@ -9,7 +9,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from qlazy.layerwise.factors import AddTo, Factor, Outer
+from qlazy.layerwise.factors import Factor, Outer
 
 _SLACK = 64  # in units of eps: a cotangent that is a product of two factors, rounded
 
@@ -47,24 +47,17 @@ class Separable(Factor):
             return parts[0]
         return cls(torch.cat([p.scales for p in parts]), torch.cat([p.gradients for p in parts], 1))
 
-    def against(self, other: Separable) -> AddTo:
+    def add_kernel(self, other: Separable, kernel: Tensor) -> None:
         products = (self.gradients @ other.gradients.transpose(1, 2)).unsqueeze(3)  # (out, n, m, 1)
-        samples, outputs, out = self.scales.shape
+        outputs, out = self.scales.shape[1:]
         right = other.scales.permute(2, 0, 1).contiguous()
-        kernel = self.scales.new_empty(samples, outputs, right.shape[1] * outputs)
-        for i in range(samples):
-            torch.mm(self.scales[i], (products[:, i] * right).view(out, -1), out=kernel[i])
-        blocks = kernel.view(samples, outputs, -1, outputs).permute(1, 3, 0, 2)
-
-        def add(tile: Tensor, a: int, b: int) -> None:
-            tile.add_(blocks[a, b])
-
-        return add
+        for i, scales in enumerate(self.scales):
+            kernel[i * outputs : (i + 1) * outputs].addmm_(scales, (products[:, i] * right).view(out, -1))
 
 
 def separated(outer: Outer) -> Separable | None:
     """The same gradients as a Separable, or None where the cotangents are no such products."""
-    cotangents = outer.cotangents  # (c, n, t, out)
+    cotangents = outer.cotangents.transpose(0, 1)  # (c, n, t, out)
     energies = torch.linalg.vector_norm(cotangents, dim=2)
     largest, output = energies.max(0, keepdim=True)
     pattern = cotangents.gather(0, output.unsqueeze(2).expand(1, *cotangents.shape[1:]))[0]
@@ -76,7 +69,7 @@ def separated(outer: Outer) -> Separable | None:
         residual = torch.linalg.vector_norm(g - scales[-1].unsqueeze(1) * pattern, dim=1)
         if not (residual <= tolerance).all():
             return None
-    gradients = outer.inputs.outer(pattern).unflatten(1, (pattern.shape[2], -1))
+    gradients = outer.inputs.outer(pattern.unsqueeze(1))[:, 0].unflatten(1, (pattern.shape[2], -1))
     if outer.bias:
         gradients = torch.cat([gradients, pattern.sum(1).unsqueeze(2)], 2)
     return Separable(torch.stack(scales, 1), gradients.transpose(0, 1).contiguous())
