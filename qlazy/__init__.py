@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from qlazy.prediction import LinearizedPath, kernel_regression
     from qlazy.quantum.circuit import Circuit, CircuitLayer, from_qasm, load
     from qlazy.quantum.differentiation import differentiate
+    from qlazy.readout import Readout
     from qlazy.run import Run
     from qlazy.sweep import compare
     from qlazy.tiles.computing import tiled_kernel
@@ -42,6 +43,7 @@ _NAMES = {
     "prediction": ("LinearizedPath", "kernel_regression"),
     "quantum.circuit": ("Circuit", "CircuitLayer", "from_qasm", "load"),
     "quantum.differentiation": ("differentiate",),
+    "readout": ("Readout",),
     "run": ("Run",),
     "sweep": ("compare",),
     "tiles.computing": ("tiled_kernel",),

@@ -267,7 +267,7 @@ def _layers(params: Tensor, units: int) -> tuple[Tensor, Tensor]:
 
 def _complement(weights: Tensor) -> Tensor:
     """An orthonormal basis (d, d - r) of what is orthogonal to every row of (N, d)."""
-    _, values, rows = torch.linalg.svd(weights, full_matrices=True)
+    _, values, rows = torch.linalg.svd(weights, full_matrices=len(weights) < weights.shape[1])
     floor = max(weights.shape) * torch.finfo(weights.dtype).eps * values[:1].sum()
     return rows[int((values > floor).sum()) :].T
 

@@ -164,7 +164,7 @@ def _level(values: Tensor, width: Tensor) -> Tensor:
     d = len(values)
     # each term is between its values at the smallest and the largest v, which brackets k
     low, high = ((d / width - 1) * values[[0, -1]]).log()
-    for _ in range(200):
+    for _ in range(80):
         middle = (low + high) / 2
         above = (values / (values + middle.exp())).sum() > width
         low, high = (middle, high) if above else (low, middle)

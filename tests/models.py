@@ -8,7 +8,19 @@ import pennylane as qml
 import torch
 from torch import Tensor, nn
 
-from qlazy import Centered, Circuit, CircuitLayer, Function, Linearized, Model, Net, Scaled, from_qasm, mlp
+from qlazy import (
+    Centered,
+    Circuit,
+    CircuitLayer,
+    Function,
+    Linearized,
+    Model,
+    Net,
+    Readout,
+    Scaled,
+    from_qasm,
+    mlp,
+)
 from qlazy.tensor import CircuitTensor, SymmetricTensor, index_tuples, real_ansatz
 
 Case = tuple[Model, Tensor, Tensor]
@@ -175,6 +187,14 @@ def scaled_net() -> Case:
     return Scaled(model, 2.5), params, x
 
 
+def readout_circuit() -> Case:
+    return case(Readout(Circuit(reuploading, {"encoding": (2, 3), "weights": (2, 3, 3)}), 2), 3)
+
+
+def readout_net() -> Case:
+    return case(Readout(mlp([3, 4, 2]), 2), 3)
+
+
 def centered_net() -> Case:
     model, params, x = tanh_net()
     return Centered(model, params + 0.5), params, x
@@ -221,6 +241,8 @@ MAKERS: tuple[Callable[[], Case], ...] = (
     repeat_until_success,
     hybrid_net,
     scaled_net,
+    readout_circuit,
+    readout_net,
     centered_net,
     linearized_net,
     linearized_circuit,

@@ -20,6 +20,7 @@ LAYERS = (
     {"model"},
     {
         "transforms",
+        "readout",
         "nets",
         "layerwise",
         "quantum",
