@@ -52,7 +52,7 @@ LAYERS = (
         "tensor",
         "quadratic",
     },
-    {"linearization", "run", "comparison", "sweep", "testing", "tiles", "verdict", "estimators", "tracking"},
+    {"linearization", "run", "comparison", "sweep", "testing", "tiles", "verdict", "estimators", "tracking", "subset"},
     {"report", "specs", "studies", "bench"},
     {"options", "cli"},
 )
@@ -66,10 +66,12 @@ OWNERS = {
     "zarr": {"tiles"},
     "distributed": {"execution"},
     "tensorly": {"tensor"},
+    "cvxpy": {"subset"},
+    "cvxpylayers": {"subset"},
 }
 """Libraries that only some packages may import, at any depth. The benchmarks run PennyLane as a peer."""
 
-UPWARD = {("trace", "report"), ("comparison", "report")}
+UPWARD = {("trace", "report"), ("comparison", "report"), ("subset", "report")}
 """Values that draw themselves: matplotlib is imported when a plot is asked for, within the method."""
 
 Import = tuple[str, str, bool]  # part of qlazy it stands in, module imported, whether at the top level
@@ -147,7 +149,7 @@ def test_a_library_stays_with_its_owner(library: str) -> None:
 
 def test_importing_costs_next_to_nothing() -> None:
     """`import qlazy` after torch, and then the classical interface as well, without any of the heavy libraries."""
-    heavy = ("pennylane", "matplotlib", "sklearn", "scipy", "numba", "openqasm3", "zarr", "distributed")
+    heavy = ("pennylane", "matplotlib", "sklearn", "scipy", "numba", "openqasm3", "zarr", "distributed", "cvxpy")
     program = f"""
 import json, sys, time
 import torch
