@@ -24,6 +24,21 @@ if TYPE_CHECKING:
     from qlazy.quantum.differentiation import differentiate
     from qlazy.readout import Readout
     from qlazy.run import Run
+    from qlazy.subset import (
+        HostCP,
+        KernelAgreement,
+        KernelComponents,
+        KernelHerding,
+        LeverageScores,
+        RandomSubset,
+        SmallLoss,
+        Subset,
+        TracIn,
+        WholeSet,
+        flip_labels,
+        hold_out,
+        select_subset,
+    )
     from qlazy.sweep import compare
     from qlazy.tiles.computing import tiled_kernel
     from qlazy.tiles.kernel import TiledKernel
@@ -45,6 +60,21 @@ _NAMES = {
     "quantum.differentiation": ("differentiate",),
     "readout": ("Readout",),
     "run": ("Run",),
+    "subset": (
+        "HostCP",
+        "KernelAgreement",
+        "KernelHerding",
+        "LeverageScores",
+        "RandomSubset",
+        "SmallLoss",
+        "Subset",
+        "KernelComponents",
+        "TracIn",
+        "WholeSet",
+        "flip_labels",
+        "hold_out",
+        "select_subset",
+    ),
     "sweep": ("compare",),
     "tiles.computing": ("tiled_kernel",),
     "tiles.kernel": ("TiledKernel",),

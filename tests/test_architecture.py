@@ -52,7 +52,18 @@ LAYERS = (
         "tensor",
         "quadratic",
     },
-    {"linearization", "run", "comparison", "sweep", "testing", "tiles", "verdict", "estimators", "tracking", "subset"},
+    {
+        "linearization",
+        "run",
+        "comparison",
+        "sweep",
+        "testing",
+        "tiles",
+        "verdict",
+        "estimators",
+        "tracking",
+        "subset",
+    },
     {"report", "specs", "studies", "bench"},
     {"options", "cli"},
 )
@@ -149,7 +160,17 @@ def test_a_library_stays_with_its_owner(library: str) -> None:
 
 def test_importing_costs_next_to_nothing() -> None:
     """`import qlazy` after torch, and then the classical interface as well, without any of the heavy libraries."""
-    heavy = ("pennylane", "matplotlib", "sklearn", "scipy", "numba", "openqasm3", "zarr", "distributed", "cvxpy")
+    heavy = (
+        "pennylane",
+        "matplotlib",
+        "sklearn",
+        "scipy",
+        "numba",
+        "openqasm3",
+        "zarr",
+        "distributed",
+        "cvxpy",
+    )
     program = f"""
 import json, sys, time
 import torch

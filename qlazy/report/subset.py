@@ -1,0 +1,78 @@
+"""Figures of a selection of training examples, and of the study that compares the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from qlazy.report.style import GUIDE, INK, grid, looks, style
+from qlazy.subset.result import Subset
+
+Arrays = Mapping[str, NDArray[Any]]
+_LOOKS = looks(("all", "chosen", "doubted"))
+
+
+def plot_subset(subset: Subset) -> Figure:
+    """Every example's score against its margin, and accuracy or validation loss pass by pass."""
+    with style():
+        figure, ((examples, history),) = grid(1, 2)
+        _draw_examples(examples, subset)
+        passes = np.arange(len(subset.test_accuracy))
+        measured = not np.isnan(subset.test_accuracy).any()
+        values = subset.test_accuracy if measured else subset.validation_loss
+        history.plot(passes, values, color=INK, marker="o")
+        history.set(xlabel="pass", ylabel="test accuracy" if measured else "validation loss")
+        figure.suptitle(
+            f"{len(subset.indices)} of {len(subset.scores)}, {subset.settings['selector'].split('(')[0]}"
+        )
+    return figure
+
+
+def _draw_examples(axes: Any, subset: Subset) -> None:
+    chosen = np.isin(np.arange(len(subset.scores)), subset.indices)
+    for name, mask in (("all", ~chosen), ("chosen", chosen)):
+        look = _LOOKS[name]
+        label = "chosen" if name == "chosen" else "left out"
+        axes.plot(subset.scores[mask], subset.margins[mask], look.marker, color=look.colour, alpha=0.6,
+                  linestyle="", markersize=3, label=label)  # fmt: skip
+    axes.axhline(0, color=GUIDE, linestyle=":", linewidth=1)
+    axes.set(xlabel="score", ylabel="margin of the label given")
+    axes.legend()
+
+
+def subset_figures(arrays: Arrays, rules: tuple[str, ...], tasks: tuple[str, ...]) -> dict[str, Figure]:
+    """Test accuracy of every rule, seed by seed: trained in the loop, and anew on the examples chosen."""
+    with style():
+        figure, (panels,) = grid(1, len(tasks), height=0.27 * len(rules) + 0.9, width=4.2)
+        for axes, task in zip(panels, tasks, strict=True):
+            _draw_rules(axes, arrays, rules, task)
+            axes.set(title=task, xlabel="test accuracy, %")
+        for axes in panels[1:]:
+            axes.tick_params(axis="y", labelleft=False)
+        panels[0].legend(loc="best")
+    return {"accuracy": figure}
+
+
+def _draw_rules(axes: Any, arrays: Arrays, rules: tuple[str, ...], task: str) -> None:
+    places = np.arange(len(rules))[::-1]
+    for (kind, label), look, shift in zip(
+        (("loop", "in the loop"), ("anew", "anew on the chosen")),
+        _LOOKS.values(),
+        (0.14, -0.14),
+        strict=False,
+    ):
+        accuracy = 100 * arrays[f"{kind}_{task}"]  # (rules, seeds)
+        for place, values in zip(places, accuracy, strict=True):
+            if np.isnan(values).any():
+                continue
+            axes.plot(
+                values, np.full(len(values), place + shift), "|", color=look.colour, alpha=0.5, markersize=5
+            )
+            axes.plot(values.mean(), place + shift, look.marker, color=look.colour, markersize=5,
+                      label=label if place == places[0] else None)  # fmt: skip
+    axes.set_yticks(places, rules)
+    axes.set_ylim(-0.6, len(rules) - 0.4)

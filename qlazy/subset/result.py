@@ -1,0 +1,124 @@
+"""What a selection leaves: the examples chosen, their scores, the labels that look wrong, and how training went."""
+
+from __future__ import annotations
+
+import html
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from qlazy.data import Dataset
+from qlazy.errors import require
+from qlazy.storage import load_arrays, save_arrays
+
+Floats = NDArray[np.floating[Any]]
+
+FORMAT = 1
+SHOWN = 10
+
+
+@final
+@dataclass(frozen=True, eq=False, repr=False)
+class Subset:
+    """k examples chosen out of n, and the run that chose them: t = passes + 1 recorded states of p parameters.
+
+    ``scores`` rank the examples; ``margins`` say how far the trained model's outputs speak for the label each was
+    given, negative where they speak against it (NaN where targets are no class labels). Accuracy and loss are
+    NaN where there was nothing to measure them on.
+    """
+
+    indices: NDArray[np.int64]  # (k,), numbers in the training set, the highest score first
+    scores: Floats  # (n,)
+    margins: Floats  # (n,)
+    params: Floats  # (p,), of the model at the end
+    validation_loss: Floats  # (t,)
+    test_accuracy: Floats  # (t,)
+    settings: Mapping[str, Any]
+
+    @property
+    def suspects(self) -> NDArray[np.int64]:
+        """Examples whose label the trained model speaks against, the most doubtful first.
+
+        Raises ValueError where the targets are no class labels.
+        """
+        require(not np.isnan(self.margins).any(), "data", "have class labels to be doubted", "without them")
+        return np.argsort(self.margins, kind="stable")[: int((self.margins < 0).sum())]
+
+    def of(self, data: Dataset) -> Dataset:
+        """The data set with the chosen examples alone for training; its test part stays whole.
+
+        Raises ValueError for a data set that is not as long as the one chosen from.
+        """
+        require(len(data.x_train) == len(self.scores), "data", f"have the {len(self.scores)} training examples chosen "
+                "from", len(data.x_train))  # fmt: skip
+        kept = torch.from_numpy(self.indices).to(data.x_train.device)
+        description = (
+            f"{data.description}; {len(kept)} of {len(data.x_train)} chosen by {self.settings['selector']}"
+        )
+        return replace(data, x_train=data.x_train[kept], y_train=data.y_train[kept], description=description)
+
+    def table(self) -> str:
+        """What was chosen and what is doubted, as plain text. The numbers themselves are the arrays."""
+        rows = list(self._rows().items())
+        width = max(len(name) for name, _ in rows)
+        return "\n".join(f"{name.ljust(width)}  {value}" for name, value in rows)
+
+    def plot(self) -> Any:
+        """A matplotlib figure: scores against margins, and the history of the run."""
+        from qlazy.report.subset import plot_subset
+
+        return plot_subset(self)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write to one file of arrays and JSON, atomically; ``numpy.load`` can read its arrays too."""
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        save_arrays(path, arrays, {"format": FORMAT, "subset": dict(self.settings)})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Subset:
+        """The subset that :meth:`save` wrote, bit for bit.
+
+        Raises ValueError naming the file where it is damaged, of another kind or of a later format.
+        """
+        arrays, settings = load_arrays(path)
+        is_subset = set(arrays) == set(_ARRAYS) and isinstance(settings.get("subset"), dict)
+        must = f"be a subset of format {FORMAT}"
+        require(is_subset and settings.get("format") == FORMAT, os.fspath(path), must, "another file")
+        return cls(**arrays, settings=settings["subset"])
+
+    def _rows(self) -> dict[str, str]:
+        n = len(self.scores)
+        rows = {
+            "selector": str(self.settings["selector"]),
+            "chosen": f"{len(self.indices)} of {n}: {_list(self.indices)}",
+        }
+        if not np.isnan(self.margins).any():
+            rows["suspected labels"] = f"{len(self.suspects)} of {n}: {_list(self.suspects)}"
+            inside = np.isin(self.indices, self.suspects).sum()
+            rows["suspected among chosen"] = str(int(inside))
+        for name, values in (
+            ("validation loss", self.validation_loss),
+            ("test accuracy", self.test_accuracy),
+        ):
+            if not np.isnan(values).any():
+                rows[name] = f"{values[0]:.4g} -> {values[-1]:.4g}"
+        return rows
+
+    def __repr__(self) -> str:
+        return f"Subset({len(self.indices)} of {len(self.scores)} by {self.settings['selector']})"
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(self.table())}</pre>"
+
+
+_ARRAYS = ("indices", "scores", "margins", "params", "validation_loss", "test_accuracy")
+
+
+def _list(numbers: NDArray[np.int64]) -> str:
+    shown = " ".join(str(int(i)) for i in numbers[:SHOWN])
+    return shown + (" ..." if len(numbers) > SHOWN else "")
