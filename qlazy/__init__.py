@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from qlazy.baselines import InfiniteNet
     from qlazy.comparison import Comparison
     from qlazy.data import Dataset, from_arrays, load_data
     from qlazy.estimators import TangentFeatures
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from qlazy.transforms import Centered, Linearized, Scaled
 
 _NAMES = {
+    "baselines": ("InfiniteNet",),
     "comparison": ("Comparison",),
     "data": ("Dataset", "from_arrays", "load_data"),
     "estimators": ("TangentFeatures",),

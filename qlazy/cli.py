@@ -107,6 +107,7 @@ def compare(arguments: argparse.Namespace) -> int:
         alphas=arguments.alphas,
         seeds=range(arguments.seeds),
         **read_method(arguments),
+        baselines=arguments.baselines,
         out=arguments.out,
         progress=not arguments.quiet,
     )

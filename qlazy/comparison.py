@@ -19,8 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qlazy.baselines import Baseline, baseline_table
 from qlazy.drift import Slope, log_log_slope
 from qlazy.errors import require
+from qlazy.guarantees import Summary, bound_table, summaries
 from qlazy.pairs import RIDGE, Pair, kernel_pairs
 from qlazy.run import Run
 from qlazy.storage import atomic_write
@@ -58,6 +60,7 @@ class Comparison:
 
     runs: tuple[Run, ...]
     settings: Mapping[str, Any]
+    baselines: tuple[Baseline, ...] = ()
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -108,12 +111,16 @@ class Comparison:
         return [self._row(model, i) for model in self.models for i in range(len(self.alphas))]
 
     def table(self) -> str:
-        """Rows and slopes as plain text; what stands after ± is the standard deviation over seeds."""
+        """Rows, slopes, baselines, bounds as plain text; what stands after ± is the standard deviation over seeds."""
         return "\n\n".join(map(str, self.tables()))
 
     def tables(self) -> tuple[Table, ...]:
         """What :meth:`table` prints, as values."""
-        return self.scale_table(), self.slope_table()
+        bounds = bound_table(self.runs)
+        tables = [self.scale_table(), self.slope_table()]
+        if self.baselines:
+            tables.append(baseline_table(self.baselines, bool(self.settings.get("classes"))))
+        return (*tables, *(() if bounds is None else (bounds,)))
 
     def scale_table(self) -> Table:
         """A row for each model and scale."""
@@ -131,13 +138,18 @@ class Comparison:
         )
         return Table("", ("slope against a", *METRICS), (*fitted, theory))
 
+    def bounds(self) -> list[Summary]:
+        """Every upper bound of the theory beside what was measured: :mod:`qlazy.guarantees`."""
+        return summaries(self.runs)
+
     def geometry(self, ridge: float = RIDGE) -> list[Pair]:
-        """The kernels at initialisation of every model against every other's, both ways: :mod:`qlazy.pairs`.
+        """The kernels at initialisation of every model and baseline, each against each: :mod:`qlazy.pairs`.
 
         Empty where there is one model, or where a kernel is zero.
         """
         first = self.alphas[0]
         kernels = {m: [run.kernel_initial for run in self.select(m, first)] for m in self.models}
+        kernels |= {baseline.name: [baseline.full_kernel] for baseline in self.baselines}
         if not all(kernel.trace() > 0 for found in kernels.values() for kernel in found):
             return []
         return kernel_pairs(kernels, self.runs[0].train_targets, ridge)
@@ -164,8 +176,11 @@ class Comparison:
         self.write_summary(folder, [f"{index:04d}" for index in range(len(self.runs))])
 
     def write_summary(self, folder: str | os.PathLike[str], names: Sequence[str]) -> None:
-        """Write ``comparison.json``, ``table.txt`` and ``table.csv`` beside runs of the given folder names."""
-        index = {"settings": self.settings, "runs": list(names)}
+        """Write ``comparison.json``, ``table.txt``, ``table.csv`` and baselines beside runs in these folders."""
+        beside = [f"{index:04d}" for index in range(len(self.baselines))]
+        for name, baseline in zip(beside, self.baselines, strict=True):
+            baseline.save(Path(folder, "baselines", f"{name}.npz"))
+        index = {"settings": self.settings, "runs": list(names), "baselines": beside}
         _write(Path(folder, "comparison.json"), json.dumps(index, indent=1, ensure_ascii=False))
         _write(Path(folder, "table.txt"), self.table() + "\n")
         _write(Path(folder, "table.csv"), _csv(self.rows()))
@@ -176,10 +191,16 @@ class Comparison:
         path = Path(folder, "comparison.json")
         try:
             index = json.loads(path.read_text(encoding="utf-8"))
-            names, settings = list(index["runs"]), dict(index["settings"])
+            names, settings, beside = (
+                list(index["runs"]),
+                dict(index["settings"]),
+                list(index.get("baselines", ())),
+            )
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path} is damaged or not a comparison: {error}") from error
-        return cls(tuple(Run.load(Path(folder, "runs", name)) for name in names), settings)
+        runs = tuple(Run.load(Path(folder, "runs", name)) for name in names)
+        baselines = tuple(Baseline.load(Path(folder, "baselines", f"{name}.npz")) for name in beside)
+        return cls(runs, settings, baselines)
 
     def _row(self, model: str, index: int) -> dict[str, Any]:
         row: dict[str, Any] = {"model": model, "alpha": self.alphas[index]}

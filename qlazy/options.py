@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
+from qlazy.baselines import InfiniteNet
 from qlazy.data import Dataset, load_data
 from qlazy.errors import refuse, require
+from qlazy.infinite import Activation
 from qlazy.losses import CrossEntropy, Logistic, Loss, Square
 from qlazy.methods import LBFGS, SGD, Adam, GradientDescent, GradientFlow, Method
 from qlazy.sources import SOURCES
@@ -87,6 +89,10 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--batch", type=_positive, metavar="N", help="samples a step, for sgd (16)")
     group.add_argument("--horizon", type=float, metavar="T", help="time to flow, for flow")
     group.add_argument(
+        "--baselines", type=_baselines, default=(), metavar="NET,...",
+        help="nets of infinite width beside the models, in closed form: relu, erf, or relu:3 with 3 hidden layers",
+    )  # fmt: skip
+    group.add_argument(
         "--no-center", dest="centered", action="store_false", help="train h itself, not h - h(w0)"
     )
 
@@ -153,6 +159,17 @@ def _numbers(text: str) -> tuple[float, ...]:
         return _list_of(float, text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"must be numbers with commas between, but is {text!r}") from None
+
+
+def _baselines(text: str) -> tuple[InfiniteNet, ...]:
+    return _list_of(_baseline, text)
+
+
+def _baseline(text: str) -> InfiniteNet:
+    name, _, hidden = text.partition(":")
+    if name not in get_args(Activation) or not (hidden or "1").isdecimal():
+        raise argparse.ArgumentTypeError(f"must be relu or erf, as in relu or erf:2, but is {text!r}")
+    return InfiniteNet("relu" if name == "relu" else "erf", int(hidden or 1))
 
 
 def _positive(text: str) -> int:

@@ -16,6 +16,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 import qlazy
+from qlazy.baselines import InfiniteNet
 from qlazy.comparison import Comparison
 from qlazy.data import Dataset
 from qlazy.drafts import remove_stale_drafts
@@ -48,6 +49,7 @@ def compare(
     method: Method = GradientDescent(),  # noqa: B008 - a frozen value
     steps: int = 200,
     centered: bool = True,
+    baselines: Sequence[InfiniteNet] = (),
     out: str | os.PathLike[str] | None = None,
     workers: int | None = None,
     client: Client | None = None,
@@ -60,6 +62,8 @@ def compare(
     horizon; the rate is n / (2 lambda_max(K_0)) where ``method`` leaves it open, and Adam's is divided by the
     scale. The linearised path is exact, from K_0, for gradient descent and gradient flow on the square loss,
     and trained otherwise.
+
+    ``baselines`` are nets of infinite width, in closed form, beside the models: gradient descent or flow, square loss.
 
     With ``out`` every finished run is kept in that folder, and a comparison started again with the same
     settings takes up what is there, with the numbers of an uninterrupted one, bit for bit. A run that
@@ -80,6 +84,8 @@ def compare(
     ]
     for plan in plans[:: len(seeds)]:
         plan.check()
+    for baseline in baselines:
+        baseline.check(data, loss, method)
     folder = None if out is None else Path(out).absolute()
     tasks = [Task(index, float(alpha), folder) for index in range(len(plans)) for alpha in alphas]
     if folder is not None:
@@ -87,7 +93,8 @@ def compare(
     runs = _runs(plans, tasks, workers or 1, client, progress)
     order = {name: index for index, name in enumerate(models)}
     runs.sort(key=lambda run: (order[run[1].model], run[1].alpha, run[1].seed))
-    comparison = Comparison(tuple(run for _, run in runs), _settings(plans, alphas, seeds))
+    beside = tuple(baseline.train(data, method, steps) for baseline in baselines)
+    comparison = Comparison(tuple(run for _, run in runs), _settings(plans, alphas, seeds), beside)
     if folder is not None:
         comparison.write_summary(folder, [key for key, _ in runs])
     return comparison

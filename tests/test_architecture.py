@@ -48,6 +48,7 @@ LAYERS = (
         "bounds",
         "variance_law",
         "pairs",
+        "baselines",
         "shots",
         "tensor",
         "quadratic",
@@ -55,6 +56,7 @@ LAYERS = (
     {
         "linearization",
         "run",
+        "guarantees",
         "comparison",
         "sweep",
         "testing",

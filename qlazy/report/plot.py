@@ -18,6 +18,7 @@ from torch import Tensor
 
 from qlazy.comparison import Comparison
 from qlazy.errors import require
+from qlazy.report.bounds import bounds_figure
 from qlazy.report.kernels import images_figure, kernel_figure, spectra_figure
 from qlazy.report.scales import accuracy_figure, drift_figure, gap_figure
 from qlazy.report.style import save, style
@@ -27,6 +28,7 @@ from qlazy.trace import Trace
 FIGURES: Mapping[str, Callable[[Comparison], Figure | None]] = {
     "drift": drift_figure,
     "gap": gap_figure,
+    "bounds": bounds_figure,
     "losses": losses_figure,
     "spectra": spectra_figure,
     "kernels": images_figure,

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from qlazy.baselines import Baseline
 from qlazy.comparison import LAWS, METRICS, THEORY, Comparison
 from qlazy.drift import Slope
 from qlazy.report.series import Series, classes, diverged, series, spread
@@ -50,6 +51,7 @@ def accuracy_figure(comparison: Comparison) -> Figure | None:
     for model in comparison.models:
         for line, measure in measures.items():
             _draw(axes, series(comparison, model, measure), look[model], line)
+    beside = [_baseline(axes, baseline, index) for index, baseline in enumerate(comparison.baselines)]
     chance = np.bincount(labels).max() / len(labels)
     axes.axhline(chance, color=GUIDE, linewidth=1, linestyle=":")
     _scale_axis(axes, comparison)
@@ -61,8 +63,15 @@ def accuracy_figure(comparison: Comparison) -> Figure | None:
         Line2D([], [], color=INK, linestyle="--", label="linearised"),
         Line2D([], [], color=GUIDE, linestyle=":", linewidth=1, label="always the larger class"),
     ]
-    legend_below(figure, [*_model_handles(comparison), *styles], columns=3)
+    legend_below(figure, [*_model_handles(comparison), *styles, *beside], columns=3)
     return figure
+
+
+def _baseline(axes: Axes, baseline: Baseline, index: int) -> Line2D:
+    """A net of infinite width has one accuracy at every scale."""
+    line = (0, (6, 2, *(1, 2) * (index + 1)))
+    axes.axhline(baseline.test_accuracy, color=INK, linewidth=1, linestyle=line)
+    return Line2D([], [], color=INK, linewidth=1, linestyle=line, label=baseline.name)
 
 
 def _slopes_figure(comparison: Comparison, metrics: tuple[str, ...]) -> Figure:
