@@ -67,9 +67,9 @@ class Symbolic(Tensor):
     def __torch_function__(
         cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        if func is torch.Tensor.__getitem__:
-            # On a subclass, torch's own indexing first imports its distributed tensors: seconds.
-            return _wrapped(func(_values(args[0]), args[1]), _rearranged(func, args, {}))
+        if _is_direct(func, kwargs):
+            # Below __torch_function__ torch first imports its distributed tensors and SymPy: most of a second.
+            return _with_formulas(func, func.__name__, args, dict(kwargs or {}))
         with torch._C.DisableTorchFunctionSubclass():
             return func(*args, **(kwargs or {}))
 
@@ -77,16 +77,7 @@ class Symbolic(Tensor):
     def __torch_dispatch__(  # type: ignore[override]
         cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        kwargs = dict(kwargs or {})
-        name = func.overloadpacket.__name__
-        values = func(*tree_map(_values, args), **tree_map(_values, kwargs))
-        if name in STRUCTURAL:
-            formulas = _rearranged(func, args, kwargs)
-        elif name in RULES:
-            formulas = [RULES[name](*map(_formulas, args), **kwargs)]
-        else:
-            raise NotSymbolic(f"torch operation {name} on weights or inputs")
-        return _wrapped(values, formulas)
+        return _with_formulas(func, func.overloadpacket.__name__, args, dict(kwargs or {}))
 
     def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         return f"Symbolic({self.formulas.tolist()})"
@@ -125,6 +116,23 @@ def _formulas(argument: Any) -> Any:
     return argument
 
 
+def _is_direct(func: Any, kwargs: Mapping[str, Any] | None) -> bool:
+    """Whether a function of torch means what the operation of that name below it does."""
+    name = getattr(func, "__name__", "")
+    return name in STRUCTURAL or (name in RULES and not kwargs)
+
+
+def _with_formulas(func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    values = func(*tree_map(_values, args), **tree_map(_values, kwargs))
+    if name in STRUCTURAL:
+        formulas = _rearranged(func, args, kwargs)
+    elif name in RULES:
+        formulas = [RULES[name](*map(_formulas, args), **kwargs)]
+    else:
+        raise NotSymbolic(f"torch operation {name} on weights or inputs")
+    return _wrapped(values, formulas)
+
+
 def _wrapped(values: Any, formulas: Iterable[Formulas]) -> Any:
     flat, spec = tree_flatten(values)
     tensors = []
@@ -138,6 +146,7 @@ def _wrapped(values: Any, formulas: Iterable[Formulas]) -> Any:
 
 STRUCTURAL = frozenset(
     [
+        "__getitem__",
         "view",
         "_unsafe_view",
         "reshape",
@@ -191,7 +200,7 @@ def _rearranged(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> lis
     if kwargs.get("dtype") is not None and not kwargs["dtype"].is_floating_point:
         raise NotSymbolic(f"a conversion to {kwargs['dtype']}")
     plain = {key: value for key, value in kwargs.items() if key not in ("dtype", "layout", "pin_memory")}
-    moved, _ = tree_flatten(func(*tree_map(numbered, args), **plain))
+    moved, _ = tree_flatten(func(*tree_map(numbered, args), **tree_map(numbered, plain)))
     elements = np.empty(len(pool), dtype=object)
     elements[:] = pool
     return [elements[indices.numpy()] for indices in moved]
@@ -231,8 +240,10 @@ RULES: dict[str, Callable[..., Any]] = {
     "add": lambda a, b, alpha=1: a + (b if alpha == 1 else alpha * b),
     "sub": lambda a, b, alpha=1: a - (b if alpha == 1 else alpha * b),
     "rsub": lambda a, b, alpha=1: b - (a if alpha == 1 else alpha * a),
+    "__rsub__": lambda a, b: b - a,
     "mul": lambda a, b: a * b,
     "div": lambda a, b: a / b,
+    "__rdiv__": lambda a, b: b / a,
     "neg": lambda a: -a,
     "pow": _pow,
     "square": lambda a: a * a,
@@ -242,6 +253,7 @@ RULES: dict[str, Callable[..., Any]] = {
     "dot": np.dot,
     "mv": np.dot,
     "mm": np.dot,
+    "matmul": np.matmul,
     "remainder": _remainder,
     "round": _round,
     "sin": _call("sin"),

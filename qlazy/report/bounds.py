@@ -64,10 +64,10 @@ def _bound(axes: Axes, bounds: Sequence[Summary], look: Look) -> Line2D:
     theorem = bounds[0].theorem
     axes.plot(
         [one.alpha for one in bounds], [one.bound for one in bounds],
-        color=look.colour, linestyle=_LINES[theorem], linewidth=1.2,
+        color=look.colour, linestyle=_LINES[theorem], linewidth=1.2, marker="_",
     )  # fmt: skip
     least, greatest = min(one.least for one in bounds), max(one.greatest for one in bounds)
-    label = f"{theorem}: {least:.2g} to {greatest:.2g}"
+    label = f"{theorem}: {least:.3g} to {greatest:.3g}"
     return Line2D([], [], color=look.colour, linestyle=_LINES[theorem], label=label)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from hypothesis import given
@@ -92,6 +95,7 @@ TRACED = {
     "reversed": lambda w, x: 1 - w[0] + 2 / (3 + x[0]),
     "indices": lambda w, x: w[torch.tensor([4, 1])][0] * x[[2, 0]][1],
     "broadcast": lambda w, x: (w[:3, None] + x[None, :]).sum(0)[2],
+    "keywords": lambda w, x: torch.stack(torch.split(w, [2, 4], dim=-1)[1:], dim=0)[0, 1] + x.sum(dim=0),
     "repeat": lambda w, x: w.repeat(2)[7] + torch.atleast_1d(x[0]).expand(3)[2],
 }
 
@@ -101,6 +105,19 @@ def test_formulas_traced_from_torch(name):
     w, x = inputs(6, seed=8), inputs(3, seed=9)
     found = formula(TRACED[name](symbols("w", w), symbols("x", x)))
     torch.testing.assert_close(found.evaluate({"w": w, "x": x}), TRACED[name](w, x), rtol=1e-12, atol=1e-12)
+
+
+def test_tracing_leaves_the_heavy_parts_of_torch_alone():
+    program = """
+import sys
+import torch
+from qlazy.quantum.symbolic import symbols
+w, x = symbols("w", torch.ones(3)), symbols("x", torch.ones(3))
+torch.stack([2 - w[0] * x[0] / (1 + x[1]), torch.split(torch.sin(w), 1, dim=-1)[0][0], w @ x])
+print([name for name in ("sympy", "torch.distributed.tensor") if name in sys.modules])
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True)
+    assert run.stdout.strip() == "[]"
 
 
 NOT_TRACED = {
