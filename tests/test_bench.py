@@ -15,10 +15,11 @@ import pytest
 
 from qlazy.bench import Measurement, Report, Settings, run
 from qlazy.bench.angles import Angles
-from qlazy.bench.command import _pair
+from qlazy.bench.command import _earlier, _pair
 from qlazy.bench.peers import PEERS, QLAZY, Tool
 from qlazy.bench.results import from_events
 from qlazy.bench.runner import _events
+from qlazy.bench.summary import summary
 from qlazy.bench.worker import deviation, measure
 from qlazy.bench.workloads import Angle, Array, CircuitWorkload, Workload, workloads
 
@@ -164,7 +165,7 @@ def report() -> Report:
         {"W1": "a title"},
         {"W1": 2e9},
         {"dtype": "float64", "threads": 2},
-        {"cpu": "a processor", "gflops": 20.0},
+        {"cpu": "a processor", "cores": 2, "vectors": "AVX2", "gflops": 20.0},
     )
 
 
@@ -181,10 +182,40 @@ def test_the_table_shows_times_ratios_and_what_is_missing() -> None:
 
 def test_a_report_is_saved_as_json_and_figure(tmp_path: Path) -> None:
     paths = report().save(tmp_path)
-    assert [path.name for path in paths] == ["bench.json", "bench.png", "bench.svg"]
+    assert [path.name for path in paths] == ["bench.json", "bench.md", "bench.png", "bench.svg"]
     saved = json.loads(paths[0].read_text())
     own = saved["measurements"][2]
     assert (own["median"], own["min"], own["later"]) == (0.2, 0.1, [0.2, 0.1, 0.3])
+
+
+def test_a_saved_report_comes_back_and_keeps_workloads_that_were_not_run_again(tmp_path: Path) -> None:
+    first = report()
+    first.save(tmp_path)
+    assert Report.load(tmp_path) == first
+    own = Measurement("qlazy", "W2", first=0.5, later=(0.2,), versions={})
+    second = replace(first, measurements=(own,), titles={"W2": "another"}, flops={})
+    both = second.after(Report.load(tmp_path))
+    assert set(both.titles) == {"W1", "W2"}
+    assert both.medians("W1") == {"peer": 1.0, "qlazy": 0.2}
+    again = replace(first, measurements=(replace(own, workload="W1", later=(0.4,)),))
+    assert again.after(both).medians("W1") == {"qlazy": 0.4}
+
+
+def test_the_summary_has_a_row_a_workload() -> None:
+    slow = Measurement("slow", "W1", "loop", later=(9.0,), versions={"slow": "2"})
+    late = Measurement("late", "W1", problem="> 10 s")
+    text = summary(replace(report(), measurements=(*report().measurements, slow, late)))
+    row = next(line for line in text.splitlines() if line.startswith("| W1"))
+    assert row == "| W1 a title | 0.2 | peer 1 | **5.0** | slow 45, late > 10 s | 0.30 |"
+    assert "2 cores, AVX2, 2 threads, float64" in text
+    assert "slow 2" in text
+
+
+def test_a_folder_of_other_settings_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    replace(report(), settings={"dtype": "float32", "threads": 2, "quick": False}).save(tmp_path)
+    with pytest.raises(ValueError, match="`--out` must be a new folder"):
+        _earlier(tmp_path, Settings(threads=2))
+    assert _earlier(tmp_path / "new", Settings()) is None
 
 
 def test_a_process_past_its_limit_is_stopped_and_reported() -> None:

@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 
 from qlazy.bench.peers import PEERS
+from qlazy.bench.results import Report
 from qlazy.bench.runner import Settings, run
 from qlazy.bench.workloads import workloads
+from qlazy.errors import require
 
 EXAMPLES = f"""\
 workloads:
@@ -55,7 +57,10 @@ def add_bench(parser: argparse.ArgumentParser) -> None:
         help="run a peer with the interpreter of another environment, where it and NumPy are installed",
     )  # fmt: skip
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="folder for every time as JSON, and the figure"
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="folder for every time as JSON, a table and a figure; other workloads found there are kept",
     )
 
 
@@ -69,11 +74,23 @@ def bench(arguments: argparse.Namespace) -> int:
         quick=arguments.quick,
         pythons=dict(_pair(text) for text in arguments.python),
     )
+    earlier = _earlier(arguments.out, settings)
     report = run(arguments.workloads, arguments.peers, settings, progress=_say)
     print(report.table())
     if arguments.out is not None:
-        print("\n" + "\n".join(map(str, report.save(arguments.out))))
+        whole = report if earlier is None else report.after(earlier)
+        print("\n" + "\n".join(map(str, whole.save(arguments.out))))
     return 0
+
+
+def _earlier(folder: Path | None, settings: Settings) -> Report | None:
+    if folder is None or not (folder / "bench.json").exists():
+        return None
+    earlier = Report.load(folder)
+    ours = {"threads": settings.threads, "dtype": settings.dtype, "quick": settings.quick}
+    theirs = {name: earlier.settings[name] for name in ours}
+    require(theirs == ours, "--out", f"be a new folder, or one of a run with {ours}", f"one with {theirs}")
+    return earlier
 
 
 def _say(line: str) -> None:

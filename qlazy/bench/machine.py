@@ -8,11 +8,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+VECTORS = {"avx512f": "AVX-512", "avx2": "AVX2"}
+
 
 def machine(threads: int, dtype: str) -> dict[str, str | int | float]:
-    """Processor, operating system, cores, and the rate of a matrix product in ``dtype``, in GFLOP/s."""
+    """Processor, vector instructions, cores, system, and the rate of a matrix product in ``dtype``, in GFLOP/s."""
     return {
-        "cpu": _cpu(),
+        "cpu": _cpuinfo("model name") or platform.processor() or "unknown",
+        "vectors": next((name for flag, name in VECTORS.items() if flag in _cpuinfo("flags").split()), ""),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
@@ -20,13 +23,10 @@ def machine(threads: int, dtype: str) -> dict[str, str | int | float]:
     }
 
 
-def _cpu() -> str:
+def _cpuinfo(entry: str) -> str:
     info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or "unknown"
+    lines = info.read_text().splitlines() if info.exists() else []
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith(entry)), "")
 
 
 def _rate(threads: int, dtype: str, size: int = 1024) -> float:

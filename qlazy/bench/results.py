@@ -6,7 +6,7 @@ import json
 import os
 import statistics
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,17 +58,52 @@ class Report:
         return "\n\n".join([self._heading(), *(self._block(name) for name in self.titles)])
 
     def save(self, folder: str | os.PathLike[str]) -> list[Path]:
-        """Write ``bench.json`` with every single time, and a figure as PNG and SVG; returns the paths."""
+        """Write ``bench.json`` with every single time, ``bench.md`` with a row a workload, and a figure.
+
+        Returns the paths.
+        """
+        from qlazy.bench.summary import summary
         from qlazy.report.bench import bench_figure
         from qlazy.report.style import save
 
-        path = Path(folder) / "bench.json"
-        with atomic_write(path) as file:
-            file.write(json.dumps(self.to_json(), indent=1, ensure_ascii=False).encode())
-        times = {name: self._medians(name) for name in self.titles}
+        texts = {
+            "bench.json": json.dumps(self.to_json(), indent=1, ensure_ascii=False),
+            "bench.md": summary(self),
+        }
+        paths = [Path(folder) / name for name in texts]
+        for path in paths:
+            with atomic_write(path) as file:
+                file.write(texts[path.name].encode())
+        times = {name: self.medians(name) for name in self.titles}
         if not any(times.values()):
-            return [path]
-        return [path, *save(bench_figure(times, self._caption()), Path(folder), "bench")]
+            return paths
+        return [*paths, *save(bench_figure(times, self.caption), Path(folder), "bench")]
+
+    @staticmethod
+    def load(folder: str | os.PathLike[str]) -> Report:
+        """What :meth:`save` left in a folder."""
+        found = json.loads((Path(folder) / "bench.json").read_text())
+        names = [field.name for field in fields(Measurement)]
+        measurements = [{name: entry[name] for name in names} for entry in found["measurements"]]
+        described = found["workloads"].items()
+        return Report(
+            measurements=tuple(Measurement(**{**m, "later": tuple(m["later"])}) for m in measurements),
+            titles={name: about["title"] for name, about in described},
+            flops={name: about["sweep_flops"] for name, about in described if about["sweep_flops"]},
+            settings=found["settings"],
+            machine=found["machine"],
+        )
+
+    def after(self, earlier: Report) -> Report:
+        """This report, and those workloads of an earlier one that were not run again."""
+        kept = tuple(m for m in earlier.measurements if m.workload not in self.titles)
+        titles = {**earlier.titles, **self.titles}
+        return replace(
+            self,
+            measurements=kept + self.measurements,
+            titles={name: titles[name] for name in sorted(titles)},
+            flops={**earlier.flops, **self.flops},
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Plain values of everything, with medians and minima."""
@@ -90,22 +125,28 @@ class Report:
         found = [m for m in self.measurements if m.workload == workload and m.dtype == self.settings["dtype"]]
         return tuple(sorted(found, key=lambda m: (m.median is None, m.median, m.tool != OWN)))
 
-    def _medians(self, workload: str) -> dict[str, float]:
+    def medians(self, workload: str) -> dict[str, float]:
+        """Seconds of a later call by tool, the fastest first."""
         return {m.tool: m.median for m in self.of(workload) if m.median is not None}
 
     def _heading(self) -> str:
         return (
-            f"{self._caption()}\n"
+            f"{self.caption}\n"
             "Seconds: first call (tracing and compiling included), median and minimum of later ones on new "
             "parameters and inputs;\n/qlazy: how many times qlazy's median. Every result was first held to qlazy's."
         )
 
-    def _caption(self) -> str:
-        threads, dtype = self.settings["threads"], self.settings["dtype"]
-        return f"{self.machine['cpu']}, {threads} thread{'s' * (threads > 1)}, {dtype}"
+    @property
+    def caption(self) -> str:
+        """What it ran on: cores, vector instructions, threads, precision."""
+        parts = (
+            _counted(self.machine["cores"], "core"), self.machine["vectors"],
+            _counted(self.settings["threads"], "thread"), self.settings["dtype"],
+        )  # fmt: skip
+        return ", ".join(filter(None, parts))
 
     def _block(self, name: str) -> str:
-        own = self._medians(name).get(OWN)
+        own = self.medians(name).get(OWN)
         rows = [("", "first", "median", "min", "/qlazy", ""), *(_row(m, own) for m in self.of(name))]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = [
@@ -189,6 +230,10 @@ def _row(measurement: Measurement, own: float | None) -> tuple[str, ...]:
     remark = "; ".join(filter(None, [measurement.way, measurement.problem]))
     times = map(_seconds, (measurement.first, median, shortest))
     return (measurement.tool, *times, ratio, remark)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count > 1)}"
 
 
 def _seconds(value: float | None) -> str:
