@@ -15,6 +15,7 @@ from typing import Any, Protocol, final
 import numpy as np
 import torch
 from torch import Tensor
+from torch._functorch.utils import unwrap_dead_wrappers
 
 from qlazy.quantum.angles import AngleMap, Layout
 from qlazy.quantum.expression import Constant, Expression
@@ -139,7 +140,17 @@ def _wants_backward(*angles: Tensor) -> bool:
     return wanted and not any(torch._C._functorch.is_functorch_wrapped_tensor(a) for a in angles)
 
 
-class _Swept(torch.autograd.Function):
+class _Function(torch.autograd.Function):
+    """torch's own, which binds the signature anew at every call, to fill in defaults that are not there."""
+
+    @classmethod
+    def apply(cls, *args: Any) -> Any:
+        if torch._C._are_functorch_transforms_active():
+            return super().apply(*args)
+        return super(torch.autograd.Function, cls).apply(*unwrap_dead_wrappers(args))  # type: ignore[misc]
+
+
+class _Swept(_Function):
     """Angles to outputs (n, 1), with all derivatives kept for backward()."""
 
     @staticmethod
@@ -157,7 +168,7 @@ class _Swept(torch.autograd.Function):
         return None, *_Contracted.apply(weights, *ctx.saved_tensors)
 
 
-class _Contracted(torch.autograd.Function):
+class _Contracted(_Function):
     """Weights (n, c) times derivatives (n, c, S) and (n, c, T): (S,) and (n, T). Angles only stop the second."""
 
     @staticmethod
@@ -181,7 +192,7 @@ class _Contracted(torch.autograd.Function):
         raise RuntimeError(SECOND)
 
 
-class _Expectations(torch.autograd.Function):
+class _Expectations(_Function):
     """Angles (S,) shared and (n, T) sampled to outputs (n, c)."""
 
     @staticmethod
@@ -220,7 +231,7 @@ class _Expectations(torch.autograd.Function):
         return outputs.unflatten(0, (size, -1)), 0
 
 
-class _Derivatives(torch.autograd.Function):
+class _Derivatives(_Function):
     """d outputs / d angles: (n, c, S) and (n, c, T)."""
 
     @staticmethod
@@ -253,7 +264,7 @@ class _Derivatives(torch.autograd.Function):
         return (first.unflatten(0, (size, -1)), second.unflatten(0, (size, -1))), (0, 0)
 
 
-class _Weighted(torch.autograd.Function):
+class _Weighted(_Function):
     """d / d angles of the outputs times weights (n, c): (S,) and (n, T), in one sweep."""
 
     @staticmethod

@@ -11,9 +11,9 @@ Method: T. Jones and J. Gacon, 2020, arXiv:2009.02823.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from qlazy.simulator.compiled import entry, fingerprint, inline, kernel
+from qlazy.simulator.compiled import entry, inline, kernel
 from qlazy.simulator.kernels import apply_one, apply_two, differentiate_one, differentiate_two, retrace_two
 from qlazy.simulator.lanes import load, splat
 from qlazy.simulator.multiqubit import (
@@ -114,44 +114,36 @@ def sweep_back(
         differentiate_all(states, ket, bras, end, size, leading[number], masks, out, at, out_rows)
 
 
-def _build(version: str) -> Any:
-    # `version` is closed over so that the compiled code on disk belongs to these sources.
-    @entry
-    def run_blocks(
-        first, last, sizes, program, leading, product, masks, phases, terms, tables, groups,
-        rows, weights, values, cotangents, states, scratch,
-    ):  # fmt: skip
-        """Run the blocks of samples from ``first`` up to ``last``.
+@entry
+def run_blocks(
+    first, last, sizes, program, leading, product, masks, phases, terms, tables, groups,
+    rows, weights, values, cotangents, states, scratch,
+):  # fmt: skip
+    """Run the blocks of samples from ``first`` up to ``last``.
 
-        All arrays of numbers have shape (rows, lanes). rows: shared coefficients, then those of each block.
-        Filled in are values, ``sizes.outputs`` rows a block, and cotangents, ``sizes.cotangent_rows`` rows a
-        sweep. If weights are there, laid out like the values, only their weighted sum is swept back.
-        ``states`` has room for a copy of the ket, the ket and the bras.
-        """
-        _ = version
-        size = 1 << product.shape[0]
-        kept, ket, bras = 0, 2 * size, 4 * size
-        for block in range(first, last):
-            own = sizes.shared_rows + block * sizes.sampled_rows
-            at = block * sizes.outputs
-            product_state(states, ket, product, rows, own)
-            for number in range(len(program)):
-                apply(states, ket, bras, size, program[number], masks, phases, rows, own, scratch, FORWARD)
-            measure(states, ket, size, terms, tables, groups, values, at, sizes.outputs)
-            if sizes.bras < sizes.sweeps:
-                copy(states, ket, kept, size)
-            for start in range(0, sizes.sweeps, max(sizes.bras, 1)):
-                if start > 0:
-                    copy(states, kept, ket, size)
-                end = bras + 2 * size * min(sizes.bras, sizes.sweeps - start)
-                place = (block * sizes.sweeps + start) * sizes.cotangent_rows
-                seed(states, ket, bras, end, size, terms, tables, groups, sizes.outputs, start, weights, at)
-                sweep_back(
-                    states, ket, bras, end, size, program, leading, sizes.stop, masks, phases, rows, own,
-                    scratch, cotangents, place, sizes.cotangent_rows,
-                )  # fmt: skip
-
-    return run_blocks
-
-
-run_blocks = _build(fingerprint())
+    All arrays of numbers have shape (rows, lanes). rows: shared coefficients, then those of each block.
+    Filled in are values, ``sizes.outputs`` rows a block, and cotangents, ``sizes.cotangent_rows`` rows a
+    sweep. If weights are there, laid out like the values, only their weighted sum is swept back.
+    ``states`` has room for a copy of the ket, the ket and the bras.
+    """
+    size = 1 << product.shape[0]
+    kept, ket, bras = 0, 2 * size, 4 * size
+    for block in range(first, last):
+        own = sizes.shared_rows + block * sizes.sampled_rows
+        at = block * sizes.outputs
+        product_state(states, ket, product, rows, own)
+        for number in range(len(program)):
+            apply(states, ket, bras, size, program[number], masks, phases, rows, own, scratch, FORWARD)
+        measure(states, ket, size, terms, tables, groups, values, at, sizes.outputs)
+        if sizes.bras < sizes.sweeps:
+            copy(states, ket, kept, size)
+        for start in range(0, sizes.sweeps, max(sizes.bras, 1)):
+            if start > 0:
+                copy(states, kept, ket, size)
+            end = bras + 2 * size * min(sizes.bras, sizes.sweeps - start)
+            place = (block * sizes.sweeps + start) * sizes.cotangent_rows
+            seed(states, ket, bras, end, size, terms, tables, groups, sizes.outputs, start, weights, at)
+            sweep_back(
+                states, ket, bras, end, size, program, leading, sizes.stop, masks, phases, rows, own,
+                scratch, cotangents, place, sizes.cotangent_rows,
+            )  # fmt: skip

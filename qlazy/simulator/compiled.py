@@ -8,13 +8,14 @@ is compiled into them.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from numba import njit
 
-SOURCES = ("adjoint", "compiled", "kernels", "lanes", "multiqubit", "outputs", "program")
+SOURCES = ("adjoint", "compiled", "kernels", "lanes", "multiqubit", "outputs", "program", "turns")
 
 kernel = njit(error_model="numpy")
 inline = njit(error_model="numpy", forceinline=True)
@@ -22,17 +23,16 @@ inline = njit(error_model="numpy", forceinline=True)
 
 def entry(function: Callable[..., Any]) -> Any:
     """Compile an entry point, with a cache on disk if there is a place for one."""
+    # The disk cache looks only at the file of the entry point: its name keeps it from serving older kernels.
+    function.__qualname__ += f"-{fingerprint()}"
     try:
         return njit(nogil=True, error_model="numpy", cache=True)(function)
     except RuntimeError:  # no folder can be written to
         return njit(nogil=True, error_model="numpy")(function)
 
 
+@cache
 def fingerprint() -> str:
-    """Changes with any of the sources that are compiled.
-
-    The disk cache looks only at the file of the entry point and at the values it closes over. Closing over
-    this keeps it from serving code compiled from older kernels.
-    """
+    """Changes with any of the sources that are compiled."""
     folder = Path(__file__).parent
-    return sha256(b"".join((folder / f"{name}.py").read_bytes() for name in SOURCES)).hexdigest()
+    return sha256(b"".join((folder / f"{name}.py").read_bytes() for name in SOURCES)).hexdigest()[:16]

@@ -72,38 +72,20 @@ class RotationCircuit:
 
     def sweep(self, shared: Real, sampled: Real, threads: int = 1) -> tuple[Real, Derivatives]:
         """Values (n, c), and dF/dangle of every output and sample, (n, c, S) and (n, c, T)."""
-        from qlazy.simulator.turns import collect  # numba is loaded when first needed
-
         run = self._run(shared, sampled)
-        samples, outputs = run.samples, self.num_outputs
-        # Samples last, so that the lanes of a block lie side by side.
-        found = tuple(
-            np.zeros((outputs, count, samples), shared.dtype) for count in (self.num_shared, self.num_sampled)
-        )
-
-        def keep(first: int, cotangents: Real) -> None:
-            collect(first, samples, *run.arguments, run.turns, cotangents, *found)
-
-        run.go(threads, bras=min(outputs, BRAS), sweeps=outputs, keep=keep)
-        return run.values(), Derivatives(*(run.for_every_sample(d.transpose(2, 0, 1)) for d in found))
+        found = run.derivatives(threads, self.num_outputs, bras=min(self.num_outputs, BRAS))
+        return run.values(), Derivatives(*(run.by_sample(by_angle) for by_angle in found))
 
     def weighted(self, weights: Real, shared: Real, sampled: Real, threads: int = 1) -> Derivatives:
         """d/dangle of sum_ia weights[i, a] F[i, a] in one sweep: (S,), summed over the batch, and (n, T)."""
-        from qlazy.simulator.turns import collect_sums
-
         require(
             weights.shape == (len(sampled), self.num_outputs), "weights",
             f"have shape {(len(sampled), self.num_outputs)}", weights.shape,
         )  # fmt: skip
         run = self._run(shared, sampled)
-        partial = np.zeros((run.blocks, self.num_shared))
-        by_sampled = np.zeros((self.num_sampled, len(sampled)), shared.dtype)
-
-        def keep(first: int, cotangents: Real) -> None:
-            collect_sums(first, run.samples, *run.arguments, run.turns, cotangents, partial, by_sampled)
-
-        run.go(threads, bras=1, sweeps=1, keep=keep, weights=weights)
-        return Derivatives(partial.sum(axis=0).astype(shared.dtype), by_sampled.T)
+        by_shared, by_sampled = run.derivatives(threads, 1, bras=1, weights=weights)
+        total = by_shared.sum(axis=(0, 2, 3), dtype=np.float64)
+        return Derivatives(total.astype(shared.dtype), run.by_sample(by_sampled)[:, 0])
 
     def _run(self, shared: Real, sampled: Real) -> _Run:
         require(
@@ -140,35 +122,55 @@ class _Run:
         self.samples = len(sampled) if plan.sampled else min(len(sampled), 1)
         self.lanes = REGISTER // self.dtype.itemsize
         self.blocks = -(-self.samples // self.lanes)
-        halves = shared.astype(np.float64) / 2, sampled[: self.samples].T.astype(np.float64) / 2
-        angles = Angles(*(trig(half) for half in halves for trig in (np.cos, np.sin)))
-        self.arguments = (tables.members, tables.factors, tables.vectors, angles)
-        self.turns = np.zeros((len(tables.factors), 3))
-        self._rows = np.empty((tables.shared_rows, self.lanes), self.dtype)
-        self._rows[: len(plan.fixed_rows)] = plan.fixed_rows
-        fill_shared(*self.arguments, self._rows, self.turns)
+        self._half_angles = self._in_blocks(sampled[: self.samples] / 2)
+        half = shared.astype(np.float64) / 2
+        self._shared = np.cos(half), np.sin(half)
+        self._turns = np.zeros((len(tables.factors), 4))
+        coefficients = np.zeros(tables.shared_rows)
+        coefficients[: len(plan.fixed_rows)] = plan.fixed_rows[:, 0]
+        none = np.empty((0, 0, 0))
+        fill_shared(*self._tables_and(Angles(*self._shared, none, none)), coefficients, self._turns)
+        self._rows = coefficients[:, None]
         self._outputs = np.empty((self.blocks, plan.num_outputs, self.lanes), self.dtype)
 
     def values(self) -> Real:
         """Outputs (n, c) of all samples."""
-        flat = self._outputs.transpose(0, 2, 1).reshape(-1, self.plan.num_outputs)[: self.samples]
-        return self.for_every_sample(flat)
+        return self.by_sample(self._outputs.transpose(1, 0, 2)[:, None])[:, :, 0]
 
-    def for_every_sample(self, array: Real) -> Real:
-        if self.samples == self._asked:
-            return array
-        return np.repeat(array, self._asked, axis=0)
+    def by_sample(self, array: Real) -> Real:
+        """(c, k, blocks, lanes) as (n, c, k), samples still side by side in memory."""
+        flat = array.reshape(*array.shape[:2], self.blocks * self.lanes)[..., : self.samples].transpose(
+            2, 0, 1
+        )
+        return flat if self.samples == self._asked else np.repeat(flat, self._asked, axis=0)
+
+    def derivatives(
+        self, threads: int, sweeps: int, bras: int, weights: Real | None = None
+    ) -> tuple[Real, Real]:
+        """Run, and differentiate by shared and sampled angles: (sweeps, k, blocks, lanes) each."""
+        from qlazy.simulator.turns import collect  # numba is loaded when first needed
+
+        counts = len(self._shared[0]), self._half_angles.shape[1]
+        by_shared, by_sampled = (
+            np.zeros((sweeps, count, self.blocks, self.lanes), self.dtype) for count in counts
+        )
+
+        def keep(first: int, angles: Any, cotangents: Real) -> None:
+            collect(first, *self._tables_and(angles), self._turns, cotangents, by_shared, by_sampled)
+
+        wanted = self.plan.wanted
+        self.go(threads, bras * wanted, sweeps * wanted, keep, weights)
+        return by_shared, by_sampled
 
     def go(
         self, threads: int, bras: int, sweeps: int = 0, keep: Any = None, weights: Real | None = None
     ) -> None:
-        """Run all blocks; ``keep`` is given the cotangents (blocks, sweeps, rows, lanes) of each piece of them."""
+        """Run all blocks; ``keep`` gets the first, angles and cotangents (blocks, sweeps, rows, lanes) of a piece."""
         from qlazy.simulator.adjoint import Sizes, run_blocks
-        from qlazy.simulator.turns import fill_sampled
+        from qlazy.simulator.turns import Angles, fill_sampled
 
         require(threads >= 1, "threads", "be at least 1", threads)
         plan, tables, measured = self.plan, self.tables, self.plan.measurement
-        bras, sweeps = (bras, sweeps) if plan.wanted else (0, 0)
         sizes = Sizes(
             stop=plan.stop,
             outputs=plan.num_outputs,
@@ -178,15 +180,16 @@ class _Run:
             sampled_rows=tables.sampled_rows,
             cotangent_rows=plan.num_cotangent_rows,
         )
-        block_weights = self._blocked(weights)
+        block_weights = self._block_weights(weights)
 
         def work(first: int, last: int, space: Workspace) -> None:
             blocks = last - first
+            half = self._half_angles[first:last]
+            angles = Angles(*self._shared, np.cos(half), np.sin(half))
             rows = self._empty(tables.shared_rows + blocks * tables.sampled_rows)
             rows[: tables.shared_rows] = self._rows
-            fill_sampled(
-                first, self.samples, *self.arguments, self._by_block(rows[tables.shared_rows :], blocks)
-            )
+            own = rows[tables.shared_rows :].reshape(blocks, tables.sampled_rows, self.lanes)
+            fill_sampled(*self._tables_and(angles), own)
             found = self._empty(blocks * sweeps * plan.num_cotangent_rows)
             run_blocks(
                 *(0, blocks, sizes, plan.program, plan.leading, plan.product, plan.masks, plan.phases),
@@ -195,32 +198,35 @@ class _Run:
                 *(space.states, space.scratch),
             )
             if sweeps:
-                keep(first, found.reshape(blocks, sweeps, plan.num_cotangent_rows, self.lanes))
+                keep(first, angles, found.reshape(blocks, sweeps, plan.num_cotangent_rows, self.lanes))
 
         def workspace() -> Workspace:
             return Workspace.allocate(plan.num_wires, bras, plan.scratch, self.lanes, self.dtype)
 
         for_blocks(work, self.blocks, threads, workspace)
 
+    def _tables_and(self, angles: Any) -> tuple[Any, ...]:
+        return self.tables.members, self.tables.factors, self.tables.vectors, angles
+
     def _empty(self, rows: int) -> Real:
         return np.empty((rows, self.lanes), self.dtype)
-
-    def _by_block(self, rows: Real, blocks: int) -> Real:
-        return rows.reshape(blocks, self.tables.sampled_rows, self.lanes)
 
     def _flat(self, array: Real) -> Real:
         return array.reshape(array.shape[0] * array.shape[1], self.lanes)
 
-    def _blocked(self, weights: Real | None) -> Real:
-        """Weights (n, c) as (blocks, c, lanes), zero where there is no sample."""
+    def _block_weights(self, weights: Real | None) -> Real:
+        """Weights (n, c) as (blocks, c, lanes)."""
         if weights is None:
             return np.empty((self.blocks, 0, self.lanes), self.dtype)
-        if not self.plan.sampled:
-            weights = weights.sum(axis=0, keepdims=True)[: self.samples]
-        blocked = np.zeros((self.blocks * self.lanes, weights.shape[1]), self.dtype)
-        blocked[: self.samples] = weights
+        alike = not self.plan.sampled
+        return self._in_blocks(weights.sum(axis=0, keepdims=True)[: self.samples] if alike else weights)
+
+    def _in_blocks(self, array: Real) -> Real:
+        """(n, k) as (blocks, k, lanes), zero where there is no sample."""
+        blocked = np.zeros((self.blocks * self.lanes, array.shape[1]), self.dtype)
+        blocked[: self.samples] = array
         return np.ascontiguousarray(
-            blocked.reshape(self.blocks, self.lanes, weights.shape[1]).transpose(0, 2, 1)
+            blocked.reshape(self.blocks, self.lanes, array.shape[1]).transpose(0, 2, 1)
         )
 
 

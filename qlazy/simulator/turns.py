@@ -1,26 +1,24 @@
+# mypy: allow-untyped-defs
 """Angles to coefficients, and cotangents to derivatives by angle, for one-qubit gates as unit quaternions.
 
 A quaternion (w, x, y, z) stands for w - i (x X + y Y + z Z). A gate is the product of its factors, each fixed or
 an angle about an axis; a change of that angle turns the gate about the axis carried through the factors that
 are applied after it. The tables are those of :mod:`qlazy.simulator.rotations`; angles arrive as the cosines and
-sines of their halves, samples last. A block of samples goes side by side: quaternions are arrays (4, lanes).
+sines of their halves. Gates shared by the batch are quaternions of numbers, sampled ones of lanes.
 """
-
-# mypy: allow-untyped-defs
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from qlazy.simulator.compiled import entry, inline
+from qlazy.simulator.lanes import load, splat, store
 
 FIXED, SHARED, SAMPLED = 0, 1, 2  # where a factor comes from
 
 
 class Angles(NamedTuple):
-    """Cosines and sines of half angles: (S,) for the shared ones, (T, n) for the sampled."""
+    """Cosines and sines of half angles: (S,) for the shared ones, (blocks, T, lanes) for the sampled."""
 
     shared_cos: Any
     shared_sin: Any
@@ -29,177 +27,134 @@ class Angles(NamedTuple):
 
 
 @inline
-def factor(f, factors, vectors, angles, start, lanes, out):
-    """The quaternions of one factor: itself if fixed, otherwise its angle about its axis."""
-    source, number = factors[f].source, factors[f].number
-    w, x, y, z = vectors[f, 0], vectors[f, 1], vectors[f, 2], vectors[f, 3]
-    for lane in range(lanes):
-        c, s = w, 1.0
-        if source == SHARED:
-            c, s = angles.shared_cos[number], angles.shared_sin[number]
-        elif source == SAMPLED:
-            c, s = angles.sampled_cos[number, start + lane], angles.sampled_sin[number, start + lane]
-        out[0, lane], out[1, lane], out[2, lane], out[3, lane] = c, s * x, s * y, s * z
-
-
-@inline
-def multiply(left, right, lanes, out):
-    """The products of quaternions; ``out`` may be one of the two."""
-    for lane in range(lanes):
-        a, b, c, d = left[0, lane], left[1, lane], left[2, lane], left[3, lane]
-        w, x, y, z = right[0, lane], right[1, lane], right[2, lane], right[3, lane]
-        out[0, lane] = a * w - b * x - c * y - d * z
-        out[1, lane] = a * x + b * w + c * z - d * y
-        out[2, lane] = a * y - b * z + c * w + d * x
-        out[3, lane] = a * z + b * y - c * x + d * w
-
-
-@inline
-def gates(member, factors, vectors, angles, start, lanes, one, out):
-    """The products of a member's factors, the first applied first."""
-    factor(member.first, factors, vectors, angles, start, lanes, out)
-    for f in range(member.first + 1, member.first + member.count):
-        factor(f, factors, vectors, angles, start, lanes, one)
-        multiply(one, out, lanes, out)
-
-
-@inline
-def turned(q, lane, a, b, c):
-    """The image of the axis (a, b, c) under the rotation that a quaternion stands for."""
-    w, x, y, z = q[0, lane], q[1, lane], q[2, lane], q[3, lane]
-    along = 2.0 * (x * a + y * b + z * c)
-    straight = w * w - x * x - y * y - z * z
+def multiply(left, right):
+    a, b, c, d = left
+    w, x, y, z = right
     return (
-        straight * a + along * x + 2.0 * w * (y * c - z * b),
-        straight * b + along * y + 2.0 * w * (z * a - x * c),
-        straight * c + along * z + 2.0 * w * (x * b - y * a),
+        a * w - b * x - c * y - d * z,
+        a * x + b * w + c * z - d * y,
+        a * y - b * z + c * w + d * x,
+        a * z + b * y - c * x + d * w,
     )
 
 
 @inline
-def identity(out):
-    out[0] = 1.0
-    out[1:] = 0.0
+def turned(q, axis):
+    """The image of an axis under the rotation that a quaternion stands for."""
+    w, x, y, z = q
+    a, b, c = axis
+    along = x * a + y * b + z * c
+    straight = w * w - x * x - y * y - z * z
+    twice_along, twice_w = along + along, w + w
+    return (
+        straight * a + twice_along * x + twice_w * (y * c - z * b),
+        straight * b + twice_along * y + twice_w * (z * a - x * c),
+        straight * c + twice_along * z + twice_w * (x * b - y * a),
+    )
+
+
+@inline
+def dot(u, v):
+    return u[0] * v[0] + u[1] * v[1] + u[2] * v[2]
+
+
+@inline
+def shared_factor(f, factors, vectors, angles):
+    """The quaternion of one factor: itself if fixed, otherwise its angle about its axis."""
+    cos, sin = vectors[f, 0], 1.0
+    if factors[f].source == SHARED:
+        cos, sin = angles.shared_cos[factors[f].number], angles.shared_sin[factors[f].number]
+    return cos, sin * vectors[f, 1], sin * vectors[f, 2], sin * vectors[f, 3]
+
+
+@inline
+def axis_of(like, f, vectors):
+    """The axis of a factor, alike for all samples."""
+    return splat(like, vectors[f, 1]), splat(like, vectors[f, 2]), splat(like, vectors[f, 3])
+
+
+@inline
+def sampled_factor(f, block, factors, vectors, angles):
+    """The same for each sample of a block."""
+    like, number = angles.sampled_cos, factors[f].number
+    cos, sin = splat(like, vectors[f, 0]), splat(like, 1.0)
+    if factors[f].source == SHARED:
+        cos, sin = splat(like, angles.shared_cos[number]), splat(like, angles.shared_sin[number])
+    elif factors[f].source == SAMPLED:
+        first = block * like.shape[1]
+        cos, sin = load(angles.sampled_cos, first, number), load(angles.sampled_sin, first, number)
+    x, y, z = axis_of(like, f, vectors)
+    return cos, sin * x, sin * y, sin * z
 
 
 @entry
 def fill_shared(members, factors, vectors, angles, rows, turns):
-    """Coefficients of the shared members, alike in every lane of rows (rows, lanes), and how their angles turn them.
+    """Coefficients (rows,) of the shared members, and how their angles turn them.
 
-    ``turns`` (factors, 3) is the axis about which the whole gate turns with the angle of each factor.
+    ``turns`` (factors, 4) is 0 and the axis about which the whole gate turns with the angle of each factor.
     """
-    one, q = np.empty((4, 1)), np.empty((4, 1))
     for m in range(len(members)):
         member = members[m]
         if member.sampled:
             continue
-        gates(member, factors, vectors, angles, 0, 1, one, q)
-        for lane in range(rows.shape[1]):
-            rows[member.coefficient, lane], rows[member.coefficient + 1, lane] = q[0, 0], -q[3, 0]
-            rows[member.coefficient + 2, lane], rows[member.coefficient + 3, lane] = q[2, 0], -q[1, 0]
-        identity(q)
+        q = 1.0, 0.0, 0.0, 0.0
+        for f in range(member.first, member.first + member.count):
+            q = multiply(shared_factor(f, factors, vectors, angles), q)
+        row = member.coefficient
+        rows[row], rows[row + 1], rows[row + 2], rows[row + 3] = q[0], -q[3], q[2], -q[1]
+        q = 1.0, 0.0, 0.0, 0.0
         for f in range(member.first + member.count - 1, member.first - 1, -1):
-            turns[f, 0], turns[f, 1], turns[f, 2] = turned(q, 0, vectors[f, 1], vectors[f, 2], vectors[f, 3])
-            factor(f, factors, vectors, angles, 0, 1, one)
-            multiply(q, one, 1, q)
+            turns[f, 1], turns[f, 2], turns[f, 3] = turned(q, (vectors[f, 1], vectors[f, 2], vectors[f, 3]))
+            q = multiply(q, shared_factor(f, factors, vectors, angles))
 
 
 @entry
-def fill_sampled(first, samples, members, factors, vectors, angles, rows):
-    """Coefficients of the sampled members, (blocks, rows, lanes), from block number ``first`` on."""
-    lanes = rows.shape[2]
-    one, q = np.empty((4, lanes)), np.empty((4, lanes))
+def fill_sampled(members, factors, vectors, angles, rows):
+    """Coefficients of the sampled members, (blocks, rows, lanes)."""
+    zero, one = splat(rows, 0.0), splat(rows, 1.0)
     for block in range(rows.shape[0]):
-        start = (first + block) * lanes
-        full = min(lanes, samples - start)
-        rows[block, :, full:] = 0.0
         for m in range(len(members)):
             member = members[m]
             if member.sampled:
-                gates(member, factors, vectors, angles, start, full, one, q)
-                for lane in range(full):
-                    rows[block, member.coefficient, lane] = q[0, lane]
-                    rows[block, member.coefficient + 1, lane] = -q[3, lane]
-                    rows[block, member.coefficient + 2, lane] = q[2, lane]
-                    rows[block, member.coefficient + 3, lane] = -q[1, lane]
-
-
-@inline
-def shared_member(member, turns, rows, lanes, out):
-    """Derivatives (factors, lanes) by the angles of a gate that is alike for all samples."""
-    row = member.cotangent
-    for f in range(member.first, member.first + member.count):
-        a, b, c = turns[f, 0], turns[f, 1], turns[f, 2]
-        for lane in range(lanes):
-            out[f, lane] = rows[row, lane] * a + rows[row + 1, lane] * b + rows[row + 2, lane] * c
-
-
-@inline
-def sampled_member(member, factors, vectors, angles, start, rows, lanes, one, q, out):
-    """Derivatives (factors, lanes) by the angles of a gate that differs between samples."""
-    row = member.cotangent
-    identity(q)
-    for f in range(member.first + member.count - 1, member.first - 1, -1):
-        for lane in range(lanes):
-            a, b, c = turned(q, lane, vectors[f, 1], vectors[f, 2], vectors[f, 3])
-            out[f, lane] = rows[row, lane] * a + rows[row + 1, lane] * b + rows[row + 2, lane] * c
-        if f > member.first:
-            factor(f, factors, vectors, angles, start, lanes, one)
-            multiply(q, one, lanes, q)
-
-
-@inline
-def derivatives(member, factors, vectors, angles, start, turns, rows, lanes, one, q, out):
-    """Derivatives (factors, lanes) by the angles of a gate."""
-    if member.sampled:
-        sampled_member(member, factors, vectors, angles, start, rows, lanes, one, q, out)
-    else:
-        shared_member(member, turns, rows, lanes, out)
-
-
-@entry
-def collect(first, samples, members, factors, vectors, angles, turns, cotangents, by_shared, by_sampled):
-    """Derivatives by angle, (c, S, n) and (c, T, n), from cotangents (blocks, c, rows, lanes)."""
-    lanes = cotangents.shape[3]
-    one, q, found = np.empty((4, lanes)), np.empty((4, lanes)), np.empty((len(factors), lanes))
-    for block in range(cotangents.shape[0]):
-        start = (first + block) * lanes
-        full = min(lanes, samples - start)
-        for output in range(cotangents.shape[1]):
-            rows, shared, sampled = cotangents[block, output], by_shared[output], by_sampled[output]
-            for m in range(len(members)):
-                member = members[m]
-                if member.cotangent < 0:
-                    continue
-                derivatives(member, factors, vectors, angles, start, turns, rows, full, one, q, found)
+                q = one, zero, zero, zero
                 for f in range(member.first, member.first + member.count):
-                    number = factors[f].number
-                    if factors[f].source == SHARED:
-                        for lane in range(full):
-                            shared[number, start + lane] += found[f, lane]
-                    elif factors[f].source == SAMPLED:
-                        for lane in range(full):
-                            sampled[number, start + lane] += found[f, lane]
+                    q = multiply(sampled_factor(f, block, factors, vectors, angles), q)
+                first = block * rows.shape[1] + member.coefficient
+                store(rows, first, 0, q[0])
+                store(rows, first, 1, zero - q[3])
+                store(rows, first, 2, q[2])
+                store(rows, first, 3, zero - q[1])
+
+
+@inline
+def accumulate(by_angle, output, number, block, value):
+    row = (output * by_angle.shape[1] + number) * by_angle.shape[2] + block
+    store(by_angle, row, 0, load(by_angle, row, 0) + value)
 
 
 @entry
-def collect_sums(first, samples, members, factors, vectors, angles, turns, cotangents, by_shared, by_sampled):
-    """Derivatives of a weighted sum: (blocks, S), one partial sum a block, and (T, n)."""
-    lanes = cotangents.shape[3]
-    one, q, found = np.empty((4, lanes)), np.empty((4, lanes)), np.empty((len(factors), lanes))
-    for block in range(cotangents.shape[0]):
-        start = (first + block) * lanes
-        full = min(lanes, samples - start)
-        rows, sums = cotangents[block, 0], by_shared[first + block]
+def collect(first, members, factors, vectors, angles, turns, cotangents, by_shared, by_sampled):
+    """Derivatives by angle from cotangents (blocks, c, rows, lanes), the first block being number ``first``.
+
+    They are added to ``by_shared`` (c, S, all blocks, lanes) and ``by_sampled`` (c, T, all blocks, lanes).
+    """
+    blocks, outputs, rows, _ = cotangents.shape
+    zero, one = splat(cotangents, 0.0), splat(cotangents, 1.0)
+    for place in range(blocks * outputs):
+        block, output = place // outputs, place % outputs
         for m in range(len(members)):
             member = members[m]
             if member.cotangent < 0:
                 continue
-            derivatives(member, factors, vectors, angles, start, turns, rows, full, one, q, found)
-            for f in range(member.first, member.first + member.count):
-                number = factors[f].number
+            row = place * rows + member.cotangent
+            cotangent = load(cotangents, row, 0), load(cotangents, row, 1), load(cotangents, row, 2)
+            q = one, zero, zero, zero
+            for f in range(member.first + member.count - 1, member.first - 1, -1):
+                axis = axis_of(cotangents, f, turns)
+                if member.sampled:
+                    axis = turned(q, axis_of(cotangents, f, vectors))
+                    q = multiply(q, sampled_factor(f, block, factors, vectors, angles))
                 if factors[f].source == SHARED:
-                    sums[number] += found[f, :full].sum()
+                    accumulate(by_shared, output, factors[f].number, first + block, dot(cotangent, axis))
                 elif factors[f].source == SAMPLED:
-                    for lane in range(full):
-                        by_sampled[number, start + lane] += found[f, lane]
+                    accumulate(by_sampled, output, factors[f].number, first + block, dot(cotangent, axis))
