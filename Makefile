@@ -5,22 +5,25 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+MODULES := import pkgutil, qlazy as q; print(*(m.name for m in pkgutil.walk_packages(q.__path__, 'qlazy.') if 'bench' not in m.name))
 PINS := pyproject.toml constraints.txt
 
 # Small circuits are faster on one thread than on several that wait for each other.
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test test-slow test-browser lint format clean
+.PHONY: help demo install test test-slow test-browser notebooks docs lint format clean
 
 help:
-	@echo "make demo       compare two circuits with a net on digits 3 and 8: table, slopes and figures"
-	@echo "make test       run the test suite"
-	@echo "make test-slow  run the longer checks"
+	@echo "make demo          compare two circuits with a net on digits 3 and 8: table, slopes and figures"
+	@echo "make test          run the test suite"
+	@echo "make test-slow     run the longer checks"
 	@echo "make test-browser  open the report in headless Chromium, where that is installed"
-	@echo "make lint       ruff and mypy"
-	@echo "make format     let ruff rewrite the code"
-	@echo "make clean      remove the environment and all caches"
+	@echo "make notebooks     run the notebooks in examples/ again, in place"
+	@echo "make docs          the API reference from the docstrings, into build/docs"
+	@echo "make lint          ruff and mypy"
+	@echo "make format        let ruff rewrite the code"
+	@echo "make clean         remove the environment and all caches"
 
 demo: $(VENV)/.installed
 	$(BIN)/qlazy compare
@@ -35,6 +38,12 @@ test-slow: $(VENV)/.installed-test
 
 test-browser: $(VENV)/.installed-test
 	@$(BIN)/python -m pytest -m browser
+
+notebooks: $(VENV)/.installed-test
+	$(BIN)/jupyter execute --inplace examples/*.ipynb
+
+docs: $(VENV)/.installed-docs
+	@PYTHONWARNINGS=ignore $(BIN)/pdoc --output-directory build/docs qlazy $$($(BIN)/python -c "$(MODULES)")
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .
