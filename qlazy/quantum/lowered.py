@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch._functorch.utils import unwrap_dead_wrappers
+from torch.utils._pytree import tree_map
 
 from qlazy.quantum.angles import AngleMap, Layout
 from qlazy.quantum.expression import Constant, Expression
@@ -224,11 +225,7 @@ class _Expectations(_Function):
     def vmap(
         info: Any, dims: tuple[int | None, ...], engine: Engine, shared: Tensor, sampled: Tensor
     ) -> tuple[Tensor, int]:
-        size = info.batch_size
-        if dims[1] is not None:
-            return torch.stack(_each(_Expectations, size, dims, engine, shared, sampled)), 0
-        outputs = _Expectations.apply(engine, shared, _folded(sampled, dims[2]))
-        return outputs.unflatten(0, (size, -1)), 0
+        return _mapped(_Expectations, info.batch_size, dims, engine, shared, sampled), 0
 
 
 class _Derivatives(_Function):
@@ -255,13 +252,7 @@ class _Derivatives(_Function):
     def vmap(
         info: Any, dims: tuple[int | None, ...], engine: Engine, shared: Tensor, sampled: Tensor
     ) -> tuple[tuple[Tensor, Tensor], tuple[int, int]]:
-        size = info.batch_size
-        if dims[1] is not None:
-            pairs = _each(_Derivatives, size, dims, engine, shared, sampled)
-            first, second = zip(*pairs, strict=True)
-            return (torch.stack(first), torch.stack(second)), (0, 0)
-        first, second = _Derivatives.apply(engine, shared, _folded(sampled, dims[2]))
-        return (first.unflatten(0, (size, -1)), second.unflatten(0, (size, -1))), (0, 0)
+        return _mapped(_Derivatives, info.batch_size, dims, engine, shared, sampled), (0, 0)
 
 
 class _Weighted(_Function):
@@ -307,18 +298,18 @@ class _Weighted(_Function):
         return ((weights * by_shared).sum((-3, -2)), (weights * by_sampled).sum(-2)), (0, 0)
 
 
-def _folded(sampled: Tensor, dim: int | None) -> Tensor:
-    """The mapped dimension of (n, T) put into the samples."""
-    assert dim is not None
-    return sampled.movedim(dim, 0).flatten(0, 1)
-
-
-def _each(
-    function: Any, size: int, dims: tuple[int | None, ...], engine: Engine, *angles: Tensor
-) -> list[Any]:
-    """One call for each entry of the mapped dimension: shared angles that differ are different circuits."""
-    slices = [
-        [angle] * size if dim is None else angle.unbind(dim)
-        for angle, dim in zip(angles, dims[1:], strict=True)
-    ]
-    return [function.apply(engine, *pair) for pair in zip(*slices, strict=True)]
+def _mapped(
+    function: Any, size: int, dims: tuple[int | None, ...], engine: Engine, shared: Tensor, sampled: Tensor
+) -> Any:
+    """What the function gives for each entry of the mapped dimension, which comes first."""
+    if dims[1] is None:  # the mapped dimension joins the samples
+        assert dims[2] is not None
+        found = function.apply(engine, shared, sampled.movedim(dims[2], 0).flatten(0, 1))
+        return tree_map(lambda part: part.unflatten(0, (size, -1)), found)
+    # Shared angles that differ are different circuits.
+    entries = (
+        [angles] * size if dim is None else angles.unbind(dim)
+        for angles, dim in zip((shared, sampled), dims[1:], strict=True)
+    )
+    calls = [function.apply(engine, *pair) for pair in zip(*entries, strict=True)]
+    return tree_map(lambda *parts: torch.stack(parts), *calls)
