@@ -22,6 +22,10 @@ _SMALL = {"qf": "qf, B diagonal", "turned": "qf, B turned", "mg": "mg, D diagona
 _FAMILIES: dict[str, Any] = {"circuit": "-", "tanh_net": "--", "quadratic_net": ":"}
 
 
+_FLOOR = 1e-4
+"""Where risks are drawn that are zero to rounding."""
+
+
 def regimes_figures(arrays: Arrays) -> dict[str, Figure]:
     """Every figure by name, from the arrays of the study's result."""
     draw = {"neurons": _neurons, "parameters": _parameters, "samples": _samples, "circuits": _circuits}
@@ -57,9 +61,11 @@ def _parameters(arrays: Arrays) -> Figure:
             inside = arrays["line_ratios"] > 0
             counts = _counts(regime, arrays["line_units"], d)[inside]
             axes.plot(counts, arrays[line][inside], color=_LOOKS[regime].colour)
-            units = arrays["train_units"] if regime == "nn" else arrays["units"]
-            key = f"{task}_trained" if regime == "nn" else f"{task}_{regime}_isotropic"
-            _points(axes, _counts(regime, units, d), arrays[key], regime)
+            if regime != "nn":
+                points = arrays[f"{task}_{regime}_isotropic"]
+                _points(axes, _counts(regime, arrays["units"], d), points, regime)
+            elif np.allclose(arrays["train_units"] / arrays["train_ratios"], d, rtol=0.01):
+                _points(axes, _counts("nn", arrays["train_units"], d), arrays[f"{task}_trained"], "nn")
         _bayes(axes, task, arrays)
         log_axis(axes, "x", _counts("nn", arrays["units"], d).astype(float) * 2)
         axes.set_xlim(left=10)
@@ -69,7 +75,7 @@ def _parameters(arrays: Arrays) -> Figure:
 
 
 def _samples(arrays: Arrays) -> Figure:
-    """The exact risk after n samples, the population's least squares beside it, a tick at n = p."""
+    """The exact risk after n samples, geometric mean and range; the population's optimum; a line at n = p."""
     figure, (panels,) = grid(1, 2, height=3.0)
     counts = arrays["sample_counts"].astype(float)
     for axes, (task, name) in zip(panels, _TASKS.items(), strict=True):
@@ -85,8 +91,8 @@ def _samples(arrays: Arrays) -> Figure:
                 float(arrays[f"few_{task}_{regime}_parameters"]), color=look.colour, alpha=0.35, linewidth=1
             )
         log_axis(axes, "x", counts)
-        axes.set_yscale("log")
-        axes.set_ylim(1e-3 if task == "qf" else 0.3, 60)
+        every = np.concatenate([arrays[f"few_{task}_{regime}"].ravel() for regime in _NAMES])
+        log_axis(axes, "y", np.clip(every, 1e-3, 1e3))
         axes.set(title=name, xlabel="samples n", ylabel=r"$R\,/\,R_0$")
     handles = [
         *panels[0].get_legend_handles_labels()[0],
@@ -101,34 +107,34 @@ def _circuits(arrays: Arrays) -> Figure:
     """Columns are tasks: colours tell regimes apart, line styles families; means and standard errors over seeds."""
     figure, (panels,) = grid(1, 3, height=3.2)
     for axes, (task, title) in zip(panels, _SMALL.items(), strict=True):
-        shown = []
-        for family, line in _FAMILIES.items():
-            for regime in _NAMES:
-                values = arrays[f"circuits_{task}_{family}_{regime}"]
-                counts = arrays[f"circuits_count_{family}_{regime}"]
-                mean, error = (
-                    np.clip(values.mean(1), 1e-4, None),
-                    values.std(1, ddof=1) / np.sqrt(values.shape[1]),
-                )
-                look = _LOOKS[regime]
-                axes.errorbar(
-                    counts, mean, np.minimum(error, 0.9 * mean), fmt=look.marker, linestyle=line,
-                    color=look.colour, capsize=2, alpha=1.0 if family == "circuit" else 0.55,
-                    markerfacecolor=look.colour if family == "circuit" else "white",
-                )  # fmt: skip
-                shown.append(mean)
-        log_axis(axes, "y", np.concatenate(shown))
+        shown = [_curve(axes, arrays, task, family, regime) for family in _FAMILIES for regime in _NAMES]
         if task == "mg":
-            axes.axhline(float(arrays["circuits_mg_bayes"]), color=GUIDE, linewidth=1)
-            axes.annotate("Bayes", (0.98, float(arrays["circuits_mg_bayes"])), xycoords=("axes fraction", "data"),
-                          ha="right", va="bottom", color=GUIDE)  # fmt: skip
+            level, name = float(arrays["circuits_mg_bayes"]), "Bayes"
+        else:
+            level, name = _FLOOR, "exact"
+            log_axis(axes, "y", np.concatenate(shown))
+        axes.axhline(level, color=GUIDE, linewidth=1, linestyle=":")
+        axes.annotate(
+            name, (0.98, level), xycoords=("axes fraction", "data"), ha="right", va="bottom", color=GUIDE
+        )
         axes.set(title=title, xlabel="trained parameters", ylabel=r"$R\,/\,R_0$")
-    families = [
-        Line2D([], [], color=INK, linestyle=line, label=family.replace("_", " "))
-        for family, line in _FAMILIES.items()
-    ]
-    legend_below(figure, [*_regime_handles(), *families])
+    lines = [Line2D([], [], color=INK, linestyle=_FAMILIES[f], label=f.replace("_", " ")) for f in _FAMILIES]
+    legend_below(figure, [*_regime_handles(), *lines])
     return figure
+
+
+def _curve(axes: Axes, arrays: Arrays, task: str, family: str, regime: str) -> NDArray[Any]:
+    """One family in one regime; returns the means."""
+    values, look = arrays[f"circuits_{task}_{family}_{regime}"], _LOOKS[regime]
+    mean = np.clip(values.mean(1), _FLOOR, None)
+    error = np.minimum(values.std(1, ddof=1) / np.sqrt(values.shape[1]), 0.9 * mean)
+    first = family == "circuit"
+    axes.errorbar(
+        arrays[f"circuits_count_{family}_{regime}"], mean, error, fmt=look.marker, linestyle=_FAMILIES[family],
+        color=look.colour, capsize=2, alpha=1.0 if first else 0.55,
+        markerfacecolor=look.colour if first else "white",
+    )  # fmt: skip
+    return mean
 
 
 def _points(axes: Axes, x: NDArray[Any], values: NDArray[Any], regime: str) -> None:

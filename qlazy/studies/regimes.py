@@ -48,11 +48,11 @@ class Settings:
     few_dimension: int = 24
     few_units: int = 12
     few_counts: tuple[int, ...] = (10, 20, 40, 80, 120, 160, 200, 222, 240, 300, 500, 1000, 2500)
-    few_seeds: int = 4
+    few_seeds: int = 3
     few_steps: int = 250
     circuit_features: int = 4
     circuit_layers: tuple[int, ...] = (1, 2, 4, 6)
-    circuit_seeds: int = 4
+    circuit_seeds: int = 3
     circuit_samples: int = 1000
     circuit_steps: int = 200
 
