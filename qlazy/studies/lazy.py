@@ -55,8 +55,8 @@ class Settings:
     width_steps: int = 4000
     width_claim: int = 128
     width_ratio: float = 4.0
-    population_seeds: int = 5
-    population_steps: int = 8000
+    population_seeds: int = 4
+    population_steps: int = 6000
     population_batch: int = 200
     population_plateau: float = 10.0
     images: str = "mnist"
@@ -64,7 +64,7 @@ class Settings:
     image_train: int = 300
     image_test: int = 1000
     image_alphas: tuple[float, ...] = (0.03, 0.1, 0.3, 1.0, 10.0, 100.0)
-    image_seeds: int = 4
+    image_seeds: int = 3
     epochs: int = 250
     qubits: int = 2
     layers: int = 3

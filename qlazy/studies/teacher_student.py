@@ -118,9 +118,7 @@ def width(
             losses[:, i, seed] = descend_together(params, data, rates, steps, alphas=alphas).test_loss[-1]
     at, bar = claimed
     i = list(widths).index(at)
-    ratio, error = losses[0, i].mean() / losses[1, i].mean(), 0.0
-    if seeds > 1:
-        error = ratio * float(np.hypot(*(_mean(losses[k, i])[1] / losses[k, i].mean() for k in (0, 1))))
+    ratio, error = _mean(losses[0, i] / losses[1, i])
     quantity = f"test loss, 1/sqrt(m) / 1/m at m = {at}"
     findings = [Finding("Fig 2a", quantity, bar, ratio, error, relation=">=")]
     arrays = {"widths": np.array(widths), "lazy_width": losses[0], "mean_field": losses[1]}
