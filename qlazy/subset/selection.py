@@ -42,7 +42,7 @@ def select_subset(
     validation: Pair | None = None,
     params: Tensor | None = None,
     loss: Loss = Square(),  # noqa: B008 - a frozen value
-    passes: int = 10,
+    passes: int = 30,
     batch: int = 20,
     rate: float | None = None,
     seed: int = 0,
