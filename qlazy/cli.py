@@ -15,6 +15,7 @@ import torch
 
 import qlazy
 from qlazy.bench.command import EXAMPLES, add_bench, bench
+from qlazy.drafts import remove_stale_drafts
 from qlazy.errors import Diverged, KernelTooLarge, NotConverged, NotFinite, require
 from qlazy.options import MODELS, add_data, add_sizes, add_training, read_data, read_method, read_sizes
 from qlazy.pairs import RIDGE
@@ -148,6 +149,7 @@ def kernel(arguments: argparse.Namespace) -> int:
         "kernel": matrix, "eigenvalues": tangent.eigenvalues(), "params": params, "x": data.x_train,
         "y": data.y_train,
     }  # fmt: skip
+    remove_stale_drafts(arguments.out)
     settings = {"model": name, "seed": arguments.seed, "data": data.description, "facts": facts}
     save_arrays(arguments.out / "kernel.npz", {key: t.numpy() for key, t in arrays.items()}, settings)
     page = write_kernel(facts, plot_kernel(matrix, data.y_train), arguments.out, arguments.command)

@@ -12,6 +12,7 @@ from typing import Any, Literal, final
 import numpy as np
 from numpy.typing import NDArray
 
+from qlazy.drafts import remove_stale_drafts
 from qlazy.storage import atomic_write, save_arrays
 from qlazy.tables import Table
 from qlazy.training import versions
@@ -130,6 +131,7 @@ def finish(
     from qlazy.report.html import write_study  # matplotlib, only where something is drawn
 
     folder = Path(out)
+    remove_stale_drafts(folder)
     with atomic_write(folder / "table.txt") as file:
         file.write(f"{result.table()}\n".encode())
     settings = {

@@ -20,7 +20,7 @@ from zarr.core.buffer import Buffer
 from zarr.errors import ContainsArrayError, ContainsGroupError
 from zarr.storage import LocalStore
 
-from qlazy.storage import atomic_write
+from qlazy.storage import atomic_create, atomic_write
 
 CHECKSUM_BYTES = 4
 
@@ -32,6 +32,11 @@ class DurableStore(LocalStore):
     async def set(self, key: str, value: Buffer) -> None:
         self._check_writable()
         await asyncio.to_thread(_write, self.root / key, value)
+
+    async def set_if_not_exists(self, key: str, value: Buffer) -> None:
+        self._check_writable()
+        with suppress(FileExistsError):
+            await asyncio.to_thread(atomic_create, self.root / key, value.to_bytes())
 
 
 def _write(path: Path, value: Buffer) -> None:
