@@ -66,12 +66,17 @@ COMMANDS = {
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=SLOW)])
 def test_a_command_that_is_stopped_goes_on(sent, tmp_path):
-    command = [sys.executable, "-m", "qlazy.cli", *COMMANDS["compare"], "--steps", "2000", "--out"]
-    stopped, whole = tmp_path / "stopped", tmp_path / "whole"
+    command = [sys.executable, "-m", "qlazy.cli", *COMMANDS["compare"], "--steps", "2000", "--out", "out"]
+    stopped, whole = (
+        tmp_path / "stopped",
+        tmp_path / "whole",
+    )  # a report tells its --out: the same name for both
+    for folder in (stopped, whole):
+        folder.mkdir()
     process = subprocess.Popen(
-        [*command, str(stopped)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+        command, cwd=stopped, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
     )
-    while not list(stopped.glob("runs/*/run.npz")) and process.poll() is None:
+    while not list(stopped.glob("out/runs/*/run.npz")) and process.poll() is None:
         time.sleep(0.005)
     process.send_signal(sent)
     _, errors = process.communicate()
@@ -81,10 +86,10 @@ def test_a_command_that_is_stopped_goes_on(sent, tmp_path):
         assert "Traceback" not in errors
     else:
         assert process.returncode == -sent
-    done = {path: path.stat().st_mtime_ns for path in stopped.glob("runs/*/run.npz")}
+    done = {path: path.stat().st_mtime_ns for path in stopped.glob("out/runs/*/run.npz")}
     assert 0 < len(done) < 12
     for folder in (stopped, whole):
-        subprocess.run([*command, str(folder)], capture_output=True, check=True, env=ENVIRONMENT)
+        subprocess.run(command, cwd=folder, capture_output=True, check=True, env=ENVIRONMENT)
     assert {path: path.stat().st_mtime_ns for path in done} == done
     files = [path.relative_to(whole) for path in whole.rglob("*") if path.is_file()]
     assert {path.relative_to(stopped) for path in stopped.rglob("*") if path.is_file()} == set(files)
