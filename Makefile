@@ -12,13 +12,14 @@ PINS := pyproject.toml constraints.txt
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test test-slow test-browser notebooks docs lint format clean
+.PHONY: help demo install test test-slow test-browser fuzz notebooks docs lint format clean
 
 help:
 	@echo "make demo          compare two circuits with a net on digits 3 and 8: table, slopes and figures"
 	@echo "make test          run the test suite"
 	@echo "make test-slow     run the longer checks"
 	@echo "make test-browser  open the report in headless Chromium, where that is installed"
+	@echo "make fuzz          damaged programs, files and command lines, thousands of each"
 	@echo "make notebooks     run the notebooks in examples/ again, in place"
 	@echo "make docs          the API reference from the docstrings, into build/docs"
 	@echo "make lint          ruff and mypy"
@@ -38,6 +39,9 @@ test-slow: $(VENV)/.installed-test
 
 test-browser: $(VENV)/.installed-test
 	@$(BIN)/python -m pytest -m browser
+
+fuzz: $(VENV)/.installed-test
+	@$(BIN)/python -m pytest tests/test_robustness.py --hypothesis-profile=fuzz
 
 notebooks: $(VENV)/.installed-test
 	$(BIN)/jupyter execute --inplace examples/*.ipynb

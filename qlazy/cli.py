@@ -17,7 +17,16 @@ import qlazy
 from qlazy.bench.command import EXAMPLES, add_bench, bench
 from qlazy.drafts import remove_stale_drafts
 from qlazy.errors import Diverged, KernelTooLarge, NotConverged, NotFinite, require
-from qlazy.options import MODELS, add_data, add_sizes, add_training, read_data, read_method, read_sizes
+from qlazy.options import (
+    MODELS,
+    add_data,
+    add_sizes,
+    add_training,
+    positive,
+    read_data,
+    read_method,
+    read_sizes,
+)
 from qlazy.pairs import RIDGE
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -307,7 +316,7 @@ def _command(
         formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
     )  # fmt: skip
     parser.add_argument(
-        "--threads", type=int, default=1, help="of torch; small circuits want one (%(default)s)"
+        "--threads", type=positive, default=1, help="of torch; small circuits want one (%(default)s)"
     )
     parser.set_defaults(run=run)
     return parser

@@ -34,12 +34,12 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--classes", type=_names, metavar="A,B", help="images: 3,8 unless given; others: all")
     group.add_argument(
         "--features",
-        type=_positive,
+        type=positive,
         metavar="N",
         help="principal components kept (images: 4; others: 6, or all)",
     )
-    group.add_argument("--train", type=_positive, metavar="N", help="examples (images: 100; others: 70 %%)")
-    group.add_argument("--test", type=_positive, metavar="N", help="examples (images: 200; others: the rest)")
+    group.add_argument("--train", type=positive, metavar="N", help="examples (images: 100; others: 70 %%)")
+    group.add_argument("--test", type=positive, metavar="N", help="examples (images: 200; others: the rest)")
     group.add_argument(
         "--data-seed", type=int, default=0, metavar="N", help="seed of the split (%(default)s)"
     )
@@ -72,12 +72,12 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     group.add_argument(
         "--seeds",
-        type=_positive,
+        type=positive,
         default=3,
         metavar="N",
         help="initialisations, seeds 0 to N-1 (%(default)s)",
     )
-    group.add_argument("--steps", type=_positive, default=STEPS, metavar="N", help="default: %(default)s")
+    group.add_argument("--steps", type=positive, default=STEPS, metavar="N", help="default: %(default)s")
     group.add_argument("--loss", choices=_LOSSES, default="square", help="default: %(default)s")
     group.add_argument(
         "--method", choices=_METHODS, default="gd",
@@ -86,7 +86,7 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--rate", type=float, metavar="R", help="learning rate (gd: the samples over K's largest eigenvalue)"
     )
-    group.add_argument("--batch", type=_positive, metavar="N", help="samples a step, for sgd (16)")
+    group.add_argument("--batch", type=positive, metavar="N", help="samples a step, for sgd (16)")
     group.add_argument("--horizon", type=float, metavar="T", help="time to flow, for flow")
     group.add_argument(
         "--baselines", type=_baselines, default=(), metavar="NET,...",
@@ -172,7 +172,8 @@ def _baseline(text: str) -> InfiniteNet:
     return InfiniteNet("relu" if name == "relu" else "erf", int(hidden or 1))
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """An option that is a whole number from 1 up."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a positive integer, but is {text!r}")
     return int(text)

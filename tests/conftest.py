@@ -13,6 +13,7 @@ from hypothesis import settings
 # developers to find: continuous integration runs the same ones every time.
 settings.register_profile("qlazy", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
+settings.register_profile("fuzz", deadline=None, max_examples=5000)
 settings.load_profile("ci" if os.environ.get("CI") else "qlazy")
 
 
