@@ -9,14 +9,14 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
 
 import qlazy
 from qlazy.bench.command import EXAMPLES, add_bench, bench
 from qlazy.drafts import remove_stale_drafts
-from qlazy.errors import Diverged, KernelTooLarge, NotConverged, NotFinite, require
+from qlazy.errors import Diverged, KernelTooLarge, NotConverged, NotFinite, UnsupportedModel, require
 from qlazy.options import (
     MODELS,
     add_data,
@@ -28,6 +28,9 @@ from qlazy.options import (
     read_sizes,
 )
 from qlazy.pairs import RIDGE
+
+if TYPE_CHECKING:
+    from qlazy.kernel import TangentKernel
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 CHECKED = 1e-7  # what a derivative may be off from central differences
@@ -50,6 +53,7 @@ examples:
 _KERNEL = f"""{_SPECS}
 examples:
   qlazy kernel hardware_efficient:layers=2
+  qlazy kernel hardware_efficient:layers=1 --train 10 --shots 1000
   qlazy kernel mlp:16,16 --data breast_cancer --features 6 --seed 3 --out kernel-of-mlp
 """
 _CIRCUITS = """\
@@ -148,15 +152,18 @@ def kernel(arguments: argparse.Namespace) -> int:
 
     data = read_data(arguments)
     ((name, model),) = build_models([arguments.model], data).items()
-    params = model.init(torch.Generator().manual_seed(arguments.seed)).to(data.x_train)
+    generator = torch.Generator().manual_seed(arguments.seed)
+    params = model.init(generator).to(data.x_train)
     tangent = qlazy.tangent_kernel(model, params, data.x_train)
+    shown = None if arguments.shots is None else _from_shots(tangent, arguments.shots, generator)
     facts = kernel_facts(tangent, data.y_train)
     facts = {"model": f"{name}, {model.num_params} parameters", "data": data.description, **facts}
+    facts |= {} if shown is None else shown[0]
     print(facts_text(facts))
     matrix = tangent.to_dense()
     arrays = {
         "kernel": matrix, "eigenvalues": tangent.eigenvalues(), "params": params, "x": data.x_train,
-        "y": data.y_train,
+        "y": data.y_train, **({} if shown is None else shown[1]),
     }  # fmt: skip
     remove_stale_drafts(arguments.out)
     settings = {"model": name, "seed": arguments.seed, "data": data.description, "facts": facts}
@@ -164,6 +171,32 @@ def kernel(arguments: argparse.Namespace) -> int:
     page = write_kernel(facts, plot_kernel(matrix, data.y_train), arguments.out, arguments.command)
     print(f"\nfigures and arrays: {arguments.out}; all in one page: {page}")
     return OK
+
+
+def _from_shots(
+    tangent: TangentKernel, shots: int, generator: torch.Generator
+) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+    """The same kernel measured: what there is to say about it, and its arrays."""
+    from qlazy.allocation import naive_excess
+    from qlazy.quantum.shifted import ShiftedCircuits
+    from qlazy.report.facts import measured_facts
+    from qlazy.shots import BATCHES
+
+    model, params, x = tangent.model, tangent.params, tangent.x
+    circuits = ShiftedCircuits(model.measured(1), params, x)
+    count = circuits.circuits * BATCHES
+    print(
+        f"{len(x)} samples, {circuits.shape[1] + 1} circuits each, in {BATCHES} batches: {count} circuits, "
+        f"{circuits.circuits * shots} shots", file=sys.stderr,
+    )  # fmt: skip
+    measured = qlazy.tangent_kernel(model, params, x, shots=shots, generator=generator)
+    try:
+        predicted = naive_excess(circuits.weights, circuits.variances(), shots)
+    except UnsupportedModel:
+        predicted = None
+    facts = {"shots": f"{shots} a circuit, in {BATCHES} batches; {circuits.circuits * shots} in all"}
+    arrays = {"measured": measured.values, "errors": measured.errors, "naive": measured.naive}
+    return facts | measured_facts(measured, tangent.to_dense(), predicted), arrays
 
 
 def circuits(arguments: argparse.Namespace) -> int:
@@ -269,6 +302,9 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("model", metavar="MODEL")
     add_data(one)
     one.add_argument("--seed", type=int, default=0, help="seed of the initial parameters (%(default)s)")
+    one.add_argument(
+        "--shots", type=positive, metavar="S", help="measure a circuit's kernel too, with S shots a circuit"
+    )
     one.add_argument("--out", type=Path, default=Path("qlazy-out/kernel"), help="folder (%(default)s)")
     one = _command(commands, "circuits", circuits, "list, show or draw circuits", _CIRCUITS)
     one.add_argument("name", nargs="?", metavar="NAME", help="a family, or the path of an OpenQASM 3 file")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, final
+from typing import TYPE_CHECKING, NamedTuple, final, overload
 
 import numpy as np
 import torch
@@ -15,6 +15,9 @@ from qlazy.jacobian import jacobian_blocks, num_outputs, refuse_zero_jacobian
 from qlazy.memory import require_memory
 from qlazy.model import Model
 from qlazy.spectrum import eigenvalues, ridge_solve
+
+if TYPE_CHECKING:
+    from qlazy.shots import MeasuredKernel
 
 DENSE_ROWS = 4096
 """Up to this many rows ``eigh`` and ``solve`` form the dense matrix (128 MiB of float64); beyond it they
@@ -28,6 +31,7 @@ class Eigenpairs(NamedTuple):
     vectors: Tensor
 
 
+@overload
 def tangent_kernel(
     model: Model,
     params: Tensor,
@@ -35,7 +39,33 @@ def tangent_kernel(
     y: Tensor | NDArray[np.generic] | None = None,
     *,
     allow_zero: bool = False,
-) -> TangentKernel:
+    shots: None = None,
+) -> TangentKernel: ...
+
+
+@overload
+def tangent_kernel(
+    model: Model,
+    params: Tensor,
+    x: Tensor | NDArray[np.generic],
+    *,
+    shots: int,
+    generator: torch.Generator | None = None,
+    progress: bool = True,
+) -> MeasuredKernel: ...
+
+
+def tangent_kernel(
+    model: Model,
+    params: Tensor,
+    x: Tensor | NDArray[np.generic],
+    y: Tensor | NDArray[np.generic] | None = None,
+    *,
+    allow_zero: bool = False,
+    shots: int | None = None,
+    generator: torch.Generator | None = None,
+    progress: bool = True,
+) -> TangentKernel | MeasuredKernel:
     """The tangent kernel K = J(x) J(y)^T of ``model`` at ``params``, as an operator (n c, m c).
 
     ``x`` (n, ...) and ``y`` (m, ...) are tensors in the dtype of ``params``, or integer tensors, which are
@@ -46,7 +76,21 @@ def tangent_kernel(
     Jacot, Gabriel, Hongler 2018 (arXiv 1806.07572). Raises ValueError for shapes and dtypes that do not
     fit, NotFinite for NaN or infinity. A kernel that turns out zero because a Jacobian is zero throughout
     raises ZeroJacobian when it is first used, unless ``allow_zero``.
+
+    With ``shots`` the kernel of ``x`` is measured here and now, as a :class:`~qlazy.shots.MeasuredKernel`: dense,
+    without bias, with error bars, from ``shots`` shots a circuit split into independent batches. An exact circuit
+    is measured on default.qubit, from ``generator``, one with backend "device" on its own device. Raises
+    UnsupportedModel for models that are not circuits. :mod:`qlazy.shots` has plans, and :mod:`qlazy.allocation`
+    shares shots out among circuits.
     """
+    if shots is not None:
+        from qlazy.shots import kernel_from_shots
+
+        require(y is None, "y", "be absent with shots, which measure the kernel of x with itself", "given")
+        require_finite("params", params)
+        row = _inputs("x", model, params, x)
+        return kernel_from_shots(model, params.detach(), row, shots, generator=generator, progress=progress)
+    require(generator is None, "generator", "be absent without shots", "given")
     return TangentKernel(model, params, x, y, allow_zero=allow_zero)
 
 

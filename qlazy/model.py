@@ -14,7 +14,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from qlazy.errors import require, require_dtype, require_shape
+from qlazy.errors import UnsupportedModel, refuse, require, require_dtype, require_shape
 from qlazy.norms import norms_for_transforms
 
 JACOBIAN_BYTES = 2**30
@@ -107,6 +107,14 @@ class Model(abc.ABC):
         left = self.jacobian(params, x)
         right = left if y is None else self.jacobian(params, y)
         return torch.tensordot(left, right, ([2], [2]))
+
+    def measured(self, shots: int, generator: torch.Generator | None = None) -> Model:
+        """The model as ``shots`` shots of each of its circuits show it, measured anew at every call.
+
+        Raises UnsupportedModel for a model that has no circuits to measure.
+        """
+        must = "be a circuit, or a wrapper of one, to be measured (leave `shots` out for the exact kernel)"
+        refuse("model", must, repr(self), UnsupportedModel)
 
     def _gram_by_blocks(self, params: Tensor, x: Tensor, y: Tensor | None, size: int) -> Tensor:
         columns = x if y is None else y

@@ -7,14 +7,20 @@ every entry where a sample meets itself. Products of independent estimates have 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from qlazy.errors import require, require_finite
 from qlazy.model import Model
+from qlazy.tables import Table
+
+BATCHES = 8
+"""Into how many independent batches shots are split: enough for error bars with 7 degrees of freedom."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +36,25 @@ class MeasuredKernel:
     naive: Tensor
     batches: int
     outputs: int
+    trace_error: float = math.nan
+    """The standard error of the trace: its entries are not independent."""
+
+    @property
+    def trace(self) -> float:
+        """tr K, without bias."""
+        return float(self.values.trace())
+
+    def table(self) -> Table:
+        """Trace and entries with their errors, beside what the naive estimate gives."""
+        bias = float(self.naive_bias.trace())
+        rows = (
+            ("trace, unbiased", f"{self.trace:.6g}", f"{self.trace_error:.2g}"),
+            ("trace, naive", f"{float(self.naive.trace()):.6g}", ""),
+            ("bias of the naive one, measured", f"{bias:.6g}", ""),
+            ("median standard error of an entry", f"{float(self.errors.median()):.2g}", ""),
+            ("largest standard error of an entry", f"{float(self.errors.max()):.2g}", ""),
+        )
+        return Table("", ("", f"from {self.batches} batches", "std. error"), rows)
 
     @property
     def naive_bias(self) -> Tensor:
@@ -38,7 +63,9 @@ class MeasuredKernel:
         return (self.naive - self.values) * (samples.unsqueeze(1) == samples)
 
 
-def measured_kernel(model: Model, params: Tensor, x: Tensor, *, batches: int = 8) -> MeasuredKernel:
+def measured_kernel(
+    model: Model, params: Tensor, x: Tensor, *, batches: int = BATCHES, progress: bool = False
+) -> MeasuredKernel:
     """The tangent kernel of a model whose Jacobian is measured anew at every call, such as a circuit with shots.
 
     With J_1 ... J_B the Jacobians of ``batches`` calls, the mean of J_a J_b^T over all a != b: each product
@@ -50,8 +77,37 @@ def measured_kernel(model: Model, params: Tensor, x: Tensor, *, batches: int = 8
     same in two calls: an exact model has no use for this, and neither has a seed that repeats itself.
     """
     require(batches >= 3, "batches", "be at least 3", batches)
-    require(len(x) >= 1, "x", "hold at least one sample", len(x))
-    estimates = [model.jacobian(params, x).detach() for _ in range(batches)]
+    return _measured([model] * batches, params, x, progress)
+
+
+def kernel_from_shots(
+    model: Model,
+    params: Tensor,
+    x: Tensor,
+    shots: int,
+    *,
+    batches: int = BATCHES,
+    generator: torch.Generator | None = None,
+    progress: bool = False,
+) -> MeasuredKernel:
+    """The same of a circuit, exact or not, with ``shots`` shots a circuit in all: ``tangent_kernel(shots=...)``.
+
+    They are split as evenly as whole numbers go. An exact circuit is measured on default.qubit, its samples
+    drawn from ``generator``. Raises UnsupportedModel for a model that has no circuits to measure.
+    """
+    require(batches >= 3, "batches", "be at least 3", batches)
+    require(shots >= batches, "shots", f"be at least one for each of {batches} batches", shots)
+    each, spare = divmod(shots, batches)
+    counts = [each + (batch < spare) for batch in range(batches)]
+    models = {count: model.measured(count, generator) for count in sorted(set(counts))}
+    return _measured([models[count] for count in counts], params, x, progress)
+
+
+def kernel_of_batches(jacobians: Sequence[Tensor]) -> MeasuredKernel:
+    """The kernel from Jacobians (n, c, p) that were measured independently, three or more."""
+    require(len(jacobians) >= 3, "jacobians", "be at least 3", len(jacobians))
+    estimates, batches = [jacobian.detach() for jacobian in jacobians], len(jacobians)
+    require(len(estimates[0]) >= 1, "x", "hold at least one sample", len(estimates[0]))
     for estimate in estimates:
         require_finite("jacobian", estimate)
     is_random = not torch.equal(estimates[0], estimates[1])
@@ -63,14 +119,23 @@ def measured_kernel(model: Model, params: Tensor, x: Tensor, *, batches: int = 8
     left_out = torch.stack(
         [_cross(total - row, own - square, batches - 1) for row, square in zip(rows, squares, strict=True)]
     )
-    spread = (left_out - left_out.mean(0)).square().sum(0)
+    traces = left_out.diagonal(dim1=1, dim2=2).sum(1)
     return MeasuredKernel(
         values=_cross(total, own, batches),
-        errors=((batches - 1) / batches * spread).sqrt(),
+        errors=_jackknife(left_out),
         naive=total @ total.T / batches**2,
         batches=batches,
         outputs=estimates[0].shape[1],
+        trace_error=float(_jackknife(traces)),
     )
+
+
+def student_interval(batches: int, level: float = 0.95) -> float:
+    """How many standard errors an interval of ``level`` reaches to either side: Student's t with B - 1 degrees."""
+    from scipy.special import stdtrit  # a slow import, for this alone
+
+    require(0 < level < 1, "level", "be between 0 and 1", level)
+    return float(stdtrit(batches - 1, (1 + level) / 2))
 
 
 def naive_bias(plus: Tensor, minus: Tensor, shots: int) -> Tensor:
@@ -107,6 +172,18 @@ def shot_plan(pilot: MeasuredKernel, precision: float, *, circuits_per_sample: i
     batches = max(3, math.ceil(pilot.batches * factor))
     circuits = batches * (len(pilot.values) // pilot.outputs) * circuits_per_sample
     return ShotPlan(batches, circuits, circuits * shots)
+
+
+def _measured(models: Iterable[Model], params: Tensor, x: Tensor, progress: bool) -> MeasuredKernel:
+    require(len(x) >= 1, "x", "hold at least one sample", len(x))
+    bar = tqdm(models, desc="batches", disable=not progress)
+    return kernel_of_batches([model.jacobian(params, x).detach() for model in bar])
+
+
+def _jackknife(left_out: Tensor) -> Tensor:
+    """The standard error of an estimate, from what it is without each batch in turn, (B, ...)."""
+    batches = len(left_out)
+    return ((batches - 1) / batches * (left_out - left_out.mean(0)).square().sum(0)).sqrt()
 
 
 def _cross(total: Tensor, own: Tensor, batches: int) -> Tensor:

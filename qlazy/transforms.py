@@ -62,6 +62,9 @@ class Scaled(Wrapper):
     def gram(self, params: Tensor, x: Tensor, y: Tensor | None = None) -> Tensor:
         return self.alpha**2 * self.model.gram(params, x, y)
 
+    def measured(self, shots: int, generator: torch.Generator | None = None) -> Scaled:
+        return Scaled(self.model.measured(shots, generator), self.alpha)
+
     def __repr__(self) -> str:
         return f"Scaled({self.model!r}, alpha={self.alpha:g})"
 
@@ -89,6 +92,9 @@ class Centered(_Anchored):
 
     def forward(self, params: Tensor, x: Tensor) -> Tensor:
         return self.model(params, x) - self.model(self.anchor_like(params), x)
+
+    def measured(self, shots: int, generator: torch.Generator | None = None) -> Centered:
+        return Centered(self.model.measured(shots, generator), self.anchor)
 
     def on(self, x: Tensor) -> Callable[[Tensor], Tensor]:
         inner = self.model.on(x)
@@ -120,6 +126,9 @@ class Linearized(_Anchored):
     def forward(self, params: Tensor, x: Tensor) -> Tensor:
         anchor = self.anchor_like(params)
         return self.model(anchor, x) + self.model.jvp(anchor, x, params - anchor)
+
+    def measured(self, shots: int, generator: torch.Generator | None = None) -> Linearized:
+        return Linearized(self.model.measured(shots, generator), self.anchor)
 
     def jacobian(self, params: Tensor, x: Tensor) -> Tensor:
         return self.model.jacobian(self.anchor_like(params), x)

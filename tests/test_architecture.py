@@ -50,6 +50,7 @@ LAYERS = (
         "pairs",
         "baselines",
         "shots",
+        "allocation",
         "tensor",
         "quadratic",
     },

@@ -287,3 +287,24 @@ def test_diff_refusals(capsys) -> None:
         capsys, "diff", "p2", "--wrt", "a"
     )
     assert "`wrt` must name one of the inputs a, b, c, z" in refused(capsys, "diff", "p2", "--wrt", "t")
+
+
+def test_kernel_from_shots_prints_error_bars_and_both_biases(capsys, tmp_path: Path) -> None:
+    tiny = ["--data", "moons", "--features", "2", "--train", "4", "--shots", "200", "--out", "here"]
+    assert cli.main(["kernel", "hardware_efficient:layers=1", *tiny]) == cli.OK
+    captured = capsys.readouterr()
+    assert "4 samples, 9 circuits each, in 8 batches: 288 circuits, 7200 shots" in captured.err
+    assert " +- " in captured.out
+    shown = dict(line.rsplit("  ", 1) for line in captured.out.splitlines() if line.startswith("bias of"))
+    measured, predicted = (float(value) for value in shown.values())
+    arrays, _ = load_arrays(tmp_path / "here" / "kernel.npz")
+    assert measured == pytest.approx(np.trace(arrays["naive"] - arrays["measured"]), rel=1e-4)
+    # two circuits for each of 4 angles and 4 samples, of variance at most 1
+    assert 0 < predicted <= 4 * 4 / (2 * 200)
+    assert measured == pytest.approx(predicted, rel=0.8)
+    assert (np.abs(arrays["measured"] - arrays["kernel"]) <= 6 * arrays["errors"]).all()
+    assert "bias of the naive trace, predicted" in (tmp_path / "here" / "report.html").read_text()
+
+
+def test_a_net_has_no_shots(capsys) -> None:
+    assert "must be a circuit" in refused(capsys, "kernel", "mlp:2", "--train", "8", "--shots", "100")

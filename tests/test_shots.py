@@ -9,8 +9,9 @@ import pennylane as qml
 import pytest
 import torch
 
-from qlazy import Circuit, Function, Model
-from qlazy.shots import measured_kernel, naive_bias, shot_plan
+from qlazy import Centered, Circuit, Function, Linearized, Model, Scaled, load, mlp, tangent_kernel
+from qlazy.errors import UnsupportedModel
+from qlazy.shots import kernel_of_batches, measured_kernel, naive_bias, shot_plan, student_interval
 from tests.models import inputs, linear_function, rng
 
 F64 = torch.float64
@@ -125,3 +126,90 @@ def test_refusals():
         )
     with pytest.raises(ValueError, match="`minus` must have shape"):
         naive_bias(torch.zeros(3), torch.zeros(2), 10)
+
+
+def test_the_interval_is_that_of_student():
+    assert student_interval(8) == pytest.approx(T_95, abs=5e-4)
+    assert student_interval(3, 0.9) == pytest.approx(2.920, abs=5e-4)  # 2 degrees of freedom
+
+
+def test_the_error_of_the_trace_covers():
+    kernels, exact = repeated(400)
+    off = torch.tensor([abs(k.trace - float(exact.trace())) / k.trace_error for k in kernels])
+    assert 0.90 <= (off <= T_95).double().mean() <= 0.99
+
+
+def small(name="hardware_efficient"):
+    model = load(name, n=2, layers=1)
+    return model, model.init(rng()), inputs(3, model.program.num_features)
+
+
+def test_a_kernel_from_shots_of_an_exact_circuit():
+    model, params, x = small()
+    exact = tangent_kernel(model, params, x).to_dense()
+    found = tangent_kernel(model, params, x, shots=2000, generator=rng(2), progress=False)
+    assert ((found.values - exact).abs() <= 5 * found.errors).all()
+    assert found.errors.max() < 0.1 * exact.max()
+    assert found.errors.min() > 0
+    assert f"{found.trace:.6g}" in str(found.table())
+
+
+def test_the_generator_repeats_a_measurement_and_numpy_is_left_alone():
+    import numpy as np
+
+    model, params, x = small()
+    before = np.random.get_state()[1].copy()  # noqa: NPY002 - the state that must not be touched
+    first, again, other = (
+        tangent_kernel(model, params, x, shots=11, generator=rng(seed), progress=False).values
+        for seed in (1, 1, 2)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    by_chance = [tangent_kernel(model, params, x, shots=11, progress=False).values for _ in range(2)]
+    assert not torch.equal(*by_chance)
+    assert (np.random.get_state()[1] == before).all()  # noqa: NPY002
+
+
+def test_wrappers_are_measured_like_what_they_hold():
+    model, params, x = small()
+    wrapped = Linearized(Scaled(Centered(model, params), 3.0), params)
+    plain, found = (
+        tangent_kernel(m, params, x, shots=30, generator=rng(3), progress=False) for m in (model, wrapped)
+    )
+    torch.testing.assert_close(found.values, 9 * plain.values)
+    torch.testing.assert_close(found.errors, 9 * plain.errors)
+
+
+def test_shots_are_split_as_evenly_as_whole_numbers_go():
+    @qml.qnode(qml.device("default.qubit", wires=1))
+    def one(inputs, theta):
+        qml.RX(theta + inputs[0], wires=0)
+        return qml.expval(qml.Z(0))
+
+    device = qml.device("default.qubit", wires=1, seed=1)
+    model = Circuit(one.update(device=device), {"theta": 1}, backend="device")
+    with qml.Tracker(device) as tracker:
+        tangent_kernel(model, torch.ones(1, dtype=F64), inputs(2, 1), shots=100, progress=False)
+    assert sorted(set(tracker.history["shots"])) == [12, 13]
+    assert tracker.totals["shots"] == 100 * 2 * 3  # two samples, two shifts and the circuit itself
+
+
+def test_what_is_not_measured():
+    model, params, x = small()
+    net = mlp([2, 3, 1])
+    with pytest.raises(UnsupportedModel, match="`model` must be a circuit.*leave `shots` out"):
+        tangent_kernel(Scaled(net, 2.0), net.init(rng()).double(), x, shots=100)
+    with pytest.raises(ValueError, match="`shots` must be at least one for each of 8 batches, but is 7"):
+        tangent_kernel(model, params, x, shots=7)
+    with pytest.raises(ValueError, match="`y` must be absent with shots"):
+        tangent_kernel(model, params, x, x, shots=100)
+    with pytest.raises(ValueError, match="`generator` must be absent without shots"):
+        tangent_kernel(model, params, x, generator=rng())
+    teleport = load("teleportation")
+    with pytest.raises(UnsupportedModel, match="does not measure on its way"):
+        tangent_kernel(teleport, teleport.init(rng()), torch.zeros(1, 0, dtype=F64), shots=100)
+    own = Circuit(model.qnode, model.weight_shapes, backend="device")
+    with pytest.raises(ValueError, match="`generator` must be absent for backend='device'"):
+        tangent_kernel(own, params, x, shots=100, generator=rng())
+    with pytest.raises(ValueError, match="`jacobians` must be at least 3"):
+        kernel_of_batches([torch.ones(1, 1, 1)])

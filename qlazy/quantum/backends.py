@@ -74,6 +74,10 @@ class LoweredBackend(Backend):
         self._circuit = circuit
 
     @property
+    def circuit(self) -> LoweredCircuit:
+        return self._circuit
+
+    @property
     def num_wires(self) -> int:
         return self._circuit.lowering.num_wires
 

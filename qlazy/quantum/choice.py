@@ -117,6 +117,16 @@ def on_default_qubit(qnode: qml.QNode) -> qml.QNode:
     return qnode.update(device=device, interface="torch", diff_method="backprop")
 
 
+def on_seeded_qubits(qnode: qml.QNode, generator: torch.Generator | None) -> qml.QNode:
+    """The same circuit on a default.qubit of its own, whose samples follow ``generator``, or chance without one."""
+    chance = torch.Generator()
+    if generator is None:
+        chance.seed()
+    seed = int(torch.randint(2**31, (), generator=generator or chance))
+    device = qml.device("default.qubit", wires=qnode.device.wires, seed=seed)
+    return qnode.update(device=device, interface="torch", diff_method=None)
+
+
 @contextmanager
 def outside_transforms() -> Iterator[None]:
     """Plain tensors are plain in here, even while ``torch.func`` maps or differentiates around it."""

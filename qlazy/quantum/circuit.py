@@ -14,11 +14,19 @@ from torch import Tensor, nn
 
 from qlazy.errors import UnsupportedModel, require
 from qlazy.model import Model, blocks_of
-from qlazy.quantum.backends import INPUTS, TorchBackend
+from qlazy.quantum.backends import INPUTS, LoweredBackend, TorchBackend
 from qlazy.quantum.backends import Backend as AnyBackend
 from qlazy.quantum.branches import without_last_measurements
-from qlazy.quantum.choice import Choice, choose, choose_for, on_default_qubit, outside_transforms
+from qlazy.quantum.choice import (
+    Choice,
+    choose,
+    choose_for,
+    on_default_qubit,
+    on_seeded_qubits,
+    outside_transforms,
+)
 from qlazy.quantum.corpus import load_program, program_from_qasm
+from qlazy.quantum.lowered import LoweredCircuit
 from qlazy.quantum.pennylane_program import to_qnode
 from qlazy.quantum.program import Program
 
@@ -113,6 +121,33 @@ class Circuit(Model):
         self.check(params, x)
         jacobian = self._run(params, x).jacobian(params, x)
         return super().jacobian(params, x) if jacobian is None else jacobian
+
+    def measured(self, shots: int, generator: torch.Generator | None = None) -> Circuit:
+        """The circuit with backend "device" and ``shots`` shots a circuit, one call independent of the next.
+
+        On the QNode's own device where the backend is "device" already, from that device's seed; otherwise on
+        default.qubit, seeded from ``generator`` or, without one, by chance. Raises UnsupportedModel for an OpenQASM
+        program that measures on its way: a QNode with ``qml.measure`` takes shots.
+        """
+        require(shots >= 1, "shots", "be at least 1", shots)
+        is_circuit = self.program is None or without_last_measurements(self.program).is_unitary
+        must = "be a QNode, or an OpenQASM program that does not measure on its way, to take shots"
+        require(is_circuit, "model", must, repr(self), UnsupportedModel)
+        if self._wanted == "device":
+            must = "be absent for backend='device', whose device has a seed of its own"
+            require(generator is None, "generator", must, "given")
+            qnode = self.qnode
+        else:
+            qnode = on_seeded_qubits(self.qnode, generator)
+        return Circuit(qml.set_shots(qnode, shots), self._shapes, backend="device")
+
+    def on_device(self, x: Tensor) -> LoweredCircuit:
+        """What backend "device" runs for rows like those of ``x``. Raises UnsupportedModel for another backend."""
+        must = "have backend='device' (circuit.measured(shots) has)"
+        require(self._wanted == "device", "model", must, repr(self), UnsupportedModel)
+        backend = self._choice(tuple(x.shape[1:])).backend
+        assert isinstance(backend, LoweredBackend)
+        return backend.circuit
 
     def _run(self, params: Tensor, x: Tensor) -> AnyBackend:
         choice = self._choice(tuple(x.shape[1:]))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
 import pennylane as qml
@@ -62,6 +62,14 @@ class Skeleton:
     num_outputs: int
 
 
+class Shift(NamedTuple):
+    """A shifted circuit: the angle it differentiates, among those shared or sampled, and its weight in the rule."""
+
+    number: int
+    sampled: bool
+    weight: float
+
+
 @dataclass(frozen=True, eq=False)
 class Executor:
     """A device with the shots and the treatment of measurements that a QNode asked for."""
@@ -71,9 +79,21 @@ class Executor:
     mcm_method: Any
     postselect_mode: Any
 
-    def run(self, circuits: Sequence[list[Operator]], measurements: Sequence[Any]) -> NDArray[np.float64]:
-        """Results (circuits, c), all handed to the device together; equal circuits are measured anew."""
-        tapes = [QuantumScript(operators, measurements, shots=self.shots) for operators in circuits]
+    def run(
+        self,
+        circuits: Sequence[list[Operator]],
+        measurements: Sequence[Any],
+        shots: Sequence[int | None] | None = None,
+    ) -> NDArray[np.float64]:
+        """Results (circuits, c), all handed to the device together; equal circuits are measured anew.
+
+        ``shots`` are those of each circuit, None for exact results, where they are not the QNode's.
+        """
+        numbers = [self.shots] * len(circuits) if shots is None else shots
+        tapes = [
+            QuantumScript(operators, measurements, shots=number)
+            for operators, number in zip(circuits, numbers, strict=True)
+        ]
         results = qml.execute(
             tapes, self.device, diff_method=None, interface=None, cache=False,
             mcm_method=self.mcm_method, postselect_mode=self.postselect_mode,
@@ -115,6 +135,18 @@ class DeviceCircuit:
         """Circuits that a sweep runs for each sample: its own and the shifted ones."""
         return 1 + sum(len(_rule(site)) for _, site in self._sites)
 
+    @property
+    def shifts(self) -> list[Shift]:
+        """The shifted circuits of a sample, in the order in which they are run."""
+        return [
+            Shift(site.number, site.sampled, weight) for _, site in self._sites for _, weight in _rule(site)
+        ]
+
+    @property
+    def squares(self) -> NDArray[np.float64]:
+        """The square of each output's observable where that is a number, as for Pauli words, (c,); else NaN."""
+        return np.concatenate([_square(measurement) for measurement in self._skeleton.measurements])
+
     def values(self, shared: Real, sampled: Real, threads: int = 1) -> Real:
         """Outputs (n, c) for angles (S,) and (n, T)."""
         return self._run(list(circuits(self._steps, shared, sampled))).astype(shared.dtype)
@@ -133,10 +165,21 @@ class DeviceCircuit:
         """d/dangle of the outputs times weights (n, c), summed: (S,) and (n, T)."""
         return contracted(weights, self.sweep(shared, sampled)[1])
 
-    def _run(self, batch: list[list[Operator]]) -> NDArray[np.float64]:
+    def shifted(self, shared: Real, sampled: Real, shots: Sequence[int | None]) -> NDArray[np.float64]:
+        """Outputs of the shifted circuits of every sample, (n, k, c), each of them with its own shots (n k,)."""
+        batch = [
+            circuit
+            for operators, row in zip(circuits(self._steps, shared, sampled), sampled, strict=True)
+            for circuit in self._shifted(operators, shared, row)
+        ]
+        return self._run(batch, shots).reshape(len(sampled), len(self.shifts), self.num_outputs)
+
+    def _run(
+        self, batch: list[list[Operator]], shots: Sequence[int | None] | None = None
+    ) -> NDArray[np.float64]:
         if not batch:
             return np.zeros((0, self.num_outputs))
-        return self._executor.run(batch, self._skeleton.measurements)
+        return self._executor.run(batch, self._skeleton.measurements, shots)
 
     def _shifted(self, operators: list[Operator], shared: Real, row: Real) -> Iterator[list[Operator]]:
         for position, site in self._sites:
@@ -172,6 +215,15 @@ def _steps(skeleton: Skeleton, operations: Sequence[Operation]) -> Iterator[Step
             continue
         for step in steps(operations[part.index], skeleton.labels, number[part.index]):
             yield wrapped(step, part.wrap)
+
+
+def _square(measurement: Any) -> NDArray[np.float64]:
+    if not isinstance(measurement, qml.measurements.ExpectationMP):
+        return np.full(math.prod(measurement.shape(None, len(measurement.wires))), np.nan)
+    words = None if measurement.obs is None else measurement.obs.pauli_rep
+    if words is None or len(words) != 1:
+        return np.full(1, np.nan)
+    return np.array([abs(coefficient) ** 2 for coefficient in words.values()])
 
 
 def _flat(result: Any) -> NDArray[np.float64]:

@@ -105,6 +105,10 @@ class LoweredCircuit:
         by_shared, by_sampled = _Derivatives.apply(self.for_params, *self._angles(params, x))
         return self.angles.partials.pull(by_shared, by_sampled, params, x)
 
+    def angle_values(self, params: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The angles that all samples share, (S,), and those of each sample, (n, T)."""
+        return self._angles(params, x)
+
     def _angles(self, params: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         sampled = self.angles.sampled_values(params, x)
         # Without a sampled angle the empty (n, 0) still says how many samples there are.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
 from qlazy.kernel import TangentKernel
+from qlazy.shots import MeasuredKernel, student_interval
 from qlazy.spectrum import (
     alignment,
     centred_alignment,
@@ -45,6 +47,27 @@ def kernel_facts(kernel: TangentKernel, labels: Tensor) -> dict[str, str]:
     rate = _number(critical_rate(matrix, samples))
     facts["critical learning rate"] = f"{rate}  (loss 1/(2n) sum ||f - y||^2)"
     return facts
+
+
+def measured_facts(measured: MeasuredKernel, exact: Tensor, predicted: Tensor | None) -> dict[str, str]:
+    """What there is to say about a kernel from shots beside the exact matrix, by name, ready to print.
+
+    ``predicted`` is the bias of the naive estimate on its diagonal (n c,), None where it is not known.
+    """
+    off = (measured.values - exact).abs()
+    upper = torch.triu(torch.ones_like(off, dtype=torch.bool))
+    inside = (off <= student_interval(measured.batches) * measured.errors)[upper].double().mean()
+    foretold = "not known: outputs are not Pauli words" if predicted is None else _number(predicted.sum())
+    return {
+        "trace, exact": _number(exact.trace()),
+        "trace from shots, unbiased": f"{measured.trace:.6g} +- {measured.trace_error:.2g}",
+        "trace from shots, naive": _number(measured.naive.trace()),
+        "bias of the naive trace, measured": _number(measured.naive_bias.trace()),
+        "bias of the naive trace, predicted": foretold,
+        "standard error of an entry": f"{_number(measured.errors.median())} (median), "
+        f"{_number(measured.errors.max())} (largest)",
+        "exact entries within 95 % error bars": f"{100 * float(inside):.1f} %",
+    }
 
 
 def facts_text(facts: dict[str, str]) -> str:
