@@ -15,7 +15,6 @@ from typing import Literal, final
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from qlazy.errors import require, require_finite
 from qlazy.quantum.shifted import Moments, ShiftedCircuits
@@ -101,13 +100,10 @@ def allocate_shots(
     return ShotAllocation(shots, kernel_variances(moments, shots, batches), even, batches, goal)
 
 
-def measure_allocated(
-    circuits: ShiftedCircuits, allocation: ShotAllocation, *, progress: bool = True
-) -> MeasuredKernel:
+def measure_allocated(circuits: ShiftedCircuits, allocation: ShotAllocation) -> MeasuredKernel:
     """The kernel measured with the shots of an allocation, in its batches."""
     each = allocation.shots // allocation.batches
-    bar = tqdm(range(allocation.batches), desc="batches", disable=not progress)
-    return kernel_of_batches([circuits.jacobian(circuits.means(each)) for _ in bar])
+    return kernel_of_batches(list(circuits.jacobian(circuits.batches(each, allocation.batches))))
 
 
 def naive_excess(weights: Tensor, variances: Tensor, shots: Tensor | int) -> Tensor:

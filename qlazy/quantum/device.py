@@ -15,6 +15,8 @@ from typing import Any, NamedTuple, final
 import numpy as np
 import pennylane as qml
 from numpy.typing import NDArray
+from pennylane.ops import Conditional
+from pennylane.ops.mid_measure import MidMeasure
 from pennylane.tape import QuantumScript
 
 from qlazy.quantum.lightning import contracted
@@ -83,11 +85,12 @@ class Executor:
         self,
         circuits: Sequence[list[Operator]],
         measurements: Sequence[Any],
-        shots: Sequence[int | None] | None = None,
+        shots: Sequence[Any] | None = None,
     ) -> NDArray[np.float64]:
         """Results (circuits, c), all handed to the device together; equal circuits are measured anew.
 
-        ``shots`` are those of each circuit, None for exact results, where they are not the QNode's.
+        ``shots`` are those of each circuit, None for exact results, where they are not the QNode's. Where each is a
+        pair, shots and batches, results are (circuits, batches c): a state is computed once for all its batches.
         """
         numbers = [self.shots] * len(circuits) if shots is None else shots
         tapes = [
@@ -165,18 +168,21 @@ class DeviceCircuit:
         """d/dangle of the outputs times weights (n, c), summed: (S,) and (n, T)."""
         return contracted(weights, self.sweep(shared, sampled)[1])
 
-    def shifted(self, shared: Real, sampled: Real, shots: Sequence[int | None]) -> NDArray[np.float64]:
-        """Outputs of the shifted circuits of every sample, (n, k, c), each of them with its own shots (n k,)."""
+    @property
+    def is_batched(self) -> bool:
+        """Whether one state serves many batches of shots: not where the circuit measures on its way."""
+        return not any(isinstance(part, (MidMeasure, Conditional)) for part in self._skeleton.parts)
+
+    def shifted(self, shared: Real, sampled: Real, shots: Sequence[Any]) -> NDArray[np.float64]:
+        """Outputs of the shifted circuits of every sample, (n, k, c), each with its own shots, as `Executor.run`."""
         batch = [
             circuit
             for operators, row in zip(circuits(self._steps, shared, sampled), sampled, strict=True)
             for circuit in self._shifted(operators, shared, row)
         ]
-        return self._run(batch, shots).reshape(len(sampled), len(self.shifts), self.num_outputs)
+        return self._run(batch, shots).reshape(len(sampled), len(self.shifts), -1)
 
-    def _run(
-        self, batch: list[list[Operator]], shots: Sequence[int | None] | None = None
-    ) -> NDArray[np.float64]:
+    def _run(self, batch: list[list[Operator]], shots: Sequence[Any] | None = None) -> NDArray[np.float64]:
         if not batch:
             return np.zeros((0, self.num_outputs))
         return self._executor.run(batch, self._skeleton.measurements, shots)
@@ -227,5 +233,6 @@ def _square(measurement: Any) -> NDArray[np.float64]:
 
 
 def _flat(result: Any) -> NDArray[np.float64]:
-    parts = result if isinstance(result, (tuple, list)) else (result,)
-    return np.concatenate([np.asarray(part, dtype=np.float64).reshape(-1) for part in parts])
+    if isinstance(result, (tuple, list)):
+        return np.concatenate([_flat(part) for part in result])
+    return np.asarray(result, dtype=np.float64).reshape(-1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 import torch
 from torch import Tensor
@@ -83,23 +83,40 @@ class ShiftedCircuits:
     def means(self, shots: Tensor | None) -> Tensor:
         """Outputs (n, k, c), measured anew with ``shots`` (n, k), whole numbers, or exact without."""
         if shots is not None:
-            require(tuple(shots.shape) == self.shape, "shots", f"have shape {self.shape}", tuple(shots.shape))
-            require(bool((shots >= 1).all()), "shots", "be at least 1 for every circuit", int(shots.min()))
+            self._check(shots)
         size = self.shape[0] * self.shape[1]
-        numbers = [None] * size if shots is None else shots.flatten().tolist()
+        return self._run([None] * size if shots is None else shots.flatten().tolist())
+
+    def batches(self, shots: Tensor, count: int) -> Tensor:
+        """``count`` independent measurements with ``shots`` (n, k) each, (count, n, k, c).
+
+        Each circuit is run once for all of them, where it does not measure on its way.
+        """
+        require(count >= 1, "count", "be at least 1", count)
+        if not self._engine.is_batched:
+            return torch.stack([self.means(shots) for _ in range(count)])
+        self._check(shots)
+        found = self._run([[(number, count)] for number in shots.flatten().tolist()])
+        return found.unflatten(2, (count, -1)).permute(2, 0, 1, 3)
+
+    def _check(self, shots: Tensor) -> None:
+        require(tuple(shots.shape) == self.shape, "shots", f"have shape {self.shape}", tuple(shots.shape))
+        require(bool((shots >= 1).all()), "shots", "be at least 1 for every circuit", int(shots.min()))
+
+    def _run(self, shots: list[Any]) -> Tensor:
         shared, sampled = self._angles
-        found = torch.from_numpy(self._engine.shifted(shared, sampled, numbers)).to(self.weights)
+        found = torch.from_numpy(self._engine.shifted(shared, sampled, shots)).to(self.weights)
         require_finite("outputs", found)
         return found
 
     def jacobian(self, means: Tensor) -> Tensor:
-        """The Jacobian (n, c, p) of outputs (n, k, c)."""
-        return torch.einsum("ikl,ika->ial", self.weights, means)
+        """The Jacobian (n, c, p) of outputs (n, k, c); of batches of them, a Jacobian each."""
+        return torch.einsum("ikl,...ika->...ial", self.weights, means)
 
     def pilot(self, shots: int, *, batches: int = 16) -> Moments:
         """Moments estimated from ``batches`` runs of ``shots`` shots a circuit, for any outputs."""
         require(batches >= 3, "batches", "be at least 3", batches)
-        runs = torch.stack([self.means(torch.full(self.shape, shots)) for _ in range(batches)])
+        runs = self.batches(torch.full(self.shape, shots), batches)
         centred = runs - runs.mean(0)
         covariances = torch.einsum("rika,rikb->ikab", centred, centred) * (shots / (batches - 1))
         return Moments(self.weights, runs.mean(0), covariances)
