@@ -41,6 +41,14 @@ if TYPE_CHECKING:
         select_subset,
     )
     from qlazy.sweep import compare
+    from qlazy.teaching import (
+        DifferentiableTeacher,
+        HardTeacher,
+        NoTeacher,
+        SelfTrained,
+        StoppedTeacher,
+        self_train,
+    )
     from qlazy.tiles.computing import tiled_kernel
     from qlazy.tiles.kernel import TiledKernel
     from qlazy.trace import Trace
@@ -78,6 +86,14 @@ _NAMES = {
         "select_subset",
     ),
     "sweep": ("compare",),
+    "teaching": (
+        "DifferentiableTeacher",
+        "HardTeacher",
+        "NoTeacher",
+        "SelfTrained",
+        "StoppedTeacher",
+        "self_train",
+    ),
     "tiles.computing": ("tiled_kernel",),
     "tiles.kernel": ("TiledKernel",),
     "trace": ("Trace",),

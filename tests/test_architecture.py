@@ -66,6 +66,7 @@ LAYERS = (
         "estimators",
         "tracking",
         "subset",
+        "teaching",
     },
     {"report", "specs", "studies", "bench"},
     {"options", "cli"},

@@ -1,0 +1,15 @@
+"""Self-training with a teacher that follows its student, for any model: see :func:`self_train`."""
+
+from qlazy.teaching.result import SelfTrained
+from qlazy.teaching.teachers import DifferentiableTeacher, HardTeacher, NoTeacher, StoppedTeacher, Teacher
+from qlazy.teaching.training import self_train
+
+__all__ = [
+    "DifferentiableTeacher",
+    "HardTeacher",
+    "NoTeacher",
+    "SelfTrained",
+    "StoppedTeacher",
+    "Teacher",
+    "self_train",
+]
