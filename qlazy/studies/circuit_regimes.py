@@ -23,7 +23,8 @@ from qlazy.quadratic import GaussianMixture, Task, gaussian_weights, network_fit
 from qlazy.quantum.circuit import Circuit, from_qasm
 from qlazy.quantum.corpus import load_program
 from qlazy.readout import Readout
-from qlazy.studies.quadratic_nets import Outcome, least_norm, make_task, target_matrix
+from qlazy.studies.experiments import Outcome
+from qlazy.studies.quadratic_nets import least_norm, make_task, target_matrix
 from qlazy.studies.result import Finding, Table, mean_and_error
 from qlazy.training import Record, train
 

@@ -19,7 +19,7 @@ learning rate (it gives none that can be compared), and its counts of lines.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from qlazy.data import Dataset
 from qlazy.kernel import tangent_kernel
@@ -35,14 +34,13 @@ from qlazy.methods import SGD
 from qlazy.quantum.analysis import occurrences
 from qlazy.quantum.circuit import load
 from qlazy.quantum.corpus import load_program
-from qlazy.studies.result import Finding, StudyResult, finish
+from qlazy.studies.experiments import Experiments, Outcome, carry_out
+from qlazy.studies.result import Finding, StudyResult
 from qlazy.sweep import compare
 from qlazy.training import Record, train
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-Outcome = tuple[list[Finding], dict[str, Any]]
 
 COUNTS = {
     "qnn": {"small": ((1, 1), (5, 5), (10, 10), (15, 10)), "medium": ((24, 24), (56, 24)),
@@ -86,21 +84,13 @@ class Settings:
 
 def run(settings: Settings, out: str | os.PathLike[str] | None = None, progress: bool = True) -> StudyResult:
     """Every experiment in turn; table, arrays and figures go to the folder ``out``, if given."""
-    parts: dict[str, Callable[[], Outcome]] = {
+    experiments: Experiments = {
         "occurrences": count_occurrences,
         "case study": partial(train_both, settings),
         "tangent kernels": partial(compare_kernels, settings.seeds),
         "lazy regime": partial(scale_both, settings),
     }
-    findings: list[Finding] = []
-    arrays: dict[str, Any] = {}
-    bar = tqdm(parts.items(), disable=not progress)
-    for name, part in bar:
-        bar.set_description(name)
-        found, kept = part()
-        findings += found
-        arrays |= kept
-    return finish(StudyResult("control_flow", settings, tuple(findings), arrays), out, figures)
+    return carry_out("control_flow", settings, experiments, figures, out=out, progress=progress)
 
 
 def figures(result: StudyResult) -> Mapping[str, Figure]:
@@ -122,7 +112,7 @@ def count_occurrences() -> Outcome:
                     Finding("occurrences", f"OC of {name}", theory, found.occurrences),
                     Finding("occurrences", f"|#d| of {name}", programs, found.programs),
                 ]
-    return findings, {}
+    return Outcome(findings, {})
 
 
 def train_both(settings: Settings) -> Outcome:
@@ -154,7 +144,7 @@ def train_both(settings: Settings) -> Outcome:
             "case study", "loss of P2, the worst seed", 0.0, float(ends["loss_p2"].max()), tolerance=P2_BOUND
         ),
     ]
-    return findings, losses
+    return Outcome(findings, losses)
 
 
 def compare_kernels(seeds: int) -> Outcome:
@@ -179,7 +169,7 @@ def compare_kernels(seeds: int) -> Outcome:
                 tolerance=1e-9,
             ),
         ]
-    return findings, arrays
+    return Outcome(findings, arrays)
 
 
 def scale_both(settings: Settings) -> Outcome:
@@ -204,7 +194,7 @@ def scale_both(settings: Settings) -> Outcome:
                 findings.append(Finding("lazy regime", quantity, -1.0, slope.slope, error, tolerance=0.05))
                 key = f"{metric} {name} {'last' if target is LAST else 'parity'}".replace(" ", "_")
                 arrays[key] = comparison.values(name, metric)
-    return findings, arrays
+    return Outcome(findings, arrays)
 
 
 def _start(model: Any, seed: int) -> Tensor:

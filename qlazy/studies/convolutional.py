@@ -26,13 +26,12 @@ from qlazy.losses import accuracy
 from qlazy.methods import SGD
 from qlazy.model import Model
 from qlazy.nets import Net
+from qlazy.studies.experiments import Outcome
 from qlazy.studies.result import Finding, mean_and_error
 from qlazy.tables import Table
 from qlazy.trace import Trace
 from qlazy.training import Record, train
 from qlazy.transforms import Centered, Linearized
-
-Outcome = tuple[list[Finding], dict[str, Any], list[Table]]
 
 CLASSES = tuple("0123456789")
 BATCH, MOMENTUM = 50, 0.9
@@ -102,7 +101,9 @@ def scales(
         linear[:, seed] = _accuracies(tangent, data)
         apart[seed] = _distance(trace, tangent)
     arrays = {"net_alphas": np.array(alphas), "net_measured": measured, "net_linear": linear}
-    return _findings(alphas, measured, linear, apart), arrays, [_table(name, alphas, measured, linear)]
+    return Outcome(
+        _findings(alphas, measured, linear, apart), arrays, [_table(name, alphas, measured, linear)]
+    )
 
 
 def _trained(model: Model, anchor: Tensor, data: Dataset, steps: int, alpha: float, method: SGD) -> Trace:

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from qlazy.model import Model
+from qlazy.studies.experiments import Outcome
 from qlazy.studies.result import Finding, Table, mean_and_error
 from qlazy.tensor.baselines import parafac, power_iteration, symmetric_parafac
 from qlazy.tensor.circuit import CircuitTensor, decompose_with_circuits, real_ansatz
@@ -22,7 +23,6 @@ from qlazy.tensor.entries import index_tuples, multiplicities, symmetric_dimensi
 from qlazy.tensor.lazy import TangentFit, generic_components, tangent_fit
 from qlazy.tensor.model import SymmetricTensor
 
-Outcome = tuple[list[Finding], dict[str, Any], Table]
 Errors = NDArray[np.float64]
 
 FOUND, MISSED, EXACT = 0.01, 0.5, 1e-6
@@ -81,7 +81,9 @@ def error_curves(problem: Problem, components: Sequence[int], seeds: int, limit:
     title = f"Relative error, {problem}, {seeds} seeds, lowest to highest"
     rows = [(str(m), *(_span(values[i]) for values in errors.values())) for i, m in enumerate(components)]
     arrays = {f"curve_{name.replace(' ', '_')}": values for name, values in errors.items()}
-    return findings, {"curve_m": np.array(components), **arrays}, Table(title, ("m", *errors), tuple(rows))
+    return Outcome(
+        findings, {"curve_m": np.array(components), **arrays}, [Table(title, ("m", *errors), tuple(rows))]
+    )
 
 
 def redraw_ablation(problem: Problem, components: Sequence[int], seeds: int) -> Outcome:
@@ -124,7 +126,9 @@ def redraw_ablation(problem: Problem, components: Sequence[int], seeds: int) -> 
     title = f"Share of {seeds} runs with error < .05, {problem}"
     rows = [(str(m), *(f"{share[i]:.3f}" for share in shares.values())) for i, m in enumerate(components)]
     arrays = {f"redraw_{way}": share for way, share in shares.items()}
-    return findings, {"redraw_m": np.array(components), **arrays}, Table(title, ("m", *ways), tuple(rows))
+    return Outcome(
+        findings, {"redraw_m": np.array(components), **arrays}, [Table(title, ("m", *ways), tuple(rows))]
+    )
 
 
 def needed_components(sizes: Sequence[tuple[int, int]], seeds: int) -> Outcome:
@@ -142,7 +146,7 @@ def needed_components(sizes: Sequence[tuple[int, int]], seeds: int) -> Outcome:
         )
     head = ("d", "l", "C(d+l-1, l)/d", "Alexander-Hirschowitz", "lazy", "modified")
     title = f"Needed m, r = 2: lazy to rounding, modified to error <= .01 on {seeds} seeds"
-    return findings, {"needed": np.array(rows, np.float64)}, Table(title, head, tuple(table))
+    return Outcome(findings, {"needed": np.array(rows, np.float64)}, [Table(title, head, tuple(table))])
 
 
 def needed_by_rank(dimension: int, order: int, ranks: Sequence[int], seeds: int) -> Outcome:
@@ -160,7 +164,7 @@ def needed_by_rank(dimension: int, order: int, ranks: Sequence[int], seeds: int)
         "needed_by_rank": np.array(needed),
         "needed_lazily": np.array(generic),
     }
-    return findings, arrays, Table(title, ("r", "modified", "lazy"), rows)
+    return Outcome(findings, arrays, [Table(title, ("r", "modified", "lazy"), rows)])
 
 
 def circuits(components: Sequence[int], seeds: int) -> Outcome:
@@ -198,7 +202,7 @@ def circuits(components: Sequence[int], seeds: int) -> Outcome:
         "circuit_lazy": errors["lazy"],
         "circuit_modified": errors["modified"],
     }
-    return findings, arrays, Table(title, ("m", *errors), tuple(rows))
+    return Outcome(findings, arrays, [Table(title, ("m", *errors), tuple(rows))])
 
 
 def features(problem: Problem, components: int, seeds: int) -> Outcome:
@@ -228,10 +232,8 @@ def features(problem: Problem, components: int, seeds: int) -> Outcome:
     )
     title = f"The tangent space before and after, {problem}, {name}"
     arrays = {"outside_before": np.array(before), "outside_after": np.array(after)}
-    return (
-        findings,
-        arrays,
-        Table(title, ("seed", "outside before", "outside after", "kernel distance"), rows),
+    return Outcome(
+        findings, arrays, [Table(title, ("seed", "outside before", "outside after", "kernel distance"), rows)]
     )
 
 

@@ -15,21 +15,17 @@ training accuracy beside the test accuracy. The convolutional nets and the batch
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
-
-from tqdm import tqdm
+from typing import TYPE_CHECKING, Self
 
 from qlazy.studies import convolutional, reuploading, teacher_student
-from qlazy.studies.result import Finding, StudyResult, finish
-from qlazy.tables import Table
+from qlazy.studies.experiments import Experiments, carry_out
+from qlazy.studies.result import StudyResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-Outcome = tuple[list[Finding], dict[str, Any], list[Table]]
 
 CONVENTIONS = {"dtype": "float64; float32 for convolutional nets and for the moves of two-layer nets"}
 
@@ -97,18 +93,9 @@ class Settings:
 
 def run(settings: Settings, out: str | os.PathLike[str] | None = None, progress: bool = True) -> StudyResult:
     """Every experiment in turn; table, arrays and figures go to the folder ``out``, if given."""
-    findings: list[Finding] = []
-    arrays: dict[str, Any] = {}
-    tables: list[Table] = []
-    bar = tqdm(experiments(settings).items(), disable=not progress)
-    for name, experiment in bar:
-        bar.set_description(name)
-        found, kept, shown = experiment()
-        findings += found
-        arrays |= kept
-        tables += shown
-    result = StudyResult("lazy", settings, tuple(findings), arrays, tuple(tables), CONVENTIONS)
-    return finish(result, out, figures)
+    return carry_out(
+        "lazy", settings, experiments(settings), figures, out=out, progress=progress, conventions=CONVENTIONS
+    )
 
 
 def figures(result: StudyResult) -> Mapping[str, Figure]:
@@ -118,7 +105,7 @@ def figures(result: StudyResult) -> Mapping[str, Figure]:
     return lazy_figures(result.arrays)
 
 
-def experiments(s: Settings) -> dict[str, Callable[[], Outcome]]:
+def experiments(s: Settings) -> Experiments:
     """Each experiment by name, ready to run on its own: findings, arrays, tables."""
     size, width_size = (s.inputs, s.train), (teacher_student.PAPER_SIZE[0], teacher_student.PAPER_SIZE[1])
     return {

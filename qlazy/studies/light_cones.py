@@ -16,8 +16,8 @@ from qlazy.prediction import LinearizedPath
 from qlazy.quantum import light_cone as cone
 from qlazy.quantum import theory
 from qlazy.quantum.circuit import load
+from qlazy.studies.experiments import Outcome
 from qlazy.studies.result import Finding, mean_and_error
-from qlazy.studies.scrambled_layers import Outcome
 from qlazy.training import train
 
 SAMPLES = 3
@@ -41,9 +41,14 @@ def simulation(qubits: Sequence[int]) -> Outcome:
             (circuit.jacobian(params, x), closed.jacobian(params, x)),
         )
         worst = max(worst, *(float((simulated - exact).abs().max()) for simulated, exact in pairs))
-    return [
-        Finding("T10 light cones", f"simulation less formula, n<={max(qubits)}", 0.0, worst, tolerance=1e-10)
-    ], {}
+    return Outcome(
+        [
+            Finding(
+                "T10 light cones", f"simulation less formula, n<={max(qubits)}", 0.0, worst, tolerance=1e-10
+            )
+        ],
+        {},
+    )
 
 
 def width(qubits: Sequence[int], seeds: int, steps: int) -> Outcome:
@@ -89,7 +94,7 @@ def width(qubits: Sequence[int], seeds: int, steps: int) -> Outcome:
         "wide_change": change,
         "wide_gap": gap,
     }
-    return findings, {**arrays, "control_change": runs["control"][:, :, 1]}
+    return Outcome(findings, {**arrays, "control_change": runs["control"][:, :, 1]})
 
 
 def gaussian(qubits: Sequence[int], draws: int) -> Outcome:
@@ -112,7 +117,7 @@ def gaussian(qubits: Sequence[int], draws: int) -> Outcome:
         "kurtosis": np.array(kurtoses),
         "kurtosis_error": np.array(errors),
     }
-    return findings, arrays
+    return Outcome(findings, arrays)
 
 
 def _wide(qubits: int, power: float, seed: int, steps: int) -> tuple[float, ...]:

@@ -25,6 +25,7 @@ from qlazy.quadratic import (
     random_features_fit,
     tangent_fit,
 )
+from qlazy.studies.experiments import Outcome
 from qlazy.studies.result import Finding, Relation, Table, mean_and_error
 from qlazy.training import Record, train
 
@@ -33,14 +34,6 @@ GAMMAS = ("isotropic", "aligned")
 TASKS = ("qf", "mg")
 BARS = {"isotropic": 0.01, "aligned": 0.02}
 """Weights along the target lie in fewer directions, and scatter by more than .01 from draw to draw at d = 450."""
-
-
-class Outcome(NamedTuple):
-    """What an experiment leaves for the study's result."""
-
-    findings: list[Finding]
-    arrays: dict[str, NDArray[Any]]
-    tables: list[Table]
 
 
 def target_matrix(dimension: int) -> Tensor:
@@ -209,7 +202,7 @@ def finite_samples(dimension: int, units: int, counts: Sequence[int], seeds: int
             measured, error = mean_and_error(risks[-1])
             quantity, limit = f"{regime.upper()}, R / R0 at n={counts[-1]}", float(limits.mean())
             findings.append(Finding(f"{name} few samples", quantity, limit, measured, error, relation=""))
-    return Outcome(findings, arrays, [])
+    return Outcome(findings, arrays)
 
 
 def _regimes_of(task: Task, units: int, steps: int) -> dict[str, Few]:

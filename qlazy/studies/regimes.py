@@ -17,16 +17,15 @@ samples (the population risk is exact here), its ReLU nets, and its choice of De
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
-
-from tqdm.auto import tqdm
+from typing import TYPE_CHECKING, Self
 
 from qlazy.studies.circuit_regimes import equal_counts
-from qlazy.studies.quadratic_nets import Outcome, finite_samples, least_squares, training
-from qlazy.studies.result import Finding, StudyResult, Table, finish
+from qlazy.studies.experiments import Experiments, carry_out
+from qlazy.studies.quadratic_nets import finite_samples, least_squares, training
+from qlazy.studies.result import StudyResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -72,18 +71,15 @@ class Settings:
 
 def run(settings: Settings, out: str | os.PathLike[str] | None = None, progress: bool = True) -> StudyResult:
     """Every experiment in turn; tables, arrays and figures go to the folder ``out``, if given."""
-    findings: list[Finding] = []
-    arrays: dict[str, Any] = {}
-    tables: list[Table] = []
-    bar = tqdm(_experiments(settings).items(), disable=not progress)
-    for name, experiment in bar:
-        bar.set_description(name)
-        outcome = experiment()
-        findings += outcome.findings
-        arrays |= outcome.arrays
-        tables += outcome.tables
-    result = StudyResult("regimes", settings, tuple(findings), arrays, tuple(tables), CONVENTIONS)
-    return finish(result, out, figures)
+    return carry_out(
+        "regimes",
+        settings,
+        _experiments(settings),
+        figures,
+        out=out,
+        progress=progress,
+        conventions=CONVENTIONS,
+    )
 
 
 def figures(result: StudyResult) -> Mapping[str, Figure]:
@@ -93,7 +89,7 @@ def figures(result: StudyResult) -> Mapping[str, Figure]:
     return regimes_figures(result.arrays)
 
 
-def _experiments(s: Settings) -> dict[str, Callable[[], Outcome]]:
+def _experiments(s: Settings) -> Experiments:
     few = (s.few_dimension, s.few_units, s.few_counts, s.few_seeds, s.few_steps)
     circuits = (s.circuit_features, s.circuit_layers, s.circuit_seeds, s.circuit_samples, s.circuit_steps)
     return {

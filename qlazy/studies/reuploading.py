@@ -21,12 +21,11 @@ from qlazy.data import Dataset, load_data
 from qlazy.model import Model
 from qlazy.quantum.circuit import load
 from qlazy.run import Run
+from qlazy.studies.experiments import Outcome
 from qlazy.studies.result import Finding, mean_and_error
 from qlazy.sweep import compare
 from qlazy.tables import Table
 from qlazy.transforms import Centered
-
-Outcome = tuple[list[Finding], dict[str, Any], list[Table]]
 
 FAMILY = "data_reuploading"
 TEST_POINTS = 300
@@ -56,7 +55,7 @@ def teacher_and_student(
     head = ("a", "test loss / null", "linearised", "||dw||/||w0||")
     title = f"{circuit!r} as teacher and student: mean and standard error of {seeds} seeds"
     arrays = {"circuit_alphas": np.array(alphas), "circuit_measured": measured}
-    return findings, arrays, [_table(title, head, alphas, measured)]
+    return Outcome(findings, arrays, [_table(title, head, alphas, measured)])
 
 
 def digits(qubits: int, layers: int, alphas: Sequence[float], seeds: int, steps: int) -> Outcome:
@@ -79,7 +78,7 @@ def digits(qubits: int, layers: int, alphas: Sequence[float], seeds: int, steps:
     head = ("a", "train accuracy", "test accuracy", "linearised test accuracy")
     title = f"{circuit!r} on digits 3 and 8: mean and standard error of {seeds} seeds"
     arrays = {"digits_alphas": np.array(alphas), "digits_measured": measured}
-    return findings, arrays, [_table(title, head, alphas, measured)]
+    return Outcome(findings, arrays, [_table(title, head, alphas, measured)])
 
 
 def _task(circuit: Model, qubits: int, train_size: int, seed: int) -> Dataset:

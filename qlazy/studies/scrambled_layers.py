@@ -18,14 +18,13 @@ from qlazy.prediction import LinearizedPath
 from qlazy.quantum import theory
 from qlazy.quantum.circuit import Circuit, load
 from qlazy.quantum.scrambled import scrambled_circuit
+from qlazy.studies.experiments import Outcome
 from qlazy.studies.result import Finding, mean_and_error
 from qlazy.trace import Trace
 from qlazy.training import Record, train
 from qlazy.transforms import Centered, Scaled
 
 NO_DATA = torch.zeros(1, 0, dtype=torch.float64)
-
-Outcome = tuple[list[Finding], dict[str, NDArray[Any]]]
 
 
 class Start(NamedTuple):
@@ -73,7 +72,7 @@ def mean_kernel_and_fluctuation(qubits: int, layers: int, circuits: int) -> Outc
         Finding("T1 mean kernel", size, theory.mean_kernel(layers, qubits), mean, error),
         Finding("T2 fluctuation", size, fluctuation, float(spread), float(spread_error)),
     ]
-    return findings, {"ensemble_kernels": kernels}
+    return Outcome(findings, {"ensemble_kernels": kernels})
 
 
 def frozen_error(qubits: int, layers: int, alpha: float) -> Outcome:
@@ -90,7 +89,7 @@ def frozen_error(qubits: int, layers: int, alpha: float) -> Outcome:
     measured = torch.from_numpy(trace.train_outputs)[..., 0] - y.flatten()
     off = ((measured - errors).norm(dim=1).max() / y.norm()).item()
     finding = Finding("T3 frozen error", f"largest deviation, a={alpha:g}", 0.0, off, tolerance=5 / alpha)
-    return [finding], {}
+    return Outcome([finding], {})
 
 
 def noise_plateau(qubits: int, layers: int, steps: int) -> Outcome:
@@ -114,7 +113,7 @@ def noise_plateau(qubits: int, layers: int, steps: int) -> Outcome:
     _, error = mean_and_error(losses[late])
     error *= math.sqrt((1 + memory) / (1 - memory))
     mean = float(np.mean(losses[late]))
-    return [Finding("T4 noise plateau", "loss", expected, mean, error, 0.02 * expected)], {}
+    return Outcome([Finding("T4 noise plateau", "loss", expected, mean, error, 0.02 * expected)], {})
 
 
 def depth(qubits: int, layers: Sequence[int], seeds: int, steps: int, target: float = 0.5) -> Outcome:
@@ -138,7 +137,7 @@ def depth(qubits: int, layers: Sequence[int], seeds: int, steps: int, target: fl
         "layers": np.array(layers, float), "drift": drift / misfit, "frozen_drift": frozen / misfit,
         "kernel_change": change, "predicted_change": predicted, "law_error": law, "frozen_error": off_frozen,
     }  # fmt: skip
-    return findings, arrays
+    return Outcome(findings, arrays)
 
 
 def _deep(qubits: int, layers: int, seed: int, steps: int, target: float) -> tuple[float, ...]:
@@ -181,7 +180,7 @@ def scale(qubits: int, layers: int, alphas: Sequence[float], steps: int) -> Outc
         slope = log_log_slope(alphas, values)
         findings.append(Finding("T8 output scale", f"slope of {name}", -1.0, slope.slope, tolerance=0.05))
     arrays = {f"scale_{name}": values for name, values in columns.items()}
-    return findings, {"alphas": np.array(alphas, float), **arrays}
+    return Outcome(findings, {"alphas": np.array(alphas, float), **arrays})
 
 
 def shots(qubits: int, layers: int, repeats: int, count: int = 100) -> Outcome:
@@ -201,7 +200,7 @@ def shots(qubits: int, layers: int, repeats: int, count: int = 100) -> Outcome:
         Finding("T9 shot bias", f"one batch, S={count}", bias, naive, naive_error),
         Finding("T9 shot bias", "two batches", 0.0, product, product_error),
     ]
-    return findings, {}
+    return Outcome(findings, {})
 
 
 def _estimates(plus: Tensor, minus: Tensor, shots: int, repeats: int, generator: torch.Generator) -> Tensor:
@@ -234,7 +233,7 @@ def dynamics(qubits: int, layers: int, targets: Sequence[float], steps: int) -> 
         "targets": np.array(targets, float), "settled_kernels": kernels, "settled_errors": errors,
         "start_output": np.array(begin.output),
     }  # fmt: skip
-    return findings, arrays
+    return Outcome(findings, arrays)
 
 
 def edge(qubits: int, layers: int, steps: int) -> Outcome:
@@ -262,7 +261,7 @@ def edge(qubits: int, layers: int, steps: int) -> Outcome:
         Finding(name, "slope of error against time", expected.slope, slope.slope, tolerance=spread),
         Finding(name, "rate, rescaled / law", 1.0, rate / inside, tolerance=spread),
     ]
-    return findings, arrays
+    return Outcome(findings, arrays)
 
 
 def rank(qubits: int, layers: Sequence[int], samples: int) -> Outcome:
@@ -278,7 +277,7 @@ def rank(qubits: int, layers: Sequence[int], samples: int) -> Outcome:
     off = max(abs(rank - min(L, limit)) for rank, L in zip(ranks, layers, strict=True))
     finding = Finding("rank of the kernel", "largest |rank - min(L, N^2/2)|", 0.0, float(off))
     arrays = {"rank_layers": layers, "ranks": ranks, "rank_limit": limit}
-    return [finding], {name: np.array(values, float) for name, values in arrays.items()}
+    return Outcome([finding], {name: np.array(values, float) for name, values in arrays.items()})
 
 
 def fourier(encodings: int) -> Outcome:
@@ -292,4 +291,4 @@ def fourier(encodings: int) -> Outcome:
         "Fourier support", f"largest amplitude beyond {encodings}", 0.0,
         float(amplitudes[encodings + 1 :].max()), tolerance=1e-12,
     )  # fmt: skip
-    return [finding], {"fourier": amplitudes}
+    return Outcome([finding], {"fourier": amplitudes})

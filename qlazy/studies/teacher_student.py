@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from qlazy.drift import activation_stability, relative_drift
+from qlazy.studies.experiments import Outcome
 from qlazy.studies.result import Finding, mean_and_error
 from qlazy.studies.two_layer import (
     Paths,
@@ -30,8 +31,6 @@ from qlazy.studies.two_layer import (
 )
 from qlazy.tables import Table
 from qlazy.training import Record
-
-Outcome = tuple[list[Finding], dict[str, Any], list[Table]]
 
 REFERENCE = {
     0.01: (5.2e-5, 5.2e-5, 0.584, 3.51),
@@ -78,7 +77,7 @@ def neurons_in_the_plane(steps: int, seeds: int) -> Outcome:
         Finding("Fig 1a, b", "relative drift, tau 0.1", np.nan, *_mean(drifts[0]), relation=""),
         Finding("Fig 1a, b", "relative drift, tau 2", np.nan, *_mean(drifts[1]), relation=""),
     ]
-    return findings, arrays, []
+    return Outcome(findings, arrays, [])
 
 
 def initial_scale(
@@ -101,7 +100,7 @@ def initial_scale(
     if size == PAPER_SIZE:
         findings += [_beside_table(tau, final[i]) for i, tau in enumerate(taus) if tau >= 0.1]
     arrays = {"taus": np.array(taus), "final": final, "best": best, "signs": signs, "drift": drift}
-    return findings, arrays, [_scale_table(taus, measured)]
+    return Outcome(findings, arrays, [_scale_table(taus, measured)])
 
 
 def width(
@@ -122,7 +121,7 @@ def width(
     quantity = f"test loss, 1/sqrt(m) / 1/m at m = {at}"
     findings = [Finding("Fig 2a", quantity, bar, ratio, error, relation=">=")]
     arrays = {"widths": np.array(widths), "lazy_width": losses[0], "mean_field": losses[1]}
-    return findings, arrays, [_width_table(widths, losses)]
+    return Outcome(findings, arrays, [_width_table(widths, losses)])
 
 
 def population(
@@ -162,7 +161,7 @@ def population(
         ),
     ]
     arrays = {"population_taus": np.array(taus), "population": losses, "still_falling": falls.mean(1) > SLOW}
-    return findings, arrays, []
+    return Outcome(findings, arrays, [])
 
 
 def _one_trial(

@@ -18,16 +18,15 @@ proofs and its rate O*(r^{2.5 l} log d), which is an upper bound far above what 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
-
-from tqdm.auto import tqdm
+from typing import TYPE_CHECKING
 
 from qlazy.studies import decompositions
-from qlazy.studies.decompositions import Outcome, Problem
-from qlazy.studies.result import Finding, StudyResult, Table, finish
+from qlazy.studies.decompositions import Problem
+from qlazy.studies.experiments import Experiments, carry_out
+from qlazy.studies.result import StudyResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -68,19 +67,16 @@ class Settings:
 
 def run(settings: Settings, out: str | os.PathLike[str] | None = None, progress: bool = True) -> StudyResult:
     """Every experiment in turn; table, arrays and figures go to the folder ``out``, if given."""
-    findings: list[Finding] = []
-    arrays: dict[str, Any] = {}
-    tables: list[Table] = []
-    bar = tqdm(_experiments(settings).items(), disable=not progress)
-    for name, experiment in bar:
-        bar.set_description(name)
-        found, kept, shown = experiment()
-        findings += found
-        arrays |= kept
-        tables.append(shown)
     conventions = {"loss": "1/2 ||T - T*||_F^2 + penalty sum_i ||u_i||^2; errors are ||T - T*||_F / ||T*||_F"}
-    result = StudyResult("tensor", settings, tuple(findings), arrays, tuple(tables), conventions)
-    return finish(result, out, figures)
+    return carry_out(
+        "tensor",
+        settings,
+        _experiments(settings),
+        figures,
+        out=out,
+        progress=progress,
+        conventions=conventions,
+    )
 
 
 def figures(result: StudyResult) -> Mapping[str, Figure]:
@@ -90,7 +86,7 @@ def figures(result: StudyResult) -> Mapping[str, Figure]:
     return tensor_figures(result.arrays, result.settings.curve)
 
 
-def _experiments(s: Settings) -> dict[str, Callable[[], Outcome]]:
+def _experiments(s: Settings) -> Experiments:
     curve, ablation = Problem(*s.curve), Problem(*s.ablation)
     return {
         "error against m": partial(

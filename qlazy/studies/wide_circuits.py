@@ -14,16 +14,14 @@ noise, other designs than Haar-random gates between Pauli rotations, and the pap
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
-
-from tqdm import tqdm
+from typing import TYPE_CHECKING, Self
 
 from qlazy.studies import light_cones, scrambled_layers
-from qlazy.studies.result import Finding, StudyResult, finish
-from qlazy.studies.scrambled_layers import Outcome
+from qlazy.studies.experiments import Experiments, carry_out
+from qlazy.studies.result import StudyResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -84,15 +82,7 @@ class Settings:
 
 def run(settings: Settings, out: str | os.PathLike[str] | None = None, progress: bool = True) -> StudyResult:
     """Every experiment in turn; table, arrays and figures go to the folder ``out``, if given."""
-    findings: list[Finding] = []
-    arrays: dict[str, Any] = {}
-    bar = tqdm(_experiments(settings).items(), disable=not progress)
-    for name, experiment in bar:
-        bar.set_description(name)
-        found, kept = experiment()
-        findings += found
-        arrays |= kept
-    return finish(StudyResult("wide_circuits", settings, tuple(findings), arrays), out, figures)
+    return carry_out("wide_circuits", settings, _experiments(settings), figures, out=out, progress=progress)
 
 
 def figures(result: StudyResult) -> Mapping[str, Figure]:
@@ -102,7 +92,7 @@ def figures(result: StudyResult) -> Mapping[str, Figure]:
     return wide_circuits_figures(result.arrays)
 
 
-def _experiments(s: Settings) -> dict[str, Callable[[], Outcome]]:
+def _experiments(s: Settings) -> Experiments:
     deep, deepest = s.layers[len(s.layers) // 2], s.layers[-1]
     return {
         "mean kernel": partial(scrambled_layers.mean_kernel_and_fluctuation, s.qubits, s.ensemble_layers, s.ensemble),

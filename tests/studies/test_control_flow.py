@@ -29,7 +29,7 @@ def test_what_the_paper_reports(finished):
 
 def test_what_it_leaves_behind(finished):
     names = {path.name for path in finished[1].iterdir()}
-    assert names == {"table.txt", "result.npz", "report.html"} | {
+    assert names == {"table.txt", "result.npz", "report.html", "experiments"} | {
         f"{figure}.{kind}" for figure in ("losses", "scales") for kind in ("png", "svg")
     }
 

@@ -1,0 +1,99 @@
+"""A study as a row of experiments: each is carried out once, and kept where the study has a folder.
+
+A full study takes its time. Stopped and started again with the same settings it takes up the experiments that are
+there, and leaves the bytes of an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from qlazy.storage import load_arrays, save_arrays
+from qlazy.studies.result import Arrays, Finding, StudyResult, finish
+from qlazy.tables import Table
+from qlazy.training import versions
+
+KEPT = "experiments"
+
+
+class Outcome(NamedTuple):
+    """What an experiment leaves for the study's result; names of arrays are those of the study."""
+
+    findings: list[Finding]
+    arrays: Arrays
+    tables: Sequence[Table] = ()
+
+
+Experiments = Mapping[str, Callable[[], Outcome]]
+
+
+def carry_out(
+    study: str,
+    settings: Any,
+    experiments: Experiments,
+    figures: Callable[[StudyResult], Mapping[str, Any]],
+    *,
+    conventions: Mapping[str, str] | None = None,
+    out: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+) -> StudyResult:
+    """Every experiment in turn, by name; table, arrays, figures and report go to the folder ``out``, if given."""
+    outcomes = []
+    with tqdm(experiments.items(), disable=None if progress else True) as bar:
+        for name, experiment in bar:
+            bar.set_description(name)
+            outcomes.append(
+                experiment() if out is None else _kept(Path(out, KEPT), study, settings, name, experiment)
+            )
+    arrays = {key: np.asarray(array) for outcome in outcomes for key, array in outcome.arrays.items()}
+    findings = tuple(finding for outcome in outcomes for finding in outcome.findings)
+    tables = tuple(table for outcome in outcomes for table in outcome.tables)
+    return finish(StudyResult(study, settings, findings, arrays, tables, conventions or {}), out, figures)
+
+
+def _kept(folder: Path, study: str, settings: Any, name: str, experiment: Callable[[], Outcome]) -> Outcome:
+    """The outcome in the folder, put there first if it is not; other settings or versions have other files."""
+    about = {"study": study, "settings": asdict(settings), "experiment": name, "versions": _libraries()}
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:12]
+    path = folder / f"{name.replace(' ', '-')}-{digest}.npz"
+    if not path.exists():
+        done = experiment()
+        texts = {
+            "findings": [finding.as_json() for finding in done.findings],
+            "tables": [asdict(table) for table in done.tables],
+        }
+        save_arrays(path, {key: np.asarray(array) for key, array in done.arrays.items()}, about | texts)
+    return _read(path)
+
+
+def _read(path: Path) -> Outcome:
+    arrays, found = load_arrays(path)
+    try:
+        findings = [_finding(entry) for entry in found["findings"]]
+        tables = [
+            Table(entry["title"], tuple(entry["head"]), tuple(map(tuple, entry["rows"])))
+            for entry in found["tables"]
+        ]
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path} is damaged or not an experiment: {error}") from error
+    return Outcome(findings, arrays, tables)
+
+
+def _finding(entry: Mapping[str, Any]) -> Finding:
+    values: dict[str, Any] = {key: math.nan if value is None else value for key, value in entry.items()}
+    return Finding(**values)
+
+
+def _libraries() -> dict[str, str]:
+    """What decides the numbers, loaded before or not: a study resumed must find what the first start wrote."""
+    return {name: version for name, version in versions().items() if name in ("qlazy", "torch")}
