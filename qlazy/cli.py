@@ -17,11 +17,13 @@ import qlazy
 from qlazy.bench.command import EXAMPLES, add_bench, bench
 from qlazy.drafts import remove_stale_drafts
 from qlazy.errors import Diverged, KernelTooLarge, NotConverged, NotFinite, UnsupportedModel, require
+from qlazy.execution import connected
 from qlazy.options import (
     MODELS,
     add_data,
     add_sizes,
     add_training,
+    add_workers,
     positive,
     read_data,
     read_method,
@@ -55,6 +57,11 @@ examples:
   qlazy kernel hardware_efficient:layers=2
   qlazy kernel hardware_efficient:layers=1 --train 10 --shots 1000
   qlazy kernel mlp:16,16 --data breast_cancer --features 6 --seed 3 --out kernel-of-mlp
+"""
+_TILES = f"""{_SPECS}
+examples:
+  qlazy tiles hardware_efficient:layers=2 --data moons --features 2 --train 20000 --test 10 --store k.zarr
+  qlazy tiles mlp:64 --data mnist --features 20 --train 4000 --scheduler tcp://host:8786
 """
 _CIRCUITS = """\
 examples:
@@ -95,7 +102,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # argparse leaves this way, --help and --version included
         return int(stop.code or 0)
     except KeyboardInterrupt:
-        print("qlazy: interrupted; started again, a comparison goes on where it stopped", file=sys.stderr)
+        print(
+            "qlazy: interrupted; started again, it goes on where it stopped",
+            file=sys.stderr,
+        )
         return INTERRUPTED
     except BrokenPipeError:  # `qlazy circuits | head`: nobody reads on, and Python must not complain at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -115,16 +125,19 @@ def compare(arguments: argparse.Namespace) -> int:
     require(arguments.ridge > 0, "--ridge", "be positive", arguments.ridge)
     data = read_data(arguments)
     models = build_models(arguments.models or MODELS, data)
-    comparison = qlazy.compare(
-        models,
-        data,
-        alphas=arguments.alphas,
-        seeds=range(arguments.seeds),
-        **read_method(arguments),
-        baselines=arguments.baselines,
-        out=arguments.out,
-        progress=not arguments.quiet,
-    )
+    with connected(arguments.scheduler) as client:
+        comparison = qlazy.compare(
+            models,
+            data,
+            alphas=arguments.alphas,
+            seeds=range(arguments.seeds),
+            **read_method(arguments),
+            baselines=arguments.baselines,
+            out=arguments.out,
+            workers=arguments.workers,
+            client=client,
+            progress=not arguments.quiet,
+        )
     print(data.description)
     for name, model in models.items():
         print(f"{name}: {model.num_params} parameters")
@@ -197,6 +210,28 @@ def _from_shots(
     facts = {"shots": f"{shots} a circuit, in {BATCHES} batches; {circuits.circuits * shots} in all"}
     arrays = {"measured": measured.values, "errors": measured.errors, "naive": measured.naive}
     return facts | measured_facts(measured, tangent.to_dense(), predicted), arrays
+
+
+def tiles(arguments: argparse.Namespace) -> int:
+    """``qlazy tiles``: a tangent kernel into a Zarr store, tile by tile."""
+    from qlazy.specs import build_models
+
+    data = read_data(arguments)
+    ((name, model),) = build_models([arguments.model], data).items()
+    params = model.init(torch.Generator().manual_seed(arguments.seed)).to(data.x_train)
+    with connected(arguments.scheduler) as client:
+        stored = qlazy.tiled_kernel(
+            model, params, data.x_train, store=arguments.store, tile=arguments.tile,
+            workers=arguments.workers, client=client, progress=not arguments.quiet,
+        )  # fmt: skip
+    if arguments.verify:
+        stored.verify(progress=not arguments.quiet)
+    rows, columns = stored.shape
+    print(
+        f"{name}: {rows} x {columns}, trace {float(stored.trace()):.6g}, tiles of {stored.description.tile} samples"
+    )
+    print(f"Zarr array `kernel`: {arguments.store}")
+    return OK
 
 
 def circuits(arguments: argparse.Namespace) -> int:
@@ -292,6 +327,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("models", nargs="*", metavar="MODEL", help=f"default: {' '.join(MODELS)}")
     add_data(one)
     add_training(one)
+    add_workers(one)
     one.add_argument(
         "--ridge", type=float, default=RIDGE, metavar="R",
         help="of the geometric difference between kernels, at trace N (%(default)s)",
@@ -306,6 +342,15 @@ def _parser() -> argparse.ArgumentParser:
         "--shots", type=positive, metavar="S", help="measure a circuit's kernel too, with S shots a circuit"
     )
     one.add_argument("--out", type=Path, default=Path("qlazy-out/kernel"), help="folder (%(default)s)")
+    one = _command(commands, "tiles", tiles, "put a tangent kernel on disk, tile by tile", _TILES)
+    one.add_argument("model", metavar="MODEL")
+    add_data(one)
+    add_workers(one)
+    one.add_argument("--seed", type=int, default=0, help="seed of the initial parameters (%(default)s)")
+    one.add_argument("--tile", type=int, metavar="N", help="samples of a tile (as many as give 1024 rows)")
+    one.add_argument("--store", type=Path, default=Path("qlazy-out/kernel.zarr"), help="folder (%(default)s)")
+    one.add_argument("--verify", action="store_true", help="read every tile back and check it")
+    one.add_argument("--quiet", action="store_true", help="show no progress")
     one = _command(commands, "circuits", circuits, "list, show or draw circuits", _CIRCUITS)
     one.add_argument("name", nargs="?", metavar="NAME", help="a family, or the path of an OpenQASM 3 file")
     add_sizes(one)

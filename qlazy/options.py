@@ -107,6 +107,13 @@ def read_method(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """Where independent parts of the work are done."""
+    group = parser.add_argument_group("workers")
+    group.add_argument("--workers", type=positive, metavar="N", help="that many at a time, on this machine")
+    group.add_argument("--scheduler", metavar="ADDRESS", help="on the Dask cluster there: tcp://host:8786")
+
+
 def add_sizes(parser: argparse.ArgumentParser) -> None:
     """The sizes nearly every family has; others are given after the name, as in NAME:n=6,layers=2."""
     for name in ("n", "layers"):

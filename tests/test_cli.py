@@ -308,3 +308,24 @@ def test_kernel_from_shots_prints_error_bars_and_both_biases(capsys, tmp_path: P
 
 def test_a_net_has_no_shots(capsys) -> None:
     assert "must be a circuit" in refused(capsys, "kernel", "mlp:2", "--train", "8", "--shots", "100")
+
+
+def test_tiles_go_into_a_store(capsys, tmp_path: Path) -> None:
+    command = [
+        "tiles",
+        "mlp:3",
+        "--train",
+        "20",
+        "--test",
+        "8",
+        "--tile",
+        "8",
+        "--store",
+        "k",
+        "--verify",
+        "--quiet",
+    ]
+    assert cli.main(command) == cli.OK
+    assert capsys.readouterr().out.startswith("mlp:3: 20 x 20, trace ")
+    assert qlazy.TiledKernel.load(tmp_path / "k").shape == (20, 20)
+    assert "whose tile is 8, not 7" in refused(capsys, *command[:-4], "--store", "k", "--tile", "7")
