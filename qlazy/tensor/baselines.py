@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,16 +50,20 @@ def power_iteration(
 def parafac(target: Decomposition, components: int, seed: int, *, iterations: int = 200) -> float:
     """The relative error of tensorly's ``parafac`` from a random start: alternating least squares on the full tensor.
 
-    It does not look for symmetric components, so that only the error can be set beside the others. Raises ImportError
-    with the remedy where tensorly is not installed, MemoryError for a tensor that does not fit.
+    It does not look for symmetric components, so that only the error can be set beside the others; NaN where its least
+    squares are singular and it gives up, as with many components. Raises ImportError with the remedy where tensorly is
+    not installed, MemoryError for a tensor that does not fit.
     """
     tensorly = _tensorly()
     dense = target.dense().double().numpy()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of its own: singular least squares of factors that coincide
-        found = tensorly.decomposition.parafac(
-            dense, components, n_iter_max=iterations, init="random", random_state=seed, tol=1e-10
-        )
+        try:
+            found = tensorly.decomposition.parafac(
+                dense, components, n_iter_max=iterations, init="random", random_state=seed, tol=1e-10
+            )
+        except np.linalg.LinAlgError:
+            return math.nan
         return float(np.linalg.norm(tensorly.cp_to_tensor(found) - dense) / np.linalg.norm(dense))
 
 
