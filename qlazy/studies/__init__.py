@@ -8,8 +8,8 @@ A study is a module ``qlazy.studies.NAME`` with
 
 and a line in ``STUDIES`` below. ``run`` hands its experiments to :func:`qlazy.studies.experiments.carry_out`, which
 leaves table, arrays, figures and report in the folder ``out`` if one is given, and goes on there where it was stopped.
-What a study claims it claims as a :class:`~qlazy.studies.result.Finding`: what theory says, what was measured, the error
-bar, and the verdict that follows from them. The docstring of the module says what it does not reproduce.
+What a study claims it claims as a :class:`~qlazy.studies.result.Finding`: what theory says, what was measured, the
+error bar, and the verdict that follows from them. The docstring of the module says what it does not reproduce.
 """
 
 from __future__ import annotations

@@ -47,8 +47,8 @@ class Settings:
     steps: int = 10_000
     plateau: float = 30.0
     widths: tuple[int, ...] = (2, 6, 12, 32, 128, 512)
-    width_seeds: int = 3
-    width_steps: int = 4000
+    width_seeds: int = 5
+    width_steps: int = 10_000
     width_claim: int = 128
     width_ratio: float = 4.0
     population_seeds: int = 4
