@@ -66,13 +66,10 @@ def _draw_rules(axes: Any, arrays: Arrays, rules: tuple[str, ...], task: str) ->
         strict=False,
     ):
         accuracy = 100 * arrays[f"{kind}_{task}"]  # (rules, seeds)
-        for place, values in zip(places, accuracy, strict=True):
-            if np.isnan(values).any():
-                continue
-            axes.plot(
-                values, np.full(len(values), place + shift), "|", color=look.colour, alpha=0.5, markersize=5
-            )
-            axes.plot(values.mean(), place + shift, look.marker, color=look.colour, markersize=5,
-                      label=label if place == places[0] else None)  # fmt: skip
+        known = ~np.isnan(accuracy).any(1)
+        for place, values in zip(places[known] + shift, accuracy[known], strict=True):
+            axes.plot(values, np.full(len(values), place), "|", color=look.colour, alpha=0.5, markersize=5)
+        axes.plot(accuracy[known].mean(1), places[known] + shift, look.marker, color=look.colour, markersize=5,
+                  linestyle="", label=label)  # fmt: skip
     axes.set_yticks(places, rules)
     axes.set_ylim(-0.6, len(rules) - 0.4)
