@@ -23,6 +23,7 @@ STUDIES = {
     "control_flow": "programs that measure: derivatives counted, the losses of P1 and P2, kernels, the lazy regime",
     "regimes": "what random features, tangent models and trained models can learn, for nets and for circuits",
     "lazy": "lazy training of nets and circuits: neurons, scale, width, population, images, re-uploading circuits",
+    "shots_and_noise": "kernels from shots: bias, error bars, shots shared out; kernels and laziness under noise",
     "subset": "which fifth of mislabelled data to train on: HOST-CP, small loss, TracIn, the tangent kernel, chance",
     "tensor": "components that a symmetric tensor needs: lazily, by a descent that redraws, as states of circuits",
     "wide_circuits": "closed forms for wide and deep circuits on trial: mean kernel, drift, variance law, light cones",
