@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import pytest
@@ -15,19 +13,9 @@ from qlazy.storage import load_arrays
 from qlazy.studies.experiments import KEPT, Outcome, carry_out
 from qlazy.studies.result import Finding, StudyResult
 from qlazy.tables import Table
+from tests.studies.test_result import Sizes
 
-
-@dataclass(frozen=True)
-class Sizes:
-    seeds: int = 3
-
-    @classmethod
-    def quick(cls) -> Self:
-        return cls()
-
-    @classmethod
-    def full(cls) -> Self:
-        return cls(30)
+SIZES = Sizes()
 
 
 class Stopped(Exception):
@@ -48,7 +36,7 @@ def experiments(calls: list[str], stop_at: str = "") -> Mapping[str, Callable[[]
     return {name: one(name) for name in ("first", "second one", "third")}
 
 
-def run(calls: list[str], out: Path | None, settings: Sizes = Sizes(), stop_at: str = "") -> StudyResult:
+def run(calls: list[str], out: Path | None, settings: Sizes = SIZES, stop_at: str = "") -> StudyResult:
     parts = experiments(calls, stop_at)
     return carry_out("none", settings, parts, lambda result: {}, out=out, progress=False)
 
