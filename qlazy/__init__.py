@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         SelfTrained,
         StoppedTeacher,
         self_train,
+        self_train_lanes,
     )
     from qlazy.tiles.computing import tiled_kernel
     from qlazy.tiles.kernel import TiledKernel
@@ -93,6 +94,7 @@ _NAMES = {
         "SelfTrained",
         "StoppedTeacher",
         "self_train",
+        "self_train_lanes",
     ),
     "tiles.computing": ("tiled_kernel",),
     "tiles.kernel": ("TiledKernel",),

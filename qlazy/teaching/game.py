@@ -1,11 +1,12 @@
-"""The student's loss, and its gradient with the teacher that follows."""
+"""The student's loss, and its gradient with the teacher that follows: of one student, or of many side by side."""
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, final
 
 import torch
 from torch import Tensor
@@ -23,6 +24,7 @@ class Move(NamedTuple):
     """The loss in its parts at student S and teacher T, and its gradients (p,) with respect to each.
 
     d/dS of F(S, T(S)) is ``direct`` + ``interaction``, with interaction = dT/dS times the gradient at the teacher.
+    Of many students at once every field has one more axis, in front.
     """
 
     supervised: Tensor
@@ -36,13 +38,67 @@ class Move(NamedTuple):
         return self.direct + self.interaction
 
 
-@dataclass(frozen=True, eq=False)
-class Game:
+class Losses(abc.ABC):
     """F(S, T) = cross-entropy(h(S, x), y) + strength * mean w KL(q || softmax h(S, u)), with q and w from h(T, u).
 
     Labelled examples x (n, ...), y (n, c), unlabelled inputs u (m, ...). A single column of outputs f stands for
     the logits (0, f), so that the cross-entropy is the logistic loss.
     """
+
+    teacher: Teacher
+
+    @abc.abstractmethod
+    def supervised(self, student: Tensor) -> Tensor:
+        """The cross-entropy on the labelled examples."""
+
+    @abc.abstractmethod
+    def lesson(self, teacher: Tensor, student: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean weighted divergence on the inputs without labels, and the mean weight."""
+
+    @final
+    def follow(self, old: Tensor, student: Tensor) -> Tensor:
+        """Where the teacher goes: alpha old + (1 - alpha) student."""
+        return self.teacher.alpha * old + (1 - self.teacher.alpha) * student
+
+    @final
+    def move(self, student: Tensor, teacher: Tensor, lessons: bool = True) -> Move:
+        """Loss and gradients at student S and teacher T; only vector-Jacobian products of the model.
+
+        Without ``lessons`` the labelled examples alone count. Raises ZeroJacobian for a model without gradients.
+        """
+        with torch.enable_grad():
+            leader = student.detach().requires_grad_()
+            supervised = self.supervised(leader)
+            if not supervised.requires_grad:
+                refuse("model", "pass gradients on to its params", "cut off from them", ZeroJacobian)
+            if not lessons or self.teacher.strength == 0:
+                return _alone(leader, supervised)
+            follower = teacher.detach().requires_grad_(self.teacher.share != 0)
+            lesson, weight = self.lesson(follower, leader)
+            loss = supervised + self.teacher.strength * lesson
+            direct, interaction = self._gradients(loss, leader, follower)
+        return Move(supervised.detach(), lesson.detach(), weight.detach(), direct, interaction)
+
+    def _gradients(self, loss: Tensor, leader: Tensor, follower: Tensor) -> tuple[Tensor, Tensor]:
+        # The loss of a student depends on no other student: the gradient of the sum is that of each.
+        total = loss.sum()
+        if not follower.requires_grad:
+            (direct,) = torch.autograd.grad(total, leader, materialize_grads=True)
+            return direct, torch.zeros_like(direct)
+        direct, through = torch.autograd.grad(total, (leader, follower), materialize_grads=True)
+        return direct, self.teacher.share * through
+
+
+def _alone(leader: Tensor, supervised: Tensor) -> Move:
+    (direct,) = torch.autograd.grad(supervised.sum(), leader, materialize_grads=True)
+    nothing = torch.zeros_like(supervised.detach())
+    return Move(supervised.detach(), nothing, nothing, direct, torch.zeros_like(direct))
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Game(Losses):
+    """One student and its teacher, parameters (p,) each."""
 
     model: Model
     x: Tensor
@@ -62,43 +118,48 @@ class Game:
     def _codes(self) -> Tensor:
         return label_codes(self.y)
 
-    def follow(self, old: Tensor, student: Tensor) -> Tensor:
-        """Where the teacher goes: alpha old + (1 - alpha) student."""
-        return self.teacher.alpha * old + (1 - self.teacher.alpha) * student
+    def supervised(self, student: Tensor) -> Tensor:
+        return _LOSS(logits(self._on_labelled(student)), self._codes)
 
-    def move(self, student: Tensor, teacher: Tensor, lessons: bool = True) -> Move:
-        """Loss and gradients at student S and teacher T (p,); only vector-Jacobian products of the model.
+    def lesson(self, teacher: Tensor, student: Tensor) -> tuple[Tensor, Tensor]:
+        return _taught(self.teacher, self._on_unlabelled(teacher), self._on_unlabelled(student))
 
-        Without ``lessons`` the labelled examples alone count. Raises ZeroJacobian for a model without gradients.
-        """
-        with torch.enable_grad():
-            leader = student.detach().requires_grad_()
-            supervised = _LOSS(logits(self._on_labelled(leader)), self._codes)
-            if not supervised.requires_grad:
-                refuse("model", "pass gradients on to its params", "cut off from them", ZeroJacobian)
-            if not lessons or self.teacher.strength == 0:
-                return self._alone(leader, supervised)
-            follower = teacher.detach().requires_grad_(self.teacher.share != 0)
-            lesson = self.teacher.lesson(
-                logits(self._on_unlabelled(follower)), logits(self._on_unlabelled(leader))
-            )
-            loss = supervised + self.teacher.strength * lesson.value
-            direct, interaction = self._gradients(loss, leader, follower)
-        return Move(
-            supervised.detach(), lesson.value.detach(), lesson.weight.detach().mean(), direct, interaction
-        )
 
-    def _alone(self, leader: Tensor, supervised: Tensor) -> Move:
-        (direct,) = torch.autograd.grad(supervised, leader, materialize_grads=True)
-        nothing = torch.zeros_like(supervised.detach())
-        return Move(supervised.detach(), nothing, nothing, direct, torch.zeros_like(direct))
+@final
+@dataclass(frozen=True, eq=False)
+class Lanes(Losses):
+    """Many students of one model side by side, each with its own teacher, examples and inputs.
 
-    def _gradients(self, loss: Tensor, leader: Tensor, follower: Tensor) -> tuple[Tensor, Tensor]:
-        if not follower.requires_grad:
-            (direct,) = torch.autograd.grad(loss, leader, materialize_grads=True)
-            return direct, torch.zeros_like(direct)
-        direct, through = torch.autograd.grad(loss, (leader, follower), materialize_grads=True)
-        return direct, self.teacher.share * through
+    Every tensor has an axis of lanes in front, parameters (l, p) among them; a pass of the model under
+    ``torch.func.vmap`` serves all lanes.
+    """
+
+    model: Model
+    x: Tensor
+    y: Tensor
+    unlabelled: Tensor
+    teacher: Teacher
+
+    @cached_property
+    def _codes(self) -> Tensor:
+        return torch.func.vmap(label_codes)(self.y)
+
+    def supervised(self, student: Tensor) -> Tensor:
+        def one(params: Tensor, x: Tensor, codes: Tensor) -> Tensor:
+            return _LOSS.value(logits(self.model(params, x)), codes)
+
+        return torch.func.vmap(one)(student, self.x, self._codes)
+
+    def lesson(self, teacher: Tensor, student: Tensor) -> tuple[Tensor, Tensor]:
+        def one(follower: Tensor, leader: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor]:
+            return _taught(self.teacher, self.model(follower, inputs), self.model(leader, inputs))
+
+        return torch.func.vmap(one)(teacher, student, self.unlabelled)
+
+
+def _taught(teacher: Teacher, told: Tensor, said: Tensor) -> tuple[Tensor, Tensor]:
+    lesson = teacher.lesson(logits(told), logits(said))
+    return lesson.value, lesson.weight.mean()
 
 
 def logits(outputs: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """What a student is told about inputs without labels, and how much of it the student answers for.
 
-A teacher's parameters follow the student's, T = alpha T_old + (1 - alpha) S. From its outputs come a pseudo-label
-and a weight for every input; whether these are differentiated as functions of S is what tells the teachers apart.
+A teacher's parameters follow the student's, T = alpha T_old + (1 - alpha) S, or stay where they are, alpha = 1. From
+its outputs come a pseudo-label and a weight for every input; whether these are differentiated as functions of S is
+what tells the teachers apart.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Teacher(abc.ABC):
     @property
     @abc.abstractmethod
     def alpha(self) -> float:
-        """How much of the old teacher is kept at a step, in [0, 1)."""
+        """How much of the old teacher is kept at a step, in [0, 1]; with 1 the teacher stays."""
 
     @property
     @abc.abstractmethod
@@ -76,7 +77,8 @@ class NoTeacher(Teacher):
 class HardTeacher(Teacher):
     """Plain self-training: the label is the teacher's most probable class, the weight 1, and neither is differentiated.
 
-    By default the teacher is the student as it stands (Lee 2013).
+    By default the teacher is the student as it stands (Lee 2013). With alpha = 1 it is a model that was trained before
+    and stays as it is, self-training in rounds: see ``teacher_params`` of :func:`~qlazy.teaching.self_train`.
     """
 
     alpha: float = 0.0
@@ -139,6 +141,6 @@ def _soft(teacher: Tensor, student: Tensor, temperature: float) -> Lesson:
 
 
 def _check(alpha: float, strength: float, temperature: float = 1.0) -> None:
-    require(0 <= alpha < 1, "alpha", "be at least 0 and below 1", alpha)
+    require(0 <= alpha <= 1, "alpha", "be from 0 to 1", alpha)
     require(math.isfinite(strength) and strength >= 0, "strength", "be finite and not negative", strength)
     require(math.isfinite(temperature) and temperature > 0, "temperature", "be positive", temperature)

@@ -191,7 +191,7 @@ def test_a_model_without_gradients_is_refused() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: DifferentiableTeacher(alpha=1.0), "`alpha` must be at least 0 and below 1, but is 1.0"),
+        (lambda: DifferentiableTeacher(alpha=1.1), "`alpha` must be from 0 to 1, but is 1.1"),
         (lambda: StoppedTeacher(alpha=-0.1), "`alpha`"),
         (lambda: NoTeacher(alpha=math.nan), "`alpha`"),
         (lambda: HardTeacher(strength=-1.0), "`strength` must be finite and not negative"),

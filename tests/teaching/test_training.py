@@ -255,3 +255,32 @@ def test_a_test_part_that_cannot_be_scored_is_refused_before_the_run(problem) ->
     model, data, unlabelled = problem
     with pytest.raises(ValueError, match="`y_test` must hold labels"):
         learn((model, dataclasses.replace(data, y_test=data.y_test * 0.5), unlabelled))
+
+
+def test_a_trained_teacher_that_stays_is_a_data_set_of_its_labels(problem) -> None:
+    """alpha = 1 from parameters of its own: descent on the cross-entropy with the labels written out once."""
+    model, data, unlabelled = problem
+    trained = torch.from_numpy(learn(problem, teacher=NoTeacher(), steps=12, warmup=0).student)
+    told = model(trained, unlabelled).argmax(1)
+    student = model.init(torch.Generator().manual_seed(5))
+    got = learn(
+        problem, teacher=HardTeacher(alpha=1.0, strength=2.0), method=GradientDescent(0.3), warmup=0,
+        params=student, teacher_params=trained,
+    )  # fmt: skip
+    for _ in range(12):
+        leaf = student.clone().requires_grad_()
+        loss = torch.nn.functional.cross_entropy(model(leaf, data.x_train), data.y_train)
+        loss = loss + 2.0 * torch.nn.functional.cross_entropy(model(leaf, unlabelled), told)
+        student = student - 0.3 * torch.autograd.grad(loss, leaf)[0]
+    np.testing.assert_allclose(got.student, student.numpy(), rtol=1e-9)
+    np.testing.assert_array_equal(got.teacher, trained.numpy())
+
+
+def test_a_teacher_of_another_model_is_refused(problem) -> None:
+    with pytest.raises(ValueError, match="`teacher_params` must have shape"):
+        learn(problem, teacher_params=torch.zeros(3, dtype=torch.float64))
+    start = problem[0].init(torch.Generator().manual_seed(0))
+    with pytest.raises(NotFinite, match="`teacher_params` must be finite"):
+        learn(problem, teacher_params=start * torch.nan)
+    with pytest.raises(ValueError, match="`teacher_params` must have the dtype"):
+        learn(problem, teacher_params=start.float())
