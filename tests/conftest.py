@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import settings
+
+from qlazy import cli
 
 # A first call compiles and imports; a wall-clock deadline would fail on that alone. New examples are for
 # developers to find: continuous integration runs the same ones every time.
@@ -26,3 +30,27 @@ def client() -> Iterator[Any]:
         n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, set_as_default=False
     ) as client:
         yield client
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """In an empty folder, and with the number of threads put back: what a command line may change."""
+    threads = torch.get_num_threads()
+    monkeypatch.chdir(tmp_path)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """What stderr says where a command is refused: nothing on stdout, no traceback, exit code 2."""
+
+    def run(*arguments: str) -> str:
+        assert cli.main(list(arguments)) == cli.USAGE
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert captured.err.startswith("qlazy: error: ")
+        assert "Traceback" not in captured.err
+        return captured.err
+
+    return run

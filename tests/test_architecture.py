@@ -69,7 +69,7 @@ LAYERS = (
         "teaching",
     },
     {"report", "specs", "studies", "bench"},
-    {"options", "cli"},
+    {"commands", "cli"},
 )
 """The modules and packages of qlazy, lowest layer first. A new one has to find its place here."""
 

@@ -23,6 +23,16 @@ STEPS = 200
 IMAGES = {"features": 4, "train": 100, "test": 200}
 """What a run on images takes unless told: small enough for a circuit, large enough for an accuracy."""
 
+MODELS_HELP = """\
+\
+models:
+  hardware_efficient:n=6,layers=3   a family of `qlazy circuits`, at sizes of choice; n is the number of
+                                    features unless given
+  path/to/circuit.qasm:n=6          an OpenQASM 3 file
+  mlp:16,16,relu                    a fully connected net with these hidden widths; tanh unless an activation
+                                    is named; without widths, of about as many parameters as the circuits have
+"""
+
 _LOSSES: dict[str, Loss] = {"square": Square(), "logistic": Logistic(), "cross-entropy": CrossEntropy()}
 _METHODS = ("gd", "sgd", "adam", "lbfgs", "flow")
 

@@ -1,0 +1,45 @@
+"""``qlazy circuits``: the list, or one of them, as text or as a drawing."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from qlazy.commands import OK
+from qlazy.commands.options import add_sizes, read_sizes
+
+EXAMPLES = """\
+\
+examples:
+  qlazy circuits
+  qlazy circuits hardware_efficient --n 6 --layers 2
+  qlazy circuits my/circuit.qasm:n=6 --draw circuit.svg
+  qlazy circuits --programs
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which circuit at which sizes, and where to draw it."""
+    parser.add_argument("name", nargs="?", metavar="NAME", help="a family, or the path of an OpenQASM 3 file")
+    add_sizes(parser)
+    parser.add_argument("--draw", type=Path, metavar="FILE", help="draw into a PNG, SVG or PDF file")
+    parser.add_argument("--programs", action="store_true", help="list those that measure and branch")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """``qlazy circuits``: the list, or one of them."""
+    from qlazy.quantum.corpus import families, load_program, program_families
+    from qlazy.report.text import circuit_text, families_text
+
+    if arguments.name is None:
+        print(families_text(program_families() if arguments.programs else families()))
+        return OK
+    name, sizes = read_sizes(arguments)
+    program = load_program(name, **sizes)
+    if arguments.draw is None:
+        print(circuit_text(program))
+        return OK
+    from qlazy.report.circuits import save_drawing
+
+    print(save_drawing(program, arguments.draw))
+    return OK

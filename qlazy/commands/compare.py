@@ -1,0 +1,84 @@
+"""``qlazy compare``: train models at several output scales, print the tables, leave a folder."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import qlazy
+from qlazy.commands import FAILED, OK
+from qlazy.commands.options import (
+    MODELS,
+    MODELS_HELP,
+    add_data,
+    add_training,
+    add_workers,
+    read_data,
+    read_method,
+)
+from qlazy.errors import require
+from qlazy.execution import connected
+from qlazy.pairs import RIDGE
+
+EXAMPLES = f"""\
+{MODELS_HELP}
+examples:
+  qlazy compare
+  qlazy compare hardware_efficient:layers=2 strongly_entangling mlp --seeds 5
+  qlazy compare my/circuit.qasm:n=6 mlp:16,16,relu --features 6 --alphas 1,10,100
+  qlazy compare data_reuploading mlp --data moons --features 2 --method adam --rate 0.01
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Models, data, training and where to put it all."""
+    parser.add_argument("models", nargs="*", metavar="MODEL", help=f"default: {' '.join(MODELS)}")
+    add_data(parser)
+    add_training(parser)
+    add_workers(parser)
+    parser.add_argument(
+        "--ridge", type=float, default=RIDGE, metavar="R",
+        help="of the geometric difference between kernels, at trace N (%(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--out", type=Path, default=Path("qlazy-out/compare"), help="folder (%(default)s)")
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """``qlazy compare``: train, print the tables, leave a folder."""
+    from qlazy.pairs import pair_table
+    from qlazy.specs import build_models
+    from qlazy.verdict import verdict_text
+
+    require(arguments.ridge > 0, "--ridge", "be positive", arguments.ridge)
+    data = read_data(arguments)
+    models = build_models(arguments.models or MODELS, data)
+    with connected(arguments.scheduler) as client:
+        comparison = qlazy.compare(
+            models,
+            data,
+            alphas=arguments.alphas,
+            seeds=range(arguments.seeds),
+            **read_method(arguments),
+            baselines=arguments.baselines,
+            out=arguments.out,
+            workers=arguments.workers,
+            client=client,
+            progress=not arguments.quiet,
+        )
+    print(data.description)
+    for name, model in models.items():
+        print(f"{name}: {model.num_params} parameters")
+    print(f"\n{comparison.table()}\n")
+    pairs = comparison.geometry(arguments.ridge)
+    if pairs:
+        print(f"{pair_table(pairs)}\n")
+    page = comparison.report(arguments.out, arguments.command)
+    print(
+        f"{verdict_text(comparison)}\n\nfigures, table and arrays: {arguments.out}; all in one page: {page}"
+    )
+    failed = [one for one in comparison.runs if one.diverged]
+    for one in failed:
+        print(f"qlazy: {one.model}, seed {one.seed}, a = {one.alpha:g}: {one.diverged}", file=sys.stderr)
+    return FAILED if failed else OK

@@ -1,0 +1,81 @@
+"""``qlazy diff``: the derivative of a program as programs, or what can be said of it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from qlazy.commands import FAILED, OK
+from qlazy.commands.options import add_sizes, read_sizes
+from qlazy.errors import require
+
+CHECKED = 1e-7
+"""What a derivative may be off from central differences."""
+
+EXAMPLES = """\
+\
+examples:
+  qlazy diff my/program.qasm --wrt a --out derivative
+  qlazy diff p2 --wrt "a[3, 0]" --mode shift --check
+  qlazy diff qnn_medium_while --wrt t1 --count
+  qlazy diff repeat_until_success:rounds=3 --wrt b --additive
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which program, with respect to what, and in which form."""
+    parser.add_argument("name", metavar="FILE", help="an OpenQASM 3 file, or a family of `qlazy circuits`")
+    add_sizes(parser)
+    parser.add_argument("--wrt", metavar="NAME", help="the parameter: a, theta[2], theta[1, 2]")
+    parser.add_argument(
+        "--mode", choices=("ancilla", "shift", "sampled"), default="ancilla",
+        help="one run with an ancilla, shifts without, or one program at random (%(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--loops", choices=("exit", "discard"),
+        help="what has not left a loop at its bound goes on, or is lost as in while^(T) (default: as the file says)",
+    )  # fmt: skip
+    parser.add_argument("--out", type=Path, help="folder for a file a program (default: print them)")
+    parser.add_argument("--check", action="store_true", help="compare with central differences instead")
+    parser.add_argument("--count", action="store_true", help="count occurrences and programs instead")
+    parser.add_argument("--additive", action="store_true", help="print the sum before compilation instead")
+    parser.add_argument("--seed", type=int, default=0, help="of --check and of --mode sampled (%(default)s)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """``qlazy diff``: the derivative of a program as programs, or what can be said of it."""
+    from qlazy.quantum.corpus import load_program
+    from qlazy.quantum.differentiation import SampledDerivative, additive_form, differentiate
+    from qlazy.report import derivatives
+
+    name, sizes = read_sizes(arguments)
+    program = load_program(name, **sizes)
+    if arguments.loops is not None:
+        program = replace(program, loops=arguments.loops)
+    if arguments.count:
+        print(derivatives.counts_text(program, arguments.wrt))
+        return OK
+    require(arguments.wrt is not None, "--wrt", "name the parameter, as in --wrt theta[2]", "absent")
+    if arguments.additive:
+        print(additive_form(program, arguments.wrt))
+        return OK
+    found = differentiate(program, arguments.wrt, arguments.mode)
+    terms: Sequence[Any] = found if not isinstance(found, SampledDerivative) else ()
+    if isinstance(found, SampledDerivative):
+        terms, found = [found.draw(torch.Generator().manual_seed(arguments.seed))], found.derivative
+    print(derivatives.derivative_text(found))
+    if arguments.check:
+        error = derivatives.check_error(found, arguments.seed)
+        print(f"largest difference from central differences: {error:.2g}")
+        return OK if error < CHECKED else FAILED
+    if arguments.out is None:
+        print(f"\n{derivatives.programs_text(terms)}", end="")
+    else:
+        paths = derivatives.save_programs(terms, arguments.out)
+        print(f"{len(paths)} file{'s' * (len(paths) != 1)}: {arguments.out}")
+    return OK

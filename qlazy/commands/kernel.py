@@ -1,0 +1,95 @@
+"""``qlazy kernel``: the tangent kernel at initialisation, in figures and pictures, exact and from shots."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+import qlazy
+from qlazy.commands import OK
+from qlazy.commands.options import MODELS_HELP, add_data, positive, read_data
+from qlazy.drafts import remove_stale_drafts
+from qlazy.errors import UnsupportedModel
+
+if TYPE_CHECKING:
+    from qlazy.kernel import TangentKernel
+
+EXAMPLES = f"""\
+{MODELS_HELP}
+examples:
+  qlazy kernel hardware_efficient:layers=2
+  qlazy kernel hardware_efficient:layers=1 --train 10 --shots 1000
+  qlazy kernel mlp:16,16 --data breast_cancer --features 6 --seed 3 --out kernel-of-mlp
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Model, data, seed and shots."""
+    parser.add_argument("model", metavar="MODEL")
+    add_data(parser)
+    parser.add_argument("--seed", type=int, default=0, help="seed of the initial parameters (%(default)s)")
+    parser.add_argument(
+        "--shots", type=positive, metavar="S", help="measure a circuit's kernel too, with S shots a circuit"
+    )
+    parser.add_argument("--out", type=Path, default=Path("qlazy-out/kernel"), help="folder (%(default)s)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """``qlazy kernel``: the tangent kernel at initialisation, in figures and pictures."""
+    from qlazy.report.facts import facts_text, kernel_facts
+    from qlazy.report.html import write_kernel
+    from qlazy.report.plot import plot_kernel
+    from qlazy.specs import build_models
+    from qlazy.storage import save_arrays
+
+    data = read_data(arguments)
+    ((name, model),) = build_models([arguments.model], data).items()
+    generator = torch.Generator().manual_seed(arguments.seed)
+    params = model.init(generator).to(data.x_train)
+    tangent = qlazy.tangent_kernel(model, params, data.x_train)
+    shown = None if arguments.shots is None else _from_shots(tangent, arguments.shots, generator)
+    facts = kernel_facts(tangent, data.y_train)
+    facts = {"model": f"{name}, {model.num_params} parameters", "data": data.description, **facts}
+    facts |= {} if shown is None else shown[0]
+    print(facts_text(facts))
+    matrix = tangent.to_dense()
+    arrays = {
+        "kernel": matrix, "eigenvalues": tangent.eigenvalues(), "params": params, "x": data.x_train,
+        "y": data.y_train, **({} if shown is None else shown[1]),
+    }  # fmt: skip
+    remove_stale_drafts(arguments.out)
+    settings = {"model": name, "seed": arguments.seed, "data": data.description, "facts": facts}
+    save_arrays(arguments.out / "kernel.npz", {key: t.numpy() for key, t in arrays.items()}, settings)
+    page = write_kernel(facts, plot_kernel(matrix, data.y_train), arguments.out, arguments.command)
+    print(f"\nfigures and arrays: {arguments.out}; all in one page: {page}")
+    return OK
+
+
+def _from_shots(
+    tangent: TangentKernel, shots: int, generator: torch.Generator
+) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+    """The same kernel measured: what there is to say about it, and its arrays."""
+    from qlazy.allocation import naive_excess
+    from qlazy.quantum.shifted import ShiftedCircuits
+    from qlazy.report.facts import measured_facts
+    from qlazy.shots import BATCHES
+
+    model, params, x = tangent.model, tangent.params, tangent.x
+    circuits = ShiftedCircuits(model.measured(1), params, x)
+    count = circuits.circuits * BATCHES
+    print(
+        f"{len(x)} samples, {circuits.shape[1] + 1} circuits each, in {BATCHES} batches: {count} circuits, "
+        f"{circuits.circuits * shots} shots", file=sys.stderr,
+    )  # fmt: skip
+    measured = qlazy.tangent_kernel(model, params, x, shots=shots, generator=generator)
+    try:
+        predicted = naive_excess(circuits.weights, circuits.variances(), shots)
+    except UnsupportedModel:
+        predicted = None
+    facts = {"shots": f"{shots} a circuit, in {BATCHES} batches; {circuits.circuits * shots} in all"}
+    arrays = {"measured": measured.values, "errors": measured.errors, "naive": measured.naive}
+    return facts | measured_facts(measured, tangent.to_dense(), predicted), arrays

@@ -1,0 +1,56 @@
+"""``qlazy tiles``: a tangent kernel into a Zarr store, tile by tile."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+import qlazy
+from qlazy.commands import OK
+from qlazy.commands.options import MODELS_HELP, add_data, add_workers, read_data
+from qlazy.execution import connected
+
+EXAMPLES = f"""\
+{MODELS_HELP}
+examples:
+  qlazy tiles hardware_efficient:layers=2 --data moons --features 2 --train 20000 --test 10 --store k.zarr
+  qlazy tiles mlp:64 --data mnist --features 20 --train 4000 --scheduler tcp://host:8786
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Model, data, seed, tiles and store."""
+    parser.add_argument("model", metavar="MODEL")
+    add_data(parser)
+    add_workers(parser)
+    parser.add_argument("--seed", type=int, default=0, help="seed of the initial parameters (%(default)s)")
+    parser.add_argument("--tile", type=int, metavar="N", help="samples of a tile (as many as give 1024 rows)")
+    parser.add_argument(
+        "--store", type=Path, default=Path("qlazy-out/kernel.zarr"), help="folder (%(default)s)"
+    )
+    parser.add_argument("--verify", action="store_true", help="read every tile back and check it")
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """``qlazy tiles``: a tangent kernel into a Zarr store, tile by tile."""
+    from qlazy.specs import build_models
+
+    data = read_data(arguments)
+    ((name, model),) = build_models([arguments.model], data).items()
+    params = model.init(torch.Generator().manual_seed(arguments.seed)).to(data.x_train)
+    with connected(arguments.scheduler) as client:
+        stored = qlazy.tiled_kernel(
+            model, params, data.x_train, store=arguments.store, tile=arguments.tile,
+            workers=arguments.workers, client=client, progress=not arguments.quiet,
+        )  # fmt: skip
+    if arguments.verify:
+        stored.verify(progress=not arguments.quiet)
+    rows, columns = stored.shape
+    print(
+        f"{name}: {rows} x {columns}, trace {float(stored.trace()):.6g}, tiles of {stored.description.tile} samples"
+    )
+    print(f"Zarr array `kernel`: {arguments.store}")
+    return OK

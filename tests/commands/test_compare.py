@@ -1,0 +1,62 @@
+"""``qlazy compare`` in this process, with tiny settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from qlazy import cli
+from qlazy.commands.options import MODELS, read_data
+from qlazy.comparison import Comparison
+from qlazy.specs import build_models
+
+pytestmark = pytest.mark.usefixtures("elsewhere")
+
+TINY = ["--train", "8", "--test", "12", "--steps", "3", "--alphas", "1,10,100", "--seeds", "1"]
+
+
+def test_compare_prints_tables_and_leaves_a_folder(capsys, tmp_path: Path) -> None:
+    assert cli.main(["compare", "hardware_efficient:layers=1", "mlp:2", *TINY, "--out", "here"]) == cli.OK
+    captured = capsys.readouterr()
+    comparison = Comparison.load(tmp_path / "here")
+    assert comparison.models == ("hardware_efficient:layers=1", "mlp:2")
+    assert comparison.table() in captured.out
+    assert "hardware_efficient:layers=1: 8 parameters" in captured.out
+    assert captured.out.startswith("digits, classes 3 (-1) and 8 (+1), 8 training and 12 test examples")
+    assert captured.out.endswith("figures, table and arrays: here; all in one page: here/report.html\n")
+    page = (tmp_path / "here" / "report.html").read_text()
+    assert "qlazy compare hardware_efficient:layers=1 mlp:2" in page
+    assert "hardware_efficient:layers=1 is lazy by" in page
+    assert {path.name for path in (tmp_path / "here").glob("*.svg")} >= {
+        "drift.svg",
+        "gap.svg",
+        "accuracy.svg",
+    }
+    assert (tmp_path / "here" / "table.txt").read_text() == comparison.table() + "\n"
+
+
+def test_compare_keeps_progress_off_stdout(capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Comparison, "plot", lambda self, folder: [])
+    assert cli.main(["compare", "mlp:2", *TINY, "--quiet"]) == cli.OK
+    quiet = capsys.readouterr()
+    assert quiet.err == ""
+    assert cli.main(["compare", "mlp:2", *TINY]) == cli.OK
+    assert capsys.readouterr().out == quiet.out
+
+
+def test_the_defaults_have_about_the_same_number_of_parameters() -> None:
+    data = read_data(cli._parse(["compare"]))
+    counts = [model.num_params for model in build_models(MODELS, data).values()]
+    assert len(counts) == 3
+    assert max(counts) <= 1.1 * min(counts)
+
+
+def test_a_diverged_run_is_reported_and_fails(capsys) -> None:
+    """And the figures and the page are drawn all the same, of a comparison in which nothing came to its end."""
+    arguments = ["compare", "mlp:2", *TINY, "--steps", "60", "--rate", "1e6", "--quiet"]
+    assert cli.main(arguments) == cli.FAILED
+    captured = capsys.readouterr()
+    assert "qlazy: mlp:2, seed 0, a = 1: " in captured.err
+    assert "diverged at step" in captured.err
+    assert "training diverged: nothing can be said" in captured.out

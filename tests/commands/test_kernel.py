@@ -1,0 +1,69 @@
+"""``qlazy kernel``: its figures against NumPy, and its shots against their own error bars."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qlazy import cli
+from qlazy.storage import load_arrays
+
+pytestmark = pytest.mark.usefixtures("elsewhere")
+
+
+def test_kernel_prints_facts_and_saves_arrays(capsys, tmp_path: Path) -> None:
+    assert (
+        cli.main(["kernel", "mlp:3", "--train", "20", "--test", "10", "--seed", "4", "--out", "k"]) == cli.OK
+    )
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    facts = dict(line.split("  ", 1) for line in captured.out.splitlines() if "  " in line)
+    facts = {name.strip(): value.strip() for name, value in facts.items()}
+    arrays, settings = load_arrays(tmp_path / "k" / "kernel.npz")
+    kernel, y = arrays["kernel"], arrays["y"][:, 0]
+    values = np.linalg.eigvalsh(kernel)[::-1]
+    assert facts["shape"].startswith("20 x 20")
+    assert facts["trace"] == f"{np.trace(kernel):.6g}"
+    assert facts["largest eigenvalue"] == f"{values[0]:.6g}"
+    assert facts["effective rank"] == f"{values.sum() ** 2 / (values**2).sum():.6g}"
+    assert facts["alignment"] == f"{y @ kernel @ y / np.linalg.norm(kernel) / (y @ y):.6g}"
+    assert facts["critical learning rate"].split()[0] == f"{2 * 20 / values[0]:.6g}"
+    # three hidden units on four inputs have 3 * 5 + 4 = 19 parameters, which bounds the rank
+    assert facts["rank"] == "19  (at most 19)"
+    assert settings["seed"] == 4
+    assert {path.name for path in (tmp_path / "k").iterdir()} == {
+        "kernel.npz",
+        "kernel.png",
+        "kernel.svg",
+        "report.html",
+    }
+
+
+def test_kernel_from_shots_prints_error_bars_and_both_biases(capsys, tmp_path: Path) -> None:
+    tiny = ["--data", "moons", "--features", "2", "--train", "4", "--shots", "200", "--out", "here"]
+    assert cli.main(["kernel", "hardware_efficient:layers=1", *tiny]) == cli.OK
+    captured = capsys.readouterr()
+    assert "4 samples, 9 circuits each, in 8 batches: 288 circuits, 7200 shots" in captured.err
+    assert " +- " in captured.out
+    shown = dict(line.rsplit("  ", 1) for line in captured.out.splitlines() if line.startswith("bias of"))
+    measured, predicted = (float(value) for value in shown.values())
+    arrays, _ = load_arrays(tmp_path / "here" / "kernel.npz")
+    assert measured == pytest.approx(np.trace(arrays["naive"] - arrays["measured"]), rel=1e-4)
+    # two circuits for each of 4 angles and 4 samples, of variance at most 1
+    assert 0 < predicted <= 4 * 4 / (2 * 200)
+    assert measured == pytest.approx(predicted, rel=0.8)
+    assert (np.abs(arrays["measured"] - arrays["kernel"]) <= 6 * arrays["errors"]).all()
+    assert "bias of the naive trace, predicted" in (tmp_path / "here" / "report.html").read_text()
+
+
+def test_a_net_has_no_shots(refused) -> None:
+    assert "must be a circuit" in refused("kernel", "mlp:2", "--train", "8", "--shots", "100")
+
+
+def test_an_output_folder_that_is_a_file_is_refused(capsys, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("mine")
+    assert cli.main(["kernel", "mlp:2", "--train", "8", "--test", "8", "--out", "taken"]) == cli.USAGE
+    assert "taken" in capsys.readouterr().err
+    assert (tmp_path / "taken").read_text() == "mine"
