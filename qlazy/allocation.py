@@ -16,7 +16,8 @@ from typing import Literal, final
 import torch
 from torch import Tensor
 
-from qlazy.errors import require, require_finite
+from qlazy.errors import KernelTooLarge, require, require_finite
+from qlazy.memory import require_bytes
 from qlazy.quantum.shifted import Moments, ShiftedCircuits
 from qlazy.shots import BATCHES, MeasuredKernel, kernel_of_batches
 from qlazy.tables import Table
@@ -84,7 +85,9 @@ def allocate_shots(
 
     ``goal`` is the sum of the variances of all entries, or the largest of them, which is found by way of a norm of
     high order. Products of two errors count as well, so that no circuit is left almost without shots. Every circuit
-    is run in every batch: raises ValueError where the budget has not one shot for each.
+    is run in every batch: raises ValueError where the budget has not one shot for each. Takes memory for some
+    (11 + 4 c) n c p^2 + 3 n k c^2 p + 16 (n c)^2 numbers: raises KernelTooLarge, before anything is computed,
+    where that is more than there is.
     """
     require(goal in ("total", "largest"), "goal", "be 'total' or 'largest'", repr(goal))
     require(batches >= 3, "batches", "be at least 3", batches)
@@ -94,6 +97,7 @@ def allocate_shots(
         f"be at least {least}, one shot for each of {moments.circuits} circuits in each of {batches} batches"
     )
     require(budget >= least, "budget", must, budget)
+    _require_memory(moments)
     each = budget // batches
     shots = batches * _whole_shares(_best(moments, float(batches * each), batches, goal), each)
     even = kernel_variances(moments, torch.full(shots.shape, int(shots.sum()) / shots.numel()), batches)
@@ -132,12 +136,21 @@ def kernel_variances(moments: Moments, shots: Tensor | int, batches: int) -> Ten
     )  # fmt: skip
     own = torch.diagonal(covariances, dim1=1, dim2=3).permute(0, 3, 1, 2).reshape(-1, size, size)
     rows = jacobian.flatten(0, 1)
-    first = torch.einsum("jl,ilm,jm->ij", rows, own, rows)
+    squares = (rows.unsqueeze(2) * rows.unsqueeze(1)).flatten(1)
+    first = own.flatten(1) @ squares.T
     pair = batches / (batches - 1)
     variances = first + first.T + pair * own.flatten(1) @ own.flatten(1).T
     cross = 2 * torch.einsum("ibl,ialbm,iam->iab", jacobian, covariances, jacobian)
     within = cross + pair * torch.einsum("ialbm,iambl->iab", covariances, covariances)
     return variances + torch.block_diag(*within)
+
+
+def _require_memory(moments: Moments) -> None:
+    """Tensors that are alive at once where the gradient of the variances is taken, counted and then measured."""
+    (n, k, p), c = moments.weights.shape, moments.means.shape[2]
+    entries = (11 + 4 * c) * n * c * p**2 + 3 * n * k * c**2 * p + 16 * (n * c) ** 2
+    what = f"for {n} samples, {k} circuits each, {c} outputs and {p} parameters: share out shots for fewer samples"
+    require_bytes("moments", entries, moments.weights, what, KernelTooLarge)
 
 
 def _as_shots(weights: Tensor, shots: Tensor | int) -> Tensor:

@@ -40,7 +40,7 @@ class Diverged(NotFinite):
 
 
 class KernelTooLarge(MemoryError):
-    """A dense kernel that would not fit in memory; the message gives its size and what to call instead."""
+    """A dense kernel, or variances of one, that would not fit in memory: the message gives size and remedy."""
 
 
 def refuse(argument: str, must: str, actual: object, error: type[Exception] = ValueError) -> NoReturn:

@@ -1,4 +1,4 @@
-"""Whether a dense matrix fits in memory, asked before it is allocated."""
+"""Whether what is about to be allocated fits in memory, asked before it is."""
 
 from __future__ import annotations
 
@@ -25,17 +25,21 @@ def available_bytes(device: torch.device) -> float:
 
 def require_memory(shape: tuple[int, int], like: Tensor) -> None:
     """Raise KernelTooLarge unless a matrix of this shape, in the dtype of ``like``, fits on its device."""
-    size = shape[0] * shape[1] * like.element_size()
-    free = available_bytes(like.device)
-    require(
-        size <= free,
-        "kernel",
-        f"fit in the {free / 2**30:.1f} GiB of memory available",
-        f"{size / 2**30:.1f} GiB as a dense matrix {shape} of {like.dtype}. `kernel @ v`, `.trace()`, "
-        "`.diagonal()`, `.eigh(k)` and `.solve(b)` work without it; `qlazy.tiled_kernel(..., store=...)` puts it on "
-        "disk; or use fewer samples, or float32",
-        KernelTooLarge,
+    what = (
+        f"as a dense matrix {shape} of {like.dtype}. `kernel @ v`, `.trace()`, `.diagonal()`, `.eigh(k)` and "
+        "`.solve(b)` work without it; `qlazy.tiled_kernel(..., store=...)` puts it on disk; or use fewer samples, or "
+        "float32"
     )
+    require_bytes("kernel", shape[0] * shape[1], like, what, KernelTooLarge)
+
+
+def require_bytes(
+    argument: str, entries: int, like: Tensor, what: str, error: type[Exception] = MemoryError
+) -> None:
+    """Raise ``error`` unless so many entries, in the dtype of ``like``, fit on its device; ``what`` they are."""
+    size, free = entries * like.element_size(), available_bytes(like.device)
+    must = f"fit in the {free / 2**30:.1f} GiB of memory available"
+    require(size <= free, argument, must, f"{size / 2**30:.1f} GiB {what}", error)
 
 
 def _free_on_host() -> float:

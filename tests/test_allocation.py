@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qlazy import load
+import qlazy
+from qlazy import allocation, load
 from qlazy.allocation import allocate_shots, kernel_variances, measure_allocated, naive_excess
-from qlazy.errors import NotFinite
+from qlazy.errors import KernelTooLarge, NotFinite
 from qlazy.quantum.shifted import Moments, ShiftedCircuits
 from qlazy.shots import kernel_of_batches, naive_bias
 from tests.models import inputs, rng
 
 F64 = torch.float64
 BATCHES = 4
+ROOT = Path(qlazy.__file__).parent.parent
 
 
 def moments(samples=2, circuits=3, outputs=2, size=2, seed=0):
@@ -165,3 +171,55 @@ def test_refusals():
         kernel_variances(of, 0, 4)
     with pytest.raises(NotFinite, match="`covariances` must be finite"):
         allocate_shots(Moments(of.weights, of.means, of.covariances * torch.nan), 100)
+
+
+PEAK = """
+import sys, torch
+from pathlib import Path
+from qlazy import allocation
+from tests.test_allocation import moments
+
+def status(name):
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(name)]
+    return 1024 * int(line.split()[1])
+
+torch.set_num_threads(1)
+allocation.ROUNDS = 1
+allocation.allocate_shots(moments(), 100, batches=4)
+of = moments(*map(int, sys.argv[1:-1]))
+Path("/proc/self/clear_refs").write_text("5")  # the highest mark is now where we are
+before = status("VmRSS")
+allocation.allocate_shots(of, 10 * of.circuits, batches=4, goal=sys.argv[-1])
+print(status("VmHWM") - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak from /proc")
+@pytest.mark.parametrize(
+    ("goal", "sizes"),
+    [
+        ("largest", (20, 20, 8, 60)),
+        ("total", (2000, 4, 1, 2)),
+        pytest.param("largest", (400, 20, 1, 100), marks=pytest.mark.slow),
+        pytest.param("largest", (20, 2000, 1, 200), marks=pytest.mark.slow),
+        pytest.param("largest", (500, 4, 4, 2), marks=pytest.mark.slow),
+    ],
+)
+def test_the_memory_asked_for_is_the_memory_taken(monkeypatch, goal, sizes):
+    """Not less than the peak of a run, and not twice as much, whichever term is the largest."""
+    run = [sys.executable, "-c", PEAK, *map(str, sizes), goal]
+    peak = int(subprocess.run(run, capture_output=True, text=True, check=True, cwd=ROOT).stdout)
+    asked = []
+    monkeypatch.setattr(allocation, "require_bytes", lambda name, entries, *rest: asked.append(8 * entries))
+    monkeypatch.setattr(allocation, "ROUNDS", 0)
+    allocate_shots(moments(*sizes), 10**9, batches=BATCHES)
+    assert peak <= asked[0] + 20e6
+    assert asked[0] <= 2 * peak
+
+
+def test_what_does_not_fit_is_refused_before_it_is_computed():
+    many = Moments(*(torch.zeros(1, dtype=F64).expand(*shape) for shape in ((10**5, 400, 200), (10**5, 400, 1),
+                                                                           (10**5, 400, 1, 1))))  # fmt: skip
+    message = r"`moments` must fit in the .* GiB of memory available, but is .* for 100000 samples, 400 circuits each"
+    with pytest.raises(KernelTooLarge, match=message):
+        allocate_shots(many, 10**12)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from qlazy.errors import require
-from qlazy.memory import available_bytes
+from qlazy.memory import require_bytes
 
 
 def symmetric_dimension(dimension: int, order: int) -> int:
@@ -53,9 +53,7 @@ def power_derivatives(vectors: Tensor, x: Tensor) -> Tensor:
 
 def require_room(shape: tuple[int, ...], like: Tensor) -> None:
     """Raise MemoryError, before anything is allocated, for a tensor that would not fit."""
-    size, free = math.prod(shape) * like.element_size(), available_bytes(like.device)
-    must = f"fit in the {free / 2**30:.1f} GiB of memory available"
-    require(size <= free, "tensor", must, f"{size / 2**30:.1f} GiB with shape {shape}", MemoryError)
+    require_bytes("tensor", math.prod(shape), like, f"with shape {shape}")
 
 
 def check_sizes(dimension: int, order: int) -> None:
