@@ -1,5 +1,5 @@
 # mypy: allow-untyped-defs
-"""The adjoint sweep over blocks of samples: one entry point, compiled once for each precision.
+"""The adjoint sweep over blocks of samples, compiled once for each precision.
 
 Forward through the instructions, measure; then, with a bra O ket for each output, back: at each gate read off
 what its cotangent needs from ket and bra as they stand after the gate, and undo the gate on both. All outputs
@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from qlazy.simulator.compiled import entry, inline, kernel
 from qlazy.simulator.kernels import apply_one, apply_two, differentiate_one, differentiate_two, retrace_two
-from qlazy.simulator.lanes import load, splat
+from qlazy.simulator.lanes import increment, load, splat
 from qlazy.simulator.multiqubit import (
     apply_dense,
     apply_diagonal,
@@ -81,7 +81,7 @@ def seed(states, ket, bras, end, size, terms, tables, groups, outputs, start, we
     clear(states, bras, end)
     for output in range(outputs):
         bra, weight = bras, splat(states, 1.0)
-        if len(weights) > 0:
+        if weights.size > 0:
             weight = load(weights, at, output)
         else:
             bra += 2 * size * (output - start)
@@ -114,36 +114,49 @@ def sweep_back(
         differentiate_all(states, ket, bras, end, size, leading[number], masks, out, at, out_rows)
 
 
-@entry
-def run_blocks(
-    first, last, sizes, program, leading, product, masks, phases, terms, tables, groups,
-    rows, weights, values, cotangents, states, scratch,
+@kernel
+def run_block(
+    sizes, program, leading, product, masks, phases, terms, tables, groups,
+    rows, own, weights, values, at, cotangents, place, states, scratch,
 ):  # fmt: skip
-    """Run the blocks of samples from ``first`` up to ``last``.
+    """Run one block of samples.
 
-    All arrays of numbers have shape (rows, lanes). rows: shared coefficients, then those of each block.
-    Filled in are values, ``sizes.outputs`` rows a block, and cotangents, ``sizes.cotangent_rows`` rows a
-    sweep. If weights are there, laid out like the values, only their weighted sum is swept back.
-    ``states`` has room for a copy of the ket, the ket and the bras.
+    rows: shared coefficients, and from row ``own`` those of the block. Filled in are values, ``sizes.outputs``
+    rows from row ``at``, and cotangents, ``sizes.cotangent_rows`` rows a sweep from row ``place``. If weights
+    are there, laid out like the values, only their weighted sum is swept back. ``states`` has room for a copy
+    of the ket, the ket and the bras.
     """
     size = 1 << product.shape[0]
     kept, ket, bras = 0, 2 * size, 4 * size
-    for block in range(first, last):
+    product_state(states, ket, product, rows, own)
+    for number in range(len(program)):
+        apply(states, ket, bras, size, program[number], masks, phases, rows, own, scratch, FORWARD)
+    measure(states, ket, size, terms, tables, groups, values, at, sizes.outputs)
+    if sizes.bras < sizes.sweeps:
+        copy(states, ket, kept, size)
+    for start in range(0, sizes.sweeps, max(sizes.bras, 1)):
+        if start > 0:
+            copy(states, kept, ket, size)
+        end = bras + 2 * size * min(sizes.bras, sizes.sweeps - start)
+        seed(states, ket, bras, end, size, terms, tables, groups, sizes.outputs, start, weights, at)
+        sweep_back(
+            states, ket, bras, end, size, program, leading, sizes.stop, masks, phases, rows, own,
+            scratch, cotangents, place + start * sizes.cotangent_rows, sizes.cotangent_rows,
+        )  # fmt: skip
+
+
+@entry
+def run_blocks(
+    taken, blocks, sizes, program, leading, product, masks, phases, terms, tables, groups,
+    rows, weights, values, cotangents, states, scratch,
+):  # fmt: skip
+    """Run the blocks of samples that nobody has ``taken``, until none is left."""
+    block = increment(taken)
+    while block < blocks:
         own = sizes.shared_rows + block * sizes.sampled_rows
-        at = block * sizes.outputs
-        product_state(states, ket, product, rows, own)
-        for number in range(len(program)):
-            apply(states, ket, bras, size, program[number], masks, phases, rows, own, scratch, FORWARD)
-        measure(states, ket, size, terms, tables, groups, values, at, sizes.outputs)
-        if sizes.bras < sizes.sweeps:
-            copy(states, ket, kept, size)
-        for start in range(0, sizes.sweeps, max(sizes.bras, 1)):
-            if start > 0:
-                copy(states, kept, ket, size)
-            end = bras + 2 * size * min(sizes.bras, sizes.sweeps - start)
-            place = (block * sizes.sweeps + start) * sizes.cotangent_rows
-            seed(states, ket, bras, end, size, terms, tables, groups, sizes.outputs, start, weights, at)
-            sweep_back(
-                states, ket, bras, end, size, program, leading, sizes.stop, masks, phases, rows, own,
-                scratch, cotangents, place, sizes.cotangent_rows,
-            )  # fmt: skip
+        place = block * sizes.sweeps * sizes.cotangent_rows
+        run_block(
+            sizes, program, leading, product, masks, phases, terms, tables, groups,
+            rows, own, weights, values, block * sizes.outputs, cotangents, place, states, scratch,
+        )  # fmt: skip
+        block = increment(taken)

@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from qlazy.errors import require
 from qlazy.simulator.plan import Plan
+from qlazy.simulator.rows import lanes_for
 
-REGISTER = 64  # bytes of one row of a state, and its alignment
 CHUNK = 4096  # samples whose cotangents are held at a time where only their sum is asked for
 
 Real = NDArray[np.floating[Any]]
@@ -29,7 +29,7 @@ class Batch:
 
     @property
     def lanes(self) -> int:
-        return REGISTER // self.dtype.itemsize
+        return lanes_for(self.plan.num_wires, self.size, self.dtype)
 
     @property
     def blocks(self) -> int:

@@ -15,10 +15,26 @@ from typing import Any
 
 from numba import njit
 
-SOURCES = ("adjoint", "compiled", "kernels", "lanes", "multiqubit", "outputs", "program", "turns")
+SOURCES = (
+    *(
+        "adjoint",
+        "angle_sweep",
+        "circular",
+        "compiled",
+        "kernels",
+        "lanes",
+        "multiqubit",
+        "outputs",
+        "program",
+    ),
+    *("rows", "turns"),
+)
 
-kernel = njit(error_model="numpy")
-inline = njit(error_model="numpy", forceinline=True)
+# Nothing is allocated, so nothing is counted: references held by tuples would be, in every inner loop.
+OPTIONS: dict[str, Any] = {"error_model": "numpy", "_nrt": False}
+
+kernel = njit(**OPTIONS)
+inline = njit(forceinline=True, **OPTIONS)
 
 
 def entry(function: Callable[..., Any]) -> Any:
@@ -26,9 +42,9 @@ def entry(function: Callable[..., Any]) -> Any:
     # The disk cache looks only at the file of the entry point: its name keeps it from serving older kernels.
     function.__qualname__ += f"-{fingerprint()}"
     try:
-        return njit(nogil=True, error_model="numpy", cache=True)(function)
+        return njit(nogil=True, cache=True, **OPTIONS)(function)
     except RuntimeError:  # no folder can be written to
-        return njit(nogil=True, error_model="numpy")(function)
+        return njit(nogil=True, **OPTIONS)(function)
 
 
 @cache

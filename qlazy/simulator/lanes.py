@@ -1,8 +1,9 @@
-"""A vector type for the kernels: one number for each sample of a block, in one 512-bit register.
+"""A vector type for the kernels: one number for each sample of a block, in one register.
 
-States are arrays (rows, lanes); `load` and `store` move one row, and + - * act on all samples at once.
-Written with an explicit vector type, the kernels do not depend on what the compiler makes of an inner loop.
-Processors with narrower registers split the vectors. Multiplications and additions may be contracted; nothing
+Arrays of rows come from :func:`qlazy.simulator.rows.as_rows`, whose dtype says how many samples stand side by
+side; `load` and `store` move one row, and + - * act on all samples at once. Written with an explicit vector
+type, the kernels do not depend on what the compiler makes of an inner loop. Processors with narrower registers
+split the vectors. Multiplications and additions may be contracted; nothing
 else is relaxed, so NaN and infinity pass through.
 """
 
@@ -14,12 +15,13 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.core.datamodel import models
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic as numba_intrinsic
 from numba.extending import lower_builtin, register_model
 
-WIDTH = {types.float64: 8, types.float32: 16}
+from qlazy.simulator.rows import ROW
 
 
 def intrinsic(function: Callable[..., Any]) -> Any:
@@ -30,16 +32,16 @@ def intrinsic(function: Callable[..., Any]) -> Any:
 class Lanes(types.Type):
     """One number for each of the samples that run side by side."""
 
-    def __init__(self, scalar: types.Float) -> None:
-        self.scalar = scalar
-        super().__init__(name=f"Lanes({scalar})")
+    def __init__(self, scalar: types.Float, width: int) -> None:
+        self.scalar, self.width = scalar, width
+        super().__init__(name=f"Lanes({scalar}, {width})")
 
 
 @register_model(Lanes)
 class _LanesModel(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Lanes) -> None:
         element = manager.lookup(kind.scalar).get_value_type()
-        super().__init__(manager, kind, ir.VectorType(element, WIDTH[kind.scalar]))
+        super().__init__(manager, kind, ir.VectorType(element, kind.width))
 
 
 def _define(operation: Callable[..., Any], instruction: str) -> None:
@@ -60,23 +62,34 @@ _define(operator.sub, "fsub")
 _define(operator.mul, "fmul")
 
 
+def _row_of(array: Any) -> Lanes:
+    """The type of one row of an array."""
+    row = array.dtype.typeof(ROW)
+    return Lanes(row.dtype, row.nitems)
+
+
 def _pointer(context: Any, builder: Any, array_type: Any, array: Any, first: Any, row: Any) -> Any:
-    vector = context.get_value_type(Lanes(array_type.dtype))
+    vector = context.get_value_type(_row_of(array_type))
     pointer = context.make_array(array_type)(context, builder, array).data
+    pointer = builder.bitcast(pointer, vector.as_pointer())
     for rows in (first, row):  # one after the other: the sum with ``first`` moves out of loops over ``row``
-        pointer = builder.gep(pointer, [builder.mul(rows, ir.Constant(rows.type, WIDTH[array_type.dtype]))])
-    return builder.bitcast(pointer, vector.as_pointer())
+        pointer = builder.gep(pointer, [rows])
+    return pointer
+
+
+def _alignment(array_type: Any) -> int:
+    return int(_row_of(array_type).scalar.bitwidth) // 8
 
 
 @intrinsic
 def load(typing: Any, array: Any, first: Any, row: Any) -> Any:
-    """Row number ``first + row`` of a contiguous array (rows, lanes)."""
+    """Row number ``first + row`` of a contiguous array of rows."""
 
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         pointer = _pointer(context, builder, sig.args[0], *args)
-        return builder.load(pointer, align=sig.args[0].dtype.bitwidth // 8)
+        return builder.load(pointer, align=_alignment(sig.args[0]))
 
-    return Lanes(array.dtype)(array, types.intp, types.intp), emit
+    return _row_of(array)(array, types.intp, types.intp), emit
 
 
 @intrinsic
@@ -85,10 +98,10 @@ def store(typing: Any, array: Any, first: Any, row: Any, value: Any) -> Any:
 
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         pointer = _pointer(context, builder, sig.args[0], *args[:3])
-        builder.store(args[3], pointer, align=sig.args[0].dtype.bitwidth // 8)
+        builder.store(args[3], pointer, align=_alignment(sig.args[0]))
         return context.get_dummy_value()
 
-    return types.void(array, types.intp, types.intp, Lanes(array.dtype)), emit
+    return types.void(array, types.intp, types.intp, _row_of(array)), emit
 
 
 @intrinsic
@@ -102,7 +115,32 @@ def splat(typing: Any, array: Any, value: Any) -> Any:
         mask = ir.Constant(ir.VectorType(lane, vector.count), [0] * vector.count)
         return builder.shuffle_vector(first, ir.Constant(vector, ir.Undefined), mask)
 
-    return Lanes(array.dtype)(array, array.dtype), emit
+    return _row_of(array)(array, _row_of(array).scalar), emit
+
+
+@intrinsic
+def nearest(typing: Any, value: Any) -> Any:
+    """The integers next to the numbers of all samples."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        vector = args[0].type
+        name = f"llvm.rint.v{vector.count}{vector.element.intrinsic_name}"
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector]), name)
+        return builder.call(function, args)
+
+    return value(value), emit
+
+
+@intrinsic
+def increment(typing: Any, counter: Any) -> Any:
+    """Add 1 to the first element of an array, and return what it was, whoever else does the same."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        pointer = context.make_array(sig.args[0])(context, builder, args[0]).data
+        one = ir.Constant(pointer.type.pointee, 1)
+        return builder.atomic_rmw("add", pointer, one, "monotonic")
+
+    return counter.dtype(counter), emit
 
 
 @intrinsic

@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qlazy.errors import require
-from qlazy.simulator.batch import REGISTER
 from qlazy.simulator.families import Family
 from qlazy.simulator.observables import Observable
 from qlazy.simulator.operations import Operation, PauliRotation
 from qlazy.simulator.plan import Plan, compile_plan
+from qlazy.simulator.rows import as_rows, lanes_for
 from qlazy.simulator.steps import Factor, Kind
-from qlazy.simulator.workers import Workspace, for_blocks
+from qlazy.simulator.workers import Counter, Workspace, aligned, for_blocks
 
 Real = NDArray[np.floating[Any]]
 Numbers = dict[int, tuple[bool, int]]
@@ -67,14 +67,13 @@ class RotationCircuit:
     def values(self, shared: Real, sampled: Real, threads: int = 1) -> Real:
         """Expectation values (n, c) for angles (S,) and (n, T)."""
         run = self._run(shared, sampled)
-        run.go(threads, bras=0)
-        return run.values()
+        return run.values(threads)
 
     def sweep(self, shared: Real, sampled: Real, threads: int = 1) -> tuple[Real, Derivatives]:
         """Values (n, c), and dF/dangle of every output and sample, (n, c, S) and (n, c, T)."""
         run = self._run(shared, sampled)
         found = run.derivatives(threads, self.num_outputs, bras=min(self.num_outputs, BRAS))
-        return run.values(), Derivatives(*(run.by_sample(by_angle) for by_angle in found))
+        return run.outputs, Derivatives(*(run.by_sample(by_angle) for by_angle in found))
 
     def weighted(self, weights: Real, shared: Real, sampled: Real, threads: int = 1) -> Derivatives:
         """d/dangle of sum_ia weights[i, a] F[i, a] in one sweep: (S,), summed over the batch, and (n, T)."""
@@ -113,6 +112,7 @@ class _Run:
     """One evaluation: angles in, values and whatever ``keep`` makes of the cotangents out."""
 
     def __init__(self, plan: Plan, tables: _Tables, shared: Real, sampled: Real) -> None:
+        from qlazy.simulator.circular import moderate
         from qlazy.simulator.turns import Angles, fill_shared
 
         self.plan, self.tables = plan, tables
@@ -120,20 +120,26 @@ class _Run:
         self._asked = len(sampled)
         # Without a sampled angle that matters all samples are alike, and one is computed.
         self.samples = len(sampled) if plan.sampled else min(len(sampled), 1)
-        self.lanes = REGISTER // self.dtype.itemsize
+        self.lanes = lanes_for(plan.num_wires, self.samples, self.dtype)
         self.blocks = -(-self.samples // self.lanes)
-        self._half_angles = self._in_blocks(sampled[: self.samples] / 2)
+        self._half_angles = moderate(self._in_blocks(sampled[: self.samples] / 2))
         half = shared.astype(np.float64) / 2
         self._shared = np.cos(half), np.sin(half)
         self._turns = np.zeros((len(tables.factors), 4))
         coefficients = np.zeros(tables.shared_rows)
         coefficients[: len(plan.fixed_rows)] = plan.fixed_rows[:, 0]
-        none = np.empty((0, 0, 0))
-        fill_shared(*self._tables_and(Angles(*self._shared, none, none)), coefficients, self._turns)
+        none = as_rows(np.empty((0, self.lanes), self.dtype))
+        fill_shared(*self._tables(), Angles(*self._shared, none, none), coefficients, self._turns)
         self._rows = coefficients[:, None]
         self._outputs = np.empty((self.blocks, plan.num_outputs, self.lanes), self.dtype)
 
-    def values(self) -> Real:
+    def values(self, threads: int) -> Real:
+        """Run, and give the outputs alone."""
+        self._go(threads, 0, self._zeros(0))
+        return self.outputs
+
+    @property
+    def outputs(self) -> Real:
         """Outputs (n, c) of all samples."""
         return self.by_sample(self._outputs.transpose(1, 0, 2)[:, None])[:, :, 0]
 
@@ -148,26 +154,19 @@ class _Run:
         self, threads: int, sweeps: int, bras: int, weights: Real | None = None
     ) -> tuple[Real, Real]:
         """Run, and differentiate by shared and sampled angles: (sweeps, k, blocks, lanes) each."""
-        from qlazy.simulator.turns import collect  # numba is loaded when first needed
+        by_angle = self._zeros(sweeps)
+        self._go(threads, bras if self.plan.wanted else 0, by_angle, weights)
+        return by_angle
 
-        counts = len(self._shared[0]), self._half_angles.shape[1]
-        by_shared, by_sampled = (
-            np.zeros((sweeps, count, self.blocks, self.lanes), self.dtype) for count in counts
-        )
+    def _zeros(self, sweeps: int) -> tuple[Real, Real]:
+        shape = self.blocks, self.lanes
+        shared, sampled = len(self._shared[0]), self._half_angles.shape[1]
+        return np.zeros((sweeps, shared, *shape), self.dtype), np.zeros((sweeps, sampled, *shape), self.dtype)
 
-        def keep(first: int, angles: Any, cotangents: Real) -> None:
-            collect(first, *self._tables_and(angles), self._turns, cotangents, by_shared, by_sampled)
-
-        wanted = self.plan.wanted
-        self.go(threads, bras * wanted, sweeps * wanted, keep, weights)
-        return by_shared, by_sampled
-
-    def go(
-        self, threads: int, bras: int, sweeps: int = 0, keep: Any = None, weights: Real | None = None
-    ) -> None:
-        """Run all blocks; ``keep`` gets the first, angles and cotangents (blocks, sweeps, rows, lanes) of a piece."""
-        from qlazy.simulator.adjoint import Sizes, run_blocks
-        from qlazy.simulator.turns import Angles, fill_sampled
+    def _go(self, threads: int, bras: int, by_angle: tuple[Real, Real], weights: Real | None = None) -> None:
+        """Run all blocks, and add to the derivatives if there are bras."""
+        from qlazy.simulator.adjoint import Sizes
+        from qlazy.simulator.angle_sweep import Room, run_angles  # numba is loaded when first needed
 
         require(threads >= 1, "threads", "be at least 1", threads)
         plan, tables, measured = self.plan, self.tables, self.plan.measurement
@@ -175,44 +174,46 @@ class _Run:
             stop=plan.stop,
             outputs=plan.num_outputs,
             bras=bras,
-            sweeps=sweeps,
+            sweeps=len(by_angle[0]) if bras else 0,
             shared_rows=tables.shared_rows,
             sampled_rows=tables.sampled_rows,
             cotangent_rows=plan.num_cotangent_rows,
         )
-        block_weights = self._block_weights(weights)
+        arrays = (self._half_angles, self._block_weights(weights), self._outputs, *by_angle)
+        rows = [as_rows(array) for array in arrays]
 
-        def work(first: int, last: int, space: Workspace) -> None:
-            blocks = last - first
-            half = self._half_angles[first:last]
-            angles = Angles(*self._shared, np.cos(half), np.sin(half))
-            rows = self._empty(tables.shared_rows + blocks * tables.sampled_rows)
-            rows[: tables.shared_rows] = self._rows
-            own = rows[tables.shared_rows :].reshape(blocks, tables.sampled_rows, self.lanes)
-            fill_sampled(*self._tables_and(angles), own)
-            found = self._empty(blocks * sweeps * plan.num_cotangent_rows)
-            run_blocks(
-                *(0, blocks, sizes, plan.program, plan.leading, plan.product, plan.masks, plan.phases),
+        def work(taken: Counter, room: Room) -> None:
+            run_angles(
+                *(
+                    taken,
+                    self.blocks,
+                    sizes,
+                    plan.program,
+                    plan.leading,
+                    plan.product,
+                    plan.masks,
+                    plan.phases,
+                ),
                 *(measured.terms, measured.tables, measured.groups),
-                *(rows, self._flat(block_weights[first:last]), self._flat(self._outputs[first:last]), found),
-                *(space.states, space.scratch),
+                *(*self._tables(), self._turns, *self._shared, *rows, room),
             )
-            if sweeps:
-                keep(first, angles, found.reshape(blocks, sweeps, plan.num_cotangent_rows, self.lanes))
 
-        def workspace() -> Workspace:
-            return Workspace.allocate(plan.num_wires, bras, plan.scratch, self.lanes, self.dtype)
+        def room() -> Room:
+            coefficients = self._empty(tables.shared_rows + tables.sampled_rows)
+            coefficients[: tables.shared_rows] = self._rows
+            angles = self._half_angles.shape[1]
+            cotangents = self._empty(sizes.sweeps * plan.num_cotangent_rows)
+            space = Workspace.allocate(plan.num_wires, bras, plan.scratch, self.lanes, self.dtype)
+            arrays = (coefficients, self._empty(angles), self._empty(angles), cotangents)
+            return Room(*(as_rows(array) for array in (*arrays, space.states, space.scratch)))
 
-        for_blocks(work, self.blocks, threads, workspace)
+        for_blocks(work, self.blocks, threads, room)
 
-    def _tables_and(self, angles: Any) -> tuple[Any, ...]:
-        return self.tables.members, self.tables.factors, self.tables.vectors, angles
+    def _tables(self) -> tuple[Any, ...]:
+        return self.tables.members, self.tables.factors, self.tables.vectors
 
     def _empty(self, rows: int) -> Real:
-        return np.empty((rows, self.lanes), self.dtype)
-
-    def _flat(self, array: Real) -> Real:
-        return array.reshape(array.shape[0] * array.shape[1], self.lanes)
+        return aligned((rows, self.lanes), self.dtype)
 
     def _block_weights(self, weights: Real | None) -> Real:
         """Weights (n, c) as (blocks, c, lanes)."""

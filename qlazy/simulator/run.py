@@ -15,7 +15,8 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from qlazy.errors import require
 from qlazy.simulator.batch import Batch, Real, make_batch
 from qlazy.simulator.plan import Plan
-from qlazy.simulator.workers import Workspace, for_blocks
+from qlazy.simulator.rows import as_rows
+from qlazy.simulator.workers import Counter, Workspace, for_blocks
 
 Cotangents = tuple[NDArray[Any], ...]
 
@@ -100,12 +101,12 @@ def _run(batch: Batch, threads: int, bras: int, weights: NDArray[Any] | None = N
     outputs = np.empty((batch.blocks, plan.num_outputs, batch.lanes), batch.dtype)
     cotangents = np.empty((batch.blocks, width, cotangent_rows, batch.lanes), batch.dtype)
 
-    def work(first: int, last: int, space: Workspace) -> None:
+    def work(taken: Counter, space: Workspace) -> None:
         run_blocks(
-            *(first, last, sizes, plan.program, plan.leading, plan.product, plan.masks, plan.phases),
+            *(taken, batch.blocks, sizes, plan.program, plan.leading, plan.product, plan.masks, plan.phases),
             *(measurement.terms, measurement.tables, measurement.groups),
-            *(rows, batch.flat(block_weights), batch.flat(outputs), batch.flat(cotangents)),
-            *(space.states, space.scratch),
+            *(as_rows(batch.flat(array)) for array in (rows, block_weights, outputs, cotangents)),
+            *(as_rows(space.states), as_rows(space.scratch)),
         )
 
     def workspace() -> Workspace:

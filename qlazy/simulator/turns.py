@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from qlazy.simulator.compiled import entry, inline
+from qlazy.simulator.compiled import entry, inline, kernel
 from qlazy.simulator.lanes import load, splat, store
 
 FIXED, SHARED, SAMPLED = 0, 1, 2  # where a factor comes from
 
 
 class Angles(NamedTuple):
-    """Cosines and sines of half angles: (S,) for the shared ones, (blocks, T, lanes) for the sampled."""
+    """Cosines and sines of half angles: (S,) for the shared ones, and a row for each of the sampled."""
 
     shared_cos: Any
     shared_sin: Any
@@ -74,15 +74,14 @@ def axis_of(like, f, vectors):
 
 
 @inline
-def sampled_factor(f, block, factors, vectors, angles):
+def sampled_factor(f, factors, vectors, angles):
     """The same for each sample of a block."""
     like, number = angles.sampled_cos, factors[f].number
     cos, sin = splat(like, vectors[f, 0]), splat(like, 1.0)
     if factors[f].source == SHARED:
         cos, sin = splat(like, angles.shared_cos[number]), splat(like, angles.shared_sin[number])
     elif factors[f].source == SAMPLED:
-        first = block * like.shape[1]
-        cos, sin = load(angles.sampled_cos, first, number), load(angles.sampled_sin, first, number)
+        cos, sin = load(angles.sampled_cos, number, 0), load(angles.sampled_sin, number, 0)
     x, y, z = axis_of(like, f, vectors)
     return cos, sin * x, sin * y, sin * z
 
@@ -108,22 +107,21 @@ def fill_shared(members, factors, vectors, angles, rows, turns):
             q = multiply(q, shared_factor(f, factors, vectors, angles))
 
 
-@entry
-def fill_sampled(members, factors, vectors, angles, rows):
-    """Coefficients of the sampled members, (blocks, rows, lanes)."""
+@kernel
+def fill_sampled(members, factors, vectors, angles, rows, own):
+    """Coefficients of the sampled members of a block, from row ``own``."""
     zero, one = splat(rows, 0.0), splat(rows, 1.0)
-    for block in range(rows.shape[0]):
-        for m in range(len(members)):
-            member = members[m]
-            if member.sampled:
-                q = one, zero, zero, zero
-                for f in range(member.first, member.first + member.count):
-                    q = multiply(sampled_factor(f, block, factors, vectors, angles), q)
-                first = block * rows.shape[1] + member.coefficient
-                store(rows, first, 0, q[0])
-                store(rows, first, 1, zero - q[3])
-                store(rows, first, 2, q[2])
-                store(rows, first, 3, zero - q[1])
+    for m in range(len(members)):
+        member = members[m]
+        if member.sampled:
+            q = one, zero, zero, zero
+            for f in range(member.first, member.first + member.count):
+                q = multiply(sampled_factor(f, factors, vectors, angles), q)
+            first = own + member.coefficient
+            store(rows, first, 0, q[0])
+            store(rows, first, 1, zero - q[3])
+            store(rows, first, 2, q[2])
+            store(rows, first, 3, zero - q[1])
 
 
 @inline
@@ -132,29 +130,28 @@ def accumulate(by_angle, output, number, block, value):
     store(by_angle, row, 0, load(by_angle, row, 0) + value)
 
 
-@entry
-def collect(first, members, factors, vectors, angles, turns, cotangents, by_shared, by_sampled):
-    """Derivatives by angle from cotangents (blocks, c, rows, lanes), the first block being number ``first``.
+@kernel
+def collect(block, members, factors, vectors, angles, turns, cotangents, outputs, by_shared, by_sampled):
+    """Derivatives by angle from the cotangents of one block, those of one output after those of another.
 
-    They are added to ``by_shared`` (c, S, all blocks, lanes) and ``by_sampled`` (c, T, all blocks, lanes).
+    They are added to ``by_shared`` (c, S, blocks) and ``by_sampled`` (c, T, blocks).
     """
-    blocks, outputs, rows, _ = cotangents.shape
+    rows = len(cotangents) // max(outputs, 1)
     zero, one = splat(cotangents, 0.0), splat(cotangents, 1.0)
-    for place in range(blocks * outputs):
-        block, output = place // outputs, place % outputs
+    for output in range(outputs):
         for m in range(len(members)):
             member = members[m]
             if member.cotangent < 0:
                 continue
-            row = place * rows + member.cotangent
+            row = output * rows + member.cotangent
             cotangent = load(cotangents, row, 0), load(cotangents, row, 1), load(cotangents, row, 2)
             q = one, zero, zero, zero
             for f in range(member.first + member.count - 1, member.first - 1, -1):
                 axis = axis_of(cotangents, f, turns)
                 if member.sampled:
                     axis = turned(q, axis_of(cotangents, f, vectors))
-                    q = multiply(q, sampled_factor(f, block, factors, vectors, angles))
+                    q = multiply(q, sampled_factor(f, factors, vectors, angles))
                 if factors[f].source == SHARED:
-                    accumulate(by_shared, output, factors[f].number, first + block, dot(cotangent, axis))
+                    accumulate(by_shared, output, factors[f].number, block, dot(cotangent, axis))
                 elif factors[f].source == SAMPLED:
-                    accumulate(by_sampled, output, factors[f].number, first + block, dot(cotangent, axis))
+                    accumulate(by_sampled, output, factors[f].number, block, dot(cotangent, axis))

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+Counter = NDArray[np.int64]  # of one element
+Space = TypeVar("Space")
+
 ALIGNMENT = 64
-PIECES = 4  # pieces of work for each thread, so that a slow one does not hold up the rest
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,11 +27,12 @@ class Workspace:
 
     @staticmethod
     def allocate(num_wires: int, bras: int, column: int, lanes: int, dtype: np.dtype[Any]) -> Workspace:
-        states = _aligned(((2 + bras) * 2 * 2**num_wires, lanes), dtype)
-        return Workspace(states, _aligned((2 * column, lanes), dtype))
+        states = aligned(((2 + bras) * 2 * 2**num_wires, lanes), dtype)
+        return Workspace(states, aligned((2 * column, lanes), dtype))
 
 
-def _aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+def aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """An array whose rows start where cache lines do, its numbers not set."""
     # Rows that straddle two cache lines would halve the speed of every load.
     size = int(np.prod(shape)) * dtype.itemsize
     raw = np.empty(size + ALIGNMENT, np.uint8)
@@ -48,25 +50,19 @@ if hasattr(os, "register_at_fork"):
 
 
 def for_blocks(
-    work: Callable[[int, int, Workspace], None], blocks: int, threads: int, workspace: Callable[[], Workspace]
+    work: Callable[[Counter, Space], None], blocks: int, threads: int, workspace: Callable[[], Space]
 ) -> None:
-    """Call work(first, last, space) on pieces of range(blocks), on this thread and threads - 1 others."""
-    threads = min(threads, blocks)
-    if blocks == 0:
-        return
-    size = -(-blocks // (threads * PIECES)) if threads > 1 else blocks
-    pieces = deque((first, min(first + size, blocks)) for first in range(0, blocks, size))
+    """Call work(taken, space) on this thread and on others, ``threads`` in all if there are as many blocks.
+
+    Each call takes blocks by counting ``taken`` up, so that none waits for a slow one.
+    """
+    taken: Counter = np.zeros(1, np.int64)
 
     def worker() -> None:
-        space = workspace()
-        while True:
-            try:
-                first, last = pieces.popleft()
-            except IndexError:
-                return
-            work(first, last, space)
+        work(taken, workspace())
 
-    others = [_pool(threads - 1).submit(worker) for _ in range(threads - 1)] if threads > 1 else []
-    worker()
+    others = [_pool(threads - 1).submit(worker) for _ in range(min(threads, blocks) - 1)]
+    if blocks:
+        worker()
     for other in others:
         other.result()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qlazy.simulator import Cnot, Diagonal, Hermitian, PauliRotation, Probabilities, Unitary, pauli
+from qlazy.simulator import Cnot, Diagonal, Hermitian, PauliRotation, Probabilities, Unitary, pauli, rows
 from qlazy.simulator.rotations import RotationCircuit, quaternion
 
 WIRES = 3
@@ -63,6 +65,36 @@ def test_a_weighted_sweep_is_the_contraction_of_the_full_one(sequence, samples, 
     np.testing.assert_allclose(
         found.sampled, np.einsum("nc,nca->na", weights, full.sampled), rtol=0, atol=1e-12
     )
+
+
+@given(st.lists(operations(), min_size=1, max_size=10), st.sampled_from([0, 1, 2, 7, 20]))
+def test_results_do_not_depend_on_how_many_samples_run_side_by_side(sequence, samples):
+    circuit = RotationCircuit(WIRES, sequence, OBSERVABLES)
+    shared, sampled = angles(circuit, samples)
+    weights = np.random.default_rng(1).normal(size=(samples, circuit.num_outputs))
+
+    def everything():
+        values, found = circuit.sweep(shared, sampled, 2)
+        return values, *found, *circuit.weighted(weights, shared, sampled, 2)
+
+    wide = everything()
+    with patch.object(rows, "HUGE", WIRES):
+        narrow = everything()
+    for a, b in zip(wide, narrow, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-15 * max(samples, 1))
+
+
+def test_samples_of_a_large_circuit_do_not_depend_on_their_number():
+    layer = [PauliRotation(letter, (q,)) for q in range(12) for letter in "YZ"]
+    ring = [Cnot(q, (q + 1) % 12) for q in range(12)]
+    sequence = [PauliRotation("Y", (q,), sampled=True) for q in range(12)] + 2 * (layer + ring)
+    circuit = RotationCircuit(12, sequence, [pauli("Z", 0)])
+    shared, sampled = angles(circuit, 9)
+    values, found = circuit.sweep(shared, sampled)
+    alone, found_alone = circuit.sweep(shared, sampled[3:4])  # narrow, where all of them are wide
+    np.testing.assert_array_equal(alone, values[3:4])
+    np.testing.assert_array_equal(found_alone.shared, found.shared[3:4])
+    np.testing.assert_array_equal(found_alone.sampled, found.sampled[3:4])
 
 
 def test_float32_stays_float32_and_agrees():

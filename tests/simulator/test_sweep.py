@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from qlazy.simulator import (
     compile_plan,
     fuse_operands,
     pauli,
+    rows,
     sweep,
     sweep_weighted,
     values,
@@ -103,6 +105,17 @@ def test_results_do_not_depend_on_the_number_of_threads(dtype: Any) -> None:
     for first, second in zip(one, two, strict=True):
         for a, b in zip(first, second, strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+@settings(max_examples=50, deadline=None)
+@given(cases())
+def test_results_do_not_depend_on_how_many_samples_run_side_by_side(case: Case) -> None:
+    plan, stacks = prepared(case)
+    wide = sweep(plan, stacks)
+    with patch.object(rows, "HUGE", 1):
+        narrow = sweep(plan, stacks)
+    for first, second in zip((wide[0], *wide[1]), (narrow[0], *narrow[1]), strict=True):
+        np.testing.assert_allclose(first, second, rtol=0, atol=1e-14)
 
 
 @pytest.mark.parametrize("samples", [0, 1, 7, 8, 9, 15, 16, 17, 40])

@@ -1,0 +1,30 @@
+"""Rows of numbers, one for each sample of a block, as the kernels read and write them.
+
+A block is as many samples as fill a vector register, its states and coefficients are arrays of rows. How many
+samples stand side by side is part of the dtype of such an array, so that each width is compiled apart.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+ROW = "samples"  # the one field of the dtype
+WIDE, NARROW = 64, 16  # bytes of a row, and its alignment
+LARGE, HUGE = 12, 16  # qubits from which narrow blocks pay: if they hold all samples, and in any case
+
+Rows = NDArray[np.void]
+
+
+def lanes_for(num_wires: int, samples: int, dtype: np.dtype[Any]) -> int:
+    """How many samples run side by side: fewer where the states of more would only fill the cache."""
+    narrow = NARROW // dtype.itemsize
+    return narrow if num_wires >= (LARGE if samples <= narrow else HUGE) else WIDE // dtype.itemsize
+
+
+def as_rows(numbers: NDArray[Any]) -> Rows:
+    """Numbers (..., lanes), contiguous, as rows (...) in the same memory."""
+    row = np.dtype([(ROW, numbers.dtype, numbers.shape[-1:])], align=True)
+    return numbers.view(row)[..., 0]
