@@ -16,8 +16,8 @@ from qlazy.report.style import GUIDE, grid, legend_below, looks, style
 Arrays = Mapping[str, NDArray[Any]]
 ByValue = Mapping[float, NDArray[Any]]
 
-_LEARNERS = ("supervised", "hard labels", "stopped", "DRIFT")
-_TASKS = ("net", "net, linearised", "circuit", "circuit, linearised")
+_LEARNERS = ("supervised", "hard labels", "hard, in rounds", "stopped", "DRIFT")
+_TASKS = ("net", "net, DRIFT's settings", "net, linearised", "circuit", "circuit, linearised")
 _LOOKS = looks(_LEARNERS)
 
 
@@ -26,8 +26,7 @@ def self_training_figures(
 ) -> dict[str, Figure]:
     """Every figure by name, from accuracies in percent (learners, seeds) of each task."""
     by_scale = {a: arrays[f"net, a = {a:g}"] for a in scales}
-    seeds = next(iter(by_scale.values())).shape[1]
-    by_warmup = {float(w): arrays.get(f"net, warm-up {w}", arrays["net"])[:, :seeds] for w in warmups}
+    by_warmup = {float(w): arrays[f"net, warm-up {w}"] for w in warmups}
     with style():
         return {
             "gains": _gains(arrays),
@@ -37,15 +36,22 @@ def self_training_figures(
 
 def _gains(arrays: Arrays) -> Figure:
     """Points over supervised: each seed a stroke, the mean a marker with two standard errors."""
-    figure, (panels,) = grid(1, len(_TASKS), width=2.1, height=2.4)
+    figure, (panels,) = grid(1, len(_TASKS), width=1.9, height=2.4)
     for axes, task in zip(panels, _TASKS, strict=True):
         gains = arrays[task][1:] - arrays[task][:1]
         for place, (learner, values) in enumerate(zip(_LEARNERS[1:], gains, strict=True)):
             look = _LOOKS[learner]
-            axes.plot(np.full(len(values), place), values, "_", color=look.colour, alpha=0.35, markersize=9)
+            axes.plot(
+                np.full(len(values), place),
+                values,
+                "_",
+                color=look.colour,
+                alpha=min(0.35, 10 / len(values)),
+                markersize=9,
+            )
             _mean(axes, place, values, learner)
         axes.axhline(0, color=GUIDE, linestyle=":", linewidth=1)
-        axes.set(title=f"{task} ({gains.shape[1]} seeds)", xlim=(-0.6, 2.6))
+        axes.set(title=f"{task}\n({gains.shape[1]} seeds)", xlim=(-0.6, len(gains) - 0.4))
         axes.xaxis.set_major_locator(NullLocator())
     panels[0].set_ylabel("points over supervised")
     legend_below(figure, panels[0].get_legend_handles_labels()[0])

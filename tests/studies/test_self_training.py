@@ -10,8 +10,11 @@ import torch
 
 from qlazy import accuracy
 from qlazy.methods import Adam
-from qlazy.studies import self_training
-from qlazy.studies.self_training import LEARNERS, Settings, circuit_problem, gain, net_problem, run, score
+from qlazy.studies.few_labels import LABELS, circuit_problem, net_problem, train
+from qlazy.studies.learners import CIRCUIT, HARD, LEARNERS, NET, ROUNDS, Recipe, accuracies, along
+from qlazy.studies.self_training import Settings, claims, gain, run
+from qlazy.studies.tuning import CIRCUIT_GRID, NET_GRID, Grid, tune
+from qlazy.teaching import HardTeacher, NoTeacher
 
 QUICK = Settings.quick()
 
@@ -25,9 +28,10 @@ def finished(tmp_path_factory):
 def test_every_learner_is_measured_on_every_task(finished):
     arrays = finished[0].arrays
     shapes = {name: array.shape for name, array in arrays.items()}
-    assert shapes["net"] == shapes["net, linearised"] == (4, QUICK.seeds)
-    assert shapes["circuit"] == shapes["circuit, linearised"] == (4, QUICK.circuit_seeds)
-    assert {"net, warm-up 0", "net, a = 3", "net, a = inf"} < shapes.keys()
+    assert shapes["net"] == shapes["net, DRIFT's settings"] == (5, QUICK.seeds)
+    assert shapes["net, linearised"] == shapes["net, trained"] == (5, QUICK.linear_seeds)
+    assert shapes["circuit"] == (5, QUICK.circuit_seeds)
+    assert {"net, warm-up 0", "net, warm-up 10", "net, a = 3", "net, a = inf"} < shapes.keys()
     assert all(((array > 0) & (array <= 100)).all() for array in arrays.values())
     assert not any((array == array[0]).all() for array in arrays.values())
 
@@ -35,38 +39,53 @@ def test_every_learner_is_measured_on_every_task(finished):
 def test_gains_are_paired_over_the_seeds():
     """Differences of exactly two points at every seed have no error, whatever the seeds scatter by."""
     base = np.array([50.0, 70.0, 90.0])
-    accuracies = np.array([base, base + 1, base, base + 3])
-    assert gain(accuracies, "DRIFT", "hard labels") == (2.0, 0.0)
-    assert gain(accuracies, "DRIFT", "supervised") == (3.0, 0.0)
+    found = np.array([base, base + 1, base, base, base + 3])
+    assert gain(found, "DRIFT", "hard labels") == (2.0, 0.0)
+    assert gain(found, "DRIFT", "supervised") == (3.0, 0.0)
 
 
 def test_a_few_seeds_claim_nothing_and_many_do(finished):
     assert all(finding.relation == "" for finding in finished[0].findings)
-    accuracies = np.random.default_rng(0).normal([[70], [71], [72], [74]], 0.1, (4, 30))
-    strong = self_training._findings({"net": accuracies}, Settings(), "net")
-    assert [f.relation for f in strong] == ["", ">=", ">=", ""]
+    found = np.random.default_rng(0).normal([[70], [71], [70.5], [72], [74]], 0.1, (5, 30))
+    strong = claims(found)
+    assert [f.relation for f in strong] == ["", ">=", ">=", ">=", ">=", ""]
     assert all(f.agrees for f in strong)
-    weak = self_training._findings({"net": accuracies[[0, 3, 2, 1]]}, Settings(), "net")
-    assert not any(f.agrees for f in weak if f.relation)
+    assert not any(f.agrees for f in claims(found[[0, 4, 4, 2, 1]]) if f.relation)
+    shift = np.array([[0], [-2], [0], [0], [2]])  # rounds at 74, own labels at 69, DRIFT at 72.5
+    one_reading = [f.agrees for f in claims(found[[0, 1, 4, 3, 2]] + shift) if f.relation]
+    assert one_reading == [True, True, False, False]
 
 
 @pytest.mark.parametrize("make", [net_problem, circuit_problem])
 def test_three_labels_a_class_and_no_input_twice(make):
-    problem = make(QUICK, 7)
-    assert problem.data.y_train.sum(0).tolist() == [QUICK.labels] * 4
-    assert len(problem.unlabelled) == QUICK.unlabelled
+    problem = make(40, 7)
+    assert problem.data.y_train.sum(0).tolist() == [LABELS] * 4
+    assert len(problem.unlabelled) == 40
     rows = torch.cat([problem.data.x_train, problem.unlabelled, problem.data.x_test])
     assert len(torch.unique(rows, dim=0)) == len(rows)
 
 
 def test_scores_are_those_of_the_problem():
-    """One step of no length: the score is the accuracy of the start, and of the same problem linearised there."""
-    problem = net_problem(QUICK, 3)
-    with torch.no_grad():
-        start = 100 * float(accuracy(problem.model(problem.start, problem.data.x_test), problem.data.y_test))
+    """Steps of no length: the score is the accuracy of the start, side by side or one after the other."""
+    problems = [net_problem(40, seed) for seed in (3, 4)]
+    start = [100 * float(accuracy(p.model(p.start, p.data.x_test), p.data.y_test)) for p in problems]
     for learner in LEARNERS:
-        assert score(problem, learner, Adam(1e-12), 1, 0) == start
-        assert score(problem.linearised(), learner, Adam(1e-12), 1, 0) == start
+        for same in (problems, [problem.linearised() for problem in problems]):
+            assert accuracies(same, learner, Recipe(1e-12, 1.0, 0, 2, 2)).tolist() == pytest.approx(start)
+
+
+def test_rounds_are_students_taught_by_the_one_before():
+    """Two rounds by hand: a teacher from labels alone; each student starts where the first did."""
+    problem = net_problem(40, 5)
+    method, hard = Adam(0.02), HardTeacher(alpha=1.0, strength=2.0)
+    teacher = train([problem], NoTeacher(), method, 15, 0, ())[0]
+    expected = []
+    for _ in range(2):
+        teacher = train([problem], hard, method, 10, 0, (), [torch.from_numpy(teacher.student)])[0]
+        expected.append(100 * teacher.student_accuracy[-1])
+    found = along([problem], ROUNDS, Recipe(0.02, 2.0, 15, 20, 2), (10, 20))
+    assert [float(found[step][0]) for step in (10, 20)] == expected
+    assert expected[0] != expected[1]
 
 
 def test_large_scales_approach_the_linear_model():
@@ -74,15 +93,12 @@ def test_large_scales_approach_the_linear_model():
 
     Adam keeps its epsilon: the gradient of the last biases is zero by symmetry, and its rounding error is not.
     """
-    problem = net_problem(QUICK, 3)
+    problem = net_problem(60, 3, torch.float64)
 
     def outputs(alpha: float) -> torch.Tensor:
         at = problem.at_scale(alpha)
         rate = 0.01 if math.isinf(alpha) else 0.01 / alpha
-        trained = self_training.self_train(
-            at.model, at.data, at.unlabelled, steps=8, warmup=4, method=Adam(rate),
-            params=at.start, progress=False,
-        )  # fmt: skip
+        trained = train([at], NoTeacher(), Adam(rate), 8, 4, ())[0]
         with torch.no_grad():
             return at.model(torch.from_numpy(trained.student), at.data.x_test)
 
@@ -92,8 +108,43 @@ def test_large_scales_approach_the_linear_model():
     assert gaps[0] < 0.1 * float(limit.norm())
 
 
+def test_tuning_keeps_the_best_of_everything_tried():
+    """Every combination run on its own, from the formula of the grid: none is better than the one chosen."""
+    grid = Grid(net_problem, (0.001, 0.05), (0.3, 3.0), (0, 10), (5, 20), 10, seeds=2, unlabelled=40)
+    tuned = tune(grid, progress=False)
+    problems = [net_problem(40, seed) for seed in (100, 101)]
+    tried = [
+        Recipe(rate, strength, warmup, steps)
+        for rate in (0.001, 0.05) for strength in (0.3, 3.0) for warmup in (0, 10) for steps in (5, 20)
+        if steps > warmup
+    ]  # fmt: skip
+    means = [accuracies(problems, HARD, recipe).mean() for recipe in tried]
+    assert tuned.recipes[HARD] in tried
+    assert tuned.accuracies[HARD].mean() == pytest.approx(max(means))
+    assert tuned.accuracies[HARD].tolist() == pytest.approx(
+        accuracies(problems, HARD, tuned.recipes[HARD]).tolist()
+    )
+    again = accuracies(problems, ROUNDS, tuned.recipes[ROUNDS])
+    assert tuned.accuracies[ROUNDS].tolist() == pytest.approx(again.tolist())
+    assert str(tuned.recipes["DRIFT"]) in str(tuned)
+
+
+@pytest.mark.parametrize(("recipes", "grid"), [(NET, NET_GRID), (CIRCUIT, CIRCUIT_GRID)])
+def test_every_setting_is_one_of_the_grid_and_no_seed_is_used_twice(recipes, grid):
+    full = Settings.full()
+    assert grid.first_seed + grid.seeds <= full.first_seed
+    for learner, recipe in recipes.items():
+        assert recipe.rate in grid.rates
+        assert recipe.strength in grid.strengths
+        assert recipe.warmup in grid.warmups
+        if learner == ROUNDS:
+            assert recipe.steps == recipe.rounds * grid.round_steps
+        else:
+            assert recipe.steps in grid.steps
+
+
 def test_tables_and_figures(finished):
     result, folder = finished
     assert (folder / "table.txt").read_text() == f"{result.table()}\n"
-    assert len(result.tables) == 2
+    assert len(result.tables) == 7
     assert {path.name for path in folder.glob("*.png")} == {"gains.png", "settings.png"}
