@@ -14,7 +14,7 @@ from qlazy.studies.few_labels import LABELS, circuit_problem, net_problem, train
 from qlazy.studies.learners import CIRCUIT, HARD, LEARNERS, NET, ROUNDS, Recipe, accuracies, along
 from qlazy.studies.self_training import Settings, claims, gain, run
 from qlazy.studies.tuning import CIRCUIT_GRID, NET_GRID, Grid, tune
-from qlazy.teaching import HardTeacher, NoTeacher
+from qlazy.teaching import DifferentiableTeacher, HardTeacher, NoTeacher
 
 QUICK = Settings.quick()
 
@@ -98,7 +98,7 @@ def test_large_scales_approach_the_linear_model():
     def outputs(alpha: float) -> torch.Tensor:
         at = problem.at_scale(alpha)
         rate = 0.01 if math.isinf(alpha) else 0.01 / alpha
-        trained = train([at], NoTeacher(), Adam(rate), 8, 4, ())[0]
+        trained = train([at], DifferentiableTeacher(), Adam(rate), 8, 4, ())[0]
         with torch.no_grad():
             return at.model(torch.from_numpy(trained.student), at.data.x_test)
 
