@@ -9,7 +9,9 @@ the model that is being trained; then a model is trained anew, for as many steps
 The controls are all data, and the validation set alone, which is clean, is never the test set, and which small-loss,
 leverage, herding and chance do not get to see. "Random" is one fifth, drawn once: what one would pay for otherwise.
 Drawn afresh for every batch it sees all labels in the end and is another control. "Kernel agreement" is qlazy's own:
-leave-one-out regression in the tangent kernel at the start. Not reproduced: the paper's own tables and data sets.
+leave-one-out regression in the tangent kernel at the start, which also names the labels to be doubted (``suspects``,
+in the findings); the tables have what the model trained under each rule doubts. Not reproduced: the paper's own tables
+and data sets.
 """
 
 from __future__ import annotations
@@ -38,9 +40,10 @@ from qlazy.subset.agreement import KernelAgreement
 from qlazy.subset.baselines import KernelHerding, LeverageScores, RandomSubset, SmallLoss, TracIn, WholeSet
 from qlazy.subset.features import KernelComponents
 from qlazy.subset.host_cp import HostCP
-from qlazy.subset.labels import flip_labels, hold_out
+from qlazy.subset.labels import flip_labels, hold_out, margins
+from qlazy.subset.leave_one_out import label_margins
 from qlazy.subset.selection import select_subset
-from qlazy.subset.selector import Selector
+from qlazy.subset.selector import Selector, Task
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -67,6 +70,9 @@ RULES: Mapping[str, Selector] = {
 CHOOSING = tuple(name for name in RULES if name not in (ALL, TRUSTED))
 BARS = {"net": 8.0, "circuit": 5.0}
 """Points that HOST-CP is to be ahead of chance, and at four seeds in five."""
+KINDS = ("loop", "anew", "clean", "sound", "found")
+"""Test accuracy in the loop and anew, and right labels chosen; then, of the labels that the model at the end speaks
+against, those that are wrong, and the share that these are of all wrong ones."""
 
 
 @dataclass(frozen=True)
@@ -106,18 +112,18 @@ class Problem:
 def run(settings: Settings, out: str | os.PathLike[str] | None = None, progress: bool = True) -> StudyResult:
     """Every rule on every task from every seed; with ``out`` runs already there are taken up."""
     shape = (len(settings.rules), settings.seeds)
-    kinds = ("loop", "anew", "clean", "found")
-    arrays = {f"{kind}_{task}": np.full(shape, np.nan) for kind in kinds for task in BARS}
+    arrays = {f"{kind}_{task}": np.full(shape, np.nan) for kind in KINDS for task in BARS}
+    arrays |= {f"doubts_{task}": np.full((2, settings.seeds), np.nan) for task in BARS}
     folder = None if out is None else Path(out, "runs")
     with tqdm(total=len(BARS) * shape[0] * shape[1], disable=not progress) as bar:
         for task in BARS:
             for seed in range(settings.seeds):
                 problem = make_problem(task, settings, seed)
+                arrays[f"doubts_{task}"][:, seed] = judged(doubts(problem, seed), problem.wrong)
                 for row, rule in enumerate(settings.rules):
                     bar.set_description(f"{task}, {rule}")
-                    for kind, value in zip(
-                        kinds, measure(problem, rule, settings, seed, folder), strict=True
-                    ):
+                    found = measure(problem, rule, settings, seed, folder)
+                    for kind, value in zip(KINDS, found, strict=True):
                         arrays[f"{kind}_{task}"][row, seed] = value
                     bar.update()
     tables = tuple(_table(arrays, settings.rules, task) for task in BARS)
@@ -160,8 +166,8 @@ def make_problem(task: str, settings: Settings, seed: int) -> Problem:
 
 def measure(
     problem: Problem, rule: str, settings: Settings, seed: int, folder: Path | None
-) -> tuple[float, float, float, float]:
-    """Test accuracy in the loop and anew, the share of right labels chosen, and of flipped labels found."""
+) -> tuple[float, ...]:
+    """What :data:`KINDS` are, of one rule on one task from one seed."""
     data, passes = problem.data, settings.passes
     if rule == TRUSTED:
         data = replace(data, x_train=problem.trusted[0], y_train=problem.trusted[1])
@@ -186,15 +192,29 @@ def measure(
     subset = choose(data, RULES[rule], FRACTION if rule in CHOOSING else 1.0, passes)
     loop = float(subset.test_accuracy[-1])
     if rule == TRUSTED:
-        return loop, np.nan, np.nan, np.nan
-    doubted = torch.zeros_like(problem.wrong)
-    doubted[torch.from_numpy(subset.suspects)] = True
-    found = float(doubted[problem.wrong].double().mean())
+        return loop, np.nan, np.nan, np.nan, np.nan
+    with torch.no_grad():
+        outputs = problem.model(torch.from_numpy(subset.params), data.x_train)
+    trained = judged(margins(outputs, data.y_train) < 0, problem.wrong)
     if rule == ALL:
-        return loop, np.nan, np.nan, found
+        return loop, np.nan, np.nan, *trained
     right = float((~problem.wrong[torch.from_numpy(subset.indices)]).double().mean())
     again = choose(subset.of(data), WholeSet(), 1.0, round(passes / FRACTION))
-    return loop, float(again.test_accuracy[-1]), right, found
+    return loop, float(again.test_accuracy[-1]), right, *trained
+
+
+def doubts(problem: Problem, seed: int) -> Tensor:
+    """The labels that ``Subset.suspects`` names, whatever the rule: a mask (n,)."""
+    data, generator = problem.data, torch.Generator().manual_seed(seed)
+    params = problem.model.init(generator).to(data.y_train)
+    task = Task(problem.model, params, data.x_train, data.y_train, problem.loss, 1, problem.trusted)
+    return label_margins(task, generator) < 0
+
+
+def judged(doubted: Tensor, wrong: Tensor) -> tuple[float, float]:
+    """Precision and recall of doubts; without a doubt the precision is NaN."""
+    both = float((doubted & wrong).sum())
+    return (both / float(doubted.sum()) if doubted.any() else np.nan), both / float(wrong.sum())
 
 
 @lru_cache(maxsize=2)
@@ -204,9 +224,16 @@ def _source(name: str) -> tuple[NDArray[np.float64], NDArray[Any]]:
 
 def _table(arrays: Mapping[str, NDArray[Any]], rules: tuple[str, ...], task: str) -> Table:
     """Means over the seeds in percent, with standard errors."""
-    columns = [100 * arrays[f"{kind}_{task}"] for kind in ("loop", "anew", "clean", "found")]
+    columns = [100 * arrays[f"{kind}_{task}"] for kind in KINDS]
     rows = tuple((rule, *(_cell(column[row]) for column in columns)) for row, rule in enumerate(rules))
-    head = ("rule", "in the loop", "anew on the chosen", "right labels chosen", "flipped labels found")
+    head = (
+        "rule",
+        "in the loop",
+        "anew on the chosen",
+        "right labels chosen",
+        "doubted ones wrong",
+        "wrong ones doubted",
+    )
     return Table(f"{task}: test accuracy and labels, %, mean ± standard error over seeds", head, rows)
 
 
@@ -238,6 +265,9 @@ def _findings(arrays: Mapping[str, NDArray[Any]], rules: tuple[str, ...], task: 
         Finding(task, f"points of {OURS} over {PAPER}, {label}", 0.0, *gains[kind], relation=">=")
         for kind, label in (("loop", "in the loop"), ("anew", "anew"))
     ]
+    for row, label in enumerate(("doubted labels that are wrong, %", "wrong labels that are doubted, %")):
+        doubt = mean_and_error(100 * arrays[f"doubts_{task}"][row])
+        findings.append(Finding(task, f"{label} (suspects)", np.nan, *doubt, relation=""))
     others = [rule for rule in rules if rule in CHOOSING and rule not in (CHANCE, PAPER, OURS)]
     for kind, label, compared in (
         ("loop", "in the loop", [*others, ALL, TRUSTED]),

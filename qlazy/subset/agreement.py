@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, final
+from typing import final
 
 import torch
 from torch import Tensor
 
 from qlazy.errors import require
-from qlazy.kernel import tangent_kernel
-from qlazy.spectrum import check_kernel
 from qlazy.subset.labels import are_labels, label_codes, margins
+from qlazy.subset.leave_one_out import outputs_left_out
 from qlazy.subset.selector import Batch, Selection, Selector, State, Task, keep_members
-
-RIDGES = tuple(10.0 ** (k / 2) for k in range(-8, 3))
-"""Ridges that are tried, in units of the mean of k(x_i, x_i)."""
 
 
 @final
@@ -39,46 +35,13 @@ class KernelAgreement(Selector):
 
     def start(self, task: Task, generator: torch.Generator) -> State:
         require(are_labels(task.y), "data", "have class labels for KernelAgreement", "other targets")
-        n, x, codes = len(task.x), task.x, label_codes(task.y)
-        if task.validation is not None:
-            x = torch.cat([x, task.validation[0]])
-            codes = torch.cat([codes, label_codes(task.validation[1])])
-        kernel = tangent_kernel(task.model, task.params, x).gram().diagonal(dim1=1, dim2=3).sum(-1)
-        outputs = leave_one_out(kernel, codes).outputs[:n]
-        ranks = ranks_in_class(margins(outputs, codes[:n]), codes[:n].argmax(1))
-        chance = torch.rand(n, generator=generator, dtype=torch.float64).to(ranks)
+        codes = label_codes(task.y)
+        ranks = ranks_in_class(margins(outputs_left_out(task), codes), codes.argmax(1))
+        chance = torch.rand(len(codes), generator=generator, dtype=torch.float64).to(ranks)
         return {"scores": (ranks <= self.agreeing) + chance}
 
     def weigh(self, task: Task, state: State, batch: Batch) -> tuple[Selection, State]:
         return keep_members(state["scores"], batch, task.count), state
-
-
-class LeaveOneOut(NamedTuple):
-    """Outputs (n, c) at every example of a fit to all the others, and the ridge of the least squared error."""
-
-    outputs: Tensor
-    ridge: float
-
-
-def leave_one_out(kernel: Tensor, targets: Tensor) -> LeaveOneOut:
-    """Kernel ridge regression with each example left out in turn, the targets' mean (of all) as its offset.
-
-    With H = K (K + ridge I)^-1 the output at i without i is ((H y)_i - H_ii y_i) / (1 - H_ii): kernel (n, n),
-    targets (n, c). The ridge is that of ``RIDGES`` with the least sum of squares (Allen 1974's PRESS).
-    """
-    check_kernel("kernel", kernel)
-    mean = targets.mean(0)
-    values, vectors = torch.linalg.eigh(kernel)
-    values, y = values.clamp_min(0), targets - mean
-    rotated = vectors.T @ y
-    fits = []
-    for factor in RIDGES:
-        ridge = factor * float(kernel.diagonal().mean())
-        shares = values / (values + ridge)
-        own = (vectors.square() @ shares)[:, None]
-        outputs = (vectors @ (shares[:, None] * rotated) - own * y) / (1 - own)
-        fits.append((float((outputs - y).square().sum()), LeaveOneOut(outputs + mean, ridge)))
-    return min(fits, key=lambda fit: fit[0])[1]
 
 
 def ranks_in_class(scores: Tensor, labels: Tensor) -> Tensor:

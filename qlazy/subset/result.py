@@ -18,7 +18,7 @@ from qlazy.storage import load_arrays, save_arrays
 
 Floats = NDArray[np.floating[Any]]
 
-FORMAT = 1
+FORMAT = 2
 SHOWN = 10
 
 
@@ -27,8 +27,9 @@ SHOWN = 10
 class Subset:
     """k examples chosen out of n, and the run that chose them: t = passes + 1 recorded states of p parameters.
 
-    ``scores`` rank the examples; ``margins`` say how far the trained model's outputs speak for the label each was
-    given, negative where they speak against it (NaN where targets are no class labels). Accuracy and loss are
+    ``scores`` rank the examples; ``margins`` say how far the tangent kernel at the start, told the labels of
+    the others, speaks for the label each was given, negative where it speaks against it (NaN where targets are no class
+    labels): :func:`qlazy.subset.leave_one_out.label_margins`. Accuracy and loss are
     NaN where there was nothing to measure them on.
     """
 
@@ -42,7 +43,13 @@ class Subset:
 
     @property
     def suspects(self) -> NDArray[np.int64]:
-        """Examples whose label the trained model speaks against, the most doubtful first.
+        """Examples whose label the tangent kernel, told those of the others, speaks against, the most doubtful first.
+
+        Not those that the trained model speaks against, which the rule that chose may have left untrained. Six seeds
+        of digits with 5, 20 and 40 % of the labels flipped, for a net on four classes and a circuit on two: of these
+        doubts 78 to 94 % are right, and they find 57 to 89 % of the flips; of those of the trained model 41 to 87 %
+        are (and find 65 to 93 %) after all data, 36 to 92 % (88 to 93) after TracIn, 8 to 57 % (57 to 86) after small
+        loss.
 
         Raises ValueError where the targets are no class labels.
         """

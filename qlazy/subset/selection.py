@@ -25,7 +25,8 @@ from qlazy.model import Model
 from qlazy.objective import Objective
 from qlazy.storage import load_arrays, save_arrays
 from qlazy.subset.host_cp import HostCP
-from qlazy.subset.labels import are_labels, margins, top_by_class
+from qlazy.subset.labels import are_labels, top_by_class
+from qlazy.subset.leave_one_out import label_margins
 from qlazy.subset.result import Subset
 from qlazy.subset.selector import Batch, Selector, State, Task, top, weighted_gradient
 from qlazy.training import versions
@@ -114,6 +115,7 @@ class Loop:
     def run(self, folder: Path | None, progress: bool, data: str) -> Subset:
         """Every pass that is not done yet, then the choice."""
         path = None if folder is None else folder / f"{type(self.selector).__name__}-{self.key()}.npz"
+        margins = self.margins()
         now = self.begin() if path is None or not path.exists() else self.restore(path)
         with tqdm(
             total=self.passes, initial=now.done, unit="pass", disable=None if progress else True
@@ -124,7 +126,7 @@ class Loop:
                 if path is not None:
                     self.keep(path, now)
                 bar.update()
-        return self.choose(now, data)
+        return self.choose(now, margins, data)
 
     def begin(self) -> Progress:
         generator = self.generator(0)
@@ -149,20 +151,23 @@ class Loop:
                 NotFinite)  # fmt: skip
         return Progress(now.done + 1, params, state, totals, (*now.history, self.measure(params)))
 
-    def choose(self, now: Progress, data: str) -> Subset:
-        """The examples with the highest scores, and what the model at the end makes of every label."""
+    def margins(self) -> Tensor:
+        """What the tangent kernel at the start makes of every label; NaN where targets are no labels."""
+        if not are_labels(self.task.y):
+            return torch.full_like(self.task.y[:, 0], torch.nan)
+        return label_margins(self.task, self.generator(self.passes + 1))
+
+    def choose(self, now: Progress, margins: Tensor, data: str) -> Subset:
+        """The examples with the highest scores, beside the margins of all labels."""
         task = self.task
-        with torch.no_grad():
-            outputs = task.model(now.params, task.x)
         scores = now.totals / (self.passes - self.passes // 2)
         labelled = are_labels(task.y)
         chosen = top_by_class(scores, task.y, task.count) if labelled else top(scores, task.count)
-        doubt = margins(outputs, task.y) if labelled else torch.full_like(scores, torch.nan)
         history = np.array(now.history)
         return Subset(
             indices=chosen.cpu().numpy(),
             scores=scores.cpu().numpy(),
-            margins=doubt.cpu().numpy(),
+            margins=margins.cpu().numpy(),
             params=now.params.cpu().numpy(),
             validation_loss=history[:, 0],
             test_accuracy=history[:, 1],

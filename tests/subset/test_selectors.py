@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import qlazy
 from qlazy.kernel import tangent_kernel
 from qlazy.losses import CrossEntropy, Square
-from qlazy.subset.agreement import KernelAgreement, leave_one_out, ranks_in_class
+from qlazy.subset.agreement import KernelAgreement, ranks_in_class
 from qlazy.subset.baselines import (
     KernelHerding,
     LeverageScores,
@@ -176,18 +176,6 @@ def test_small_loss_and_tracin_are_what_they_say() -> None:
     (scores, _), _ = TracIn().weigh(task, {}, batch)
     slopes = validation_slopes(task, batch, torch.zeros(8, dtype=torch.float64))
     np.testing.assert_allclose(scores, -slopes / batch.rate, atol=1e-12)
-
-
-def test_leave_one_out_is_fitting_without_one() -> None:
-    """The closed form against n fits, the offset being the mean of all."""
-    x = torch.randn(10, 4, generator=generator(), dtype=torch.float64)
-    kernel, y = x @ x.T, torch.randn(10, 2, generator=generator(1), dtype=torch.float64)
-    found, ridge = leave_one_out(kernel, y)
-    for i in range(10):
-        others = [j for j in range(10) if j != i]
-        shifted = kernel[others][:, others] + ridge * torch.eye(9, dtype=torch.float64)
-        fit = torch.linalg.solve(shifted, y[others] - y.mean(0))
-        np.testing.assert_allclose(found[i], kernel[i, others] @ fit + y.mean(0), atol=1e-9)
 
 
 def test_agreement_finds_shifted_labels() -> None:
