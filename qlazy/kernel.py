@@ -17,7 +17,7 @@ from qlazy.model import Model
 from qlazy.spectrum import eigenvalues, ridge_solve
 
 if TYPE_CHECKING:
-    from qlazy.shots import MeasuredKernel
+    from qlazy.shots import MeasuredCrossKernel, MeasuredKernel
 
 DENSE_ROWS = 4096
 """Up to this many rows ``eigh`` and ``solve`` form the dense matrix (128 MiB of float64); beyond it they
@@ -48,11 +48,25 @@ def tangent_kernel(
     model: Model,
     params: Tensor,
     x: Tensor | NDArray[np.generic],
+    y: None = None,
     *,
     shots: int,
     generator: torch.Generator | None = None,
     progress: bool = True,
 ) -> MeasuredKernel: ...
+
+
+@overload
+def tangent_kernel(
+    model: Model,
+    params: Tensor,
+    x: Tensor | NDArray[np.generic],
+    y: Tensor | NDArray[np.generic],
+    *,
+    shots: int,
+    generator: torch.Generator | None = None,
+    progress: bool = True,
+) -> MeasuredCrossKernel: ...
 
 
 def tangent_kernel(
@@ -65,7 +79,7 @@ def tangent_kernel(
     shots: int | None = None,
     generator: torch.Generator | None = None,
     progress: bool = True,
-) -> TangentKernel | MeasuredKernel:
+) -> TangentKernel | MeasuredKernel | MeasuredCrossKernel:
     """The tangent kernel K = J(x) J(y)^T of ``model`` at ``params``, as an operator (n c, m c).
 
     ``x`` (n, ...) and ``y`` (m, ...) are tensors in the dtype of ``params``, or integer tensors, which are
@@ -78,18 +92,21 @@ def tangent_kernel(
     raises ZeroJacobian when it is first used, unless ``allow_zero``.
 
     With ``shots`` the kernel of ``x`` is measured here and now, as a :class:`~qlazy.shots.MeasuredKernel`: dense,
-    without bias, with error bars, from ``shots`` shots a circuit split into independent batches. An exact circuit
+    without bias, with error bars, from ``shots`` shots a circuit split into independent batches; that of ``x`` with
+    ``y``, every circuit of both run anew, as a :class:`~qlazy.shots.MeasuredCrossKernel`. An exact circuit
     is measured on default.qubit, from ``generator``, one with backend "device" on its own device. Raises
     UnsupportedModel for models that are not circuits. :mod:`qlazy.shots` has plans, and :mod:`qlazy.allocation`
     shares shots out among circuits.
     """
     if shots is not None:
-        from qlazy.shots import kernel_from_shots
+        from qlazy.shots import cross_kernel_from_shots, kernel_from_shots
 
-        require(y is None, "y", "be absent with shots, which measure the kernel of x with itself", "given")
         require_finite("params", params)
-        row = _inputs("x", model, params, x)
-        return kernel_from_shots(model, params.detach(), row, shots, generator=generator, progress=progress)
+        at, row = params.detach(), _inputs("x", model, params, x)
+        if y is None:
+            return kernel_from_shots(model, at, row, shots, generator=generator, progress=progress)
+        column = _inputs("y", model, params, y)
+        return cross_kernel_from_shots(model, at, row, column, shots, generator=generator, progress=progress)
     require(generator is None, "generator", "be absent without shots", "given")
     return TangentKernel(model, params, x, y, allow_zero=allow_zero)
 

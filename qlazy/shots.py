@@ -63,6 +63,29 @@ class MeasuredKernel:
         return (self.naive - self.values) * (samples.unsqueeze(1) == samples)
 
 
+@dataclass(frozen=True, eq=False)
+class MeasuredCrossKernel:
+    """The tangent kernel (n c, m c) between x and y, rows i*c + a, from independent Jacobians of both.
+
+    No error of one meets itself in the other, not even where x and y have samples in common: ``values``, the product
+    of the two mean Jacobians, is unbiased as it is. ``errors`` are its standard errors.
+    """
+
+    values: Tensor
+    errors: Tensor
+    batches: int
+    outputs: int
+
+    def table(self) -> Table:
+        """Sizes and errors of the entries."""
+        rows = (
+            ("largest entry", f"{float(self.values.abs().max()):.6g}"),
+            ("median standard error of an entry", f"{float(self.errors.median()):.2g}"),
+            ("largest standard error of an entry", f"{float(self.errors.max()):.2g}"),
+        )
+        return Table("", ("", f"from {self.batches} batches"), rows)
+
+
 def measured_kernel(
     model: Model, params: Tensor, x: Tensor, *, batches: int = BATCHES, progress: bool = False
 ) -> MeasuredKernel:
@@ -95,24 +118,36 @@ def kernel_from_shots(
     They are split as evenly as whole numbers go. An exact circuit is measured on default.qubit, its samples
     drawn from ``generator``. Raises UnsupportedModel for a model that has no circuits to measure.
     """
-    require(batches >= 3, "batches", "be at least 3", batches)
-    require(shots >= batches, "shots", f"be at least one for each of {batches} batches", shots)
-    each, spare = divmod(shots, batches)
-    counts = [each + (batch < spare) for batch in range(batches)]
-    models = {count: model.measured(count, generator) for count in sorted(set(counts))}
-    return _measured([models[count] for count in counts], params, x, progress)
+    return _measured(_models(model, shots, batches, generator), params, x, progress)
+
+
+def cross_kernel_from_shots(
+    model: Model,
+    params: Tensor,
+    x: Tensor,
+    y: Tensor,
+    shots: int,
+    *,
+    batches: int = BATCHES,
+    generator: torch.Generator | None = None,
+    progress: bool = False,
+) -> MeasuredCrossKernel:
+    """The kernel between x and y, each circuit of both run anew with ``shots`` shots: ``tangent_kernel(x, y, shots=)``.
+
+    Batches are there for the error bars alone, split and refused as by :func:`kernel_from_shots`.
+    """
+    models = _models(model, shots, batches, generator)
+    jacobians = []
+    for argument, samples in (("x", x), ("y", y)):
+        require(len(samples) >= 1, argument, "hold at least one sample", len(samples))
+        bar = tqdm(models, desc=f"batches of {argument}", disable=not progress)
+        jacobians.append([one.jacobian(params, samples).detach() for one in bar])
+    return cross_kernel_of_batches(*jacobians)
 
 
 def kernel_of_batches(jacobians: Sequence[Tensor]) -> MeasuredKernel:
     """The kernel from Jacobians (n, c, p) that were measured independently, three or more."""
-    require(len(jacobians) >= 3, "jacobians", "be at least 3", len(jacobians))
-    estimates, batches = [jacobian.detach() for jacobian in jacobians], len(jacobians)
-    require(len(estimates[0]) >= 1, "x", "hold at least one sample", len(estimates[0]))
-    for estimate in estimates:
-        require_finite("jacobian", estimate)
-    is_random = not torch.equal(estimates[0], estimates[1])
-    require(is_random, "model", "be measured anew at every call", "giving the same Jacobian twice")
-    rows = [estimate.flatten(0, 1) for estimate in estimates]
+    rows, batches = _rows(jacobians), len(jacobians)
     total = torch.stack(rows).sum(0)
     squares = [row @ row.T for row in rows]
     own = torch.stack(squares).sum(0)
@@ -125,9 +160,26 @@ def kernel_of_batches(jacobians: Sequence[Tensor]) -> MeasuredKernel:
         errors=_jackknife(left_out),
         naive=total @ total.T / batches**2,
         batches=batches,
-        outputs=estimates[0].shape[1],
+        outputs=jacobians[0].shape[1],
         trace_error=float(_jackknife(traces)),
     )
+
+
+def cross_kernel_of_batches(left: Sequence[Tensor], right: Sequence[Tensor]) -> MeasuredCrossKernel:
+    """The kernel from Jacobians (n, c, p) of x and as many (m, c, p) of y, all measured independently.
+
+    The mean of the J_a(x) J_b(y)^T over all a and b. Errors are those of the jackknife that leaves out batch a on
+    both sides at once, pairs of batches being independent of each other.
+    """
+    rows, columns, batches = _rows(left), _rows(right), len(left)
+    require(len(right) == batches, "right", f"be {batches} Jacobians, as of x", len(right))
+    rows_sum, columns_sum = torch.stack(rows).sum(0), torch.stack(columns).sum(0)
+    left_out = torch.stack([
+        (rows_sum - row) @ (columns_sum - column).T / (batches - 1) ** 2
+        for row, column in zip(rows, columns, strict=True)
+    ])  # fmt: skip
+    values = rows_sum @ columns_sum.T / batches**2
+    return MeasuredCrossKernel(values, _jackknife(left_out), batches, left[0].shape[1])
 
 
 def student_interval(batches: int, level: float = 0.95) -> float:
@@ -172,6 +224,28 @@ def shot_plan(pilot: MeasuredKernel, precision: float, *, circuits_per_sample: i
     batches = max(3, math.ceil(pilot.batches * factor))
     circuits = batches * (len(pilot.values) // pilot.outputs) * circuits_per_sample
     return ShotPlan(batches, circuits, circuits * shots)
+
+
+def _models(model: Model, shots: int, batches: int, generator: torch.Generator | None) -> list[Model]:
+    """The circuit measured with the shots of each batch."""
+    require(batches >= 3, "batches", "be at least 3", batches)
+    require(shots >= batches, "shots", f"be at least one for each of {batches} batches", shots)
+    each, spare = divmod(shots, batches)
+    counts = [each + (batch < spare) for batch in range(batches)]
+    models = {count: model.measured(count, generator) for count in sorted(set(counts))}
+    return [models[count] for count in counts]
+
+
+def _rows(jacobians: Sequence[Tensor]) -> list[Tensor]:
+    """Each Jacobian as (n c, p). Refuses what leaves no error bar, is not finite, or repeats itself."""
+    require(len(jacobians) >= 3, "jacobians", "be at least 3", len(jacobians))
+    estimates = [jacobian.detach() for jacobian in jacobians]
+    require(len(estimates[0]) >= 1, "x", "hold at least one sample", len(estimates[0]))
+    for estimate in estimates:
+        require_finite("jacobian", estimate)
+    is_random = not torch.equal(estimates[0], estimates[1])
+    require(is_random, "model", "be measured anew at every call", "giving the same Jacobian twice")
+    return [estimate.flatten(0, 1) for estimate in estimates]
 
 
 def _measured(models: Iterable[Model], params: Tensor, x: Tensor, progress: bool) -> MeasuredKernel:

@@ -11,7 +11,14 @@ import torch
 
 from qlazy import Centered, Circuit, Function, Linearized, Model, Scaled, load, mlp, tangent_kernel
 from qlazy.errors import UnsupportedModel
-from qlazy.shots import kernel_of_batches, measured_kernel, naive_bias, shot_plan, student_interval
+from qlazy.shots import (
+    cross_kernel_of_batches,
+    kernel_of_batches,
+    measured_kernel,
+    naive_bias,
+    shot_plan,
+    student_interval,
+)
 from tests.models import inputs, linear_function, rng
 
 F64 = torch.float64
@@ -139,6 +146,34 @@ def test_the_error_of_the_trace_covers():
     assert 0.90 <= (off <= T_95).double().mean() <= 0.99
 
 
+def test_cross_kernels_are_unbiased_and_their_errors_cover_where_samples_are_shared():
+    """x and y have a sample in common: its entries have no variance too much, the two being measured apart."""
+    params, x, y = torch.zeros(3, dtype=F64), inputs(2, 3), torch.cat([inputs(2, 3)[:1], inputs(4, 3)[2:]])
+    model = Noisy(3)
+    kernels = [
+        cross_kernel_of_batches(
+            [model.jacobian(params, x) for _ in range(8)], [model.jacobian(params, y) for _ in range(8)]
+        )
+        for _ in range(600)
+    ]
+    exact = torch.stack([x, x**2], 1).flatten(0, 1) @ torch.stack([y, y**2], 1).flatten(0, 1).T
+    values, errors = (torch.stack([getattr(k, name) for k in kernels]) for name in ("values", "errors"))
+    assert values.shape[1:] == exact.shape == (4, 6)
+    assert_mean(values, exact)
+    covered = ((values - exact).abs() <= T_95 * errors).double().mean(0)
+    assert ((covered >= 0.90) & (covered <= 0.99)).all()
+
+
+def test_cross_products_are_the_mean_over_all_pairs():
+    generator = rng(7)
+    left, right = ([torch.randn(n, 2, 3, generator=generator, dtype=F64) for _ in range(4)] for n in (2, 3))
+    found = cross_kernel_of_batches(left, right)
+    products = [a.flatten(0, 1) @ b.flatten(0, 1).T for a, b in itertools.product(left, right)]
+    torch.testing.assert_close(found.values, torch.stack(products).mean(0))
+    with pytest.raises(ValueError, match="`right` must be 4 Jacobians, as of x, but is 3"):
+        cross_kernel_of_batches(left, right[:3])
+
+
 def small(name="hardware_efficient"):
     model = load(name, n=2, layers=1)
     return model, model.init(rng()), inputs(3, model.program.num_features)
@@ -152,6 +187,19 @@ def test_a_kernel_from_shots_of_an_exact_circuit():
     assert found.errors.max() < 0.1 * exact.max()
     assert found.errors.min() > 0
     assert f"{found.trace:.6g}" in str(found.table())
+
+
+def test_a_cross_kernel_from_shots_of_an_exact_circuit():
+    model, params, x = small()
+    y = torch.cat([x[:1], 2 * x[:1]])
+    exact = tangent_kernel(model, params, x, y).to_dense()
+    found = tangent_kernel(model, params, x, y, shots=2000, generator=rng(5), progress=False)
+    assert found.values.shape == exact.shape == (3, 2)
+    assert ((found.values - exact).abs() <= 5 * found.errors).all()
+    assert 0 < found.errors.min() <= found.errors.max() < 0.1 * exact.max()
+    assert f"{found.errors.max():.2g}" in str(found.table())
+    again = tangent_kernel(model, params, x, y, shots=2000, generator=rng(5), progress=False)
+    assert torch.equal(found.values, again.values)
 
 
 def test_the_generator_repeats_a_measurement_and_numpy_is_left_alone():
@@ -201,8 +249,8 @@ def test_what_is_not_measured():
         tangent_kernel(Scaled(net, 2.0), net.init(rng()).double(), x, shots=100)
     with pytest.raises(ValueError, match="`shots` must be at least one for each of 8 batches, but is 7"):
         tangent_kernel(model, params, x, shots=7)
-    with pytest.raises(ValueError, match="`y` must be absent with shots"):
-        tangent_kernel(model, params, x, x, shots=100)
+    with pytest.raises(ValueError, match="`y` must hold at least one sample"):
+        tangent_kernel(model, params, x, x[:0], shots=100)
     with pytest.raises(ValueError, match="`generator` must be absent without shots"):
         tangent_kernel(model, params, x, generator=rng())
     teleport = load("teleportation")
