@@ -163,10 +163,13 @@ def _compile_all(formulas: Sequence[Expression], layout: Layout) -> Evaluate:
 
     def evaluate(params: Tensor, x: Tensor) -> Tensor:
         shape = (len(x),) if sampled else ()
+        if len(parts) == 1:  # in order, then
+            [values] = (part(params, x) for part in parts)
+            return values.expand(*shape, values.shape[-1])
         columns = [part(params, x) for part in parts]
-        columns = [c.expand(*shape, c.shape[-1]) for c in columns]
-        values = torch.cat(columns, dim=-1) if columns else params.new_empty(*shape, 0)
-        return values if back is None else values[..., back]
+        columns = [c.expand(*shape, c.shape[-1]).movedim(-1, 0) for c in columns]
+        values = torch.cat(columns) if columns else params.new_empty(0, *shape)
+        return (values if back is None else values.index_select(0, back)).movedim(0, -1)
 
     return evaluate
 
@@ -202,9 +205,15 @@ def _gather(places: Sequence[int], from_row: bool) -> Evaluate:
             return lambda params, x: x[..., first : first + size]
         return lambda params, x: params[..., first : first + size]
     index = torch.tensor(places, dtype=torch.long)
-    if from_row:
-        return lambda params, x: x[..., index]
-    return lambda params, x: params[..., index]
+    if not from_row:
+        return lambda params, x: params.index_select(-1, index)
+
+    def gather(params: Tensor, x: Tensor) -> Tensor:
+        features = x.transpose(0, 1)  # samples side by side, as the simulator wants them: rows are moved
+        features = features.contiguous() if size >= len(features) else features
+        return features.index_select(0, index).transpose(0, 1)
+
+    return gather
 
 
 def _form(expression: Expression, layout: Layout) -> object:

@@ -45,6 +45,10 @@ class Plan:
     def num_outputs(self) -> int:
         return self.measurement.num_outputs
 
+    def visits(self, bras: int) -> int:
+        """How often a run of one block reads an amplitude, about."""
+        return (len(self.program) + len(self.leading)) * (1 + 2 * bras) * 2**self.num_wires
+
     @property
     def sampled(self) -> bool:
         """Whether any operand that matters differs between samples; if not, a run has a single row."""

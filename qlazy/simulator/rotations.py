@@ -18,9 +18,9 @@ from qlazy.simulator.families import Family
 from qlazy.simulator.observables import Observable
 from qlazy.simulator.operations import Operation, PauliRotation
 from qlazy.simulator.plan import Plan, compile_plan
-from qlazy.simulator.rows import as_rows, lanes_for
+from qlazy.simulator.rows import ROW, as_rows, empty_rows, lanes_for, states_size
 from qlazy.simulator.steps import Factor, Kind
-from qlazy.simulator.workers import Counter, Workspace, aligned, for_blocks
+from qlazy.simulator.workers import Counter, for_blocks
 
 Real = NDArray[np.floating[Any]]
 Numbers = dict[int, tuple[bool, int]]
@@ -199,21 +199,23 @@ class _Run:
             )
 
         def room() -> Room:
-            coefficients = self._empty(tables.shared_rows + tables.sampled_rows)
-            coefficients[: tables.shared_rows] = self._rows
             angles = self._half_angles.shape[1]
-            cotangents = self._empty(sizes.sweeps * plan.num_cotangent_rows)
-            space = Workspace.allocate(plan.num_wires, bras, plan.scratch, self.lanes, self.dtype)
-            arrays = (coefficients, self._empty(angles), self._empty(angles), cotangents)
-            return Room(*(as_rows(array) for array in (*arrays, space.states, space.scratch)))
+            counts = Room(
+                coefficients=tables.shared_rows + tables.sampled_rows,
+                cosines=angles,
+                sines=angles,
+                cotangents=sizes.sweeps * plan.num_cotangent_rows,
+                states=states_size(plan.num_wires, bras),
+                scratch=2 * plan.scratch,
+            )
+            found = Room(*empty_rows(self.lanes, self.dtype, *counts))
+            found.coefficients[ROW][: tables.shared_rows] = self._rows
+            return found
 
-        for_blocks(work, self.blocks, threads, room)
+        for_blocks(work, self.blocks, plan.visits(bras), threads, room)
 
     def _tables(self) -> tuple[Any, ...]:
         return self.tables.members, self.tables.factors, self.tables.vectors
-
-    def _empty(self, rows: int) -> Real:
-        return aligned((rows, self.lanes), self.dtype)
 
     def _block_weights(self, weights: Real | None) -> Real:
         """Weights (n, c) as (blocks, c, lanes)."""

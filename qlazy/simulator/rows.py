@@ -6,6 +6,7 @@ samples stand side by side is part of the dtype of such an array, so that each w
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -28,3 +29,18 @@ def as_rows(numbers: NDArray[Any]) -> Rows:
     """Numbers (..., lanes), contiguous, as rows (...) in the same memory."""
     row = np.dtype([(ROW, numbers.dtype, numbers.shape[-1:])], align=True)
     return numbers.view(row)[..., 0]
+
+
+def empty_rows(lanes: int, dtype: np.dtype[Any], *counts: int) -> list[Rows]:
+    """Arrays of so many rows each, their numbers not set: what a thread works in, in one piece of memory."""
+    size = sum(counts) * lanes * dtype.itemsize
+    raw = np.empty(size + WIDE, np.uint8)
+    start = -raw.ctypes.data % WIDE  # rows that straddle two cache lines would halve the speed of every load
+    rows = as_rows(raw[start : start + size].view(dtype).reshape(-1, lanes))
+    ends = list(accumulate(counts))
+    return [rows[end - count : end] for count, end in zip(counts, ends, strict=True)]
+
+
+def states_size(num_wires: int, bras: int) -> int:
+    """The number of rows of the ket, a copy of it, and the bras."""
+    return (2 + bras) * 2 * 2**num_wires

@@ -15,8 +15,8 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from qlazy.errors import require
 from qlazy.simulator.batch import Batch, Real, make_batch
 from qlazy.simulator.plan import Plan
-from qlazy.simulator.rows import as_rows
-from qlazy.simulator.workers import Counter, Workspace, for_blocks
+from qlazy.simulator.rows import Rows, as_rows, empty_rows, states_size
+from qlazy.simulator.workers import Counter, for_blocks
 
 Cotangents = tuple[NDArray[Any], ...]
 
@@ -101,18 +101,19 @@ def _run(batch: Batch, threads: int, bras: int, weights: NDArray[Any] | None = N
     outputs = np.empty((batch.blocks, plan.num_outputs, batch.lanes), batch.dtype)
     cotangents = np.empty((batch.blocks, width, cotangent_rows, batch.lanes), batch.dtype)
 
-    def work(taken: Counter, space: Workspace) -> None:
+    def work(taken: Counter, space: list[Rows]) -> None:
         run_blocks(
             *(taken, batch.blocks, sizes, plan.program, plan.leading, plan.product, plan.masks, plan.phases),
             *(measurement.terms, measurement.tables, measurement.groups),
             *(as_rows(batch.flat(array)) for array in (rows, block_weights, outputs, cotangents)),
-            *(as_rows(space.states), as_rows(space.scratch)),
+            *space,
         )
 
-    def workspace() -> Workspace:
-        return Workspace.allocate(plan.num_wires, bras, plan.scratch, batch.lanes, batch.dtype)
+    def space() -> list[Rows]:
+        """Room for states, and for one column of a dense gate."""
+        return empty_rows(batch.lanes, batch.dtype, states_size(plan.num_wires, bras), 2 * plan.scratch)
 
-    for_blocks(work, batch.blocks, threads, workspace)
+    for_blocks(work, batch.blocks, plan.visits(bras), threads, space)
     return batch.from_blocks(outputs), batch.from_blocks(cotangents)
 
 
