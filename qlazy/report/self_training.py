@@ -59,22 +59,23 @@ def _gains(arrays: Arrays) -> Figure:
 
 
 def _settings(by_warmup: ByValue, by_scale: ByValue) -> Figure:
-    """Accuracy against warm-up and against the scale, with bands of a standard error."""
+    """Points over supervised against warm-up and against the scale, with bands of a standard error."""
     figure, (panels,) = grid(1, 2, width=3.0, height=2.6)
     for axes, runs, label in ((panels[0], by_warmup, "steps of warm-up"), (panels[1], by_scale, "scale a")):
         at = np.array(list(runs))
         places = np.arange(len(at))
-        for row, learner in enumerate(_LEARNERS):
-            values = np.array([accuracies[row] for accuracies in runs.values()])
+        for row, learner in enumerate(_LEARNERS[1:], 1):
+            values = np.array([accuracies[row] - accuracies[0] for accuracies in runs.values()])
             look = _LOOKS[learner]
             axes.plot(places, values.mean(1), look.marker, linestyle="-", color=look.colour, label=learner)
             error = values.std(1, ddof=1) / np.sqrt(values.shape[1])
             axes.fill_between(places, values.mean(1) - error, values.mean(1) + error, color=look.colour, alpha=0.15,
                               lw=0)  # fmt: skip
+        axes.axhline(0, color=GUIDE, linestyle=":", linewidth=1)
         axes.xaxis.set_major_locator(FixedLocator(places.tolist()))
         axes.set_xticklabels([f"{value:g}" for value in at])
         axes.set(xlabel=label)
-    panels[0].set_ylabel("test accuracy, %")
+    panels[0].set_ylabel("points over supervised")
     panels[1].set_title("a (h - h(w0)); inf: linearised")
     legend_below(figure, panels[0].get_legend_handles_labels()[0])
     return figure
