@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from qlazy.errors import refuse
 from qlazy.quantum.classical import Variable
 from qlazy.quantum.differentiation.additive import additive
-from qlazy.quantum.differentiation.derivative import element_text, elements, find_element
+from qlazy.quantum.differentiation.elements import element_text, elements, find_element
 from qlazy.quantum.differentiation.sites import normal_form
 from qlazy.quantum.differentiation.tangents import tangents_of
 from qlazy.quantum.expression import Element

@@ -12,7 +12,7 @@ from torch import Tensor
 from qlazy.quantum.analysis import Occurrences, all_occurrences, occurrences, size_of
 from qlazy.quantum.branches import lowered_program
 from qlazy.quantum.differentiation import Derivative, Term
-from qlazy.quantum.differentiation.derivative import element_text, flat_place
+from qlazy.quantum.differentiation.elements import element_text, flat_place
 from qlazy.quantum.differentiation.experiments import experiments
 from qlazy.quantum.program import Program
 from qlazy.storage import atomic_write

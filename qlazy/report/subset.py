@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from qlazy.report.style import GUIDE, INK, grid, looks, style
-from qlazy.subset.result import Subset
+
+if TYPE_CHECKING:
+    from qlazy.subset.result import Subset
 
 Arrays = Mapping[str, NDArray[Any]]
 _LOOKS = looks(("all", "chosen", "doubted"))

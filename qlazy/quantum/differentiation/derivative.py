@@ -7,22 +7,21 @@ from collections.abc import Callable, Iterator
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Literal, final, get_args, overload
 
-import torch
 from torch import Tensor
 
-from qlazy.errors import refuse, require, require_shape
+from qlazy.errors import require
 from qlazy.quantum.classical import Local, Variable, has_locals
 from qlazy.quantum.derivative import ONE, ZERO
 from qlazy.quantum.differentiation.additive import Additive, Expand, additive
+from qlazy.quantum.differentiation.elements import Wrt, element_text, find_element, rows_of
 from qlazy.quantum.differentiation.rules import Gadget, Shift, shifts, unreached
 from qlazy.quantum.differentiation.sampled import Estimate, SampledDerivative
 from qlazy.quantum.differentiation.sites import Site, normal_form
 from qlazy.quantum.differentiation.tangents import FLOAT, Tangents, fresh, product, tangents_of
 from qlazy.quantum.differentiation.terms import Term
-from qlazy.quantum.expression import Constant, Element, Input
+from qlazy.quantum.expression import Constant, Element
 from qlazy.quantum.program import PauliSum, PauliTerm, Program
 from qlazy.quantum.statements import Block
 
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 
 Rule = Literal["ancilla", "shift"]
 Mode = Literal["ancilla", "shift", "sampled"]
-Wrt = str | Element
 
 
 @final
@@ -131,67 +129,6 @@ def differentiate(
 def additive_form(program: Program, wrt: Wrt) -> Additive:
     """The derivative as a sum of programs, before it is compiled: print it with `str`."""
     return _TermDerivative(Term(program, ONE), find_element(program, wrt), "ancilla").form
-
-
-def find_element(program: Program, wrt: Wrt) -> Element:
-    """The input element that ``wrt`` names. Raises ValueError if there is none such."""
-    name, index = _parsed(wrt)
-    shapes = {**program.weights, **program.data}
-    require(name in shapes, "wrt", f"name one of the inputs {', '.join(shapes) or '(there are none)'}", name)
-    shape = shapes[name]
-    if isinstance(index, int):
-        require(0 <= index < _size(shape), "wrt", f"be an element of `{name}`, of {_size(shape)}", wrt)
-        return name, index
-    inside = len(index) == len(shape) and all(0 <= i < extent for i, extent in zip(index, shape, strict=True))
-    example = f"{name}[{', '.join('0' * len(shape))}]" if shape else name
-    require(inside, "wrt", f"be one element of `{name}` of shape {shape}, such as {example}", wrt)
-    flat = 0
-    for i, extent in zip(index, shape, strict=True):
-        flat = flat * extent + i
-    return name, flat
-
-
-def elements(program: Program) -> tuple[Element, ...]:
-    """Every element of the weights, in the order of the flat parameters."""
-    return tuple((name, i) for name, shape in program.weights.items() for i in range(_size(shape)))
-
-
-def element_text(program: Program, element: Element) -> str:
-    """`theta[1, 2]` for a flat index."""
-    name, index = element
-    shapes = {**program.weights, **program.data}
-    return str(Input(name, index, shapes[name]))
-
-
-def flat_place(program: Program, element: Element) -> int:
-    """Where an element stands in the flat parameters, or in a row of x."""
-    name, index = element
-    shapes = program.weights if name in program.weights else program.data
-    before = (shape for _, shape in takewhile(lambda item: item[0] != name, shapes.items()))
-    return sum(map(_size, before)) + index
-
-
-def rows_of(program: Program, params: Tensor, x: Tensor | None) -> Tensor:
-    """x checked, or the one empty row of a program without data."""
-    require_shape("params", params, (program.num_params,))
-    if x is None:
-        require(program.num_features == 0, "x", f"be given, with {program.num_features} features", "absent")
-        return params.new_zeros(1, 0)
-    require_shape("x", x, (len(x), program.num_features))
-    return x
-
-
-def _size(shape: tuple[int, ...]) -> int:
-    return int(torch.Size(shape).numel())
-
-
-def _parsed(wrt: Wrt) -> tuple[str, int | tuple[int, ...]]:
-    if not isinstance(wrt, str):
-        return wrt
-    match = re.fullmatch(r"\s*([^\W\d]\w*)\s*((?:\[[\d\s,]*\]\s*)*)", wrt)
-    if match is None:
-        refuse("wrt", "be the name of an input, or of an element of it such as theta[2]", wrt)
-    return match[1], tuple(int(number) for number in re.findall(r"\d+", match[2]))
 
 
 @final

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from qlazy.errors import require, require_shape
+from qlazy.quantum.differentiation.elements import rows_of
 from qlazy.quantum.differentiation.tangents import product
 from qlazy.quantum.differentiation.terms import Term
 from qlazy.quantum.expression import Constant
@@ -62,8 +63,6 @@ class SampledDerivative:
         self, params: Tensor, x: Tensor | None = None, *, samples: int, generator: torch.Generator
     ) -> Estimate:
         """The mean of ``samples`` drawn programs, each evaluated exactly; value and standard error (n, c)."""
-        from qlazy.quantum.differentiation.derivative import rows_of
-
         require(samples >= 2, "samples", "be at least 2, for a standard error", samples)
         rows = rows_of(self.program, params, x)
         if not len(self.derivative):

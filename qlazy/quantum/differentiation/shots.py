@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pennylane as qml
@@ -16,13 +16,16 @@ import torch
 from torch import Tensor
 
 from qlazy.errors import require
-from qlazy.quantum.differentiation.derivative import Derivative, rows_of
+from qlazy.quantum.differentiation.elements import rows_of
 from qlazy.quantum.differentiation.experiments import Experiment, Moments, experiments
 from qlazy.quantum.differentiation.sampled import Estimate
 from qlazy.quantum.differentiation.terms import input_values
 from qlazy.quantum.pennylane_program import apply_gate
 from qlazy.quantum.records import Record, Step
 from qlazy.quantum.statements import Gate, Reset
+
+if TYPE_CHECKING:
+    from qlazy.quantum.differentiation.derivative import Derivative
 
 MakeDevice = Callable[[int], Any]
 """A device of so many wires, such as `lambda wires: qml.device("default.qubit", wires=wires, seed=7)`."""
