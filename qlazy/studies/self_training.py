@@ -80,14 +80,15 @@ class Settings:
 
     seeds: int = 200
     side_seeds: int = 30
-    linear_seeds: int = 12
+    linear_seeds: int = 30
+    linear_circuit_seeds: int = 12
     scale_seeds: int = 6
     circuit_seeds: int = 60
     first_seed: int = 2000
     unlabelled: int = 300
     most_steps: int = 1000
     warmups: tuple[int, ...] = (0, 10, 30, 100)
-    scales: tuple[float, ...] = (1.0, 3.0, 10.0)
+    scales: tuple[float, ...] = (3.0, 10.0)
 
     @classmethod
     def full(cls) -> Settings:
@@ -96,8 +97,8 @@ class Settings:
     @classmethod
     def quick(cls) -> Settings:
         return cls(
-            seeds=3, side_seeds=2, linear_seeds=2, scale_seeds=2, circuit_seeds=2, unlabelled=40, most_steps=20,
-            warmups=(0, 10), scales=(3.0,),
+            seeds=3, side_seeds=2, linear_seeds=2, linear_circuit_seeds=2, scale_seeds=2, circuit_seeds=2,
+            unlabelled=40, most_steps=20, warmups=(0, 10), scales=(3.0,),
         )  # fmt: skip
 
 
@@ -178,7 +179,7 @@ def circuits(s: Settings, progress: bool) -> Outcome:
     """The circuit at settings of its own, learner by learner, and its linearisation at the same."""
     problems = _problems(circuit_problem, s, s.circuit_seeds)
     trained = _measure(problems, CIRCUIT, s, progress, "circuit")
-    few = problems[: s.linear_seeds]
+    few = problems[: s.linear_circuit_seeds]
     linear = _measure([p.linearised() for p in few], CIRCUIT, s, progress, "circuit, linearised")
     findings = _reported("circuit", trained)
     name = "circuit, linearised"
