@@ -23,8 +23,8 @@ from qlazy.quantum.backends import (
 )
 from qlazy.quantum.branches import lowered_program
 from qlazy.quantum.device_tracing import device_circuit
+from qlazy.quantum.engine import MakeEngine
 from qlazy.quantum.lightning import LightningCircuit
-from qlazy.quantum.lowered import MakeEngine
 from qlazy.quantum.lowering import NotLowered
 from qlazy.quantum.program import Program
 from qlazy.quantum.tracing import require_wires, trace

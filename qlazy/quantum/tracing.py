@@ -13,7 +13,8 @@ import torch
 from qlazy.errors import UnsupportedModel, require
 from qlazy.quantum.angles import Layout
 from qlazy.quantum.branches import lowered_branches
-from qlazy.quantum.lowered import LoweredCircuit, Lowering, MakeEngine
+from qlazy.quantum.engine import MakeEngine
+from qlazy.quantum.lowered import LoweredCircuit, Lowering
 from qlazy.quantum.lowering import NotLowered, lower, observables
 from qlazy.quantum.program import PauliSum, PauliTerm, Program
 from qlazy.quantum.symbolic import NotSymbolic, formula, symbols

@@ -7,7 +7,8 @@ from and to the angles inside, by tables made once and kernels of :mod:`qlazy.si
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple, final
 
 import numpy as np
@@ -54,6 +55,7 @@ class RotationCircuit:
     def __init__(
         self, num_wires: int, operations: Sequence[Operation], observables: Sequence[Observable]
     ) -> None:
+        self._source = num_wires, tuple(operations), tuple(observables)
         self.plan: Plan = compile_plan(num_wires, operations, observables)
         numbers = _numbers(operations)
         self.num_sampled = sum(is_sampled for is_sampled, _ in numbers.values())
@@ -63,6 +65,19 @@ class RotationCircuit:
     @property
     def num_outputs(self) -> int:
         return self.plan.num_outputs
+
+    @cached_property
+    def unshared(self) -> tuple[RotationCircuit, NDArray[np.int64]]:
+        """The same circuit with every angle sampled, and where its angles (S + T) are among shared and sampled."""
+        num_wires, operations, observables = self._source
+        places = [
+            number + is_sampled * self.num_shared for is_sampled, number in _numbers(operations).values()
+        ]
+        unshared = [
+            replace(operation, sampled=True) if isinstance(operation, PauliRotation) else operation
+            for operation in operations
+        ]
+        return RotationCircuit(num_wires, unshared, observables), np.array(places, np.int64)
 
     def values(self, shared: Real, sampled: Real, threads: int = 1) -> Real:
         """Expectation values (n, c) for angles (S,) and (n, T)."""

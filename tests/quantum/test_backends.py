@@ -232,12 +232,51 @@ def test_gradients_with_respect_to_inputs():
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
 
 
-def test_parameters_mapped_by_vmap():
+MAPPED = {"one batch": (None, 2), "a batch each": (0, 3), "one row each": (0, 1)}
+
+
+@pytest.mark.parametrize(("in_dim", "rows"), MAPPED.values(), ids=MAPPED)
+@pytest.mark.parametrize("backend", ["adjoint", "lightning"])
+def test_parameters_mapped_by_vmap(backend, in_dim, rows):
+    model = Circuit(reuploading, {"encoding": (2, 3), "weights": (2, 3, 3)}, backend=backend)
+    params = torch.stack([model.init(rng(seed)) for seed in range(3)])
+    x = torch.stack([inputs(rows, 3, seed=seed) for seed in range(3)]) if in_dim == 0 else inputs(rows, 3)
+    each = x if in_dim == 0 else [x] * 3
+
+    def loss(w, x):
+        return (model(w, x) ** 3).sum()
+
+    for function in (model, model.jacobian, torch.func.grad(loss), torch.func.grad(loss, 1)):
+        mapped = torch.func.vmap(function, (0, in_dim))(params, x)
+        one_by_one = torch.stack([function(w, rows) for w, rows in zip(params, each, strict=True)])
+        torch.testing.assert_close(mapped, one_by_one, rtol=0, atol=1e-13)
+
+
+def test_training_of_many_parameters_side_by_side():
+    model = Circuit(reuploading, {"encoding": (2, 3), "weights": (2, 3, 3)})
+    x, y = inputs(4, 3), torch.tensor([[1.0], [-1.0], [1.0], [-1.0]], dtype=torch.float64)
+    start = torch.stack([model.init(rng(seed)) for seed in range(3)])
+
+    def step(w):
+        return w - 0.1 * torch.func.grad(lambda w: (model(w, x) - y).square().mean())(w)
+
+    together, alone = start, list(start)
+    for _ in range(5):
+        together, alone = torch.func.vmap(step)(together), [step(w) for w in alone]
+    torch.testing.assert_close(together, torch.stack(alone), rtol=0, atol=1e-13)
+
+
+def test_directional_derivatives_mapped_by_vmap():
     model = Circuit(reuploading, {"encoding": (2, 3), "weights": (2, 3, 3)})
     params = torch.stack([model.init(rng(seed)) for seed in range(3)])
     x = inputs(2, 3)
-    mapped = torch.func.vmap(model, (0, None))(params, x)
-    torch.testing.assert_close(mapped, torch.stack([model(w, x) for w in params]), rtol=0, atol=0)
+
+    def along(w, v):
+        return torch.func.jvp(lambda w: model(w, x), (w,), (v,))[1]
+
+    mapped = torch.func.vmap(along)(params, params.cos())
+    expected = torch.stack([along(w, w.cos()) for w in params])
+    torch.testing.assert_close(mapped, expected, rtol=0, atol=1e-13)
 
 
 def test_training_the_linearised_circuit_reaches_its_parameters():
