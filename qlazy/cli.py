@@ -52,7 +52,7 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     arguments, rest = parser.parse_known_args(words)
     # argparse takes the models before the first option or those after it, not both.
     if rest and ("models" not in arguments or any(text.startswith("-") for text in rest)):
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        arguments.parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if rest:
         arguments.models += rest
     return arguments
@@ -83,14 +83,21 @@ def _fill(parser: argparse.ArgumentParser, name: str) -> None:
     command = importlib.import_module(f"qlazy.commands.{name}")
     parser.epilog = command.EXAMPLES
     parser.add_argument(
-        "--threads", type=positive, default=1, help="of torch; small circuits want one (%(default)s)"
+        "--threads",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="of torch; small circuits want one (%(default)s)",
     )
     command.add_arguments(parser)
-    parser.set_defaults(run=command.run)
+    parser.set_defaults(run=command.run, parser=parser)
 
 
 def _fail(error: Exception, code: int) -> int:
-    print(f"qlazy: error: {error or type(error).__name__}", file=sys.stderr)
+    text = str(error) or type(error).__name__
+    if isinstance(error, OSError) and error.filename is not None:
+        text = f"{error.filename}: {error.strerror}"
+    print(f"qlazy: error: {text}", file=sys.stderr)
     return code
 
 

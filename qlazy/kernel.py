@@ -13,7 +13,7 @@ from torch import Tensor
 from qlazy.errors import NotConverged, refuse, require, require_dtype, require_finite
 from qlazy.jacobian import jacobian_blocks, num_outputs, refuse_zero_jacobian
 from qlazy.memory import require_memory
-from qlazy.model import Model
+from qlazy.model import Model, require_model
 from qlazy.spectrum import eigenvalues, ridge_solve
 
 if TYPE_CHECKING:
@@ -98,6 +98,7 @@ def tangent_kernel(
     UnsupportedModel for models that are not circuits. :mod:`qlazy.shots` has plans, and :mod:`qlazy.allocation`
     shares shots out among circuits.
     """
+    require_model("model", model)
     if shots is not None:
         from qlazy.shots import cross_kernel_from_shots, kernel_from_shots
 

@@ -185,6 +185,14 @@ class Function(Model):
         return f"Function({name}, num_params={self._num_params})"
 
 
+def require_model(argument: str, model: object) -> None:
+    """Refuse what is no model, such as the torch module or the QNode that one would be made of."""
+    must = (
+        "be a qlazy Model, such as qlazy.Net(module), qlazy.Circuit(qnode, weight_shapes) or qlazy.load(name)"
+    )
+    require(isinstance(model, Model), argument, must, f"a {type(model).__name__}", TypeError)
+
+
 def blocks_of(sizes: Mapping[str, int]) -> dict[str, slice]:
     """Consecutive slices for named block sizes, in order."""
     blocks: dict[str, slice] = {}

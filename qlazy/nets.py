@@ -36,6 +36,7 @@ class Net(Model):
         _refuse_unsupported(module)
         self.module = copy.deepcopy(module)
         self._replicas = ReplicaPerThread(self.module)
+        self._features = _features(self.module)
         self._init = init
         trainable = {name: p for name, p in self.module.named_parameters() if p.requires_grad}
         require(trainable, "module", "have a trainable parameter", "without one", UnsupportedModel)
@@ -75,6 +76,12 @@ class Net(Model):
                 _reset(name, module)
         return self._flatten(fresh)
 
+    def check(self, params: Tensor, x: Tensor) -> None:
+        super().check(params, x)
+        if self._features is not None:
+            must = f"have shape (n, ..., {self._features}), as the net's first layer takes"
+            require(x.ndim >= 2 and x.shape[-1] == self._features, "x", must, tuple(x.shape))
+
     def forward(self, params: Tensor, x: Tensor) -> Tensor:
         return torch.func.functional_call(self._replicas.module, self.state(params), (x,))
 
@@ -104,6 +111,13 @@ class Net(Model):
 
     def __repr__(self) -> str:
         return f"Net({type(self.module).__name__}, num_params={self.num_params})"
+
+
+def _features(module: nn.Module) -> int | None:
+    """How many features each sample has, where the module says so by beginning with a linear layer."""
+    while isinstance(module, nn.Sequential) and len(module):
+        module = module[0]
+    return module.in_features if type(module) is nn.Linear else None
 
 
 def mlp(

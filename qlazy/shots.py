@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import NamedTuple
 
 import torch
@@ -229,6 +230,7 @@ def shot_plan(pilot: MeasuredKernel, precision: float, *, circuits_per_sample: i
 def _models(model: Model, shots: int, batches: int, generator: torch.Generator | None) -> list[Model]:
     """The circuit measured with the shots of each batch."""
     require(batches >= 3, "batches", "be at least 3", batches)
+    require(isinstance(shots, Integral), "shots", "be a whole number", shots)
     require(shots >= batches, "shots", f"be at least one for each of {batches} batches", shots)
     each, spare = divmod(shots, batches)
     counts = [each + (batch < spare) for batch in range(batches)]

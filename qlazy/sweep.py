@@ -26,7 +26,7 @@ from qlazy.kernel import tangent_kernel
 from qlazy.linearization import Anchor
 from qlazy.losses import Loss, Square
 from qlazy.methods import GradientDescent, Method
-from qlazy.model import Model
+from qlazy.model import Model, require_model
 from qlazy.objective import Objective
 from qlazy.run import Run, is_saved
 from qlazy.trace import Trace
@@ -289,11 +289,11 @@ def _check_settings(
     models: Mapping[str, Model], data: Dataset, alphas: Sequence[float], seeds: Sequence[int], steps: int
 ) -> None:
     require(isinstance(data, Dataset), "data", "be a qlazy Dataset", type(data).__name__, TypeError)
+    must = "be a mapping from names to models"
+    require(isinstance(models, Mapping), "models", must, f"a {type(models).__name__}", TypeError)
     require(len(models), "models", "hold at least one model", "empty")
     for name, model in models.items():
-        require(
-            isinstance(model, Model), f"models[{name!r}]", "be a qlazy Model", type(model).__name__, TypeError
-        )
+        require_model(f"models[{name!r}]", model)
     for argument, values in (("alphas", alphas), ("seeds", seeds)):
         require(len(values), argument, "hold at least one value", "empty")
         require(len(set(values)) == len(values), argument, "hold each value once", list(values))

@@ -20,7 +20,7 @@ from qlazy.data import Dataset
 from qlazy.errors import Diverged, NotFinite, require, require_dtype, require_finite, require_shape
 from qlazy.losses import Loss, Square
 from qlazy.methods import LBFGS, SGD, Adam, GradientDescent, GradientFlow, Method, State
-from qlazy.model import Model
+from qlazy.model import Model, require_model
 from qlazy.objective import Objective
 from qlazy.trace import Trace
 
@@ -124,6 +124,7 @@ def _objectives(
     model: Model, params: Tensor, data: Dataset | tuple[Tensor, Tensor], alpha: float, loss: Loss
 ) -> tuple[Objective, Objective | None]:
     """The objectives on the training and the test part, checked at ``params``."""
+    require_model("model", model)
     require_finite("params", params)
     lost = alpha >= 1e4 and params.dtype != torch.float64
     require(not lost, "params", "be float64 from alpha = 1e4 on, where the drift is 1/alpha", params.dtype)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+import qlazy
 from qlazy import Centered, Function, Linearized, Scaled, mlp, model
 from qlazy.errors import NotFinite
 from qlazy.model import Model
@@ -114,3 +115,17 @@ def test_a_kernel_by_blocks_can_be_differentiated(monkeypatch):
     (backward,) = torch.autograd.grad(case.gram(leaf, x).square().sum(), leaf)
     torch.testing.assert_close(backward, expected)
     torch.testing.assert_close(torch.func.grad(lambda w: case.gram(w, x).square().sum())(params), expected)
+
+
+@pytest.mark.parametrize("thing", ["mlp", torch.nn.Linear(2, 1)], ids=["name", "module"])
+def test_what_is_no_model_is_refused_with_the_way_to_make_one(thing):
+    params, x = torch.zeros(3), torch.zeros(4, 2)
+    data = qlazy.from_arrays(torch.randn(8, 2).numpy(), [0, 1] * 4, train=4, test=4)
+    for use in (
+        lambda: qlazy.tangent_kernel(thing, params, x),
+        lambda: qlazy.train(thing, params, (x, x), steps=1),
+        lambda: qlazy.select_subset(thing, data),
+        lambda: qlazy.compare({"one": thing}, data),
+    ):
+        with pytest.raises(TypeError, match=r"must be a qlazy Model, such as qlazy\.Net\(module\)"):
+            use()

@@ -105,3 +105,19 @@ def test_dropout_in_evaluation_is_accepted():
 def test_mlp_widths(widths):
     with pytest.raises(ValueError, match="`widths` must be two or more positive integers"):
         mlp(widths)
+
+
+@pytest.mark.parametrize("width", [2, 4])
+def test_inputs_of_another_width_are_refused_in_words(width):
+    """Before torch says it in terms of matrices nobody has seen; also where the first layer lies deeper."""
+    module = torch.nn.Sequential(
+        torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Tanh()), torch.nn.Linear(2, 1)
+    )
+    for net in (mlp([3, 2, 1]), Net(module.double())):
+        params = net.init(torch.Generator())
+        message = rf"`x` must have shape \(n, \.\.\., 3\), .* but is \(5, {width}\)"
+        with pytest.raises(ValueError, match=message):
+            net(params, torch.zeros(5, width, dtype=torch.float64))
+        with pytest.raises(ValueError, match=message):
+            net.gram(params, torch.zeros(5, width, dtype=torch.float64))
+        assert net(params, torch.zeros(5, 3, dtype=torch.float64)).shape == (5, 1)

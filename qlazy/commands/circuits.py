@@ -7,6 +7,7 @@ from pathlib import Path
 
 from qlazy.commands import OK
 from qlazy.commands.options import add_sizes, read_sizes
+from qlazy.errors import require
 
 EXAMPLES = """\
 \
@@ -32,6 +33,8 @@ def run(arguments: argparse.Namespace) -> int:
     from qlazy.report.text import circuit_text, families_text
 
     if arguments.name is None:
+        alone = [f"--{name}" for name in ("n", "layers", "draw") if getattr(arguments, name) is not None]
+        require(not alone, "NAME", f"be given with {', '.join(alone)}", "absent")
         print(families_text(program_families() if arguments.programs else families()))
         return OK
     name, sizes = read_sizes(arguments)

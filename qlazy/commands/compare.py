@@ -14,6 +14,7 @@ from qlazy.commands.options import (
     add_data,
     add_training,
     add_workers,
+    folder,
     read_data,
     read_method,
 )
@@ -33,7 +34,9 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Models, data, training and where to put it all."""
-    parser.add_argument("models", nargs="*", metavar="MODEL", help=f"default: {' '.join(MODELS)}")
+    parser.add_argument(
+        "models", nargs="*", metavar="MODEL", help=f"circuits and nets, as below ({' '.join(MODELS)})"
+    )
     add_data(parser)
     add_training(parser)
     add_workers(parser)
@@ -41,7 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--ridge", type=float, default=RIDGE, metavar="R",
         help="of the geometric difference between kernels, at trace N (%(default)s)",
     )  # fmt: skip
-    parser.add_argument("--out", type=Path, default=Path("qlazy-out/compare"), help="folder (%(default)s)")
+    parser.add_argument(
+        "--out", type=folder, metavar="DIR", default=Path("qlazy-out/compare"), help="folder (%(default)s)"
+    )
     parser.add_argument("--quiet", action="store_true", help="show no progress")
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from qlazy.commands import FAILED, OK
-from qlazy.commands.options import add_sizes, read_sizes
+from qlazy.commands.options import add_sizes, folder, read_sizes
 from qlazy.errors import require
 
 CHECKED = 1e-7
@@ -29,7 +28,9 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which program, with respect to what, and in which form."""
-    parser.add_argument("name", metavar="FILE", help="an OpenQASM 3 file, or a family of `qlazy circuits`")
+    parser.add_argument(
+        "name", metavar="NAME", help="a family of `qlazy circuits`, or the path of an OpenQASM 3 file"
+    )
     add_sizes(parser)
     parser.add_argument("--wrt", metavar="NAME", help="the parameter: a, theta[2], theta[1, 2]")
     parser.add_argument(
@@ -40,11 +41,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--loops", choices=("exit", "discard"),
         help="what has not left a loop at its bound goes on, or is lost as in while^(T) (default: as the file says)",
     )  # fmt: skip
-    parser.add_argument("--out", type=Path, help="folder for a file a program (default: print them)")
-    parser.add_argument("--check", action="store_true", help="compare with central differences instead")
-    parser.add_argument("--count", action="store_true", help="count occurrences and programs instead")
-    parser.add_argument("--additive", action="store_true", help="print the sum before compilation instead")
-    parser.add_argument("--seed", type=int, default=0, help="of --check and of --mode sampled (%(default)s)")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of --check and of --mode sampled (%(default)s)"
+    )
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument(
+        "--out", type=folder, metavar="DIR", help="folder for a file a program (default: print them)"
+    )
+    group.add_argument("--check", action="store_true", help="compare with central differences instead")
+    group.add_argument("--count", action="store_true", help="count occurrences and programs instead")
+    group.add_argument("--additive", action="store_true", help="print the sum before compilation instead")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -11,9 +11,9 @@ import torch
 
 import qlazy
 from qlazy.commands import OK
-from qlazy.commands.options import MODELS_HELP, add_data, positive, read_data
+from qlazy.commands.options import MODELS_HELP, add_data, add_model, folder, positive, read_data
 from qlazy.drafts import remove_stale_drafts
-from qlazy.errors import UnsupportedModel
+from qlazy.errors import UnsupportedModel, require
 
 if TYPE_CHECKING:
     from qlazy.kernel import TangentKernel
@@ -29,13 +29,15 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Model, data, seed and shots."""
-    parser.add_argument("model", metavar="MODEL")
+    add_model(parser)
     add_data(parser)
-    parser.add_argument("--seed", type=int, default=0, help="seed of the initial parameters (%(default)s)")
     parser.add_argument(
         "--shots", type=positive, metavar="S", help="measure a circuit's kernel too, with S shots a circuit"
     )
-    parser.add_argument("--out", type=Path, default=Path("qlazy-out/kernel"), help="folder (%(default)s)")
+    parser.add_argument(
+        "--out", type=folder, metavar="DIR", default=Path("qlazy-out/kernel"), help="folder (%(default)s)"
+    )
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -51,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     generator = torch.Generator().manual_seed(arguments.seed)
     params = model.init(generator).to(data.x_train)
     tangent = qlazy.tangent_kernel(model, params, data.x_train)
-    shown = None if arguments.shots is None else _from_shots(tangent, arguments.shots, generator)
+    shown = None if arguments.shots is None else _from_shots(tangent, arguments, generator)
     facts = kernel_facts(tangent, data.y_train)
     facts = {"model": f"{name}, {model.num_params} parameters", "data": data.description, **facts}
     facts |= {} if shown is None else shown[0]
@@ -70,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _from_shots(
-    tangent: TangentKernel, shots: int, generator: torch.Generator
+    tangent: TangentKernel, arguments: argparse.Namespace, generator: torch.Generator
 ) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
     """The same kernel measured: what there is to say about it, and its arrays."""
     from qlazy.allocation import naive_excess
@@ -78,14 +80,17 @@ def _from_shots(
     from qlazy.report.facts import measured_facts
     from qlazy.shots import BATCHES
 
-    model, params, x = tangent.model, tangent.params, tangent.x
+    model, params, x, shots = tangent.model, tangent.params, tangent.x, arguments.shots
+    require(shots >= BATCHES, "--shots", f"be at least one for each of {BATCHES} batches", shots)
     circuits = ShiftedCircuits(model.measured(1), params, x)
     count = circuits.circuits * BATCHES
     print(
         f"{len(x)} samples, {circuits.shape[1] + 1} circuits each, in {BATCHES} batches: {count} circuits, "
         f"{circuits.circuits * shots} shots", file=sys.stderr,
     )  # fmt: skip
-    measured = qlazy.tangent_kernel(model, params, x, shots=shots, generator=generator)
+    measured = qlazy.tangent_kernel(
+        model, params, x, shots=shots, generator=generator, progress=not arguments.quiet
+    )
     try:
         predicted = naive_excess(circuits.weights, circuits.variances(), shots)
     except UnsupportedModel:

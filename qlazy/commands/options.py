@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, get_args
 
 import torch
@@ -187,6 +188,22 @@ def _baseline(text: str) -> InfiniteNet:
     if name not in get_args(Activation) or not (hidden or "1").isdecimal():
         raise argparse.ArgumentTypeError(f"must be relu or erf, as in relu or erf:2, but is {text!r}")
     return InfiniteNet("relu" if name == "relu" else "erf", int(hidden or 1))
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """One model, and the seed of its parameters."""
+    parser.add_argument("model", metavar="MODEL", help="a circuit or a net, as below")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of the initial parameters (%(default)s)"
+    )
+
+
+def folder(text: str) -> Path:
+    """An option that is a folder, there already or not; refused before any work is done where it is a file."""
+    path = Path(text)
+    if path.exists() and not path.is_dir():
+        raise argparse.ArgumentTypeError(f"must be a folder, but {text} is a file")
+    return path
 
 
 def positive(text: str) -> int:

@@ -6,8 +6,12 @@ import argparse
 from pathlib import Path
 
 from qlazy.commands import OK
+from qlazy.commands.options import folder
+from qlazy.studies import STUDIES, find_study
 
-EXAMPLES = """\
+EXAMPLES = f"""\
+studies:
+  {", ".join(STUDIES)}
 \
 examples:
   qlazy study
@@ -20,22 +24,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which study, in which setting, and where to put it."""
     parser.add_argument("name", nargs="?", metavar="NAME", help="which one; without it, the list")
     parser.add_argument("--full", action="store_true", help="the full setting, which takes its time")
-    parser.add_argument("--out", type=Path, help="folder (default: qlazy-out/NAME)")
+    parser.add_argument("--out", type=folder, metavar="DIR", help="folder (default: qlazy-out/NAME)")
     parser.add_argument("--quiet", action="store_true", help="show no progress")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """``qlazy study``: run one, print its findings, leave a folder; the list without a name."""
-    from qlazy.studies import STUDIES, find_study
-
     if arguments.name is None:
         print("\n".join(f"{name}  {summary}" for name, summary in STUDIES.items()))
         return OK
     module = find_study(arguments.name)
     settings = module.Settings.full() if arguments.full else module.Settings.quick()
-    folder = arguments.out or Path("qlazy-out", arguments.name)
-    result = module.run(settings, folder, progress=not arguments.quiet)
-    print(
-        f"{result.table()}\n\nfigures, table and arrays: {folder}; all in one page: {folder / 'report.html'}"
-    )
+    place = arguments.out or Path("qlazy-out", arguments.name)
+    result = module.run(settings, place, progress=not arguments.quiet)
+    print(f"{result.table()}\n\nfigures, table and arrays: {place}; all in one page: {place / 'report.html'}")
     return OK

@@ -9,7 +9,7 @@ import torch
 
 import qlazy
 from qlazy.commands import OK
-from qlazy.commands.options import MODELS_HELP, add_data, add_workers, read_data
+from qlazy.commands.options import MODELS_HELP, add_data, add_model, add_workers, folder, positive, read_data
 from qlazy.execution import connected
 
 EXAMPLES = f"""\
@@ -22,13 +22,18 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Model, data, seed, tiles and store."""
-    parser.add_argument("model", metavar="MODEL")
+    add_model(parser)
     add_data(parser)
     add_workers(parser)
-    parser.add_argument("--seed", type=int, default=0, help="seed of the initial parameters (%(default)s)")
-    parser.add_argument("--tile", type=int, metavar="N", help="samples of a tile (as many as give 1024 rows)")
     parser.add_argument(
-        "--store", type=Path, default=Path("qlazy-out/kernel.zarr"), help="folder (%(default)s)"
+        "--tile", type=positive, metavar="N", help="samples of a tile (as many as give 1024 rows)"
+    )
+    parser.add_argument(
+        "--store",
+        type=folder,
+        metavar="DIR",
+        default=Path("qlazy-out/kernel.zarr"),
+        help="folder (%(default)s)",
     )
     parser.add_argument("--verify", action="store_true", help="read every tile back and check it")
     parser.add_argument("--quiet", action="store_true", help="show no progress")

@@ -21,7 +21,7 @@ from qlazy.data import Dataset
 from qlazy.errors import NotFinite, require, require_dtype, require_finite, require_shape
 from qlazy.losses import Loss, Square, accuracy
 from qlazy.methods import stable_rate
-from qlazy.model import Model
+from qlazy.model import Model, require_model
 from qlazy.objective import Objective
 from qlazy.storage import load_arrays, save_arrays
 from qlazy.subset.host_cp import HostCP
@@ -71,6 +71,7 @@ def select_subset(
         require(isinstance(value, Integral) and value >= 1, name, "be a positive whole number", value)
     require(rate is None or (math.isfinite(rate) and rate > 0), "rate", "be positive", rate)
     require(isinstance(selector, Selector), "selector", "be a Selector", type(selector).__name__, TypeError)
+    require_model("model", model)
     x, y, test = _examples(data)
     start = (
         model.init(torch.Generator().manual_seed(seed)).to(y) if params is None else params.detach().clone()

@@ -65,5 +65,7 @@ def test_a_net_has_no_shots(refused) -> None:
 def test_an_output_folder_that_is_a_file_is_refused(capsys, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("mine")
     assert cli.main(["kernel", "mlp:2", "--train", "8", "--test", "8", "--out", "taken"]) == cli.USAGE
-    assert "taken" in capsys.readouterr().err
+    shown = capsys.readouterr()
+    assert "must be a folder, but taken is a file" in shown.err
+    assert shown.out == ""
     assert (tmp_path / "taken").read_text() == "mine"

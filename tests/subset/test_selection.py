@@ -233,7 +233,7 @@ def test_refusals(problem, settings, error, message) -> None:
 def test_examples_that_do_not_fit(problem) -> None:
     model, data, (x, y) = problem
     for validation, message in (
-        ((x[:, :2], y), "mat1|shape"),
+        ((x[:, :2], y), "as the net's first layer takes, but is"),
         ((x, y[:, :2]), r"`validation\[1\]` must have shape"),
     ):
         with pytest.raises((ValueError, RuntimeError), match=message):
