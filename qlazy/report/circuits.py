@@ -18,10 +18,12 @@ KINDS = (".png", ".svg", ".pdf")
 
 
 def save_drawing(program: Program, path: str | os.PathLike[str]) -> Path:
-    """Draw a circuit into a PNG, SVG or PDF file. Raises ValueError for another suffix."""
+    """Draw a circuit into a PNG, SVG or PDF file. Raises ValueError for another suffix and a program that measures."""
     target = Path(path)
     kind = target.suffix.lower()
     require(kind in KINDS, "path", f"end in {', '.join(KINDS)}", repr(str(path)))
+    must = "be a circuit of gates to be drawn"
+    require(program.is_unitary, program.name, must, "one that measures, which `qlazy circuits NAME` prints")
     buffer = io.BytesIO()
     dated = {".png": "Software", ".svg": "Date", ".pdf": "CreationDate"}
     with style():

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from qlazy.quantum.corpus import Family
 from qlazy.quantum.drawing import draw_text
+from qlazy.quantum.printing import to_qasm
 from qlazy.quantum.program import Program, Shape
 from qlazy.tables import aligned
 
@@ -18,9 +19,10 @@ def families_text(families: Sequence[Family]) -> str:
 
 
 def circuit_text(program: Program) -> str:
-    """What a circuit is, its weights and data, its outputs and its gates."""
+    """What a circuit is, its weights and data, its outputs and its gates: drawn, or as OpenQASM 3 where it measures."""
     facts = [("weights", program.weights), ("data", program.data)]
-    lines = [str(program), *(f"{name}: {_shapes(inputs)}" for name, inputs in facts), "", draw_text(program)]
+    drawn = draw_text(program) if program.is_unitary else to_qasm(program).rstrip()
+    lines = [str(program), *(f"{name}: {_shapes(inputs)}" for name, inputs in facts), "", drawn]
     return "\n".join([*lines, "", program.header.strip()]).rstrip()
 
 

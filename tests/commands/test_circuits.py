@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from qlazy import cli
-from qlazy.quantum.corpus import names, program_names
+from qlazy.quantum.corpus import load_program, names, program_from_qasm, program_names
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
@@ -43,3 +43,23 @@ def test_circuits_lists_programs_apart(capsys) -> None:
     assert cli.main(["circuits", "--programs"]) == cli.OK
     _, *rows = capsys.readouterr().out.splitlines()
     assert tuple(row.split()[0] for row in rows) == program_names()
+
+
+@pytest.mark.parametrize("name", program_names())
+def test_a_program_that_measures_is_shown_as_a_program(capsys, tmp_path: Path, name: str) -> None:
+    """What is printed can be read again, as the program that it is of."""
+    assert cli.main(["circuits", name]) == cli.OK
+    out = capsys.readouterr().out
+    program = load_program(name)
+    assert out.startswith(f"{program}\n")
+    if program.is_unitary:
+        assert "0: ─" in out
+        return
+    text = out[out.index("OPENQASM 3.0;") :].removesuffix(f"{program.header.strip()}\n")
+    again = program_from_qasm(text)
+    assert (again.operations, again.observables) == (program.operations, program.observables)
+
+
+def test_a_program_that_measures_is_not_drawn(refused) -> None:
+    message = refused("circuits", "teleportation", "--draw", "t.png")
+    assert "`teleportation` must be a circuit of gates to be drawn, but is one that measures" in message
