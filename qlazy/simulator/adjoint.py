@@ -147,16 +147,17 @@ def run_block(
 
 @entry
 def run_blocks(
-    taken, blocks, sizes, program, leading, product, masks, phases, terms, tables, groups,
+    taken, share, blocks, sizes, program, leading, product, masks, phases, terms, tables, groups,
     rows, weights, values, cotangents, states, scratch,
 ):  # fmt: skip
-    """Run the blocks of samples that nobody has ``taken``, until none is left."""
-    block = increment(taken)
-    while block < blocks:
+    """Run blocks of samples that nobody has ``taken``, no more than ``share``."""
+    for _ in range(share):
+        block = increment(taken)
+        if block >= blocks:
+            break
         own = sizes.shared_rows + block * sizes.sampled_rows
         place = block * sizes.sweeps * sizes.cotangent_rows
         run_block(
             sizes, program, leading, product, masks, phases, terms, tables, groups,
             rows, own, weights, values, block * sizes.outputs, cotangents, place, states, scratch,
         )  # fmt: skip
-        block = increment(taken)

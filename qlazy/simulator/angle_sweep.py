@@ -25,19 +25,21 @@ class Room(NamedTuple):
 
 @entry
 def run_angles(
-    taken, blocks, sizes, program, leading, product, masks, phases, terms, tables, groups,
+    taken, share, blocks, sizes, program, leading, product, masks, phases, terms, tables, groups,
     members, factors, vectors, turns, shared_cos, shared_sin, half_angles,
     weights, values, by_shared, by_sampled, room,
 ):  # fmt: skip
-    """Run the blocks of samples that nobody has ``taken``, until none is left.
+    """Run blocks of samples that nobody has ``taken``, no more than ``share``.
 
     ``half_angles`` (blocks, T), ``weights`` and ``values`` (blocks, c) are rows; so are the derivatives (sweeps,
     S, blocks) and (sweeps, T, blocks), to which is added.
     """
     angles = Angles(shared_cos, shared_sin, room.cosines, room.sines)
     count = half_angles.shape[1]
-    block = increment(taken)
-    while block < blocks:
+    for _ in range(share):
+        block = increment(taken)
+        if block >= blocks:
+            break
         for number in range(count):
             cos, sin = cosine_and_sine(half_angles, load(half_angles, block * count, number))
             store(room.cosines, number, 0, cos)
@@ -60,4 +62,3 @@ def run_angles(
             by_shared,
             by_sampled,
         )
-        block = increment(taken)

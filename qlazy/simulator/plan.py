@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,12 @@ class Plan:
     @property
     def num_outputs(self) -> int:
         return self.measurement.num_outputs
+
+    @property
+    def arrays(self) -> tuple[NDArray[Any], ...]:
+        """What the kernels read, in the order in which they take it."""
+        circuit = (self.program, self.leading, self.product, self.masks, self.phases)
+        return *circuit, self.measurement.terms, self.measurement.tables, self.measurement.groups
 
     def visits(self, bras: int) -> int:
         """How often a run of one block reads an amplitude, about."""

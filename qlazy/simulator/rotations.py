@@ -124,7 +124,7 @@ class _Tables:
 
 
 class _Run:
-    """One evaluation: angles in, values and whatever ``keep`` makes of the cotangents out."""
+    """One evaluation: angles in, outputs and derivatives by angle out."""
 
     def __init__(self, plan: Plan, tables: _Tables, shared: Real, sampled: Real) -> None:
         from qlazy.simulator.circular import moderate
@@ -184,7 +184,7 @@ class _Run:
         from qlazy.simulator.angle_sweep import Room, run_angles  # numba is loaded when first needed
 
         require(threads >= 1, "threads", "be at least 1", threads)
-        plan, tables, measured = self.plan, self.tables, self.plan.measurement
+        plan, tables = self.plan, self.tables
         sizes = Sizes(
             stop=plan.stop,
             outputs=plan.num_outputs,
@@ -197,21 +197,9 @@ class _Run:
         arrays = (self._half_angles, self._block_weights(weights), self._outputs, *by_angle)
         rows = [as_rows(array) for array in arrays]
 
-        def work(taken: Counter, room: Room) -> None:
-            run_angles(
-                *(
-                    taken,
-                    self.blocks,
-                    sizes,
-                    plan.program,
-                    plan.leading,
-                    plan.product,
-                    plan.masks,
-                    plan.phases,
-                ),
-                *(measured.terms, measured.tables, measured.groups),
-                *(*self._tables(), self._turns, *self._shared, *rows, room),
-            )
+        def work(taken: Counter, share: int, room: Room) -> None:
+            gates = (*self._tables(), self._turns, *self._shared)
+            run_angles(taken, share, self.blocks, sizes, *plan.arrays, *gates, *rows, room)
 
         def room() -> Room:
             angles = self._half_angles.shape[1]

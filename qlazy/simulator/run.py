@@ -82,7 +82,7 @@ def _run(batch: Batch, threads: int, bras: int, weights: NDArray[Any] | None = N
     from qlazy.simulator.adjoint import Sizes, run_blocks  # numba is loaded when first needed
 
     require(threads >= 1, "threads", "be at least 1", threads)
-    plan, measurement = batch.plan, batch.plan.measurement
+    plan = batch.plan
     cotangent_rows = plan.num_cotangent_rows if bras else 0
     bras = bras if cotangent_rows else 0
     width = plan.num_outputs if weights is None else 1
@@ -101,13 +101,10 @@ def _run(batch: Batch, threads: int, bras: int, weights: NDArray[Any] | None = N
     outputs = np.empty((batch.blocks, plan.num_outputs, batch.lanes), batch.dtype)
     cotangents = np.empty((batch.blocks, width, cotangent_rows, batch.lanes), batch.dtype)
 
-    def work(taken: Counter, space: list[Rows]) -> None:
-        run_blocks(
-            *(taken, batch.blocks, sizes, plan.program, plan.leading, plan.product, plan.masks, plan.phases),
-            *(measurement.terms, measurement.tables, measurement.groups),
-            *(as_rows(batch.flat(array)) for array in (rows, block_weights, outputs, cotangents)),
-            *space,
-        )
+    arrays = [as_rows(batch.flat(array)) for array in (rows, block_weights, outputs, cotangents)]
+
+    def work(taken: Counter, share: int, space: list[Rows]) -> None:
+        run_blocks(taken, share, batch.blocks, sizes, *plan.arrays, *arrays, *space)
 
     def space() -> list[Rows]:
         """Room for states, and for one column of a dense gate."""
