@@ -59,10 +59,16 @@ def test_no_bound_is_violated(comparisons, name: str) -> None:
 
 
 def test_steps_can_violate_the_bound_of_the_flow(comparisons) -> None:
-    """Why it is not given for them: at a scale of 0.3 one of these runs went beyond sqrt(T R0) / a."""
+    """Why it is not given for them: a single long step goes beyond sqrt(T R0) / a."""
+    circuit = {"re-uploading": MODELS["re-uploading"]}
+    long_step = GradientDescent(30.0)
+    (run,) = qlazy.compare(
+        circuit, data(), alphas=(1.0,), seeds=(0,), method=long_step, steps=1, progress=False
+    ).runs
+    flow = drift_bound(run.trace.train_loss[0], run.trace.times[-1], run.alpha).value
+    assert run.parameter_drift > 1.5 * flow
+    assert "COB 2.2 for steps" not in [one.theorem for one in guarantees(run)]
     runs = [run for run in comparisons["descent"].runs if run.model == "re-uploading"]
-    flow = [drift_bound(run.trace.train_loss[0], run.trace.times[-1], run.alpha).value for run in runs]
-    assert any(run.parameter_drift > bound for run, bound in zip(runs, flow, strict=True))
     given = {run.alpha: [one.theorem for one in guarantees(run)] for run in runs}
     assert "COB 2.2 for steps" not in given[0.3]
     assert "COB 2.2 for steps" in given[1e4]

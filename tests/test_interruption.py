@@ -66,7 +66,7 @@ COMMANDS = {
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=SLOW)])
 def test_a_command_that_is_stopped_goes_on(sent, tmp_path):
-    command = [sys.executable, "-m", "qlazy.cli", *COMMANDS["compare"], "--steps", "500", "--out", "out"]
+    command = [sys.executable, "-m", "qlazy.cli", *COMMANDS["compare"], "--steps", "1000", "--out", "out"]
     stopped, whole = (
         tmp_path / "stopped",
         tmp_path / "whole",
