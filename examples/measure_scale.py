@@ -22,7 +22,7 @@ def seconds(layers: int, workers: int) -> float:
     options = {"tile": TILE, "progress": False}
     with (
         tempfile.TemporaryDirectory() as folder,
-        Client(n_workers=workers, threads_per_worker=1, dashboard_address=None) as client,
+        Client(n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0") as client,
     ):
         qlazy.tiled_kernel(
             model, params, x[:512], store=Path(folder, "w"), client=client, tile=64, progress=False

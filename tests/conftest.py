@@ -27,8 +27,9 @@ def client() -> Iterator[Any]:
     from distributed import Client
 
     with Client(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, set_as_default=False
-    ) as client:
+        n_workers=2, threads_per_worker=1, processes=True, set_as_default=False,
+        dashboard_address="127.0.0.1:0",  # any port: None means 8787, which another cluster may have
+    ) as client:  # fmt: skip
         yield client
 
 

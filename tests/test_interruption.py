@@ -59,6 +59,11 @@ def test_two_on_one_folder_of_which_one_is_killed(job, tmp_path):
     assert killing("pair", job, 2, tmp_path) == {"pairs": 2}
 
 
+def heed_interrupts():
+    """What a shell starts in the background ignores them, and so would its children."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 COMMANDS = {
     "compare": ["compare", "mlp:2", "--train", "10", "--test", "10", "--alphas", "1,10,100", "--seeds", "4"],
 }
@@ -66,7 +71,7 @@ COMMANDS = {
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=SLOW)])
 def test_a_command_that_is_stopped_goes_on(sent, tmp_path):
-    command = [sys.executable, "-m", "qlazy.cli", *COMMANDS["compare"], "--steps", "1000", "--out", "out"]
+    command = [sys.executable, "-m", "qlazy.cli", *COMMANDS["compare"], "--steps", "500", "--out", "out"]
     stopped, whole = (
         tmp_path / "stopped",
         tmp_path / "whole",
@@ -74,8 +79,9 @@ def test_a_command_that_is_stopped_goes_on(sent, tmp_path):
     for folder in (stopped, whole):
         folder.mkdir()
     process = subprocess.Popen(
-        command, cwd=stopped, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
-    )
+        command, cwd=stopped, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT,
+        preexec_fn=heed_interrupts,
+    )  # fmt: skip
     while not list(stopped.glob("out/runs/*/run.npz")) and process.poll() is None:
         time.sleep(0.005)
     process.send_signal(sent)

@@ -45,13 +45,17 @@ def found(model, params=PARAMS, row=ROW):
 
 
 def check(body, loops="exit"):
-    """Outputs and the Jacobian, the latter against central differences of the interpreter."""
+    """Outputs and the Jacobian, the latter against central differences of fourth order of the interpreter."""
     model = circuit(body, loops)
     np.testing.assert_allclose(found(model), expected(body, loops=loops), rtol=0, atol=1e-12)
-    step, columns = 1e-5, []
+    step, columns = 1e-3, []
     for shift in step * np.eye(2):
-        ends = [expected(body, np.array(PARAMS) + s * shift, loops=loops) for s in (1, -1)]
-        columns.append((ends[0] - ends[1]) / (2 * step))
+        near, far = (
+            expected(body, np.array(PARAMS) + k * shift, loops=loops)
+            - expected(body, np.array(PARAMS) - k * shift, loops=loops)
+            for k in (1, 2)
+        )
+        columns.append((8 * near - far) / (12 * step))
     jacobian = model.jacobian(
         torch.tensor(PARAMS, dtype=torch.float64), torch.tensor([[ROW]], dtype=torch.float64)
     )[0]
