@@ -208,13 +208,20 @@ print(status("VmHWM") - before)
 def test_the_memory_asked_for_is_the_memory_taken(monkeypatch, goal, sizes):
     """Not less than the peak of a run, and not twice as much, whichever term is the largest."""
     run = [sys.executable, "-c", PEAK, *map(str, sizes), goal]
-    peak = int(subprocess.run(run, capture_output=True, text=True, check=True, cwd=ROOT).stdout)
-    asked = []
+    asked, peak = [], 0
     monkeypatch.setattr(allocation, "require_bytes", lambda name, entries, *rest: asked.append(8 * entries))
     monkeypatch.setattr(allocation, "ROUNDS", 0)
     allocate_shots(moments(*sizes), 10**9, batches=BATCHES)
-    assert peak <= asked[0] + 20e6
-    assert asked[0] <= 2 * peak
+    for _ in range(
+        3
+    ):  # a system that takes back idle pages meanwhile shows too low a peak, never too high a one
+        peak = max(
+            peak, int(subprocess.run(run, capture_output=True, text=True, check=True, cwd=ROOT).stdout)
+        )
+        assert peak <= asked[0] + 20e6
+        if asked[0] <= 2 * peak:
+            return
+    pytest.fail(f"{asked[0]} bytes asked for, {peak} taken")
 
 
 def test_what_does_not_fit_is_refused_before_it_is_computed():
