@@ -73,6 +73,22 @@ class _Function(torch.autograd.Function):
         return super(torch.autograd.Function, cls).apply(*unwrap_dead_wrappers(args))  # type: ignore[misc]
 
 
+class _First(_Function):
+    """A derivative, which has none itself."""
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, *_: Tensor) -> Any:
+        raise RuntimeError(SECOND)
+
+    @staticmethod
+    def jvp(ctx: Any, *_: Tensor) -> Any:
+        raise RuntimeError(SECOND)
+
+
 class _Swept(_Function):
     """Angles to outputs (n, 1), with all derivatives kept for backward()."""
 
@@ -91,7 +107,7 @@ class _Swept(_Function):
         return None, *_Contracted.apply(weights, *ctx.saved_tensors)
 
 
-class _Contracted(_Function):
+class _Contracted(_First):
     """Weights (n, c) times derivatives (n, c, S) and (n, c, T): (S,) and (n, T). Angles only stop the second."""
 
     @staticmethod
@@ -105,14 +121,6 @@ class _Contracted(_Function):
             np.einsum("nc,nca->na", w, by_sampled.numpy()),
         )
         return torch.from_numpy(by_angle[0]), torch.from_numpy(by_angle[1])
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        pass
-
-    @staticmethod
-    def backward(ctx: Any, *_: Tensor) -> Any:
-        raise RuntimeError(SECOND)
 
 
 class _Expectations(_Function):
@@ -153,25 +161,13 @@ class _Expectations(_Function):
         return _Expectations.apply(many.engine, many.none, many.angles).unflatten(0, (many.size, -1)), 0
 
 
-class _Derivatives(_Function):
+class _Derivatives(_First):
     """d outputs / d angles: (n, c, S) and (n, c, T)."""
 
     @staticmethod
     def forward(engine: Engine, shared: Tensor, sampled: Tensor) -> tuple[Tensor, Tensor]:
         _, found = engine.sweep(shared.numpy(), sampled.numpy(), torch.get_num_threads())
         return torch.from_numpy(found.shared), torch.from_numpy(found.sampled)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        pass
-
-    @staticmethod
-    def backward(ctx: Any, *_: Tensor) -> Any:
-        raise RuntimeError(SECOND)
-
-    @staticmethod
-    def jvp(ctx: Any, *_: Tensor) -> Any:
-        raise RuntimeError(SECOND)
 
     @staticmethod
     def vmap(
@@ -183,7 +179,7 @@ class _Derivatives(_Function):
         return many.split(_Derivatives.apply(many.engine, many.none, many.angles)[1]), (0, 0)
 
 
-class _Weighted(_Function):
+class _Weighted(_First):
     """d / d angles of the outputs times weights (n, c): (S,) and (n, T), in one sweep."""
 
     @staticmethod
@@ -191,18 +187,6 @@ class _Weighted(_Function):
         threads = torch.get_num_threads()
         found = engine.weighted(weights.numpy(), shared.numpy(), sampled.numpy(), threads)
         return torch.from_numpy(found.shared), torch.from_numpy(found.sampled)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        pass
-
-    @staticmethod
-    def backward(ctx: Any, *_: Tensor) -> Any:
-        raise RuntimeError(SECOND)
-
-    @staticmethod
-    def jvp(ctx: Any, *_: Tensor) -> Any:
-        raise RuntimeError(SECOND)
 
     @staticmethod
     def vmap(

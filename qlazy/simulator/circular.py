@@ -27,11 +27,15 @@ LARGEST = {4: 2.0**13, 8: 2.0**21}  # by the bytes of a number: beyond, the prod
 
 
 def moderate(angles: NDArray[Any]) -> NDArray[Any]:
-    """The same angles, brought to [-pi, pi] where one is too large for the kernel. Infinite ones become NaN."""
-    if not angles.size or max(angles.max(), -angles.min()) <= LARGEST[angles.itemsize]:
+    """The same angles, those too large for the kernel brought to [-pi, pi]. Infinite ones become NaN."""
+    limit = LARGEST[angles.itemsize]
+    if not angles.size or max(angles.max(), -angles.min()) <= limit:
         return angles
+    large = ~(np.abs(angles) <= limit)  # NaN too; the others keep their bits, whatever stands beside them
+    reduced = angles.copy()
     with np.errstate(invalid="ignore"):
-        return np.arctan2(np.sin(angles), np.cos(angles))
+        reduced[large] = np.arctan2(np.sin(angles[large]), np.cos(angles[large]))
+    return reduced
 
 
 @inline

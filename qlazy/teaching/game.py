@@ -38,6 +38,7 @@ class Move(NamedTuple):
         return self.direct + self.interaction
 
 
+@dataclass(frozen=True, eq=False)
 class Losses(abc.ABC):
     """F(S, T) = cross-entropy(h(S, x), y) + strength * mean w KL(q || softmax h(S, u)), with q and w from h(T, u).
 
@@ -45,6 +46,10 @@ class Losses(abc.ABC):
     the logits (0, f), so that the cross-entropy is the logistic loss.
     """
 
+    model: Model
+    x: Tensor
+    y: Tensor
+    unlabelled: Tensor
     teacher: Teacher
 
     @abc.abstractmethod
@@ -100,12 +105,6 @@ def _alone(leader: Tensor, supervised: Tensor) -> Move:
 class Game(Losses):
     """One student and its teacher, parameters (p,) each."""
 
-    model: Model
-    x: Tensor
-    y: Tensor
-    unlabelled: Tensor
-    teacher: Teacher
-
     @cached_property
     def _on_labelled(self) -> Callable[[Tensor], Tensor]:
         return self.model.on(self.x)
@@ -133,12 +132,6 @@ class Lanes(Losses):
     Every tensor has an axis of lanes in front, parameters (l, p) among them; a pass of the model under
     ``torch.func.vmap`` serves all lanes.
     """
-
-    model: Model
-    x: Tensor
-    y: Tensor
-    unlabelled: Tensor
-    teacher: Teacher
 
     @cached_property
     def _codes(self) -> Tensor:

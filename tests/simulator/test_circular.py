@@ -68,6 +68,14 @@ def test_what_has_no_cosine_is_nan_and_harms_nobody(bad):
         np.testing.assert_allclose(found[rest], exact(angles[rest]), rtol=0, atol=5e-16)
 
 
+@pytest.mark.parametrize("beside", [np.nan, np.inf, 1e9])
+def test_an_angle_does_not_see_its_neighbours(beside):
+    angles = 10 * np.random.default_rng(0).standard_normal(64)
+    with_it = np.append(angles, beside)
+    for alone, found in zip(cosines_and_sines(angles), cosines_and_sines(with_it), strict=True):
+        np.testing.assert_array_equal(found[:-1], alone)
+
+
 def test_the_parts_of_pi():
     digits = 3141592653589793238462643383279502884197
     parts = sum(int(part * 2**120) for part in PI)  # exact: the parts are multiples of 2**-90
