@@ -37,17 +37,25 @@ def test_without_blocks_nothing_runs():
 
 
 def test_others_stop_when_one_is_interrupted():
-    done = []
+    here, started, interrupted = threading.current_thread(), threading.Event(), threading.Event()
+    calls, over = [], threading.Event()
 
     def work(taken, share, room):
-        taken[0] += 1
-        if taken[0] == 3:
+        if threading.current_thread() is here:
+            assert started.wait(10)
             raise KeyboardInterrupt
-        done.append(int(taken[0]))
+        calls.append(int(taken[0]))
+        taken[0] += 1
+        started.set()
+        assert interrupted.wait(10)
+        over.set()
 
     with pytest.raises(KeyboardInterrupt):
-        for_blocks(work, 1000, workers.PATIENCE, 1, lambda: "room")
-    assert done == [1, 2]
+        for_blocks(work, 1000, workers.PATIENCE, 2, lambda: "room")
+    interrupted.set()
+    assert over.wait(10)
+    workers._pool(1).submit(int).result()  # the other thread is done with its loop
+    assert len(calls) == 1
 
 
 def test_what_another_thread_raises_is_raised_here():
