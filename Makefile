@@ -41,7 +41,7 @@ test-browser: $(VENV)/.installed-test
 	@$(BIN)/python -m pytest -m browser
 
 fuzz: $(VENV)/.installed-test
-	@$(BIN)/python -m pytest tests/test_robustness.py --hypothesis-profile=fuzz
+	@$(BIN)/python -m pytest tests/base/test_robustness.py --hypothesis-profile=fuzz
 
 notebooks: $(VENV)/.installed-test
 	$(BIN)/jupyter execute --inplace examples/*.ipynb

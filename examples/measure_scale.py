@@ -16,7 +16,7 @@ SAMPLES, TILE, LAYERS = 8192, 1024, (6, 60)
 
 def seconds(layers: int, workers: int) -> float:
     """Wall time of the kernel, the cluster started and its imports done beforehand."""
-    model = qlazy.load("hardware_efficient", n=6, layers=layers)
+    model = qlazy.load_circuit("hardware_efficient", n=6, layers=layers)
     params = model.init(torch.Generator().manual_seed(0))
     x = 6.28 * torch.rand(SAMPLES, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     options = {"tile": TILE, "progress": False}

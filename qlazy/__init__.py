@@ -8,110 +8,85 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from qlazy.base import aliases
+from qlazy.base.version import __version__
 
 if TYPE_CHECKING:
-    from qlazy.baselines import InfiniteNet
-    from qlazy.comparison import Comparison
-    from qlazy.data import Dataset, from_arrays, load_data
-    from qlazy.estimators import TangentFeatures
-    from qlazy.kernel import TangentKernel, tangent_kernel
-    from qlazy.losses import CrossEntropy, Logistic, Square, accuracy
-    from qlazy.methods import LBFGS, SGD, Adam, GradientDescent, GradientFlow
-    from qlazy.model import Function, Model
-    from qlazy.nets import Net, mlp
-    from qlazy.prediction import LinearizedPath, kernel_regression
-    from qlazy.quantum.circuit import Circuit, CircuitLayer, from_qasm, load
-    from qlazy.quantum.differentiation import differentiate
-    from qlazy.readout import Readout
-    from qlazy.run import Run
-    from qlazy.subset import (
-        HostCP,
-        KernelAgreement,
-        KernelComponents,
-        KernelHerding,
-        LeverageScores,
-        RandomSubset,
-        SmallLoss,
-        Subset,
-        TracIn,
-        WholeSet,
-        flip_labels,
-        hold_out,
-        select_subset,
+    from qlazy.base.errors import (
+        KernelTooLargeError,
+        NotConvergedError,
+        NotFiniteError,
+        SlowBackendWarning,
+        UnsupportedModelError,
+        ZeroJacobianError,
     )
-    from qlazy.sweep import compare
-    from qlazy.teaching import (
-        DifferentiableTeacher,
-        HardTeacher,
-        NoTeacher,
-        SelfTrained,
-        StoppedTeacher,
-        self_train,
-        self_train_lanes,
-    )
-    from qlazy.tiles.computing import tiled_kernel
-    from qlazy.tiles.kernel import TiledKernel
-    from qlazy.trace import Trace
-    from qlazy.training import Record, train
-    from qlazy.transforms import Centered, Linearized, Scaled
+    from qlazy.comparison.baselines import InfiniteNet
+    from qlazy.comparison.compare import compare
+    from qlazy.comparison.result import Comparison
+    from qlazy.comparison.run import Run
+    from qlazy.data.datasets import Dataset, from_arrays, load_data
+    from qlazy.kernels.operator import TangentKernel, tangent_kernel
+    from qlazy.kernels.prediction import LinearizedPath, kernel_regression
+    from qlazy.kernels.tiles.computing import tiled_kernel
+    from qlazy.kernels.tiles.kernel import TiledKernel
+    from qlazy.models.model import Function, Model
+    from qlazy.models.nets import Net, mlp
+    from qlazy.models.wrappers import Centered, Linearized, Readout, Scaled
+    from qlazy.quantum.circuit import Circuit, CircuitLayer, from_qasm, load_circuit
+    from qlazy.quantum.derivatives import differentiate
+    from qlazy.quantum.qasm.source import QasmError
+    from qlazy.tasks.features import TangentFeatures
+    from qlazy.tasks.self_training import SelfTrained, self_train
+    from qlazy.tasks.subset import Subset, select_subset
+    from qlazy.training.history import DivergedError, History
+    from qlazy.training.loop import Record, train
+    from qlazy.training.losses import CrossEntropy, Logistic, SquaredError, accuracy
+    from qlazy.training.methods import LBFGS, SGD, Adam, GradientDescent, GradientFlow
 
 _NAMES = {
-    "baselines": ("InfiniteNet",),
-    "comparison": ("Comparison",),
-    "data": ("Dataset", "from_arrays", "load_data"),
-    "estimators": ("TangentFeatures",),
-    "kernel": ("TangentKernel", "tangent_kernel"),
-    "losses": ("CrossEntropy", "Logistic", "Square", "accuracy"),
-    "methods": ("LBFGS", "SGD", "Adam", "GradientDescent", "GradientFlow"),
-    "model": ("Function", "Model"),
-    "nets": ("Net", "mlp"),
-    "prediction": ("LinearizedPath", "kernel_regression"),
-    "quantum.circuit": ("Circuit", "CircuitLayer", "from_qasm", "load"),
-    "quantum.differentiation": ("differentiate",),
-    "readout": ("Readout",),
-    "run": ("Run",),
-    "subset": (
-        "HostCP",
-        "KernelAgreement",
-        "KernelHerding",
-        "LeverageScores",
-        "RandomSubset",
-        "SmallLoss",
-        "Subset",
-        "KernelComponents",
-        "TracIn",
-        "WholeSet",
-        "flip_labels",
-        "hold_out",
-        "select_subset",
+    "base.errors": (
+        "KernelTooLargeError",
+        "NotConvergedError",
+        "NotFiniteError",
+        "SlowBackendWarning",
+        "UnsupportedModelError",
+        "ZeroJacobianError",
     ),
-    "sweep": ("compare",),
-    "teaching": (
-        "DifferentiableTeacher",
-        "HardTeacher",
-        "NoTeacher",
-        "SelfTrained",
-        "StoppedTeacher",
-        "self_train",
-        "self_train_lanes",
-    ),
-    "tiles.computing": ("tiled_kernel",),
-    "tiles.kernel": ("TiledKernel",),
-    "trace": ("Trace",),
-    "training": ("Record", "train"),
-    "transforms": ("Centered", "Linearized", "Scaled"),
+    "comparison.baselines": ("InfiniteNet",),
+    "comparison.compare": ("compare",),
+    "comparison.result": ("Comparison",),
+    "comparison.run": ("Run",),
+    "data.datasets": ("Dataset", "from_arrays", "load_data"),
+    "kernels.operator": ("TangentKernel", "tangent_kernel"),
+    "kernels.prediction": ("LinearizedPath", "kernel_regression"),
+    "kernels.tiles.computing": ("tiled_kernel",),
+    "kernels.tiles.kernel": ("TiledKernel",),
+    "models.model": ("Function", "Model"),
+    "models.nets": ("Net", "mlp"),
+    "models.wrappers": ("Centered", "Linearized", "Readout", "Scaled"),
+    "quantum.circuit": ("Circuit", "CircuitLayer", "from_qasm", "load_circuit"),
+    "quantum.derivatives": ("differentiate",),
+    "quantum.qasm.source": ("QasmError",),
+    "tasks.features": ("TangentFeatures",),
+    "tasks.self_training": ("SelfTrained", "self_train"),
+    "tasks.subset": ("Subset", "select_subset"),
+    "training.history": ("DivergedError", "History"),
+    "training.loop": ("Record", "train"),
+    "training.losses": ("CrossEntropy", "Logistic", "SquaredError", "accuracy"),
+    "training.methods": ("LBFGS", "SGD", "Adam", "GradientDescent", "GradientFlow"),
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
-_PACKAGES = ("tensor",)  # with names of their own: qlazy.tensor.decompose
+_PACKAGES = tuple(name.removeprefix("qlazy.") for name in (*aliases.PUBLIC, *aliases.MOVED))
 
-__all__ = sorted(_HOME)
+__all__ = ["__version__", *sorted(_HOME)]
+
+aliases.install()
 
 
 def __getattr__(name: str) -> Any:
     # Names are imported when first used, so that a classical study never waits for PennyLane.
     if name in _PACKAGES:
-        return importlib.import_module(f"{__name__}.{name}")
+        return importlib.import_module(f"{__name__}.{name}")  # qlazy.subset.HostCP, qlazy.tensor.decompose
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
-from qlazy.model import Model
-from qlazy.transforms import Centered, Linearized, Scaled
+from qlazy.models.model import Model
+from qlazy.models.wrappers import Centered, Linearized, Scaled
 
 Law = Callable[[Model, Tensor, Tensor], None]
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from qlazy import cli
+from qlazy.commands import main as cli
 
 # A first call compiles and imports; a wall-clock deadline would fail on that alone. New examples are for
 # developers to find: continuous integration runs the same ones every time.

@@ -23,9 +23,9 @@ import torch
 from tqdm import tqdm
 
 import qlazy
-from qlazy import storage
-from qlazy.drafts import is_draft
-from tests.models import curved_function, inputs
+from qlazy.base import storage
+from qlazy.base.storage import is_draft
+from tests.makers import curved_function, inputs
 from tests.studies.test_result import Sizes
 
 Job = Callable[[Path], object]
@@ -33,7 +33,7 @@ Job = Callable[[Path], object]
 
 def sweep(folder: Path) -> None:
     data = qlazy.load_data("digits", features=3, train=20, test=20)
-    models = {"net": qlazy.mlp([3, 4, 1]), "circuit": qlazy.load("hardware_efficient", n=3, layers=1)}
+    models = {"net": qlazy.mlp([3, 4, 1]), "circuit": qlazy.load_circuit("hardware_efficient", n=3, layers=1)}
     qlazy.compare(
         models, data, alphas=(1, 10, 100), seeds=(0, 1), steps=12, out=folder, progress=False
     )  # fmt: skip
@@ -56,7 +56,7 @@ def small_tiles(folder: Path) -> None:
 
 
 def kernel(folder: Path) -> None:
-    from qlazy import cli
+    from qlazy.commands import main as cli
 
     sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 - of a child that ends soon
     folder.mkdir(parents=True, exist_ok=True)
@@ -65,7 +65,8 @@ def kernel(folder: Path) -> None:
 
 
 def study(folder: Path) -> None:
-    from qlazy.studies.result import Finding, StudyResult, finish
+    from qlazy.studies.report import finish
+    from qlazy.studies.result import Finding, StudyResult
 
     findings = (Finding("one", "a number", 1.0, 1.0),)
     arrays = {"x": torch.arange(3.0).numpy()}
@@ -220,9 +221,9 @@ MODES = {"random": random_kills, "step": kills_at_every_step, "pair": kills_of_o
 
 def preload(folder: Path) -> None:
     """Import what every life of a job would import anew: most of it comes with the first derivative."""
-    importlib.import_module("qlazy.tiles.chunks")
+    importlib.import_module("qlazy.kernels.tiles.chunks")
     small_sweep(folder)
-    circuit = qlazy.load("hardware_efficient", n=3, layers=1)
+    circuit = qlazy.load_circuit("hardware_efficient", n=3, layers=1)
     circuit.jacobian(circuit.init(torch.Generator()), inputs(2, 3))
     assert threading.active_count() == 1, threading.enumerate()
 

@@ -1,7 +1,7 @@
 """An independent dense simulator, to hold the library to.
 
 NumPy and Kronecker products in complex128, written from the definitions: every gate becomes a full matrix of
-the whole register, as a sum over the matrix units of its own. It takes nothing from `qlazy.quantum.gates`,
+the whole register, as a sum over the matrix units of its own. It takes nothing from `qlazy.quantum.program.gates`,
 and it evaluates angles from their text, so that the text form is tested with everything else. Wire 0 is the
 most significant bit.
 """

@@ -1,4 +1,7 @@
-"""The shape of the package: imports run to lower layers only, and importing it costs next to nothing."""
+"""The shape of the package: wings on floors, imports strictly down, no circles, libraries in their places.
+
+Every import counts: lazy ones within functions, and those under TYPE_CHECKING.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,9 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -15,151 +20,200 @@ import qlazy
 
 PACKAGE = Path(qlazy.__file__).parent
 
-LAYERS = (
-    {"drafts", "errors", "execution", "memory", "norms", "replicas", "simulator", "storage", "tables"},
-    {"model"},
-    {
-        "transforms",
-        "readout",
-        "nets",
-        "layerwise",
-        "quantum",
-        "labels",
-        "preprocessing",
-        "sources",
-        "losses",
-        "spectrum",
-        "geometry",
-        "infinite",
-        "regimes",
-    },
-    {
-        "jacobian",
-        "kernel",
-        "drift",
-        "data",
-        "objective",
-        "methods",
-        "prediction",
-        "trace",
-        "training",
-        "curvature",
-        "lowrank",
-        "bounds",
-        "variance_law",
-        "pairs",
-        "baselines",
-        "shots",
-        "allocation",
-        "tensor",
-        "quadratic",
-    },
-    {
-        "linearization",
-        "run",
-        "guarantees",
-        "comparison",
-        "sweep",
-        "testing",
-        "tiles",
-        "verdict",
-        "estimators",
-        "tracking",
-        "subset",
-        "teaching",
-    },
-    {"report", "specs", "studies", "bench"},
-    {"commands", "cli"},
-)
-"""The modules and packages of qlazy, lowest layer first. A new one has to find its place here."""
+FLOORS = {
+    "base": 0,
+    "data": 1,
+    "drawing": 1,
+    "simulator": 1,
+    "models": 2,
+    "quantum": 3,
+    "kernels": 4,
+    "theory": 5,
+    "training": 6,
+    "comparison": 7,
+    "tasks": 8,
+    "bench": 9,
+    "studies": 9,
+    "commands": 10,
+    "testing": 10,
+}
+"""The wings of qlazy. Imports run from a floor to lower ones, or within a wing."""
 
 OWNERS = {
     "pennylane": {"quantum", "bench"},
-    "matplotlib": {"report"},
     "numba": {"simulator"},
     "openqasm3": {"quantum"},
-    "zarr": {"tiles"},
-    "distributed": {"execution"},
-    "tensorly": {"tensor"},
-    "cvxpy": {"subset"},
-    "cvxpylayers": {"subset"},
+    "zarr": {"kernels"},
+    "distributed": {"base"},
+    "tensorly": {"tasks"},
+    "cvxpy": {"tasks"},
+    "cvxpylayers": {"tasks"},
 }
-"""Libraries that only some packages may import, at any depth. The benchmarks run PennyLane as a peer."""
+"""Libraries that only some wings may import, at any depth. The benchmarks run PennyLane as a peer."""
 
-UPWARD = {("trace", "report"), ("comparison", "report"), ("subset", "report")}
-"""Values that draw themselves: matplotlib is imported when a plot is asked for, within the method."""
-
-Import = tuple[str, str, bool]  # part of qlazy it stands in, module imported, whether at the top level
+ENTRIES = 13
+"""A folder holds as many at most, beside its ``__init__.py``."""
 
 
-def layer(part: str) -> int:
-    places = [index for index, parts in enumerate(LAYERS) if part in parts]
-    assert len(places) == 1, f"{part} must stand in one layer of the table, but stands in {len(places)}"
-    return places[0]
+class Import(NamedTuple):
+    """One arrow: from a module to a module, and the name taken where one is."""
+
+    source: str
+    target: str
+    name: str
 
 
-def part_of(module: str) -> str:
-    """The module or package directly under qlazy: "qlazy.quantum.qasm" is in "quantum"."""
+def module_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+@cache
+def modules() -> dict[str, Path]:
+    return {module_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def wing_of(module: str) -> str:
     return module.split(".")[1]
 
 
-def imports() -> Iterator[Import]:
-    """Every import of every file that is ever carried out, those within functions included."""
-    for path in sorted(PACKAGE.rglob("*.py")):
-        module = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
-        if path == PACKAGE / "__init__.py":
-            continue
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        top = set(tree.body)
-        for node in set(ast.walk(tree)) - for_types_only(tree):
-            for name in imported(node, module):
-                yield part_of(module), name, node in top
+@cache
+def imports() -> tuple[Import, ...]:
+    return tuple(
+        arrow
+        for module, path in modules().items()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for arrow in arrows_of(node, module)
+    )
 
 
-def for_types_only(tree: ast.Module) -> set[ast.AST]:
-    """What stands under `if TYPE_CHECKING:`, which a running program never comes to."""
-    guards = [
-        node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
-    ]
-    return {node for guard in guards for child in guard.body for node in ast.walk(child)}
-
-
-def imported(node: ast.AST, module: str) -> list[str]:
+def arrows_of(node: ast.AST, module: str) -> Iterator[Import]:
     if isinstance(node, ast.Import):
-        return [alias.name for alias in node.names]
-    if not isinstance(node, ast.ImportFrom):
-        return []
-    assert node.level == 0, f"{module} imports relatively; the package writes its imports out"
-    assert node.module is not None
-    if node.module == "qlazy":  # from qlazy import kernel
-        return [f"qlazy.{alias.name}" for alias in node.names]
-    return [node.module]
+        for alias in node.names:
+            yield Import(module, alias.name, "")
+    elif isinstance(node, ast.ImportFrom):
+        assert node.level == 0, f"{module} imports relatively; the package writes its imports out"
+        assert node.module is not None
+        for alias in node.names:
+            inner = f"{node.module}.{alias.name}"
+            if inner in modules():
+                yield Import(module, inner, "")
+            else:
+                yield Import(module, node.module, alias.name)
 
 
-def test_every_part_has_a_place() -> None:
-    parts = {
+def inside() -> list[Import]:
+    """The arrows between modules of qlazy; the face, which only lists names, has none."""
+    return [a for a in imports() if a.target.startswith("qlazy.") and a.source != "qlazy"]
+
+
+def test_every_wing_has_a_floor() -> None:
+    found = {
         path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
     }
-    assert parts - {"__init__"} <= set().union(*LAYERS)
+    assert found - {"__init__"} == set(FLOORS)
 
 
-def test_imports_run_to_lower_layers() -> None:
-    upward = []
-    for part, name, at_top in imports():
-        if not name.startswith("qlazy."):
-            continue
-        target = part_of(name)
-        allowed = (part, target) in UPWARD and not at_top
-        if not allowed and layer(target) > layer(part):
-            upward.append(f"{part} -> {name}")
-    assert not upward
+def test_nothing_imports_the_face() -> None:
+    """What it lists lies above: an arrow to it would close a circle."""
+    assert not [a.source for a in imports() if a.target == "qlazy"]
+
+
+def test_imports_run_down() -> None:
+    upward = [
+        f"{a.source} -> {a.target}"
+        for a in inside()
+        if wing_of(a.source) != wing_of(a.target) and FLOORS[wing_of(a.target)] >= FLOORS[wing_of(a.source)]
+    ]
+    assert not sorted(set(upward))
+
+
+def test_no_modules_import_each_other() -> None:
+    """Over all arrows: the strongly connected groups of modules are single modules."""
+    targets: dict[str, set[str]] = {module: set() for module in modules()}
+    for arrow in inside():
+        if arrow.source != arrow.target:
+            targets[arrow.source].add(arrow.target)
+    assert not [sorted(group) for group in groups(targets) if len(group) > 1]
+
+
+def groups(targets: dict[str, set[str]]) -> list[set[str]]:
+    """Strongly connected components (Kosaraju), by two passes over the arrows."""
+    order: list[str] = []
+    seen: set[str] = set()
+    for start in targets:
+        visit(start, targets, seen, order)
+    back: dict[str, set[str]] = {module: set() for module in targets}
+    for source, found in targets.items():
+        for target in found:
+            back[target].add(source)
+    seen.clear()
+    components = []
+    for start in reversed(order):
+        component: list[str] = []
+        visit(start, back, seen, component)
+        if component:
+            components.append(set(component))
+    return components
+
+
+def visit(start: str, targets: dict[str, set[str]], seen: set[str], order: list[str]) -> None:
+    """Depth first from ``start``; modules enter ``order`` when all they lead to has."""
+    stack = [(start, iter(sorted(targets[start])))] if start not in seen else []
+    seen.add(start)
+    while stack:
+        module, rest = stack[-1]
+        following = next((t for t in rest if t not in seen), None)
+        if following is None:
+            order.append(module)
+            stack.pop()
+        else:
+            seen.add(following)
+            stack.append((following, iter(sorted(targets[following]))))
+
+
+def test_folders_are_small() -> None:
+    folders = [PACKAGE, *(path.parent for path in PACKAGE.rglob("__init__.py"))]
+    counts = {
+        str(folder.relative_to(PACKAGE.parent)): len(
+            [e for e in folder.iterdir() if e.suffix == ".py" or (e / "__init__.py").exists()]
+        )
+        - 1
+        for folder in folders
+    }
+    limits = {"qlazy": 15}
+    assert not {name: count for name, count in counts.items() if count > limits.get(name, ENTRIES)}
 
 
 @pytest.mark.parametrize("library", OWNERS)
 def test_a_library_stays_with_its_owner(library: str) -> None:
-    users = {part for part, name, _ in imports() if name.split(".")[0] == library}
+    users = {wing_of(a.source) for a in imports() if a.target.split(".")[0] == library}
     assert users <= OWNERS[library]
     assert users, f"nothing imports {library}: the rule checks nothing"
+
+
+def test_matplotlib_stays_with_the_figures() -> None:
+    """In drawing/, in modules and folders called figures, and where a command draws."""
+    users = {a.source for a in imports() if a.target.split(".")[0] == "matplotlib" and a.source != "qlazy"}
+    strangers = [
+        module
+        for module in users
+        if wing_of(module) not in ("drawing", "commands")
+        and not set(module.split(".")) & {"figures", "figure"}
+    ]
+    assert not sorted(strangers)
+    assert users
+
+
+def test_no_private_names_across_wings() -> None:
+    private = [
+        f"{a.source}: {a.target}.{a.name}"
+        for a in inside()
+        if (a.name.startswith("_") or "._" in a.target)
+        and not a.name.startswith("__")
+        and wing_of(a.source) != wing_of(a.target)
+    ]
+    assert not private
 
 
 def test_importing_costs_next_to_nothing() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import qlazy
-from qlazy.cli import main
+from qlazy.commands.main import main
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 

@@ -7,11 +7,11 @@ import os
 import sys
 from pathlib import Path
 
+from qlazy.base.errors import require
 from qlazy.bench.peers import PEERS
 from qlazy.bench.results import Report
 from qlazy.bench.runner import Settings, run
 from qlazy.bench.workloads import workloads
-from qlazy.errors import require
 
 EXAMPLES = f"""\
 workloads:

@@ -16,12 +16,12 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any, Literal
 
-import qlazy
+from qlazy.base.errors import require
+from qlazy.base.version import __version__
 from qlazy.bench.machine import machine
 from qlazy.bench.peers import PEERS, QLAZY, Tool
 from qlazy.bench.results import Measurement, Report, from_events
 from qlazy.bench.workloads import CircuitWorkload, Workload, workloads
-from qlazy.errors import require
 
 Event = dict[str, Any]
 DType = Literal["float64", "float32"]
@@ -87,7 +87,7 @@ def run(
         flops=flops,
         settings={
             "repeats": settings.repeats, "threads": settings.threads, "dtype": settings.dtype,
-            "limit": settings.limit, "quick": settings.quick, "qlazy": qlazy.__version__,
+            "limit": settings.limit, "quick": settings.quick, "qlazy": __version__,
         },
         machine=machine(settings.threads, settings.dtype),
     )  # fmt: skip
@@ -195,7 +195,7 @@ def _pump(stream: IO[str], lines: queue.Queue[str | None]) -> None:
 
 
 def _environment(threads: int) -> dict[str, str]:
-    package = str(Path(qlazy.__file__).parent.parent)
+    package = str(Path(__file__).parents[2])
     paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**os.environ, **dict.fromkeys(_THREADS, str(threads)), "PYTHONPATH": os.pathsep.join(paths)}
 

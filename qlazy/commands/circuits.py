@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from qlazy.base.errors import require
 from qlazy.commands import OK
 from qlazy.commands.options import add_sizes, read_sizes
-from qlazy.errors import require
 
 EXAMPLES = """\
 \
@@ -29,8 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """``qlazy circuits``: the list, or one of them."""
+    from qlazy.commands.circuits_text import circuit_text, families_text
     from qlazy.quantum.corpus import families, load_program, program_families
-    from qlazy.report.text import circuit_text, families_text
 
     if arguments.name is None:
         alone = [f"--{name}" for name in ("n", "layers", "draw") if getattr(arguments, name) is not None]
@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.draw is None:
         print(circuit_text(program))
         return OK
-    from qlazy.report.circuits import save_drawing
+    from qlazy.commands.circuit_drawing import save_drawing
 
     print(save_drawing(program, arguments.draw))
     return OK

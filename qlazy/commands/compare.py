@@ -6,7 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-import qlazy
+from qlazy.base.errors import require
+from qlazy.base.execution import connected
 from qlazy.commands import FAILED, OK
 from qlazy.commands.options import (
     MODELS,
@@ -18,9 +19,8 @@ from qlazy.commands.options import (
     read_data,
     read_method,
 )
-from qlazy.errors import require
-from qlazy.execution import connected
-from qlazy.pairs import RIDGE
+from qlazy.comparison.compare import compare
+from qlazy.comparison.kernel_pairs import RIDGE
 
 EXAMPLES = f"""\
 {MODELS_HELP}
@@ -28,7 +28,7 @@ examples:
   qlazy compare
   qlazy compare hardware_efficient:layers=2 strongly_entangling mlp --seeds 5
   qlazy compare my/circuit.qasm:n=6 mlp:16,16,relu --features 6 --alphas 1,10,100
-  qlazy compare data_reuploading mlp --data moons --features 2 --method adam --rate 0.01
+  qlazy compare data_reuploading mlp --data moons --features 2 --method adam --learning-rate 0.01
 """
 
 
@@ -52,15 +52,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """``qlazy compare``: train, print the tables, leave a folder."""
-    from qlazy.pairs import pair_table
-    from qlazy.specs import build_models
-    from qlazy.verdict import verdict_text
+    from qlazy.comparison.kernel_pairs import pair_table
+    from qlazy.comparison.specs import build_models
+    from qlazy.comparison.verdict import verdict_text
 
     require(arguments.ridge > 0, "--ridge", "be positive", arguments.ridge)
     data = read_data(arguments)
     models = build_models(arguments.models or MODELS, data)
     with connected(arguments.scheduler) as client:
-        comparison = qlazy.compare(
+        comparison = compare(
             models,
             data,
             alphas=arguments.alphas,

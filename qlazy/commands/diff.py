@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
+from qlazy.base.errors import require
 from qlazy.commands import FAILED, OK
 from qlazy.commands.options import add_sizes, folder, read_sizes
-from qlazy.errors import require
 
 CHECKED = 1e-7
 """What a derivative may be off from central differences."""
@@ -55,9 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """``qlazy diff``: the derivative of a program as programs, or what can be said of it."""
+    from qlazy.commands import derivatives
     from qlazy.quantum.corpus import load_program
-    from qlazy.quantum.differentiation import SampledDerivative, additive_form, differentiate
-    from qlazy.report import derivatives
+    from qlazy.quantum.derivatives import SampledDerivative, additive_form, differentiate
 
     name, sizes = read_sizes(arguments)
     program = load_program(name, **sizes)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import torch
 
-import qlazy
+from qlazy.base.errors import UnsupportedModelError, require
+from qlazy.base.storage import remove_stale_drafts
 from qlazy.commands import OK
 from qlazy.commands.options import MODELS_HELP, add_data, add_model, folder, positive, read_data
-from qlazy.drafts import remove_stale_drafts
-from qlazy.errors import UnsupportedModel, require
+from qlazy.kernels.operator import tangent_kernel
 
 if TYPE_CHECKING:
-    from qlazy.kernel import TangentKernel
+    from qlazy.kernels.operator import TangentKernel
 
 EXAMPLES = f"""\
 {MODELS_HELP}
@@ -42,17 +42,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """``qlazy kernel``: the tangent kernel at initialisation, in figures and pictures."""
-    from qlazy.report.facts import facts_text, kernel_facts
-    from qlazy.report.html import write_kernel
-    from qlazy.report.plot import plot_kernel
-    from qlazy.specs import build_models
-    from qlazy.storage import save_arrays
+    from qlazy.base.storage import save_arrays
+    from qlazy.comparison.specs import build_models
+    from qlazy.kernels.facts import facts_text, kernel_facts
+    from qlazy.kernels.figures import plot_kernel
+    from qlazy.kernels.report import write_kernel
 
     data = read_data(arguments)
     ((name, model),) = build_models([arguments.model], data).items()
     generator = torch.Generator().manual_seed(arguments.seed)
     params = model.init(generator).to(data.x_train)
-    tangent = qlazy.tangent_kernel(model, params, data.x_train)
+    tangent = tangent_kernel(model, params, data.x_train)
     shown = None if arguments.shots is None else _from_shots(tangent, arguments, generator)
     facts = kernel_facts(tangent, data.y_train)
     facts = {"model": f"{name}, {model.num_params} parameters", "data": data.description, **facts}
@@ -75,10 +75,10 @@ def _from_shots(
     tangent: TangentKernel, arguments: argparse.Namespace, generator: torch.Generator
 ) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
     """The same kernel measured: what there is to say about it, and its arrays."""
-    from qlazy.allocation import naive_excess
-    from qlazy.quantum.shifted import ShiftedCircuits
-    from qlazy.report.facts import measured_facts
-    from qlazy.shots import BATCHES
+    from qlazy.kernels.allocation import naive_excess
+    from qlazy.kernels.facts import measured_facts
+    from qlazy.kernels.shots import BATCHES
+    from qlazy.quantum.backends.shifted import ShiftedCircuits
 
     model, params, x, shots = tangent.model, tangent.params, tangent.x, arguments.shots
     require(shots >= BATCHES, "--shots", f"be at least one for each of {BATCHES} batches", shots)
@@ -88,12 +88,12 @@ def _from_shots(
         f"{len(x)} samples, {circuits.shape[1] + 1} circuits each, in {BATCHES} batches: {count} circuits, "
         f"{circuits.circuits * shots} shots", file=sys.stderr,
     )  # fmt: skip
-    measured = qlazy.tangent_kernel(
+    measured = tangent_kernel(
         model, params, x, shots=shots, generator=generator, progress=not arguments.quiet
     )
     try:
         predicted = naive_excess(circuits.weights, circuits.variances(), shots)
-    except UnsupportedModel:
+    except UnsupportedModelError:
         predicted = None
     facts = {"shots": f"{shots} a circuit, in {BATCHES} batches; {circuits.circuits * shots} in all"}
     arrays = {"measured": measured.values, "errors": measured.errors, "naive": measured.naive}

@@ -9,14 +9,14 @@ from typing import Any, get_args
 
 import torch
 
-from qlazy.baselines import InfiniteNet
-from qlazy.data import Dataset, load_data
-from qlazy.errors import refuse, require
-from qlazy.infinite import Activation
-from qlazy.losses import CrossEntropy, Logistic, Loss, Square
-from qlazy.methods import LBFGS, SGD, Adam, GradientDescent, GradientFlow, Method
-from qlazy.sources import SOURCES
-from qlazy.specs import parse_sizes, parse_spec
+from qlazy.base.errors import refuse, require
+from qlazy.comparison.baselines import InfiniteNet
+from qlazy.comparison.specs import parse_sizes, parse_spec
+from qlazy.data.datasets import Dataset, load_data
+from qlazy.data.named import SOURCES
+from qlazy.kernels.infinite_nets import Activation
+from qlazy.training.losses import CrossEntropy, Logistic, Loss, SquaredError
+from qlazy.training.methods import LBFGS, SGD, Adam, GradientDescent, GradientFlow, Method
 
 MODELS = ("data_reuploading:layers=2", "hardware_efficient:layers=3", "mlp")
 ALPHAS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
@@ -34,7 +34,7 @@ models:
                                     is named; without widths, of about as many parameters as the circuits have
 """
 
-_LOSSES: dict[str, Loss] = {"square": Square(), "logistic": Logistic(), "cross-entropy": CrossEntropy()}
+_LOSSES: dict[str, Loss] = {"square": SquaredError(), "logistic": Logistic(), "cross-entropy": CrossEntropy()}
 _METHODS = ("gd", "sgd", "adam", "lbfgs", "flow")
 
 
@@ -95,9 +95,12 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         help="gradient descent, SGD, Adam, L-BFGS or gradient flow (%(default)s)",
     )  # fmt: skip
     group.add_argument(
-        "--rate", type=float, metavar="R", help="learning rate (gd: the samples over K's largest eigenvalue)"
+        "--learning-rate",
+        type=float,
+        metavar="R",
+        help="learning rate (gd: the samples over K's largest eigenvalue)",
     )
-    group.add_argument("--batch", type=positive, metavar="N", help="samples a step, for sgd (16)")
+    group.add_argument("--batch-size", type=positive, metavar="N", help="samples a step, for sgd (16)")
     group.add_argument("--horizon", type=float, metavar="T", help="time to flow, for flow")
     group.add_argument(
         "--baselines", type=_baselines, default=(), metavar="NET,...",
@@ -111,7 +114,7 @@ def add_training(parser: argparse.ArgumentParser) -> None:
 def read_method(arguments: argparse.Namespace) -> dict[str, Any]:
     """What the options of :func:`add_training` ask for, by the names of :func:`qlazy.compare`."""
     return {
-        "method": _method(arguments.method, arguments.rate, arguments.batch, arguments.horizon),
+        "method": _method(arguments.method, arguments.learning_rate, arguments.batch_size, arguments.horizon),
         "loss": _LOSSES[arguments.loss],
         "steps": arguments.steps,
         "centered": arguments.centered,
@@ -142,19 +145,24 @@ def read_sizes(arguments: argparse.Namespace) -> tuple[str, dict[str, int]]:
     return spec.name, {**sizes, **given}
 
 
-def _method(name: str, rate: float | None, batch: int | None, horizon: float | None) -> Method:
-    for option, value, owners in (("batch", batch, ("sgd",)), ("horizon", horizon, ("flow",))):
+def _method(name: str, learning_rate: float | None, batch: int | None, horizon: float | None) -> Method:
+    for option, value, owners in (("batch-size", batch, ("sgd",)), ("horizon", horizon, ("flow",))):
         require(
             value is None or name in owners, f"--{option}", f"come with --method {owners[0]}", f"with {name}"
         )
     if name == "gd":
-        return GradientDescent(rate)
+        return GradientDescent(learning_rate)
     if name == "lbfgs":
-        return LBFGS() if rate is None else LBFGS(rate)
+        return LBFGS() if learning_rate is None else LBFGS(learning_rate)
     if name == "flow":
-        require(rate is None, "--rate", "be absent with --method flow, which has --horizon", rate)
+        require(
+            learning_rate is None,
+            "--learning-rate",
+            "be absent with --method flow, which has --horizon",
+            learning_rate,
+        )
         return GradientFlow(_needed("horizon", horizon, name))
-    step = _needed("rate", rate, name)
+    step = _needed("learning-rate", learning_rate, name)
     return Adam(step) if name == "adam" else SGD(step, 16 if batch is None else batch)
 
 

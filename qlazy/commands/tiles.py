@@ -7,10 +7,10 @@ from pathlib import Path
 
 import torch
 
-import qlazy
+from qlazy.base.execution import connected
 from qlazy.commands import OK
 from qlazy.commands.options import MODELS_HELP, add_data, add_model, add_workers, folder, positive, read_data
-from qlazy.execution import connected
+from qlazy.kernels.tiles.computing import tiled_kernel
 
 EXAMPLES = f"""\
 {MODELS_HELP}
@@ -41,13 +41,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """``qlazy tiles``: a tangent kernel into a Zarr store, tile by tile."""
-    from qlazy.specs import build_models
+    from qlazy.comparison.specs import build_models
 
     data = read_data(arguments)
     ((name, model),) = build_models([arguments.model], data).items()
     params = model.init(torch.Generator().manual_seed(arguments.seed)).to(data.x_train)
     with connected(arguments.scheduler) as client:
-        stored = qlazy.tiled_kernel(
+        stored = tiled_kernel(
             model, params, data.x_train, store=arguments.store, tile=arguments.tile,
             workers=arguments.workers, client=client, progress=not arguments.quiet,
         )  # fmt: skip

@@ -10,11 +10,11 @@ from typing import final
 import torch
 from torch import Tensor
 
-from qlazy.errors import UnsupportedModel, require
-from qlazy.quantum.backends import INPUTS
-from qlazy.quantum.pennylane_program import to_qnode
-from qlazy.quantum.program import Gate, PauliSum, PauliTerm, Program
-from qlazy.quantum.tracing import trace
+from qlazy.base.errors import UnsupportedModelError, require
+from qlazy.quantum.backends.backend import INPUTS
+from qlazy.quantum.pennylane.qnodes import to_qnode
+from qlazy.quantum.pennylane.tracing import trace
+from qlazy.quantum.program.program import Gate, PauliSum, PauliTerm, Program
 
 MAX_QUBITS = 7
 """Each of 2^n outputs is a sum of 2^n Pauli products."""
@@ -25,11 +25,15 @@ def hadamard_test(program: Program) -> Program:
 
     A further qubit in |+> controls every gate, which leaves (|0>|0...0> + |1>|psi>) / sqrt 2: output k is the
     expectation value of |0><1| (x) |0...0><k| and its adjoint. The first qubit is the most significant bit of k.
-    Raises UnsupportedModel for a program that measures, or has more than 7 qubits.
+    Raises UnsupportedModelError for a program that measures, or has more than 7 qubits.
     """
-    require(program.is_unitary, "program", "be a circuit of gates", "one that measures", UnsupportedModel)
+    require(
+        program.is_unitary, "program", "be a circuit of gates", "one that measures", UnsupportedModelError
+    )
     qubits = program.num_qubits
-    require(qubits <= MAX_QUBITS, "program", f"have at most {MAX_QUBITS} qubits", qubits, UnsupportedModel)
+    require(
+        qubits <= MAX_QUBITS, "program", f"have at most {MAX_QUBITS} qubits", qubits, UnsupportedModelError
+    )
     gates = [gate for gate in program.operations if isinstance(gate, Gate)]
     return replace(
         program,
@@ -48,14 +52,19 @@ class Amplitudes:
     """Re <k|psi(theta)> (n, 2^k) of a circuit without data, for rows of angles theta (n, p).
 
     One batched run of the adjoint simulator, whatever n; autograd and ``torch.func`` pass through it to the angles,
-    once: second derivatives are refused. Raises UnsupportedModel as :func:`hadamard_test`, and for a circuit with data.
+    once: second derivatives are refused. Raises UnsupportedModelError as :func:`hadamard_test`, and for a circuit
+    with data.
     """
 
     def __init__(self, program: Program) -> None:
         require(
-            not program.data, "program", "be without data", f"with {sorted(program.data)}", UnsupportedModel
+            not program.data,
+            "program",
+            "be without data",
+            f"with {sorted(program.data)}",
+            UnsupportedModelError,
         )
-        require(program.num_params > 0, "program", "have angles", "without any", UnsupportedModel)
+        require(program.num_params > 0, "program", "have angles", "without any", UnsupportedModelError)
         self.program = program
         test = replace(hadamard_test(program), weights={}, data=program.weights)
         self._circuit = trace(to_qnode(test)[0], INPUTS, (program.num_params,), {})

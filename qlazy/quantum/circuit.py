@@ -12,12 +12,12 @@ import pennylane as qml
 import torch
 from torch import Tensor, nn
 
-from qlazy.errors import UnsupportedModel, require
-from qlazy.model import Model, blocks_of
-from qlazy.quantum.backends import INPUTS, LoweredBackend, TorchBackend
-from qlazy.quantum.backends import Backend as AnyBackend
-from qlazy.quantum.branches import without_last_measurements
-from qlazy.quantum.choice import (
+from qlazy.base.errors import UnsupportedModelError, require
+from qlazy.models.model import Model, blocks_of
+from qlazy.quantum.backends.backend import INPUTS, LoweredBackend, TorchBackend
+from qlazy.quantum.backends.backend import Backend as AnyBackend
+from qlazy.quantum.backends.branches import without_last_measurements
+from qlazy.quantum.backends.choice import (
     Choice,
     choose,
     choose_for,
@@ -25,10 +25,10 @@ from qlazy.quantum.choice import (
     on_seeded_qubits,
     outside_transforms,
 )
+from qlazy.quantum.backends.lowered import LoweredCircuit
 from qlazy.quantum.corpus import load_program, program_from_qasm
-from qlazy.quantum.lowered import LoweredCircuit
-from qlazy.quantum.pennylane_program import to_qnode
-from qlazy.quantum.program import Program
+from qlazy.quantum.pennylane.qnodes import to_qnode
+from qlazy.quantum.program.program import Program
 
 EXACT_DEVICES = ("default.qubit", "lightning.qubit")
 Backend = Literal["auto", "adjoint", "branches", "torch", "lightning", "device"]
@@ -52,7 +52,7 @@ class Circuit(Model):
     every call measures anew, from the device's seed: results are random, outputs and Jacobian unbiased,
     and what is quadratic in a Jacobian, a kernel for instance, is not.
 
-    Raises UnsupportedModel for a QNode that cannot be differentiated exactly, sample by sample.
+    Raises UnsupportedModelError for a QNode that cannot be differentiated exactly, sample by sample.
     """
 
     def __init__(
@@ -126,13 +126,13 @@ class Circuit(Model):
         """The circuit with backend "device" and ``shots`` shots a circuit, one call independent of the next.
 
         On the QNode's own device where the backend is "device" already, from that device's seed; otherwise on
-        default.qubit, seeded from ``generator`` or, without one, by chance. Raises UnsupportedModel for an OpenQASM
-        program that measures on its way: a QNode with ``qml.measure`` takes shots.
+        default.qubit, seeded from ``generator`` or, without one, by chance. Raises UnsupportedModelError for an
+        OpenQASM program that measures on its way: a QNode with ``qml.measure`` takes shots.
         """
         require(shots >= 1, "shots", "be at least 1", shots)
         is_circuit = self.program is None or without_last_measurements(self.program).is_unitary
         must = "be a QNode, or an OpenQASM program that does not measure on its way, to take shots"
-        require(is_circuit, "model", must, repr(self), UnsupportedModel)
+        require(is_circuit, "model", must, repr(self), UnsupportedModelError)
         if self._wanted == "device":
             must = "be absent for backend='device', whose device has a seed of its own"
             require(generator is None, "generator", must, "given")
@@ -142,9 +142,9 @@ class Circuit(Model):
         return Circuit(qml.set_shots(qnode, shots), self._shapes, backend="device")
 
     def on_device(self, x: Tensor) -> LoweredCircuit:
-        """What backend "device" runs for rows like those of ``x``. Raises UnsupportedModel for another backend."""
+        """What backend "device" runs for rows like those of ``x``. Raises UnsupportedModelError for another backend."""
         must = "have backend='device' (circuit.measured(shots) has)"
-        require(self._wanted == "device", "model", must, repr(self), UnsupportedModel)
+        require(self._wanted == "device", "model", must, repr(self), UnsupportedModelError)
         backend = self._choice(tuple(x.shape[1:])).backend
         assert isinstance(backend, LoweredBackend)
         return backend.circuit
@@ -156,7 +156,7 @@ class Circuit(Model):
             return choice.backend
         require(
             choice.name == "adjoint", "params", f"be on the CPU and x real for backend={choice.name!r}",
-            f"on {params.device}, and {x.dtype}", UnsupportedModel,
+            f"on {params.device}, and {x.dtype}", UnsupportedModelError,
         )  # fmt: skip
         return TorchBackend(on_default_qubit(self.qnode), self._shapes)
 
@@ -204,7 +204,7 @@ class CircuitLayer(nn.Module):
         return copy
 
 
-def load(name_or_path: str | os.PathLike[str], *, backend: Backend = "auto", **sizes: int) -> Circuit:
+def load_circuit(name_or_path: str | os.PathLike[str], *, backend: Backend = "auto", **sizes: int) -> Circuit:
     """A circuit from the corpus by name, or from an OpenQASM 3 file by path, with its sizes overridden.
 
     ``load("hardware_efficient", n=6, layers=3)``. Raises ValueError for an unknown name or size, and QasmError
@@ -224,7 +224,7 @@ def from_qasm(
     """A circuit from the text of an OpenQASM 3 program.
 
     ``observables`` are outputs such as "Z q[1]" or "0.5 Z q[0] Z q[1] - X q[2]", ``data`` the names of the
-    inputs that are data, for a text that does not say so itself. Raises as :func:`load`.
+    inputs that are data, for a text that does not say so itself. Raises as :func:`load_circuit`.
     """
     program = program_from_qasm(text, observables=observables, data=data, **sizes)
     return Circuit.from_program(program, backend=backend)
@@ -247,16 +247,18 @@ def _check_qnode(qnode: object, backend: str) -> None:
     assert isinstance(qnode, qml.QNode)
     if backend == "device":
         must = "have one number of shots, not several"
-        require(not qnode.shots.has_partitioned_shots, "qnode", must, f"with {qnode.shots}", UnsupportedModel)
+        require(
+            not qnode.shots.has_partitioned_shots, "qnode", must, f"with {qnode.shots}", UnsupportedModelError
+        )
         return
     or_device = "or be given backend='device'"
     require(
         not qnode.shots, "qnode", f"be exact (shots=None), {or_device}", f"with {qnode.shots}",
-        UnsupportedModel,
+        UnsupportedModelError,
     )  # fmt: skip
     require(
         qnode.device.name in EXACT_DEVICES, "qnode", f"run on {' or '.join(EXACT_DEVICES)}, {or_device}",
-        f"on {qnode.device.name}", UnsupportedModel,
+        f"on {qnode.device.name}", UnsupportedModelError,
     )  # fmt: skip
 
 

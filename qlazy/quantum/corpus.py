@@ -15,9 +15,8 @@ from os import PathLike
 from pathlib import Path
 from typing import NoReturn
 
-import qlazy
-from qlazy.errors import refuse
-from qlazy.quantum.program import Program
+from qlazy.base.errors import refuse
+from qlazy.quantum.program.program import Program
 from qlazy.quantum.qasm import Source, read
 from qlazy.quantum.qasm.source import is_file
 
@@ -76,7 +75,7 @@ def _several(texts: Sequence[str]) -> Sequence[str]:
 @cache
 def folder() -> Path:
     """The folder of the corpus."""
-    package = Path(qlazy.__file__).parent
+    package = Path(__file__).parents[1]
     for candidate in (package / "circuits", package.parent / "circuits"):
         if any(candidate.glob(f"*{_SUFFIX}")):
             return candidate

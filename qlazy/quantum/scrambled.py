@@ -8,7 +8,7 @@ import pennylane as qml
 import torch
 from torch import Tensor
 
-from qlazy.errors import require
+from qlazy.base.errors import require
 from qlazy.quantum.circuit import Circuit
 from qlazy.simulator.operations import MAX_DENSE_WIRES
 

@@ -6,7 +6,9 @@ hands over small matrices and receives their cotangents. NumPy and numba only.
 
 from __future__ import annotations
 
-from qlazy.simulator.families import Family
+from qlazy.simulator.compiling.families import Family
+from qlazy.simulator.compiling.plan import Plan, compile_plan
+from qlazy.simulator.compiling.steps import Kind
 from qlazy.simulator.observables import (
     Hermitian,
     Observable,
@@ -17,10 +19,8 @@ from qlazy.simulator.observables import (
     pauli,
 )
 from qlazy.simulator.operations import Cnot, Diagonal, Flip, Operation, PauliRotation, Swap, Unitary
-from qlazy.simulator.plan import Plan, compile_plan
 from qlazy.simulator.run import sweep, sweep_weighted, values
 from qlazy.simulator.stacks import fuse_operands
-from qlazy.simulator.steps import Kind
 
 __all__ = [
     "Cnot",

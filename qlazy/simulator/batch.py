@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from qlazy.errors import require
-from qlazy.simulator.plan import Plan
-from qlazy.simulator.rows import lanes_for
+from qlazy.base.errors import require
+from qlazy.simulator.compiling.plan import Plan
+from qlazy.simulator.kernels.layout import lanes_for
 
 CHUNK = 4096  # samples whose cotangents are held at a time where only their sum is asked for
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qlazy.errors import require
+from qlazy.base.errors import require
 from qlazy.simulator.operations import MAX_DENSE_WIRES, ComplexArray, Wires, check_wires, check_word
 
 

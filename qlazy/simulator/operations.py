@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from qlazy.errors import require
+from qlazy.base.errors import require
 
 Wires = tuple[int, ...]
 ComplexArray = NDArray[np.complex128]

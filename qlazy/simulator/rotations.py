@@ -1,7 +1,7 @@
 """Circuits of Pauli rotations: outputs and derivatives as functions of angles.
 
 What a plan asks for, coefficients of fused gates, and what it returns, their cotangents, are translated here
-from and to the angles inside, by tables made once and kernels of :mod:`qlazy.simulator.turns`.
+from and to the angles inside, by tables made once and kernels of :mod:`qlazy.simulator.kernels.angles`.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import Any, NamedTuple, final
 import numpy as np
 from numpy.typing import NDArray
 
-from qlazy.errors import require
-from qlazy.simulator.families import Family
+from qlazy.base.errors import require
+from qlazy.simulator.compiling.families import Family
+from qlazy.simulator.compiling.plan import Plan, compile_plan
+from qlazy.simulator.compiling.steps import Factor, Kind
+from qlazy.simulator.kernels.layout import ROW, as_rows, empty_rows, lanes_for, states_size
+from qlazy.simulator.kernels.workers import Counter, for_blocks
 from qlazy.simulator.observables import Observable
 from qlazy.simulator.operations import Operation, PauliRotation
-from qlazy.simulator.plan import Plan, compile_plan
-from qlazy.simulator.rows import ROW, as_rows, empty_rows, lanes_for, states_size
-from qlazy.simulator.steps import Factor, Kind
-from qlazy.simulator.workers import Counter, for_blocks
 
 Real = NDArray[np.floating[Any]]
 Numbers = dict[int, tuple[bool, int]]
@@ -127,8 +127,7 @@ class _Run:
     """One evaluation: angles in, outputs and derivatives by angle out."""
 
     def __init__(self, plan: Plan, tables: _Tables, shared: Real, sampled: Real) -> None:
-        from qlazy.simulator.circular import moderate
-        from qlazy.simulator.turns import Angles, fill_shared
+        from qlazy.simulator.kernels.angles import Angles, fill_shared, moderate
 
         self.plan, self.tables = plan, tables
         self.dtype = shared.dtype
@@ -180,8 +179,7 @@ class _Run:
 
     def _go(self, threads: int, bras: int, by_angle: tuple[Real, Real], weights: Real | None = None) -> None:
         """Run all blocks, and add to the derivatives if there are bras."""
-        from qlazy.simulator.adjoint import Sizes
-        from qlazy.simulator.angle_sweep import Room, run_angles  # numba is loaded when first needed
+        from qlazy.simulator.kernels.sweep import Room, Sizes, run_angles
 
         require(threads >= 1, "threads", "be at least 1", threads)
         plan, tables = self.plan, self.tables

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from qlazy.errors import require
+from qlazy.base.errors import require
 from qlazy.simulator.batch import Batch, Real, make_batch
-from qlazy.simulator.plan import Plan
-from qlazy.simulator.rows import Rows, as_rows, empty_rows, states_size
-from qlazy.simulator.workers import Counter, for_blocks
+from qlazy.simulator.compiling.plan import Plan
+from qlazy.simulator.kernels.layout import Rows, as_rows, empty_rows, states_size
+from qlazy.simulator.kernels.workers import Counter, for_blocks
 
 Cotangents = tuple[NDArray[Any], ...]
 
@@ -42,7 +42,7 @@ def sweep(
     """Values (n, c), and for each family cotangents (n, c, wanted members, ...) of every sample and output.
 
     The last axes: 3 for fused one-qubit gates, none for rotations, (dim,) for diagonal gates and (dim, dim),
-    complex, for dense ones; `qlazy.simulator.families` has the conventions.
+    complex, for dense ones; `qlazy.simulator.compiling.families` has the conventions.
     """
     batch = make_batch(plan, operands, np.dtype(dtype))
     outputs, rows = _run(batch, threads, bras=min(plan.num_outputs, BRAS))
@@ -79,7 +79,7 @@ def sweep_weighted(
 
 def _run(batch: Batch, threads: int, bras: int, weights: NDArray[Any] | None = None) -> tuple[Real, Real]:
     """Values (n, outputs) and rows of cotangents (n, outputs or 1, rows)."""
-    from qlazy.simulator.adjoint import Sizes, run_blocks  # numba is loaded when first needed
+    from qlazy.simulator.kernels.sweep import Sizes, run_blocks  # numba is loaded when first needed
 
     require(threads >= 1, "threads", "be at least 1", threads)
     plan = batch.plan

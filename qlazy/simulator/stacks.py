@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qlazy.errors import require
-from qlazy.simulator.families import Family
+from qlazy.base.errors import require
+from qlazy.simulator.compiling.families import Family
+from qlazy.simulator.compiling.plan import Plan
+from qlazy.simulator.compiling.steps import Factor, Kind, one_qubit_matrix
 from qlazy.simulator.operations import Cnot, Flip, Operation, Swap, operand_shape
-from qlazy.simulator.plan import Plan
-from qlazy.simulator.steps import Factor, Kind, one_qubit_matrix
 
 Operands = Mapping[int, Any]
 

@@ -18,10 +18,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm.auto import tqdm
 
-from qlazy.storage import load_arrays, save_arrays
-from qlazy.studies.result import Arrays, Finding, StudyResult, finish
-from qlazy.tables import Table
-from qlazy.training import versions
+from qlazy.base.storage import load_arrays, save_arrays
+from qlazy.base.tables import Table
+from qlazy.base.version import versions
+from qlazy.studies.report import finish
+from qlazy.studies.result import Arrays, Finding, StudyResult
 
 KEPT = "experiments"
 

@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Literal, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qlazy.drafts import remove_stale_drafts
-from qlazy.storage import atomic_write, save_arrays
-from qlazy.tables import Table
-from qlazy.training import versions
+from qlazy.base.tables import Table
 
 SIGMAS = 3.0
 
-CONVENTIONS: Mapping[str, str] = {
-    "angle convention": "exp(-i theta P / 2), radians",
-    "loss": "1/(2n) sum ||f - y||^2",
-    "dtype": "float64",
-}
-"""What every study goes by unless its result says otherwise."""
 
 Relation = Literal["=", ">=", "<=", ""]
 
@@ -118,30 +107,6 @@ class StudyResult:
     def finding(self, experiment: str, quantity: str) -> Finding:
         """One of them. Raises KeyError where there is none of that name."""
         return {(f.experiment, f.quantity): f for f in self.findings}[experiment, quantity]
-
-
-def finish(
-    result: StudyResult,
-    out: str | os.PathLike[str] | None,
-    figures: Callable[[StudyResult], Mapping[str, Any]],
-) -> StudyResult:
-    """Leave table, arrays, settings, figures and a report in ``out``, if that is given; returns the result."""
-    if out is None:
-        return result
-    from qlazy.report.html import write_study  # matplotlib, only where something is drawn
-
-    folder = Path(out)
-    remove_stale_drafts(folder)
-    with atomic_write(folder / "table.txt") as file:
-        file.write(f"{result.table()}\n".encode())
-    settings = {
-        "study": result.study, "settings": asdict(result.settings), "versions": versions(), **CONVENTIONS,
-        **result.conventions, "findings": [finding.as_json() for finding in result.findings],
-        "tables": [asdict(table) for table in result.tables],
-    }  # fmt: skip
-    save_arrays(folder / "result.npz", result.arrays, settings)
-    write_study(result, figures(result), folder)
-    return result
 
 
 def mean_and_error(samples: Sequence[float] | NDArray[Any]) -> tuple[float, float]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from qlazy import cli
+from qlazy.commands import main as cli
 from qlazy.quantum.corpus import load_program, names, program_from_qasm, program_names
 
 pytestmark = pytest.mark.usefixtures("elsewhere")

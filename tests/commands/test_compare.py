@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from qlazy import cli
+from qlazy.commands import main as cli
 from qlazy.commands.options import MODELS, read_data
-from qlazy.comparison import Comparison
-from qlazy.specs import build_models
+from qlazy.comparison.result import Comparison
+from qlazy.comparison.specs import build_models
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
@@ -54,7 +54,7 @@ def test_the_defaults_have_about_the_same_number_of_parameters() -> None:
 
 def test_a_diverged_run_is_reported_and_fails(capsys) -> None:
     """And the figures and the page are drawn all the same, of a comparison in which nothing came to its end."""
-    arguments = ["compare", "mlp:2", *TINY, "--steps", "60", "--rate", "1e6", "--quiet"]
+    arguments = ["compare", "mlp:2", *TINY, "--steps", "60", "--learning-rate", "1e6", "--quiet"]
     assert cli.main(arguments) == cli.FAILED
     captured = capsys.readouterr()
     assert "qlazy: mlp:2, seed 0, a = 1: " in captured.err

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from qlazy import cli
+from qlazy.commands import main as cli
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qlazy import cli
-from qlazy.storage import load_arrays
+from qlazy.base.storage import load_arrays
+from qlazy.commands import main as cli
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 

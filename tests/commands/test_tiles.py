@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import qlazy
-from qlazy import cli
+from qlazy.commands import main as cli
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 

@@ -4,7 +4,7 @@ import numpy as np
 import pennylane as qml
 from hypothesis import strategies as st
 
-from qlazy.quantum.pennylane_program import apply_gate
+from qlazy.quantum.pennylane.qnodes import apply_gate
 
 HEADER = """
 include "stdgates.inc";

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from qlazy.errors import UnsupportedModel
+from qlazy.base.errors import UnsupportedModelError
 from qlazy.quantum.amplitudes import Amplitudes, hadamard_test
 from qlazy.quantum.corpus import load_program, program_from_qasm
-from qlazy.tensor import real_ansatz
+from qlazy.tasks.tensor import real_ansatz
 from tests.quantum.programs import states
 
 PHASES = """OPENQASM 3.0;
@@ -57,9 +57,9 @@ def test_what_is_refused():
         'OPENQASM 3.0; include "stdgates.inc"; input float w; qubit[1] q; bit c; rx(w) q[0]; c = measure q[0]; '
         "if (c) { x q[0]; }"
     )
-    with pytest.raises(UnsupportedModel, match="`program` must be a circuit of gates"):
+    with pytest.raises(UnsupportedModelError, match="`program` must be a circuit of gates"):
         hadamard_test(measuring)
-    with pytest.raises(UnsupportedModel, match="without data"):
+    with pytest.raises(UnsupportedModelError, match="without data"):
         Amplitudes(load_program("hardware_efficient", n=2, layers=1))
     with pytest.raises(ValueError, match="`angles` must be real, of shape"):
         Amplitudes(real_ansatz(2, 1))(torch.ones(2, 3))

@@ -9,9 +9,8 @@ import pytest
 import torch
 
 from qlazy import Circuit
-from qlazy.errors import UnsupportedModel
-from qlazy.quantum.choice import SlowBackend
-from tests.models import inputs, reuploading, rng
+from qlazy.base.errors import SlowBackendWarning, UnsupportedModelError
+from tests.makers import inputs, reuploading, rng
 
 DEVICE = qml.device("default.qubit", wires=2)
 
@@ -58,7 +57,7 @@ def blind(inputs, theta):
 
 def test_a_qnode_that_ignores_its_inputs_is_refused():
     model = Circuit(qml.QNode(blind, DEVICE), {"theta": 1})
-    with pytest.raises(UnsupportedModel, match="`qnode` must depend on `inputs`"):
+    with pytest.raises(UnsupportedModelError, match="`qnode` must depend on `inputs`"):
         model(torch.zeros(1), torch.zeros(2, 1))
     assert model(torch.zeros(1), torch.zeros(2, 0)).tolist() == [
         [1.0],
@@ -74,8 +73,8 @@ def quantum_state(inputs, theta):
 def test_complex_measurements_are_refused():
     model = Circuit(qml.QNode(quantum_state, DEVICE), {"theta": 1})
     with (
-        pytest.raises(UnsupportedModel, match="expectation values or probabilities"),
-        pytest.warns(SlowBackend, match="StateMP"),
+        pytest.raises(UnsupportedModelError, match="expectation values or probabilities"),
+        pytest.warns(SlowBackendWarning, match="StateMP"),
     ):
         model(torch.zeros(1), torch.zeros(1, 1))
 
@@ -89,7 +88,7 @@ QNODES = {
 @pytest.mark.parametrize("reason", QNODES)
 @pytest.mark.parametrize("backend", ["auto", "torch"])
 def test_refused_qnodes(reason, backend):
-    with pytest.raises(UnsupportedModel, match=reason):
+    with pytest.raises(UnsupportedModelError, match=reason):
         Circuit(QNODES[reason], {"theta": 1}, backend=backend)
 
 

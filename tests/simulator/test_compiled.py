@@ -19,7 +19,7 @@ import numpy as np
 from qlazy.simulator import PauliRotation, compile_plan, pauli, values
 plan = compile_plan(1, [PauliRotation("Y", (0,))], [pauli("Z", 0)])
 assert abs(values(plan, [np.eye(2)[None]])[0, 0] - 1) < 1e-15
-from qlazy.simulator.adjoint import run_blocks
+from qlazy.simulator.kernels.sweep import run_blocks
 print(sum(run_blocks.stats.cache_hits.values()), sum(run_blocks.stats.cache_misses.values()))
 """
 
@@ -38,7 +38,7 @@ def test_a_second_process_finds_the_compiled_code() -> None:
 
 def test_without_a_folder_for_the_cache_code_is_compiled_in_each_process(tmp_path: Path) -> None:
     source = """
-from qlazy.simulator.compiled import entry
+from qlazy.simulator.kernels.compiled import entry
 @entry
 def successor(x):
     return x + 1

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qlazy.simulator.frames import Frame, Pauli, coset, parity
+from qlazy.simulator.compiling.frames import Frame, Pauli, coset, parity
 from tests.simulator.dense import word_matrix
 
 WIRES = 4

@@ -28,7 +28,7 @@ from qlazy.simulator import (
     sweep_weighted,
     values,
 )
-from qlazy.simulator.program import Pass
+from qlazy.simulator.compiling.instructions import Pass
 from tests.simulator.circuits import CZ, HADAMARD, T
 
 

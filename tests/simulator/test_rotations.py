@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qlazy.simulator import Cnot, Diagonal, Hermitian, PauliRotation, Probabilities, Unitary, pauli, rows
+from qlazy.simulator import Cnot, Diagonal, Hermitian, PauliRotation, Probabilities, Unitary, pauli
+from qlazy.simulator.kernels import layout
 from qlazy.simulator.rotations import RotationCircuit, quaternion
 
 WIRES = 3
@@ -78,7 +79,7 @@ def test_results_do_not_depend_on_how_many_samples_run_side_by_side(sequence, sa
         return values, *found, *circuit.weighted(weights, shared, sampled, 2)
 
     wide = everything()
-    with patch.object(rows, "HUGE", WIRES):
+    with patch.object(layout, "HUGE", WIRES):
         narrow = everything()
     for a, b in zip(wide, narrow, strict=True):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-15 * max(samples, 1))

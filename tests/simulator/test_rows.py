@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from qlazy.simulator.rows import WIDE, as_rows, empty_rows, lanes_for
+from qlazy.simulator.kernels.layout import WIDE, as_rows, empty_rows, lanes_for
 
 F64, F32 = np.dtype(np.float64), np.dtype(np.float32)
 

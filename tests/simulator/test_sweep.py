@@ -18,11 +18,11 @@ from qlazy.simulator import (
     compile_plan,
     fuse_operands,
     pauli,
-    rows,
     sweep,
     sweep_weighted,
     values,
 )
+from qlazy.simulator.kernels import layout
 from tests.simulator import dense
 from tests.simulator.circuits import Case, cases, directions, make_case, rebuilt
 
@@ -112,7 +112,7 @@ def test_results_do_not_depend_on_the_number_of_threads(dtype: Any) -> None:
 def test_results_do_not_depend_on_how_many_samples_run_side_by_side(case: Case) -> None:
     plan, stacks = prepared(case)
     wide = sweep(plan, stacks)
-    with patch.object(rows, "HUGE", 1):
+    with patch.object(layout, "HUGE", 1):
         narrow = sweep(plan, stacks)
     for first, second in zip((wide[0], *wide[1]), (narrow[0], *narrow[1]), strict=True):
         np.testing.assert_allclose(first, second, rtol=0, atol=1e-14)

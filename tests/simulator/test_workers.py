@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
-from qlazy.simulator import workers
-from qlazy.simulator.workers import for_blocks
+from qlazy.simulator.kernels import workers
+from qlazy.simulator.kernels.workers import for_blocks
 
 
 def collecting(done, limits):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from qlazy.quantum.circuit import load
-from qlazy.studies.control_flow import BITS, INPUTS, Settings, run
+from qlazy.quantum.circuit import load_circuit
+from qlazy.studies.control_flow.study import BITS, INPUTS, Settings, run
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def test_what_it_leaves_behind(finished):
 @pytest.mark.parametrize(("name", "parity_seen"), [("p1", False), ("p2", True)])
 def test_what_the_programs_can_represent(name, parity_seen):
     """Walsh coefficients of f(z1, z4): P1 has those of 1 and z4, P2 that of z1 xor z4 as well; 1 has 1/2."""
-    model = load(name)
+    model = load_circuit(name)
     outputs = model(model.init(torch.Generator().manual_seed(5)), INPUTS)[:, 0]
     s1, s4 = (1 - 2 * BITS).T
     walsh = {

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qlazy.storage import load_arrays
+from qlazy.base.storage import load_arrays
+from qlazy.base.tables import Table
 from qlazy.studies.experiments import KEPT, Outcome, carry_out
 from qlazy.studies.result import Finding, StudyResult
-from qlazy.tables import Table
 from tests.studies.test_result import Sizes
 
 SIZES = Sizes()

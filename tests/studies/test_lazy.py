@@ -8,12 +8,12 @@ import torch
 from torch import nn
 
 from qlazy import GradientDescent, tangent_kernel, train
-from qlazy.errors import Diverged
-from qlazy.storage import load_arrays
-from qlazy.studies import convolutional, reuploading, two_layer
-from qlazy.studies.lazy import Settings, run
-from qlazy.studies.teacher_student import PAPER_SIZE, REFERENCE
-from qlazy.training import Record
+from qlazy.base.storage import load_arrays
+from qlazy.studies.lazy import convolutional, reuploading, two_layer
+from qlazy.studies.lazy.study import Settings, run
+from qlazy.studies.lazy.teacher_student import PAPER_SIZE, REFERENCE
+from qlazy.training.history import DivergedError
+from qlazy.training.loop import Record
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -143,7 +143,7 @@ def test_students_that_run_away_are_stopped() -> None:
     teacher = two_layer.Teacher.draw(5, generator(), factor=1e6)
     data = teacher.task(20, 20, generator(1))
     params = two_layer.draw_params(5, 4, 1.0, generator(2))[None]
-    with pytest.raises(Diverged, match="training diverged by step"):
+    with pytest.raises(DivergedError, match="training diverged by step"):
         two_layer.descend_together(params, data, torch.tensor([1e3]), 200)
 
 

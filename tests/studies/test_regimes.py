@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from qlazy.prediction import kernel_regression
-from qlazy.storage import load_arrays
-from qlazy.studies import circuit_regimes, quadratic_nets
-from qlazy.studies.regimes import Settings, run
+from qlazy.base.storage import load_arrays
+from qlazy.kernels.prediction import kernel_regression
+from qlazy.studies.regimes import circuit_regimes, quadratic_nets
+from qlazy.studies.regimes.study import Settings, run
 from tests.systems import normal
 
 
@@ -54,7 +54,7 @@ def test_equal_counts_are_equal(finished) -> None:
 
 
 def test_counts_are_those_of_the_models() -> None:
-    from qlazy.readout import Readout
+    from qlazy.models.wrappers import Readout
 
     circuit = circuit_regimes.circuit_of(3, 2, ["Z q[0]", "Z q[1]", "Z q[2]"])
     assert Readout(circuit, 3).num_params == circuit_regimes.parameters(3, 2)

@@ -9,11 +9,12 @@ from typing import Self
 import numpy as np
 import pytest
 
-from qlazy import cli
-from qlazy.storage import load_arrays
+from qlazy.base.storage import load_arrays
+from qlazy.base.tables import Table
+from qlazy.commands import main as cli
 from qlazy.studies import STUDIES, find_study
-from qlazy.studies.result import Finding, StudyResult, finish
-from qlazy.tables import Table
+from qlazy.studies.report import finish
+from qlazy.studies.result import Finding, StudyResult
 
 
 @dataclass(frozen=True)

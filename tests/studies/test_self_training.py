@@ -9,12 +9,21 @@ import pytest
 import torch
 
 from qlazy import accuracy
-from qlazy.methods import Adam
-from qlazy.studies.few_labels import LABELS, circuit_problem, net_problem, train
-from qlazy.studies.learners import CIRCUIT, HARD, LEARNERS, NET, ROUNDS, Recipe, accuracies, along
-from qlazy.studies.self_training import Settings, claims, gain, run
-from qlazy.studies.tuning import CIRCUIT_GRID, NET_GRID, Grid, tune
-from qlazy.teaching import DifferentiableTeacher, HardTeacher, NoTeacher
+from qlazy.studies.self_training.few_labels import LABELS, circuit_problem, net_problem, train
+from qlazy.studies.self_training.learners import (
+    CIRCUIT,
+    HARD,
+    LEARNERS,
+    NET,
+    ROUNDS,
+    Recipe,
+    accuracies,
+    along,
+)
+from qlazy.studies.self_training.study import Settings, claims, gain, run
+from qlazy.studies.self_training.tuning import CIRCUIT_GRID, NET_GRID, Grid, tune
+from qlazy.tasks.self_training import DifferentiableTeacher, NoTeacher, PseudoLabelTeacher
+from qlazy.training.methods import Adam
 
 QUICK = Settings.quick()
 
@@ -77,7 +86,7 @@ def test_scores_are_those_of_the_problem():
 def test_rounds_are_students_taught_by_the_one_before():
     """Two rounds by hand: a teacher from labels alone; each student starts where the first did."""
     problem = net_problem(40, 5)
-    method, hard = Adam(0.02), HardTeacher(alpha=1.0, strength=2.0)
+    method, hard = Adam(0.02), PseudoLabelTeacher(alpha=1.0, strength=2.0)
     teacher = train([problem], NoTeacher(), method, 15, 0, ())[0]
     expected = []
     for _ in range(2):
@@ -97,8 +106,8 @@ def test_large_scales_approach_the_linear_model():
 
     def outputs(alpha: float) -> torch.Tensor:
         at = problem.at_scale(alpha)
-        rate = 0.01 if math.isinf(alpha) else 0.01 / alpha
-        trained = train([at], DifferentiableTeacher(), Adam(rate), 8, 4, ())[0]
+        learning_rate = 0.01 if math.isinf(alpha) else 0.01 / alpha
+        trained = train([at], DifferentiableTeacher(), Adam(learning_rate), 8, 4, ())[0]
         with torch.no_grad():
             return at.model(torch.from_numpy(trained.student), at.data.x_test)
 
@@ -114,8 +123,8 @@ def test_tuning_keeps_the_best_of_everything_tried():
     tuned = tune(grid, progress=False)
     problems = [net_problem(40, seed) for seed in (100, 101)]
     tried = [
-        Recipe(rate, strength, warmup, steps)
-        for rate in (0.001, 0.05) for strength in (0.3, 3.0) for warmup in (0, 10) for steps in (5, 20)
+        Recipe(learning_rate, strength, warmup, steps)
+        for learning_rate in (0.001, 0.05) for strength in (0.3, 3.0) for warmup in (0, 10) for steps in (5, 20)
         if steps > warmup
     ]  # fmt: skip
     means = [accuracies(problems, HARD, recipe).mean() for recipe in tried]
@@ -134,7 +143,7 @@ def test_every_setting_is_one_of_the_grid_and_no_seed_is_used_twice(recipes, gri
     full = Settings.full()
     assert grid.first_seed + grid.seeds <= full.first_seed
     for learner, recipe in recipes.items():
-        assert recipe.rate in grid.rates
+        assert recipe.learning_rate in grid.rates
         assert recipe.strength in grid.strengths
         assert recipe.warmup in grid.warmups
         if learner == ROUNDS:

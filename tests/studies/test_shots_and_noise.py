@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qlazy.storage import load_arrays
-from qlazy.studies import measured_kernels
-from qlazy.studies.shots_and_noise import Settings, run
+from qlazy.base.storage import load_arrays
+from qlazy.studies.shots_and_noise.study import Settings, measured_kernels, run
 
 
 @pytest.fixture(scope="module")

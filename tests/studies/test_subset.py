@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from qlazy.storage import load_arrays
-from qlazy.studies.subset import BARS, CHANCE, OURS, PAPER, TRUSTED, Settings, make_problem, run
+from qlazy.base.storage import load_arrays
+from qlazy.studies.subset.study import BARS, CHANCE, OURS, PAPER, TRUSTED, Settings, make_problem, run
 
 
 @pytest.fixture(scope="module")

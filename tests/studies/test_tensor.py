@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qlazy.storage import load_arrays
-from qlazy.studies import decompositions
-from qlazy.studies.tensor import Settings, run
+from qlazy.base.storage import load_arrays
+from qlazy.studies.tensor.study import Settings, decompositions, run
 
 
 @pytest.fixture(scope="module")

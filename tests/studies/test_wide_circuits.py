@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qlazy.storage import load_arrays
-from qlazy.studies.wide_circuits import Settings, run
+from qlazy.base.storage import load_arrays
+from qlazy.studies.wide_circuits.study import Settings, run
 
 
 @pytest.fixture(scope="module")

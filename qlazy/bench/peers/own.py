@@ -13,8 +13,8 @@ def ways(workload: Workload, dtype: str, threads: int) -> Ways:
     # What stands here is the user's own: a QNode or a module. The clock starts with the model.
     if isinstance(workload, CircuitWorkload):
         return _circuit(workload)
-    from qlazy.bench.peers.torch_nets import module
-    from qlazy.nets import Net
+    from qlazy.bench.peers.torch_arrays import module
+    from qlazy.models.nets import Net
 
     net = module(workload, dtype)
     return {"Net.gram": lambda: Net(net).gram}

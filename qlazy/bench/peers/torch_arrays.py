@@ -1,13 +1,13 @@
-"""Arrays and the square loss in torch."""
+"""Arrays, nets and the square loss in torch, shared by the tools that take them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from qlazy.bench.workloads import Array
+from qlazy.bench.workloads import Array, NetWorkload
 
 
 def native(array: Array, dtype: str) -> Tensor:
@@ -25,3 +25,16 @@ def loss_gradient(
         return torch.autograd.grad(loss, weights)[0]
 
     return gradient
+
+
+def module(workload: NetWorkload, dtype: str) -> nn.Sequential:
+    """The net with parameters in the order of ``workload.shapes``."""
+    layers: list[nn.Module] = []
+    for out, fan_in, *kernel in workload.shapes[::2]:
+        if kernel:
+            layers += [nn.Conv2d(fan_in, out, 3, padding=1), nn.ReLU()]
+        else:
+            layers += [nn.Flatten(), nn.Linear(fan_in, out), nn.Tanh()]
+    if workload.size is None:
+        layers = [layer for layer in layers if not isinstance(layer, nn.Flatten)]
+    return nn.Sequential(*layers[:-1]).to(getattr(torch, dtype))

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from qlazy.bench.peers import Compute, Ways
-from qlazy.bench.peers.torch_arrays import native
-from qlazy.bench.peers.torch_nets import module
+from qlazy.bench.peers.torch_arrays import module, native
 from qlazy.bench.workloads import NetWorkload
 
 __all__ = ["native", "ways"]

@@ -12,7 +12,7 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from qlazy.quantum.classical import (
+from qlazy.quantum.program.classical import (
     Classical,
     Comparison,
     Converted,
@@ -24,7 +24,7 @@ from qlazy.quantum.classical import (
     depth,
     has_locals,
 )
-from qlazy.quantum.expression import FUNCTIONS, Expression, as_expression, call
+from qlazy.quantum.program.expression import FUNCTIONS, Expression, as_expression, call
 from qlazy.quantum.qasm.values import NUMBER_NAMES, Number
 
 MAX_SIZE = 10_000

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from openqasm3 import ast
 
-from qlazy.quantum.classical import BIT, Classical, Converted, Kind, Literal, Operation, Variable
-from qlazy.quantum.expression import Expression
+from qlazy.quantum.program.classical import BIT, Classical, Converted, Kind, Literal, Operation, Variable
+from qlazy.quantum.program.expression import Expression
+from qlazy.quantum.program.statements import Measure, Reset
 from qlazy.quantum.qasm.arithmetic import value_kind
 from qlazy.quantum.qasm.evaluation import evaluate, number, qubits, select_bits
 from qlazy.quantum.qasm.reader import Reader
-from qlazy.quantum.qasm.runtime import assign
+from qlazy.quantum.qasm.runtime import assign, outside_gates
 from qlazy.quantum.qasm.statements import execute
-from qlazy.quantum.qasm.values import Bits, GateDefinition, Number, Role, Scope
-from qlazy.quantum.statements import Measure, Reset
+from qlazy.quantum.qasm.values import Bits, Number, Role
 
 
 @execute.register
@@ -102,14 +102,6 @@ def bits_value(node: ast.Expression, size: int, reader: Reader) -> Number:
 
 def whole_of(bits: Bits) -> Classical:
     """Bits as one integer."""
-    from qlazy.quantum.classical import Register
+    from qlazy.quantum.program.classical import Register
 
     return bits.bits[0] if bits.single else Register(bits.bits, bits.text)
-
-
-def outside_gates(node: ast.QASMNode, reader: Reader) -> None:
-    scope: Scope | None = reader.scope
-    while scope is not None:
-        if isinstance(scope.gate, GateDefinition):
-            reader.fail(node, "a gate is unitary: it can neither measure, reset nor assign")
-        scope = scope.parent

@@ -6,26 +6,28 @@ that no flag is up: branches and loops are all the control that a program has.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from functools import reduce
+from collections.abc import Callable, Sequence
 
 from openqasm3 import ast
 
-from qlazy.quantum.classical import BIT, Classical, Literal, Operation, Variable
+from qlazy.quantum.program.classical import BIT, Classical, Literal, Operation
+from qlazy.quantum.program.statements import Assign, Branch, Statement, While
 from qlazy.quantum.qasm import arithmetic
-from qlazy.quantum.qasm.bits import outside_gates
 from qlazy.quantum.qasm.counting import rounds_of
 from qlazy.quantum.qasm.evaluation import condition, integer, number, scalar_kind
 from qlazy.quantum.qasm.parse import parse_expression
 from qlazy.quantum.qasm.reader import Frame, Jump, Reader
-from qlazy.quantum.qasm.runtime import assign, settle
-from qlazy.quantum.qasm.statements import execute, execute_all, loop_values
+from qlazy.quantum.qasm.runtime import assign, outside_gates, settle
+from qlazy.quantum.qasm.statements import (
+    Skipped,
+    any_of,
+    block_apart,
+    execute,
+    execute_all,
+    loop_values,
+    none_of,
+)
 from qlazy.quantum.qasm.values import Binding, Role
-from qlazy.quantum.statements import Assign, Block, Branch, Statement, While
-
-
-class Skipped(Exception):
-    """Raised after a jump at run time: nothing behind it in its block is reached."""
 
 
 @execute.register
@@ -60,40 +62,6 @@ def _(node: ast.SwitchStatement, reader: Reader) -> None:
         chosen = any_of([Operation("==", (value, Literal(each))) for each in values])
         rest = (Branch(chosen, block_apart(statements, reader), rest, reader.place(node)),)
     reader.emit(rest, node)
-
-
-def block_apart(statements: Sequence[ast.QASMNode], reader: Reader, scoped: bool = True) -> Block:
-    """A block that runs in some cases only. The flags it may raise are added to those already raised."""
-    before, reader.jumped = reader.jumped, set()
-    try:
-        with reader.collecting() as collected:
-            if scoped:
-                with reader.block():
-                    execute_all(statements, reader)
-            else:
-                execute_all(statements, reader)
-    except Skipped:
-        pass
-    finally:
-        reader.jumped |= before
-    return tuple(collected)
-
-
-def unless_jumped(statements: Sequence[ast.QASMNode], node: ast.QASMNode, reader: Reader) -> None:
-    """Execute what stands behind a possible jump: only where no flag is up."""
-    flags = reader.jumped
-    settle(statements, node, reader)
-    block = block_apart(statements, reader, scoped=False)
-    reader.emit((Branch(none_of(flags), block, (), reader.place(node)),), node)
-
-
-def none_of(flags: Iterable[Variable]) -> Classical:
-    ordered: list[Classical] = [*sorted(flags, key=lambda flag: flag.name)]
-    return Operation("!", (any_of(ordered),))
-
-
-def any_of(values: Sequence[Classical]) -> Classical:
-    return reduce(lambda left, right: Operation("||", (left, right)), values)
 
 
 @execute.register

@@ -9,9 +9,9 @@ from typing import NoReturn
 
 from openqasm3 import ast
 
-from qlazy.quantum.classical import Classical, Kind, Literal, Operation, Variable, has_locals
-from qlazy.quantum.classical import Register as Whole
-from qlazy.quantum.expression import Expression
+from qlazy.quantum.program.classical import Classical, Kind, Literal, Operation, Variable, has_locals
+from qlazy.quantum.program.classical import Register as Whole
+from qlazy.quantum.program.expression import Expression
 from qlazy.quantum.qasm import arithmetic
 from qlazy.quantum.qasm.arithmetic import ArithmeticRefusal
 from qlazy.quantum.qasm.source import Source

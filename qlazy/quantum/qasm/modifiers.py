@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from qlazy.quantum.expression import Constant, Expression
-from qlazy.quantum.gates import matrix
-from qlazy.quantum.program import UNITARY, Gate, Matrix
+from qlazy.quantum.program.expression import Constant, Expression
+from qlazy.quantum.program.gates import matrix
+from qlazy.quantum.program.program import UNITARY, Gate, Matrix
 
 Gates = tuple[Gate, ...]
 

@@ -18,9 +18,9 @@ from typing import NoReturn
 
 from openqasm3 import ast
 
-from qlazy.quantum.classical import Classical
-from qlazy.quantum.expression import Expression
-from qlazy.quantum.program import PauliSum, PauliTerm, check_observable
+from qlazy.quantum.program.classical import Classical
+from qlazy.quantum.program.expression import Expression
+from qlazy.quantum.program.program import PauliSum, PauliTerm, check_observable
 from qlazy.quantum.qasm import arithmetic
 from qlazy.quantum.qasm.evaluation import Context, number, qubits
 from qlazy.quantum.qasm.parse import parse_expression, parse_range

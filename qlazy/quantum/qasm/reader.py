@@ -10,8 +10,9 @@ from typing import NoReturn
 
 from openqasm3 import ast
 
-from qlazy.quantum.classical import Kind, Variable, has_locals
-from qlazy.quantum.program import Semantics, Shape
+from qlazy.quantum.program.classical import Kind, Variable, has_locals
+from qlazy.quantum.program.program import Semantics, Shape
+from qlazy.quantum.program.statements import Gate, Place, Statement
 from qlazy.quantum.qasm.evaluation import Context
 from qlazy.quantum.qasm.source import Source
 from qlazy.quantum.qasm.values import (
@@ -25,7 +26,6 @@ from qlazy.quantum.qasm.values import (
     Subroutine,
     Value,
 )
-from qlazy.quantum.statements import Gate, Place, Statement
 
 MAX_GATES = 100_000
 MAX_STEPS = 200_000

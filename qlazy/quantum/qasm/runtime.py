@@ -12,12 +12,12 @@ from collections.abc import Iterable
 from openqasm3 import ast
 from openqasm3.visitor import QASMVisitor
 
-from qlazy.quantum.classical import Classical, Kind, Literal, Local, Variable, has_locals
-from qlazy.quantum.expression import Expression, as_expression
+from qlazy.quantum.program.classical import Classical, Kind, Literal, Local, Variable, has_locals
+from qlazy.quantum.program.expression import Expression, as_expression
+from qlazy.quantum.program.statements import Assign
 from qlazy.quantum.qasm import arithmetic
 from qlazy.quantum.qasm.reader import Reader
-from qlazy.quantum.qasm.values import Array, Binding, Bits, Number, Role
-from qlazy.quantum.statements import Assign
+from qlazy.quantum.qasm.values import Array, Binding, Bits, GateDefinition, Number, Role, Scope
 
 
 def is_known(value: object) -> bool:
@@ -104,3 +104,11 @@ class _Assigned(Visitor):
         if node.target is not None:
             target = node.target.name if isinstance(node.target, ast.IndexedIdentifier) else node.target
             self.names[target.name] = self.names.get(target.name, 0) + 1
+
+
+def outside_gates(node: ast.QASMNode, reader: Reader) -> None:
+    scope: Scope | None = reader.scope
+    while scope is not None:
+        if isinstance(scope.gate, GateDefinition):
+            reader.fail(node, "a gate is unitary: it can neither measure, reset nor assign")
+        scope = scope.parent

@@ -1,4 +1,4 @@
-"""The standard gate library and the built-in `U`, in terms of the base gates of `qlazy.quantum.gates`.
+"""The standard gate library and the built-in `U`, in terms of the base gates of `qlazy.quantum.program.gates`.
 
 Each gate has the phase that the library of the OpenQASM 3 specification gives it, since phases count under
 `ctrl @`: u2 and u3 have determinant 1, while U(t, f, l) = e^{i(t+f+l)/2} u3(t, f, l). One departure: `CX` is
@@ -11,8 +11,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from qlazy.quantum.expression import Constant, Expression
-from qlazy.quantum.program import Gate
+from qlazy.quantum.program.expression import Constant, Expression
+from qlazy.quantum.program.program import Gate
 from qlazy.quantum.qasm.modifiers import Gates, constant_unitary, controlled
 
 Angles = tuple[Expression, ...]

@@ -7,13 +7,15 @@ reader.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import singledispatch
+from functools import reduce, singledispatch
 from typing import get_args
 
 from openqasm3 import ast
 
-from qlazy.quantum.expression import as_expression
-from qlazy.quantum.program import Gate, Semantics
+from qlazy.quantum.program.classical import Classical, Operation, Variable
+from qlazy.quantum.program.expression import as_expression
+from qlazy.quantum.program.program import Gate, Semantics
+from qlazy.quantum.program.statements import Block, Branch
 from qlazy.quantum.qasm import arithmetic, modifiers
 from qlazy.quantum.qasm.evaluation import (
     angle,
@@ -28,6 +30,7 @@ from qlazy.quantum.qasm.gate_bodies import check_gate_name
 from qlazy.quantum.qasm.modifiers import Gates, ModifierRefusal
 from qlazy.quantum.qasm.parse import parse_expression
 from qlazy.quantum.qasm.reader import MAX_GATES, Pragma, Reader
+from qlazy.quantum.qasm.runtime import settle
 from qlazy.quantum.qasm.standard import DEFINITIONS
 from qlazy.quantum.qasm.values import (
     Array,
@@ -73,8 +76,6 @@ def execute_all(statements: Iterable[ast.QASMNode], reader: Reader) -> None:
         _check_annotations(statement, reader)
         execute(statement, reader)
         if reader.jumped and position < len(rest):
-            from qlazy.quantum.qasm.control import unless_jumped
-
             unless_jumped(rest[position:], statement, reader)
             return
 
@@ -267,3 +268,41 @@ def _modified(
     except ModifierRefusal as refusal:
         reader.fail(node, str(refusal))
     return gates
+
+
+class Skipped(Exception):
+    """Raised after a jump at run time: nothing behind it in its block is reached."""
+
+
+def block_apart(statements: Sequence[ast.QASMNode], reader: Reader, scoped: bool = True) -> Block:
+    """A block that runs in some cases only. The flags it may raise are added to those already raised."""
+    before, reader.jumped = reader.jumped, set()
+    try:
+        with reader.collecting() as collected:
+            if scoped:
+                with reader.block():
+                    execute_all(statements, reader)
+            else:
+                execute_all(statements, reader)
+    except Skipped:
+        pass
+    finally:
+        reader.jumped |= before
+    return tuple(collected)
+
+
+def unless_jumped(statements: Sequence[ast.QASMNode], node: ast.QASMNode, reader: Reader) -> None:
+    """Execute what stands behind a possible jump: only where no flag is up."""
+    flags = reader.jumped
+    settle(statements, node, reader)
+    block = block_apart(statements, reader, scoped=False)
+    reader.emit((Branch(none_of(flags), block, (), reader.place(node)),), node)
+
+
+def none_of(flags: Iterable[Variable]) -> Classical:
+    ordered: list[Classical] = [*sorted(flags, key=lambda flag: flag.name)]
+    return Operation("!", (any_of(ordered),))
+
+
+def any_of(values: Sequence[Classical]) -> Classical:
+    return reduce(lambda left, right: Operation("||", (left, right)), values)

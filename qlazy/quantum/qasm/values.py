@@ -9,8 +9,8 @@ from enum import Enum
 
 from openqasm3 import ast
 
-from qlazy.quantum.classical import Classical, Kind, Variable
-from qlazy.quantum.expression import Expression
+from qlazy.quantum.program.classical import Classical, Kind, Variable
+from qlazy.quantum.program.expression import Expression
 from qlazy.quantum.qasm.source import Source
 
 # bool is an int to Python, and is told apart by its type. A Classical is known only while the program runs.

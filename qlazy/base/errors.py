@@ -1,0 +1,67 @@
+"""The errors qlazy raises, and the one grammar of its refusals.
+
+A refusal names the argument, says what it must be and what it is.
+"""
+
+from __future__ import annotations
+
+import reprlib
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class UnsupportedModelError(ValueError):
+    """A module or QNode whose tangent kernel could not be measured correctly, refused with the remedy."""
+
+
+class ZeroJacobianError(ValueError):
+    """Every entry of a Jacobian is exactly zero: nearly always a model that ignores its parameters."""
+
+
+class NotFiniteError(ArithmeticError):
+    """NaN or infinity in parameters, data, outputs or loss."""
+
+
+class NotConvergedError(ArithmeticError):
+    """An iterative method that did not reach its tolerance; its last iterate is not handed out."""
+
+
+class KernelTooLargeError(MemoryError):
+    """A dense kernel, or variances of one, that would not fit in memory: the message gives size and remedy."""
+
+
+def refuse(argument: str, must: str, actual: object, error: type[Exception] = ValueError) -> NoReturn:
+    """Raise ``error`` with the message "`argument` must ..., but is ..."."""
+    shown = actual if isinstance(actual, str) else reprlib.repr(actual)
+    raise error(f"`{argument}` must {must}, but is {shown}")
+
+
+def require(
+    ok: object, argument: str, must: str, actual: object, error: type[Exception] = ValueError
+) -> None:
+    """Refuse unless ``ok``. ``must`` completes the sentence "`argument` must ...": "be positive"."""
+    if not ok:
+        refuse(argument, must, actual, error)
+
+
+def require_shape(argument: str, tensor: Tensor, shape: tuple[int, ...]) -> None:
+    require(tuple(tensor.shape) == shape, argument, f"have shape {shape}", tuple(tensor.shape))
+
+
+def require_dtype(argument: str, tensor: Tensor, like: Tensor, of: str) -> None:
+    require(tensor.dtype == like.dtype, argument, f"have the dtype of {of}, {like.dtype}", tensor.dtype)
+
+
+def require_finite(argument: str, tensor: Tensor) -> None:
+    """Refuse NaN and infinity, naming how many entries and where the first one stands."""
+    bad = ~tensor.isfinite()
+    if bad.any():
+        first = tuple(int(i) for i in bad.nonzero()[0])
+        actual = f"not in {int(bad.sum())} of {tensor.numel()} entries, first at {first}"
+        refuse(argument, "be finite", actual, NotFiniteError)
+
+
+class SlowBackendWarning(UserWarning):
+    """A circuit that the adjoint simulator does not take and that runs on default.qubit instead."""

@@ -1,0 +1,81 @@
+"""Derivatives of programs in words: counts, the check against differences, and their files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from qlazy.base.storage import atomic_write
+from qlazy.base.tables import Table
+from qlazy.quantum.backends.branches import lowered_program
+from qlazy.quantum.derivatives import Derivative, Term
+from qlazy.quantum.derivatives.elements import element_text, flat_place
+from qlazy.quantum.derivatives.experiments import experiments
+from qlazy.quantum.program.analysis import Occurrences, all_occurrences, occurrences, size_of
+from qlazy.quantum.program.program import Program
+
+_HEAD = ("parameter", "occurrences", "derivative programs")
+STEP = 1e-5
+
+
+def counts_text(program: Program, wrt: str | None) -> str:
+    """Occurrences and derivative programs of one parameter or of all, and the size of the program."""
+    found = all_occurrences(program) if wrt is None else (occurrences(program, wrt),)
+    rows = tuple(_row(each) for each in found)
+    facts = f"{program.name}: {size_of(program)}, on the worst path; loops {program.loops}"
+    return f"{facts}\n\n{Table('', _HEAD, rows)}"
+
+
+def _row(found: Occurrences) -> tuple[str, ...]:
+    return found.parameter, str(found.occurrences), str(found.programs)
+
+
+def check_error(derivative: Derivative, seed: int) -> float:
+    """The largest difference from central differences of step 1e-5, good to about 1e-10, at random angles."""
+    program, (name, _) = derivative.program, derivative.element
+    generator = torch.Generator().manual_seed(seed)
+    params, x = (
+        6.3 * torch.rand(*shape, generator=generator, dtype=torch.float64)
+        for shape in ((program.num_params,), (2, program.num_features))
+    )
+    outputs = lowered_program(program).outputs
+
+    def shifted(step: float) -> Tensor:
+        moved = {"params": params.clone(), "x": x.clone()}
+        moved["params" if name in program.weights else "x"][..., flat_place(program, derivative.element)] += (
+            step
+        )
+        return outputs(moved["params"], moved["x"])
+
+    expected = (shifted(STEP) - shifted(-STEP)) / (2 * STEP)
+    return float((derivative.evaluate(params, x) - expected).abs().max())
+
+
+def derivative_text(derivative: Derivative) -> str:
+    """One line: of what, in what, how many programs, by which rule."""
+    program = derivative.program
+    element = element_text(program, derivative.element)
+    count = len(derivative)
+    programs = f"{count} program{'' if count == 1 else 's'}"
+    return f"d/d{element} of {program.name}: {programs}, mode {derivative.mode}, loops {program.loops}"
+
+
+def programs_text(terms: Iterable[Term]) -> str:
+    return "\n".join(experiment.to_qasm() for term in terms for experiment in experiments(term))
+
+
+def save_programs(terms: Sequence[Term], folder: str | os.PathLike[str]) -> list[Path]:
+    """A file for every program, and for every set of bases in which it is read out; their paths."""
+    paths = []
+    for term in terms:
+        found = experiments(term)
+        for number, experiment in enumerate(found):
+            suffix = f"_basis_{number}" if len(found) > 1 else ""
+            paths.append(Path(folder, f"{term.program.name}{suffix}.qasm"))
+            with atomic_write(paths[-1]) as file:
+                file.write(experiment.to_qasm().encode())
+    return paths

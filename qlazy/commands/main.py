@@ -1,0 +1,105 @@
+"""The command line. Results go to stdout, progress and errors to stderr; the work is done elsewhere."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from qlazy.base.errors import KernelTooLargeError, NotConvergedError, NotFiniteError
+from qlazy.base.version import __version__
+from qlazy.commands import COMMANDS, FAILED, INTERRUPTED, OK, USAGE
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, where argparse would print the usage first."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE, f"qlazy: error: {message} (see `{self.prog} --help`)\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns 0, or 1 for a run that failed, 2 for bad input, 130 when interrupted."""
+    words = sys.argv[1:] if argv is None else argv
+    try:
+        arguments = _parse(words)
+        import torch  # a second or two, which --help and a slip of the keyboard need not wait for
+
+        arguments.command = shlex.join(["qlazy", *words])
+        torch.set_num_threads(arguments.threads)
+        code: int = arguments.run(arguments)
+        return code
+    except SystemExit as stop:  # argparse leaves this way, --help and --version included
+        return int(stop.code or 0)
+    except KeyboardInterrupt:
+        print("qlazy: interrupted; started again, it goes on where it stopped", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # `qlazy circuits | head`: nobody reads on, and Python must not complain at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except (KernelTooLargeError, NotConvergedError, NotFiniteError) as error:
+        return _fail(error, FAILED)
+    except (ValueError, TypeError, ImportError, OSError) as error:
+        return _fail(error, USAGE)
+
+
+def _parse(words: Sequence[str]) -> argparse.Namespace:
+    parser = _parser(words)
+    arguments, rest = parser.parse_known_args(words)
+    # argparse takes the models before the first option or those after it, not both.
+    if rest and ("models" not in arguments or any(text.startswith("-") for text in rest)):
+        arguments.parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        arguments.models += rest
+    return arguments
+
+
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    """Every command with its summary; options, which import torch, for those alone that stand in ``words``."""
+    parser = _Parser(
+        prog="qlazy",
+        description="Is this variational circuit learning, or is it a kernel method in disguise?",
+        epilog="`qlazy COMMAND --help` shows the options and examples of a command.",
+    )
+    parser.add_argument("--version", action="version", version=f"qlazy {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name, summary in COMMANDS.items():
+        one = commands.add_parser(
+            name, help=summary, description=summary,
+            formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
+        )  # fmt: skip
+        if name in words:
+            _fill(one, name)
+    return parser
+
+
+def _fill(parser: argparse.ArgumentParser, name: str) -> None:
+    from qlazy.commands.options import positive
+
+    command = importlib.import_module(f"qlazy.commands.{name}")
+    parser.epilog = command.EXAMPLES
+    parser.add_argument(
+        "--threads",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="of torch; small circuits want one (%(default)s)",
+    )
+    command.add_arguments(parser)
+    parser.set_defaults(run=command.run, parser=parser)
+
+
+def _fail(error: Exception, code: int) -> int:
+    text = str(error) or type(error).__name__
+    if isinstance(error, OSError) and error.filename is not None:
+        text = f"{error.filename}: {error.strerror}"
+    print(f"qlazy: error: {text}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Models by scales by seeds beside their linearisations: runs, verdict, figures, report."""

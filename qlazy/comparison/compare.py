@@ -1,0 +1,301 @@
+"""The main job: several models on the same data, over scales and seeds, each beside its linearisation."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, final
+
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from qlazy.base.errors import require
+from qlazy.base.execution import Results, in_processes, on_cluster, on_threads, require_workers
+from qlazy.base.storage import remove_stale_drafts
+from qlazy.base.version import __version__, versions
+from qlazy.comparison.baselines import InfiniteNet
+from qlazy.comparison.result import Comparison
+from qlazy.comparison.run import Run, is_saved
+from qlazy.data.datasets import Dataset
+from qlazy.kernels.operator import tangent_kernel
+from qlazy.models.model import Model, require_model
+from qlazy.models.wrappers import Centered
+from qlazy.training.anchor import Anchor
+from qlazy.training.history import DivergedError, History
+from qlazy.training.loop import train
+from qlazy.training.losses import Loss, SquaredError
+from qlazy.training.methods import GradientDescent, Method
+from qlazy.training.objective import Objective
+
+if TYPE_CHECKING:
+    from qlazy.base.execution import Client
+
+ALPHAS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
+
+
+def compare(
+    models: Mapping[str, Model],
+    data: Dataset,
+    *,
+    alphas: Sequence[float] = ALPHAS,
+    seeds: Sequence[int] = (0, 1, 2),
+    loss: Loss = SquaredError(),  # noqa: B008 - a frozen value
+    method: Method = GradientDescent(),  # noqa: B008 - a frozen value
+    steps: int = 200,
+    centered: bool = True,
+    baselines: Sequence[InfiniteNet] = (),
+    out: str | os.PathLike[str] | None = None,
+    workers: int | None = None,
+    client: Client | None = None,
+    progress: bool = True,
+) -> Comparison:
+    """Train every model at every scale from every seed, and the linearised model beside it.
+
+    A model h with parameters w0 drawn from the seed is trained on F_a(w) = R(a h(w)) / a^2, centred first,
+    h(w) - h(w0), unless told otherwise. All scales of a model and seed share one learning rate and one
+    horizon; the rate is n / (2 lambda_max(K_0)) where ``method`` leaves it open, and Adam's is divided by the
+    scale. The linearised path is exact, from K_0, for gradient descent and gradient flow on the square loss,
+    and trained otherwise.
+
+    ``baselines`` are nets of infinite width, in closed form, beside the models: gradient descent or flow, square loss.
+
+    With ``out`` every finished run is kept in that folder, and a comparison started again with the same
+    settings takes up what is there, with the numbers of an uninterrupted one, bit for bit. A run that
+    diverges is reported with its step and does not stop the others.
+
+    Runs are independent. ``workers`` of more than one are that many processes, a run each at a time; a Dask
+    ``client`` has workers of its own, which need to see ``out`` under the same path. The numbers are the same, bit
+    for bit, on the same kind of processor.
+
+    Raises ValueError for models that do not fit the data, and for empty, repeated or impossible settings.
+    """
+    _check_settings(models, data, alphas, seeds, steps)
+    require_workers(workers, client)
+    plans = [
+        Plan(name, model, data, seed, loss, method, steps, centered)
+        for name, model in models.items()
+        for seed in seeds
+    ]
+    for plan in plans[:: len(seeds)]:
+        plan.check()
+    for baseline in baselines:
+        baseline.check(data, loss, method)
+    folder = None if out is None else Path(out).absolute()
+    tasks = [Task(index, float(alpha), folder) for index in range(len(plans)) for alpha in alphas]
+    if folder is not None:
+        remove_stale_drafts(folder)
+    runs = _runs(plans, tasks, workers or 1, client, progress)
+    order = {name: index for index, name in enumerate(models)}
+    runs.sort(key=lambda run: (order[run[1].model], run[1].alpha, run[1].seed))
+    beside = tuple(baseline.train(data, method, steps) for baseline in baselines)
+    comparison = Comparison(tuple(run for _, run in runs), _settings(plans, alphas, seeds), beside)
+    if folder is not None:
+        comparison.write_summary(folder, [key for key, _ in runs])
+    return comparison
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """One model from one seed: what its runs at all scales share."""
+
+    name: str
+    model: Model
+    data: Dataset
+    seed: int
+    loss: Loss
+    method: Method
+    steps: int
+    centered: bool
+
+    @cached_property
+    def anchor(self) -> Anchor:
+        """The model at its initial parameters, with the learning rate settled."""
+        data, params = self.data, self.initial
+        model = Centered(self.model, params) if self.centered else self.model
+        objective = Objective(model, data.x_train, data.y_train, 1.0, self.loss)
+        return Anchor(model, params, data, self.loss, self.method.prepared(objective, params))
+
+    @cached_property
+    def initial(self) -> Tensor:
+        """w0 (p,), in the dtype and on the device of the data."""
+        return self.model.init(torch.Generator().manual_seed(self.seed)).to(self.data.x_train)
+
+    def check(self) -> None:
+        """Refuse a model whose inputs or outputs do not fit the data, before any training."""
+        outputs, targets = self._outputs.shape[1], self.data.y_train.shape[1]
+        require(
+            outputs == targets, f"models[{self.name!r}]", f"have {targets} outputs, as the data have targets",
+            f"a model of {outputs}",
+        )  # fmt: skip
+
+    def run(self, alpha: float) -> Run:
+        """Train at one scale, with the linearised path and the kernel at the end."""
+        anchor = self.anchor
+        trace, diverged = self._train(alpha)
+        linear, law = anchor.linearized(trace), anchor.by_variance_law(trace)
+        return Run(
+            model=self.name,
+            seed=self.seed,
+            alpha=alpha,
+            trace=trace,
+            linear_params=linear.params.numpy(),
+            linear_train_outputs=linear.train_outputs.numpy(),
+            linear_test_outputs=linear.test_outputs.numpy(),
+            train_targets=self.data.y_train.numpy(),
+            test_targets=self.data.y_test.numpy(),
+            kernel_initial=anchor.kernel.numpy(),
+            kernel_final=self._kernel_at(trace).numpy(),
+            diverged=diverged,
+            law_train_outputs=None if law is None else law[0].numpy(),
+            law_test_outputs=None if law is None else law[1].numpy(),
+            lipschitz=anchor.lipschitz,
+        )
+
+    def _train(self, alpha: float) -> tuple[History, str]:
+        """The recorded run, and what stopped it early, if anything did."""
+        anchor = self.anchor
+        settings: dict[str, Any] = {
+            "steps": self.steps,
+            "alpha": alpha,
+            "loss": self.loss,
+            "method": anchor.method.at_scale(alpha),
+        }
+        try:
+            return train(anchor.model, anchor.params, self.data, **settings), ""
+        except DivergedError as stopped:
+            if stopped.trace is None:
+                raise
+            return stopped.trace, str(stopped)
+
+    def key(self, alpha: float) -> str:
+        """A folder name that is the same only for the same model, data, settings and scale."""
+        text = json.dumps({**self.description(), "alpha": alpha, "model": self._fingerprint}, sort_keys=True)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+        stem = "".join(c if c.isalnum() or c in "-_" else "-" for c in self.name)[:40]
+        return f"{stem}-seed{self.seed}-a{alpha:g}-{digest}"
+
+    def description(self) -> dict[str, Any]:
+        """The settings that every run of a comparison shares, as JSON."""
+        return {
+            "data": repr(self.data),
+            "preprocessing": self.data.description,
+            "loss": self.loss.convention,
+            "method": repr(self.method),
+            "steps": self.steps,
+            "centered": self.centered,
+            "qlazy": __version__,
+            "torch": torch.__version__,
+        }
+
+    @cached_property
+    def _outputs(self) -> Tensor:
+        with torch.no_grad():
+            return self.model(self.initial, self.data.x_train)
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        # A model's code cannot be hashed, but what it computes can: another model under the same name differs.
+        data = self.data
+        tensors = (self.initial, self._outputs, data.x_train, data.y_train, data.x_test, data.y_test)
+        return hashlib.sha256(b"".join(t.cpu().numpy().tobytes() for t in tensors)).hexdigest()
+
+    def _kernel_at(self, trace: History) -> Tensor:
+        params = torch.from_numpy(trace.params[-1]).to(self.initial)
+        return tangent_kernel(self.anchor.model, params, self.data.x_train, allow_zero=True).to_dense().cpu()
+
+
+class Task(NamedTuple):
+    """One run: of the plan of this index, at one scale, kept in a folder if there is one."""
+
+    plan: int
+    alpha: float
+    folder: Path | None
+
+    def kept(self, plans: Sequence[Plan]) -> Path:
+        """The folder of the run itself."""
+        assert self.folder is not None
+        return self.folder / "runs" / plans[self.plan].key(self.alpha)
+
+
+def carry_out(plans: Sequence[Plan], task: Task) -> Run | None:
+    """Make a run; one with a folder is saved, unless it is there by now, and not handed back."""
+    if task.folder is None:
+        return plans[task.plan].run(task.alpha)
+    if not is_saved(task.kept(plans)):
+        plans[task.plan].run(task.alpha).save(task.kept(plans))
+    return None
+
+
+def _runs(
+    plans: Sequence[Plan], tasks: Sequence[Task], workers: int, client: Client | None, progress: bool
+) -> list[tuple[str, Run]]:
+    """Every task's run with its key, in the order of the tasks; only those that are missing are made."""
+    missing = [i for i, task in enumerate(tasks) if task.folder is None or not is_saved(task.kept(plans))]
+    made: dict[int, Run] = {}
+    bar = tqdm(
+        total=len(tasks), initial=len(tasks) - len(missing), unit="run", disable=None if progress else True
+    )
+    with bar:
+        for index, run in _carried_out(plans, [tasks[i] for i in missing], workers, client):
+            if run is not None:
+                made[missing[index]] = run
+            bar.set_description(_label(plans, tasks[missing[index]]), refresh=False)
+            bar.update()
+    return [
+        (plans[task.plan].key(task.alpha), made[i] if i in made else Run.load(task.kept(plans)))
+        for i, task in enumerate(tasks)
+    ]
+
+
+def _carried_out(
+    plans: Sequence[Plan], tasks: Sequence[Task], workers: int, client: Client | None
+) -> Results:
+    if client is not None:
+        return on_cluster(carry_out, plans, tasks, client)
+    if workers > 1:
+        return in_processes(carry_out, plans, tasks, workers)
+    return on_threads(carry_out, plans, tasks, 1)
+
+
+def _label(plans: Sequence[Plan], task: Task) -> str:
+    plan = plans[task.plan]
+    return f"{plan.name}, seed {plan.seed}, a = {task.alpha:g}"
+
+
+def _settings(plans: Sequence[Plan], alphas: Sequence[float], seeds: Sequence[int]) -> dict[str, Any]:
+    first = plans[0]
+    return {
+        **first.description(),
+        "alphas": [float(alpha) for alpha in alphas],
+        "seeds": list(seeds),
+        "models": {plan.name: repr(plan.model) for plan in plans},
+        "params": {plan.name: plan.model.num_params for plan in plans},
+        "classes": list(first.data.classes),
+        "dtype": str(first.data.x_train.dtype).removeprefix("torch."),
+        "versions": versions(),
+        "angle convention": "exp(-i theta P / 2), radians",
+        "linearised path": "exact, from K_0" if first.anchor.is_exact else "trained",
+    }
+
+
+def _check_settings(
+    models: Mapping[str, Model], data: Dataset, alphas: Sequence[float], seeds: Sequence[int], steps: int
+) -> None:
+    require(isinstance(data, Dataset), "data", "be a qlazy Dataset", type(data).__name__, TypeError)
+    must = "be a mapping from names to models"
+    require(isinstance(models, Mapping), "models", must, f"a {type(models).__name__}", TypeError)
+    require(len(models), "models", "hold at least one model", "empty")
+    for name, model in models.items():
+        require_model(f"models[{name!r}]", model)
+    for argument, values in (("alphas", alphas), ("seeds", seeds)):
+        require(len(values), argument, "hold at least one value", "empty")
+        require(len(set(values)) == len(values), argument, "hold each value once", list(values))
+    require(all(0 < alpha < float("inf") for alpha in alphas), "alphas", "be positive", list(alphas))
+    require(steps >= 1, "steps", "be positive", steps)

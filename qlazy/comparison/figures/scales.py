@@ -1,0 +1,182 @@
+"""Figures against the output scale a: drifts, gaps and accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from qlazy.comparison.baselines import Baseline
+from qlazy.comparison.figures.series import Series, diverged, series, spread
+from qlazy.comparison.metrics import LAWS, METRICS, THEORY
+from qlazy.comparison.run import Run
+from qlazy.comparison.runs import Runs
+from qlazy.data.labels import classes
+from qlazy.drawing.style import COLUMN, GUIDE, INK, Look, grid, legend_below, log_axis, looks
+from qlazy.training.drift import Slope
+
+_FEW = 4  # models whose slopes find room in the corner of a panel
+_LABELS = {
+    "parameter drift": r"parameter drift  $\sup_t\,\|w_a - w_0\|$",
+    "parameter gap": r"parameter gap  $\sup_t\,\|w_a - \bar w_a\|$",
+    "kernel change": r"kernel change  $\|K_T - K_0\|_F\,/\,\|K_0\|_F$",
+    "output gap": r"output gap  $\sup_t\,\|a h - a\bar h\|\,/\,\|a h_0 - y\|$",
+}
+
+
+def drift_figure(comparison: Runs) -> Figure:
+    """Parameter drift and kernel change against a, as two panels: neither implies the other."""
+    return _slopes_figure(comparison, ("parameter drift", "kernel change"))
+
+
+def gap_figure(comparison: Runs) -> Figure:
+    """Distance from the linearised model trained on its own, in parameters and in outputs, against a."""
+    return _slopes_figure(comparison, ("parameter gap", "output gap"))
+
+
+def accuracy_figure(comparison: Runs) -> Figure | None:
+    """Test accuracy of the trained and the linearised models against a; None for regression."""
+    labels = classes(comparison.runs[0].test_targets)
+    if labels is None:
+        return None
+    look = looks(comparison.models)
+    figure, panels = grid(1, 1, height=3.0, width=1.3 * COLUMN)
+    axes = panels[0, 0]
+    measures: Mapping[str, Callable[[Run], float]] = {
+        "-": lambda run: run.test_accuracy,
+        "--": lambda run: run.linear_test_accuracy,
+    }
+    for model in comparison.models:
+        for line, measure in measures.items():
+            _draw(axes, series(comparison, model, measure), look[model], line)
+    beside = [_baseline(axes, baseline, index) for index, baseline in enumerate(comparison.baselines)]
+    chance = np.bincount(labels).max() / len(labels)
+    axes.axhline(chance, color=GUIDE, linewidth=1, linestyle=":")
+    _scale_axis(axes, comparison)
+    low = min(axes.get_ylim()[0], chance - 0.03)
+    axes.set_ylim(max(-0.02, low), 1.02)
+    axes.set_ylabel("test accuracy")
+    styles = [
+        Line2D([], [], color=INK, label="trained"),
+        Line2D([], [], color=INK, linestyle="--", label="linearised"),
+        Line2D([], [], color=GUIDE, linestyle=":", linewidth=1, label="always the larger class"),
+    ]
+    legend_below(figure, [*_model_handles(comparison), *styles, *beside], columns=3)
+    return figure
+
+
+def _baseline(axes: Axes, baseline: Baseline, index: int) -> Line2D:
+    """A net of infinite width has one accuracy at every scale."""
+    line = (0, (6, 2, *(1, 2) * (index + 1)))
+    axes.axhline(baseline.test_accuracy, color=INK, linewidth=1, linestyle=line)
+    return Line2D([], [], color=INK, linewidth=1, linestyle=line, label=baseline.name)
+
+
+def _slopes_figure(comparison: Runs, metrics: tuple[str, ...]) -> Figure:
+    slopes = comparison.slopes()
+    crowd = max(0, len(comparison.models) - _FEW)  # many models need room for their legends
+    figure, panels = grid(1, len(metrics), height=3.1 + 0.15 * crowd, width=COLUMN + (1.3 if crowd else 0))
+    for axes, metric in zip(panels[0], metrics, strict=True):
+        _slopes_panel(axes, comparison, metric, slopes)
+    handles = _model_handles(comparison)
+    if "output gap" in metrics and any(run.law_train_outputs is not None for run in comparison.runs):
+        handles.append(
+            Line2D(
+                [],
+                [],
+                color=INK,
+                marker="o",
+                markerfacecolor="white",
+                linestyle=":",
+                label="against the variance law",
+            )
+        )
+    if any(run.diverged for run in comparison.runs):
+        handles.append(_stopped_handle())
+    legend_below(figure, handles)
+    return figure
+
+
+def _slopes_panel(axes: Axes, comparison: Runs, metric: str, slopes: Mapping[tuple[str, str], Slope]) -> None:
+    look = looks(comparison.models)
+    drawn: list[np.ndarray] = []
+    for model in comparison.models:
+        points = series(comparison, model, METRICS[metric])
+        _draw(axes, points, look[model], "-", log=True)
+        drawn += [points.low, points.high]
+        if metric == "output gap":
+            law = series(comparison, model, LAWS["variance-law gap"])
+            if np.isfinite(law.mean).any():
+                _draw(axes, law, look[model], ":", log=True)
+                drawn.append(law.mean)
+    log_axis(axes, "y", np.concatenate(drawn))
+    _scale_axis(axes, comparison)
+    for model in comparison.models:
+        for alpha in diverged(comparison, model):
+            axes.plot(alpha, 0.02, "x", color=look[model].colour, transform=axes.get_xaxis_transform())
+    fitted = [
+        (look[model], slopes[model, metric]) for model in comparison.models if (model, metric) in slopes
+    ]
+    if fitted:
+        _draw_fits(axes, comparison, metric, fitted)
+    axes.set_ylabel(_LABELS[metric])
+
+
+def _draw_fits(axes: Axes, comparison: Runs, metric: str, fitted: list[tuple[Look, Slope]]) -> None:
+    """Fitted lines with their slopes in the legend, and the theory's slope just above the highest of them."""
+    least = 10.0 if sum(alpha >= 10 for alpha in comparison.alphas) >= 3 else comparison.alphas[0]
+    ends = np.array([least, comparison.alphas[-1]])
+    handles = []
+    for look, slope in fitted:
+        axes.plot(ends, np.exp(slope.intercept) * ends**slope.slope, color=look.colour, linewidth=1.4)
+        label = f"{slope.slope:+.2f} [{slope.low:+.2f}, {slope.high:+.2f}]".replace("-", "\N{MINUS SIGN}")
+        handles.append(Line2D([], [], color=look.colour, marker=look.marker, label=label))
+    middle = np.exp(np.log(ends).mean())
+    highest = max(np.exp(slope.intercept) * middle**slope.slope for _, slope in fitted)
+    guide = 2 * highest * (ends / middle) ** THEORY[metric]
+    axes.plot(ends, guide, color=GUIDE, linestyle=":", linewidth=1.2, scalex=False, scaley=False)
+    handles.append(Line2D([], [], color=GUIDE, linestyle=":", label=_theory_label(metric)))
+    beside = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
+    place = {"loc": "lower left"} if len(fitted) <= _FEW else beside
+    axes.legend(handles=handles, title="slope [95 %]", **place)
+
+
+def _theory_label(metric: str) -> str:
+    return f"{THEORY[metric]:+.0f} in theory".replace("-", "\N{MINUS SIGN}")
+
+
+def _draw(axes: Axes, points: Series, look: Look, line: str, *, log: bool = False) -> None:
+    mean, low, high = (_positive(v) if log else v for v in (points.mean, points.low, points.high))
+    dashed = line != "-"
+    axes.plot(
+        points.alphas, mean, color=look.colour, marker=look.marker, linestyle=line,
+        markerfacecolor="white" if dashed else look.colour, linewidth=1.1 if dashed or log else 1.4,
+    )  # fmt: skip
+    if not dashed:
+        axes.fill_between(points.alphas, low, high, color=look.colour, alpha=0.15, linewidth=0)
+
+
+def _positive(values: np.ndarray) -> np.ndarray:
+    """Zeros have no place on a logarithmic axis: they leave a gap instead of a line to minus infinity."""
+    return np.where(values > 0, values, np.nan)
+
+
+def _scale_axis(axes: Axes, comparison: Runs) -> None:
+    log_axis(axes, "x", np.array(comparison.alphas))
+    axes.set_xlabel(f"output scale a  ({spread(comparison)})")
+
+
+def _model_handles(comparison: Runs) -> list[Any]:
+    look = looks(comparison.models)
+    return [
+        Line2D([], [], color=look[model].colour, marker=look[model].marker, label=model)
+        for model in comparison.models
+    ]
+
+
+def _stopped_handle() -> Line2D:
+    return Line2D([], [], color=INK, marker="x", linestyle="", label="a run diverged")

@@ -1,0 +1,74 @@
+"""What figures need of a comparison: one metric over the scales, and which runs were stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from qlazy.comparison.run import Run
+from qlazy.comparison.runs import Runs
+from qlazy.training.losses import CrossEntropy, Logistic, Loss, SquaredError
+
+Floats = NDArray[np.floating[Any]]
+
+_LOSSES: dict[str, Loss] = {loss.convention: loss for loss in (SquaredError(), Logistic(), CrossEntropy())}
+
+
+@dataclass(frozen=True)
+class Series:
+    """A metric against the scale: its mean over the seeds, the least and the greatest, all (scales,).
+
+    Runs that diverged are left out; NaN where no run of a scale came to its end.
+    """
+
+    alphas: Floats
+    mean: Floats
+    low: Floats
+    high: Floats
+
+
+def series(comparison: Runs, model: str, metric: Callable[[Run], float]) -> Series:
+    """A metric of one model over the scales that it was run at."""
+    alphas = [alpha for alpha in comparison.alphas if comparison.select(model, alpha)]
+    values = [_finished(comparison, model, alpha, metric) for alpha in alphas]
+    columns = [np.array([reduce(v) for v in values]) for reduce in (np.mean, np.min, np.max)]
+    return Series(np.array(alphas), *columns)
+
+
+def diverged(comparison: Runs, model: str) -> list[float]:
+    """The scales at which a run of the model diverged."""
+    return sorted({run.alpha for run in comparison.select(model) if run.diverged})
+
+
+def spread(comparison: Runs) -> str:
+    """What points and bands show, for a caption: "mean, range of 3 seeds"."""
+    seeds = len({run.seed for run in comparison.runs})
+    return f"mean, range of {seeds} seeds" if seeds > 1 else "one seed"
+
+
+def linear_loss(run: Run) -> Floats | None:
+    """The training loss of the linearised model at every recorded step, (t,); None for an unknown loss."""
+    return _losses(run, run.linear_train_outputs)
+
+
+def law_loss(run: Run) -> Floats | None:
+    """The same by the variance law; None where that does not apply."""
+    return None if run.law_train_outputs is None else _losses(run, run.law_train_outputs)
+
+
+def _losses(run: Run, path: Floats) -> Floats | None:
+    loss = _LOSSES.get(run.trace.loss)
+    if loss is None:
+        return None
+    targets = torch.from_numpy(run.train_targets)
+    return np.array([float(loss(torch.from_numpy(outputs), targets)) for outputs in path])
+
+
+def _finished(comparison: Runs, model: str, alpha: float, metric: Callable[[Run], float]) -> Floats:
+    values = [metric(run) for run in comparison.select(model, alpha) if not run.diverged]
+    return np.array(values or [np.nan])

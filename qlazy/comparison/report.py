@@ -1,0 +1,59 @@
+"""What stands in the report of a comparison, a kernel and a study: verdict, figures, numbers, conventions."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from qlazy.comparison.figures.all import comparison_figures
+from qlazy.comparison.runs import Runs
+from qlazy.comparison.verdict import verdicts
+from qlazy.drawing.page import Page, captioned
+from qlazy.drawing.style import Figure, save_figures
+
+
+def write_comparison(comparison: Runs, folder: str | os.PathLike[str], command: str | None = None) -> Path:
+    """Every figure, drawn once, and the page that holds them all; returns the page's path."""
+    figures = comparison_figures(comparison)
+    save_figures(figures, folder)
+    return comparison_page(comparison, figures, command).save(folder)
+
+
+def comparison_page(comparison: Runs, figures: Mapping[str, Figure], command: str | None = None) -> Page:
+    """The report of a comparison; without a ``command``, the call that made it stands at its end."""
+    settings = comparison.settings
+    lead = tuple(" ".join(verdict.sentences()) for verdict in verdicts(comparison))
+    if "preprocessing" in settings:
+        lead = (f"{', '.join(comparison.models)} on {settings['preprocessing']}.", *lead)
+    facts = {name: text(value) for name, value in settings.items()}
+    return Page(
+        "Lazy, or learning?",
+        lead,
+        facts,
+        comparison.tables(),
+        captioned(figures),
+        command or _call(settings),
+    )
+
+
+def text(value: Any) -> str:
+    """A setting for a reader: mappings and lists without the punctuation of JSON."""
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name} {text(entry)}" for name, entry in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(text, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _call(settings: Mapping[str, Any]) -> str:
+    chosen = {name: settings[name] for name in ("alphas", "seeds", "steps", "centered") if name in settings}
+    options = "".join(f"\n    {name}={_literal(value)}," for name, value in chosen.items())
+    method = f"\n    method=qlazy.{settings['method']}," if "method" in settings else ""
+    return f"qlazy.compare(\n    models,\n    data,{options}{method}\n)"
+
+
+def _literal(value: Any) -> str:
+    return json.dumps(value) if not isinstance(value, bool) else str(value)

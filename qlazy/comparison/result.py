@@ -1,0 +1,90 @@
+"""What a comparison leaves, as a value that draws, reports and saves itself."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+from qlazy.base.storage import atomic_write
+from qlazy.comparison.baselines import Baseline
+from qlazy.comparison.run import Run
+from qlazy.comparison.runs import Runs
+
+
+@final
+@dataclass(frozen=True, eq=False, repr=False)
+class Comparison(Runs):
+    """All runs of a comparison, in order of model, scale and seed, with the settings they share."""
+
+    def plot(self, folder: str | os.PathLike[str]) -> list[Path]:
+        """Draw every figure into a folder, as PNG and SVG; returns the paths."""
+        from qlazy.comparison.figures.all import plot_comparison
+
+        return plot_comparison(self, folder)
+
+    def report(self, folder: str | os.PathLike[str], command: str | None = None) -> Path:
+        """Write every figure and one self-contained ``report.html`` with a verdict in words; returns its path.
+
+        ``command`` is what made the comparison, for those who want to run it again.
+        """
+        from qlazy.comparison.report import write_comparison
+
+        return write_comparison(self, folder, command)
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write the table, the settings and every run's arrays into a folder."""
+        for index, run in enumerate(self.runs):
+            run.save(Path(folder, "runs", f"{index:04d}"))
+        self.write_summary(folder, [f"{index:04d}" for index in range(len(self.runs))])
+
+    def write_summary(self, folder: str | os.PathLike[str], names: Sequence[str]) -> None:
+        """Write ``comparison.json``, ``table.txt``, ``table.csv`` and baselines beside runs in these folders."""
+        beside = [f"{index:04d}" for index in range(len(self.baselines))]
+        for name, baseline in zip(beside, self.baselines, strict=True):
+            baseline.save(Path(folder, "baselines", f"{name}.npz"))
+        index = {"settings": self.settings, "runs": list(names), "baselines": beside}
+        _write(Path(folder, "comparison.json"), json.dumps(index, indent=1, ensure_ascii=False))
+        _write(Path(folder, "table.txt"), self.table() + "\n")
+        _write(Path(folder, "table.csv"), _csv(self.rows()))
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str]) -> Comparison:
+        """The comparison that :meth:`save` wrote. Raises ValueError naming a damaged file."""
+        path = Path(folder, "comparison.json")
+        try:
+            index = json.loads(path.read_text(encoding="utf-8"))
+            names, settings, beside = (
+                list(index["runs"]),
+                dict(index["settings"]),
+                list(index.get("baselines", ())),
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path} is damaged or not a comparison: {error}") from error
+        runs = tuple(Run.load(Path(folder, "runs", name)) for name in names)
+        baselines = tuple(Baseline.load(Path(folder, "baselines", f"{name}.npz")) for name in beside)
+        return cls(runs, settings, baselines)
+
+    def __repr__(self) -> str:
+        return f"Comparison({', '.join(self.models)}; {len(self.alphas)} scales; {len(self.runs)} runs)"
+
+    def _repr_html_(self) -> str:
+        return "".join(table.html() for table in self.tables())
+
+
+def _csv(rows: list[dict[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_write(path) as file:
+        file.write(text.encode("utf-8"))

@@ -1,0 +1,167 @@
+"""Runs of several models at several scales and seeds, as plain data: metrics, slopes and tables.
+
+Parameter drift, kernel change and output gap are three metrics and stay three: small drift does not imply a frozen
+kernel, nor a frozen kernel a small gap. What is drawn and saved stands above: :class:`qlazy.Comparison`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qlazy.base.errors import require
+from qlazy.base.tables import Table
+from qlazy.comparison.baselines import Baseline, baseline_table
+from qlazy.comparison.guarantees import Summary, bound_table, summaries
+from qlazy.comparison.kernel_pairs import RIDGE, Pair, kernel_pairs
+from qlazy.comparison.metrics import ACCURACIES, LAWS, METRICS, RESULTS, THEORY
+from qlazy.comparison.run import Run
+from qlazy.training.drift import Slope, log_log_slope
+
+Floats = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Runs:
+    """All runs of a comparison, in order of model, scale and seed, with the settings they share."""
+
+    runs: tuple[Run, ...]
+    settings: Mapping[str, Any]
+    baselines: tuple[Baseline, ...] = ()
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(run.model for run in self.runs))
+
+    @property
+    def alphas(self) -> tuple[float, ...]:
+        return tuple(sorted({run.alpha for run in self.runs}))
+
+    def select(self, model: str, alpha: float | None = None) -> list[Run]:
+        """The runs of a model, at one scale or at all."""
+        return [r for r in self.runs if r.model == model and (alpha is None or r.alpha == alpha)]
+
+    @property
+    def results(self) -> dict[str, Callable[[Run], float]]:
+        """What the runs reached: losses, and accuracies where the data have classes."""
+        return {**RESULTS, **(ACCURACIES if self.settings.get("classes") else {})}
+
+    def values(self, model: str, metric: str) -> Floats:
+        """A metric of one model as (scales, seeds), NaN for runs that diverged.
+
+        ``metric`` is a name in ``METRICS``, ``LAWS`` or ``results``. NaN also where a law does not apply.
+        """
+        known = {**METRICS, **LAWS, **self.results}
+        require(metric in known, "metric", f"be one of {', '.join(known)}", metric)
+        of = known[metric]
+        return np.array(
+            [[math.nan if run.diverged else of(run) for run in self.select(model, a)] for a in self.alphas]
+        )
+
+    def slopes(self, least: float = 10.0) -> dict[tuple[str, str], Slope]:
+        """Log-log slopes against the scale, over the scales from ``least`` up, by (model, metric).
+
+        With fewer than three such scales, over all of them; with fewer than three in all, none. A metric that
+        is zero somewhere has none either (a linear model's kernel does not change at any scale), nor has a
+        model of which a run diverged.
+        """
+        tail = [i for i, alpha in enumerate(self.alphas) if alpha >= least]
+        chosen = tail if len(tail) >= 3 else list(range(len(self.alphas)))
+        if len(chosen) < 3:
+            return {}
+        alphas = np.array(self.alphas)[chosen]
+        values = {(m, metric): self.values(m, metric)[chosen] for m in self.models for metric in METRICS}
+        return {key: log_log_slope(alphas, table) for key, table in values.items() if (table > 0).all()}
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row a model and scale: the mean over seeds of every metric, and its standard deviation."""
+        return [self._row(model, i) for model in self.models for i in range(len(self.alphas))]
+
+    def table(self) -> str:
+        """Rows, slopes, baselines, bounds as plain text; what stands after ± is the standard deviation over seeds."""
+        return "\n\n".join(map(str, self.tables()))
+
+    def tables(self) -> tuple[Table, ...]:
+        """What :meth:`table` prints, as values."""
+        bounds = bound_table(self.runs)
+        tables = [self.scale_table(), self.slope_table()]
+        if self.baselines:
+            tables.append(baseline_table(self.baselines, bool(self.settings.get("classes"))))
+        return (*tables, *(() if bounds is None else (bounds,)))
+
+    def scale_table(self) -> Table:
+        """A row for each model and scale."""
+        head, *rows = _cells(self.rows(), self._shown())
+        return Table("", tuple(head), tuple(map(tuple, rows)))
+
+    def slope_table(self) -> Table:
+        """Fitted slopes with 95% confidence intervals beside the theory's."""
+        slopes = self.slopes()
+        if not slopes:
+            return Table("", ("slopes: three scales or more are needed",), ())
+        theory = ("theory (fixed horizon, a large)", *(f"{THEORY[metric]:+.0f}" for metric in METRICS))
+        fitted = (
+            (model, *(_interval(slopes.get((model, metric))) for metric in METRICS)) for model in self.models
+        )
+        return Table("", ("slope against a", *METRICS), (*fitted, theory))
+
+    def bounds(self) -> list[Summary]:
+        """Every upper bound of the theory beside what was measured: :mod:`qlazy.comparison.guarantees`."""
+        return summaries(self.runs)
+
+    def geometry(self, ridge: float = RIDGE) -> list[Pair]:
+        """The kernels at initialisation of every model and baseline, each against each.
+
+        Empty where there is one model, or where a kernel is zero.
+        """
+        first = self.alphas[0]
+        kernels = {m: [run.kernel_initial for run in self.select(m, first)] for m in self.models}
+        kernels |= {baseline.name: [baseline.full_kernel] for baseline in self.baselines}
+        if not all(kernel.trace() > 0 for found in kernels.values() for kernel in found):
+            return []
+        return kernel_pairs(kernels, self.runs[0].train_targets, ridge)
+
+    def _row(self, model: str, index: int) -> dict[str, Any]:
+        row: dict[str, Any] = {"model": model, "alpha": self.alphas[index]}
+        for metric in (*METRICS, *LAWS, *self.results):
+            over_seeds = self.values(model, metric)[index]
+            finished = over_seeds[np.isfinite(over_seeds)]
+            row[metric] = float(finished.mean()) if len(finished) else math.nan
+            row[f"{metric} sd"] = float(finished.std(ddof=1)) if len(finished) > 1 else math.nan
+        row["diverged"] = sum(bool(run.diverged) for run in self.select(model, self.alphas[index]))
+        return row
+
+    def _shown(self) -> list[str]:
+        """The columns of the printed table: the CSV file has them all."""
+        results = [name for name in self.results if name != "train loss" and name != "train accuracy"]
+        laws = [name for name, of in LAWS.items() if any(math.isfinite(of(run)) for run in self.runs)]
+        return [*METRICS, *laws, *results]
+
+
+def _interval(slope: Slope | None) -> str:
+    return "none" if slope is None else f"{slope.slope:+.3f} [{slope.low:+.3f}, {slope.high:+.3f}]"
+
+
+def _cells(rows: list[dict[str, Any]], columns: Sequence[str]) -> list[list[str]]:
+    head = ["model", "a", *columns]
+    body = [
+        [row["model"], f"{row['alpha']:g}", *(_spread(row, metric) for metric in columns)] for row in rows
+    ]
+    diverged = [f"{row['diverged']} diverged" if row["diverged"] else "" for row in rows]
+    if any(diverged):
+        return [[*head, ""], *([*cells, note] for cells, note in zip(body, diverged, strict=True))]
+    return [head, *body]
+
+
+def _spread(row: Mapping[str, Any], metric: str) -> str:
+    value, deviation = row[metric], row[f"{metric} sd"]
+    if metric in LAWS and math.isnan(value):
+        return "-"
+    if "accuracy" in metric:
+        return f"{value:.3f}" + (f" ±{deviation:.3f}" if math.isfinite(deviation) else "")
+    return f"{value:.2e}" + (f" ±{deviation:.0e}" if math.isfinite(deviation) else "")

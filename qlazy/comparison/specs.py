@@ -1,0 +1,132 @@
+"""Models named in a line of text: ``hardware_efficient:n=6,layers=3``, ``circuit.qasm``, ``mlp:16,relu``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import mean
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from qlazy.base.errors import refuse, require
+from qlazy.data.datasets import Dataset
+from qlazy.models.model import Model
+from qlazy.models.nets import mlp
+
+if TYPE_CHECKING:
+    from qlazy.quantum.circuit import Circuit
+    from qlazy.quantum.program.program import Program
+
+NET = "mlp"
+ACTIVATIONS: Mapping[str, type[nn.Module]] = {
+    "tanh": nn.Tanh,
+    "relu": nn.ReLU,
+    "gelu": nn.GELU,
+    "sigmoid": nn.Sigmoid,
+    "softplus": nn.Softplus,
+}
+DEFAULT_WIDTH = 8
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One model as it was asked for: the text, the part before the colon, and what follows it."""
+
+    text: str
+    name: str
+    options: tuple[str, ...] = ()
+
+    @property
+    def is_net(self) -> bool:
+        return self.name == NET
+
+
+def parse_spec(text: str) -> Spec:
+    """Split a spec into its name and its options. Raises ValueError for an empty name or option."""
+    # Options hold no path separator, so that the colon of a drive letter stays part of the path.
+    match = re.fullmatch(r"(?P<name>[^:].*?)(?::(?P<options>[^:/\\]*))?", text.strip())
+    if match is None:
+        refuse("model", "be a spec such as hardware_efficient:n=6,layers=3 or mlp:16,16", repr(text))
+    options = () if match["options"] is None else tuple(o.strip() for o in match["options"].split(","))
+    require(all(options), "model", "have an option between its commas, as in mlp:16,16", repr(text))
+    return Spec(text.strip(), match["name"], options)
+
+
+def build_models(texts: Sequence[str], data: Dataset) -> dict[str, Model]:
+    """The models of a comparison, by their specs, with the inputs and outputs of ``data``.
+
+    ``mlp`` without widths has one hidden layer that brings it near the mean parameter count of the circuits
+    beside it. Raises ValueError for a spec that cannot be read, is given twice or does not fit the data.
+    """
+    specs = [parse_spec(text) for text in texts]
+    for spec in specs:
+        require(sum(spec == other for other in specs) == 1, "models", "be given once each", spec.text)
+    circuits: dict[str, Model] = {s.text: build_circuit(s, data) for s in specs if not s.is_net}
+    counts = [circuit.num_params for circuit in circuits.values()]
+    budget = mean(counts) if counts else None
+    return {s.text: build_net(s, data, budget) if s.is_net else circuits[s.text] for s in specs}
+
+
+def build_net(spec: Spec, data: Dataset, budget: float | None = None) -> Model:
+    """A fully connected net: ``mlp``, ``mlp:16,16`` or ``mlp:16,relu``.
+
+    Without widths, one hidden layer for about ``budget`` parameters, or of DEFAULT_WIDTH units.
+    """
+    inputs, outputs = data.x_train.shape[1], data.y_train.shape[1]
+    named = [option for option in spec.options if not option.isdecimal()]
+    widths = [int(option) for option in spec.options if option.isdecimal()]
+    expected = f"name hidden widths, then at most one activation of {', '.join(ACTIVATIONS)}"
+    in_order = list(spec.options) == [*map(str, widths), *named]
+    require(in_order and len(named) <= 1 and set(named) <= set(ACTIVATIONS), "model", expected, spec.text)
+    require(all(widths), "model", "have hidden layers of one unit or more", spec.text)
+    if not widths:
+        widths = [_width(inputs, outputs, budget)]
+    activation = ACTIVATIONS[named[0]] if named else nn.Tanh
+    return mlp([inputs, *widths, outputs], activation, dtype=data.x_train.dtype)
+
+
+def build_circuit(spec: Spec, data: Dataset) -> Circuit:
+    """A circuit of the corpus or of a file, ``name:n=6,layers=3``, checked against the data.
+
+    A family with a size ``n`` and data inputs gets as many qubits as the data have features, unless told.
+    """
+    from qlazy.quantum.circuit import Circuit
+    from qlazy.quantum.corpus import load_program
+
+    sizes = parse_sizes(spec.options, spec.text)
+    features = data.x_train.shape[1]
+    program = load_program(spec.name, **sizes)
+    if "n" in program.sizes and "n" not in sizes and program.num_features not in (0, features):
+        program = load_program(spec.name, **sizes, n=features)
+    _check_fit(spec, program, data)
+    return Circuit.from_program(program)
+
+
+def parse_sizes(options: Sequence[str], text: str) -> dict[str, int]:
+    """Sizes such as ("n=6", "layers=3") as integers. Raises ValueError naming ``text``."""
+    pairs = [re.fullmatch(r"(\w+)\s*=\s*(-?\d+)", option) for option in options]
+    sizes = {pair[1]: int(pair[2]) for pair in pairs if pair}
+    require(len(sizes) == len(options), "sizes", "be name=integer, each once, as in n=6,layers=3", repr(text))
+    return sizes
+
+
+def _width(inputs: int, outputs: int, budget: float | None) -> int:
+    """The h for which h (inputs + 1) + (h + 1) outputs comes nearest to the budget."""
+    if budget is None:
+        return DEFAULT_WIDTH
+    return max(1, round((budget - outputs) / (inputs + 1 + outputs)))
+
+
+def _check_fit(spec: Spec, program: Program, data: Dataset) -> None:
+    has = program.num_features, program.num_outputs
+    pairs = (
+        ("inputs", "features", has[0], data.x_train.shape[1]),
+        ("outputs", "targets", has[1], data.y_train.shape[1]),
+    )
+    for own, theirs, count, wanted in pairs:
+        if count != wanted:
+            refuse(
+                spec.text, f"have {wanted} {own}, as {data.name} has {wanted} {theirs}", f"of {count} {own}"
+            )

@@ -1,0 +1,1 @@
+"""Data sets, their preprocessing and their labels."""

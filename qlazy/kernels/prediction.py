@@ -1,0 +1,226 @@
+"""What a kernel predicts: regression, and the linearised model's training path in closed form.
+
+For the scaled model a h with loss R(a h)/a^2 and R = 1/(2n) sum ||f - y||^2, everything follows from the
+kernel K of h at the anchor w0 (of h, not of a h), f0 = a h(w0) and the targets y:
+
+    gradient flow       f(t) = y + exp(-K t/n) (f0 - y)
+    gradient descent    f_k  = y + (1 - rate K/n)^k (f0 - y)
+    parameters          w = w0 - (1/a) J^T r          r the integral (or sum) of the residuals (f - y)/n
+    other inputs        f' = f0' - K' r               K' the kernel of those inputs with the training inputs
+
+Neither f nor r depends on the scale a. The coefficients r are called ``duals`` here. Sources: Jacot, Gabriel,
+Hongler 2018 (arXiv 1806.07572); Lee et al. 2019 (arXiv 1902.06720); the scale is that of Chizat, Oyallon,
+Bach 2019 (arXiv 1812.07956).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import final
+
+import torch
+from torch import Tensor
+
+from qlazy.base.errors import require, require_dtype, require_finite, require_shape
+from qlazy.kernels.jacobian import jacobian_blocks
+from qlazy.kernels.operator import TangentKernel
+from qlazy.kernels.spectrum import check_kernel, rank_cutoff, ridge_solve
+from qlazy.models.model import Model
+
+
+def kernel_regression(
+    kernel_train: Tensor | TangentKernel,
+    kernel_test: Tensor | TangentKernel,
+    targets: Tensor,
+    *,
+    ridge: float = 0.0,
+    offset_train: Tensor | float = 0.0,
+    offset_test: Tensor | float = 0.0,
+) -> Tensor:
+    """Kernel regression: f' = f0' + K' (K + ridge I)^-1 (y - f0), (m, c).
+
+    ``kernel_train`` K (n c, n c) and ``kernel_test`` K' (m c, n c) are dense or operators, ``targets`` y
+    (n, c). With ridge 0 it is the interpolation of least norm, and with the offsets f0 (n, c) and f0' (m, c)
+    set to the outputs at the anchor it is where gradient flow of the linearised model ends. ``ridge`` is
+    added to K as it is, not multiplied by n.
+    """
+    _require_outputs("targets", targets)
+    rows, columns = kernel_test.shape
+    _require_matrix("kernel_train", kernel_train, (targets.numel(), targets.numel()))
+    require(
+        columns == targets.numel() and rows % targets.shape[1] == 0,
+        "kernel_test",
+        f"have shape (m c, n c) with n c = {targets.numel()} and c = {targets.shape[1]}",
+        (rows, columns),
+    )
+    offset_train = _offset("offset_train", offset_train, targets, len(targets))
+    offset_test = _offset("offset_test", offset_test, targets, rows // targets.shape[1])
+    right = (targets - offset_train).flatten()
+    if isinstance(kernel_train, TangentKernel):
+        duals = kernel_train.solve(right, ridge)
+    else:
+        duals = ridge_solve(kernel_train, right, ridge)
+    return offset_test + (kernel_test @ duals).reshape(-1, targets.shape[1])
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class LinearizedPath:
+    """The exact training path of the linearised model under the square loss 1/(2n) sum ||f - y||^2.
+
+    ``kernel`` (n c, n c) is that of h at the anchor, dense; ``outputs0`` (n, c) are the outputs a h(w0) there
+    and ``targets`` (n, c). One eigendecomposition serves every time and step count. Directions whose
+    eigenvalue is zero to rounding (up to N eps lambda_max) stay where they are for ever, and have no duals.
+    """
+
+    kernel: Tensor
+    outputs0: Tensor
+    targets: Tensor
+
+    def __post_init__(self) -> None:
+        _require_outputs("outputs0", self.outputs0)
+        require_shape("targets", self.targets, tuple(self.outputs0.shape))
+        check_kernel("kernel", self.kernel)
+        _require_matrix("kernel", self.kernel, (self.outputs0.numel(), self.outputs0.numel()))
+        for name, tensor in (("outputs0", self.outputs0), ("targets", self.targets)):
+            require_finite(name, tensor)
+            require_dtype(name, tensor, self.kernel, "the kernel")
+
+    def outputs(self, times: Tensor | Sequence[float]) -> Tensor:
+        """Outputs (t, n, c) under gradient flow at ``times`` (t,), infinity included."""
+        return self._from_modes(self._flow(times)[0], start=self.targets)
+
+    def steps(self, learning_rate: float, counts: Tensor | Sequence[int]) -> Tensor:
+        """Outputs (t, n, c) after ``counts`` (t,) steps of gradient descent at learning rate ``learning_rate``.
+
+        Raises NotFiniteError where the rate is above :func:`qlazy.kernels.spectrum.critical_rate` and the steps so many
+        that the outputs overflow.
+        """
+        return self._from_modes(self._descent(learning_rate, counts)[0], start=self.targets)
+
+    def duals(self, times: Tensor | Sequence[float]) -> Tensor:
+        """r (t, n, c) under gradient flow: the integral of (f - y)/n from 0 to each time."""
+        return self._from_modes(self._flow(times)[1])
+
+    def step_duals(self, learning_rate: float, counts: Tensor | Sequence[int]) -> Tensor:
+        """r (t, n, c) under gradient descent: ``learning_rate`` times the sum of (f - y)/n over the steps made."""
+        return self._from_modes(self._descent(learning_rate, counts)[1])
+
+    def predict(self, kernel_test: Tensor | TangentKernel, outputs0_test: Tensor, duals: Tensor) -> Tensor:
+        """Outputs (t, m, c) at other inputs, from their kernel (m c, n c) with the training inputs.
+
+        ``outputs0_test`` (m, c) are the outputs a h(w0) there, ``duals`` (t, n, c) from :meth:`duals` or
+        :meth:`step_duals`.
+        """
+        samples, c = self.outputs0.shape
+        _require_outputs("outputs0_test", outputs0_test)
+        require_shape("outputs0_test", outputs0_test, (len(outputs0_test), c))
+        _require_matrix("kernel_test", kernel_test, (outputs0_test.numel(), samples * c))
+        require_shape("duals", duals, (len(duals), samples, c))
+        moved = (kernel_test @ duals.flatten(1).T).T
+        return outputs0_test - moved.reshape(-1, *outputs0_test.shape)
+
+    @property
+    def _samples(self) -> int:
+        return len(self.outputs0)
+
+    @cached_property
+    def _eigenpairs(self) -> tuple[Tensor, Tensor]:
+        values, vectors = torch.linalg.eigh(self.kernel)
+        return torch.where(values > rank_cutoff(values), values, 0), vectors
+
+    @property
+    def _values(self) -> Tensor:
+        return self._eigenpairs[0]
+
+    @cached_property
+    def _modes(self) -> Tensor:
+        return self._eigenpairs[1].T @ (self.outputs0 - self.targets).flatten()
+
+    def _from_modes(self, factors: Tensor, start: Tensor | float = 0.0) -> Tensor:
+        moved = (factors * self._modes) @ self._eigenpairs[1].T
+        require_finite("path", moved)
+        return start + moved.reshape(-1, *self.outputs0.shape)
+
+    def _flow(self, times: Tensor | Sequence[float]) -> tuple[Tensor, Tensor]:
+        grid = _grid("times", times, self.kernel)
+        exponents = -self._values * grid / self._samples
+        return self._factors(torch.exp(exponents), -torch.expm1(exponents))
+
+    def _descent(self, learning_rate: float, counts: Tensor | Sequence[int]) -> tuple[Tensor, Tensor]:
+        require(
+            math.isfinite(learning_rate) and learning_rate > 0, "learning_rate", "be positive", learning_rate
+        )
+        grid = _grid("counts", counts, self.kernel)
+        require((grid.isfinite() & (grid == grid.round())).all(), "counts", "be whole numbers", counts)
+        return self._factors(*_powers(self._values * (float(learning_rate) / self._samples), grid))
+
+    def _factors(self, remaining: Tensor, progress: Tensor) -> tuple[Tensor, Tensor]:
+        """What is left of each mode of the residual, and its dual; a mode at rest keeps 1 and has 0."""
+        moves = self._values > 0
+        return torch.where(moves, remaining, 1), torch.where(moves, progress / self._values, 0)
+
+
+def linearized_params(model: Model, anchor: Tensor, x: Tensor, duals: Tensor, alpha: float = 1.0) -> Tensor:
+    """Parameters w0 - (1/a) J^T r of the linearised model along its path, (t, p).
+
+    ``duals`` r (t, n, c) from :class:`LinearizedPath`, ``anchor`` w0 (p,), ``x`` (n, ...) the training
+    inputs. ``model`` is the unscaled h, and ``alpha`` its scale a. Costs one ``vjp`` a time, or one Jacobian
+    in blocks of samples where there are more times than outputs.
+    """
+    require(math.isfinite(alpha) and alpha > 0, "alpha", "be positive", alpha)
+    require(
+        duals.ndim == 3 and duals.shape[1] == len(x),
+        "duals",
+        f"have shape (t, {len(x)}, c)",
+        tuple(duals.shape),
+    )
+    require_dtype("duals", duals, anchor, "the anchor")
+    if len(duals) <= duals.shape[2]:
+        moved = anchor.new_empty(len(duals), len(anchor))
+        for row, dual in zip(moved, duals, strict=True):
+            row.copy_(model.vjp(anchor, x, dual).detach())
+    else:
+        moved = anchor.new_zeros(len(duals), len(anchor))
+        for rows, jacobian in jacobian_blocks(model, anchor, x, duals.shape[2]):
+            moved += torch.tensordot(duals[:, rows], jacobian, 2)
+    return anchor - moved / alpha
+
+
+def _powers(rates: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+    """(1 - x)^k and 1 - (1 - x)^k, neither losing digits where x is small."""
+    small = rates < 0.5
+    logs = counts * torch.log1p(-torch.where(small, rates, 0))
+    power = (1 - rates) ** counts
+    return torch.where(small, torch.exp(logs), power), torch.where(small, -torch.expm1(logs), 1 - power)
+
+
+def _grid(argument: str, values: Tensor | Sequence[float], like: Tensor) -> Tensor:
+    """Times or counts as a column (t, 1) in the dtype of ``like``."""
+    grid = torch.as_tensor(values, dtype=like.dtype, device=like.device)
+    require(grid.ndim == 1, argument, "be a list of numbers", tuple(grid.shape))
+    require((grid >= 0).all(), argument, "not be negative or NaN", values)
+    return grid.unsqueeze(1)
+
+
+def _offset(argument: str, offset: Tensor | float, targets: Tensor, samples: int) -> Tensor | float:
+    if isinstance(offset, Tensor):
+        require_shape(argument, offset, (samples, targets.shape[1]))
+        require_dtype(argument, offset, targets, "the targets")
+    return offset
+
+
+def _require_matrix(argument: str, kernel: Tensor | TangentKernel, shape: tuple[int, int]) -> None:
+    require(tuple(kernel.shape) == shape, argument, f"have shape {shape}", tuple(kernel.shape))
+
+
+def _require_outputs(argument: str, tensor: Tensor) -> None:
+    require(
+        tensor.ndim == 2 and tensor.numel() > 0,
+        argument,
+        "have shape (n, c) with n and c positive",
+        tuple(tensor.shape),
+    )

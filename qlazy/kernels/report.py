@@ -1,0 +1,41 @@
+"""The page of one tangent kernel."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from qlazy.base.version import versions
+from qlazy.drawing.page import CONVENTIONS, Page, captioned
+from qlazy.drawing.style import Figure, save_figures
+
+
+def write_kernel(
+    facts: Mapping[str, str], figure: Figure, folder: str | os.PathLike[str], command: str
+) -> Path:
+    """The same for one tangent kernel."""
+    save_figures({"kernel": figure}, folder)
+    return kernel_page(facts, figure, command).save(folder)
+
+
+def kernel_page(facts: Mapping[str, str], figure: Figure, command: str) -> Page:
+    """The report of one tangent kernel, from the facts of :func:`qlazy.kernels.facts.kernel_facts`."""
+    lead = (f"{facts['model']}, on {facts['data']}.", _learnable(facts))
+    shown = {**facts, "angle convention": CONVENTIONS["angle convention"], **versions()}
+    return Page(
+        f"Tangent kernel of {facts['model']}", lead, shown, (), captioned({"kernel": figure}), command
+    )
+
+
+def _learnable(facts: Mapping[str, str]) -> str:
+    tops = {name: value for name, value in facts.items() if name.startswith("label energy in top")}
+    if not tops:
+        return f"Its effective rank is {facts['effective rank']}."
+    name, value = list(tops.items())[-1]
+    count = name.removeprefix("label energy in top ")
+    return (
+        f"Of the labels' energy {100 * float(value):.0f} % lies in its {count} leading eigenvectors: that part a lazy "
+        "model learns first. "
+        f"Its effective rank is {facts['effective rank']}, the alignment with the labels {facts['alignment']}."
+    )

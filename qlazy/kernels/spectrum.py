@@ -1,0 +1,178 @@
+"""What the spectrum of a dense tangent kernel says, and how the kernel sees the labels.
+
+Kernels are symmetric (..., N, N) with N = n c in sample-major order, labels (n, c) are flattened to match;
+leading dimensions (kernels along training, say) pass through. Results are tensors in the kernel's dtype.
+A quantity that a zero kernel or zero labels would leave undefined is refused instead of returned as NaN.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from qlazy.base.errors import require, require_dtype, require_finite
+
+
+def eigenvalues(kernel: Tensor) -> Tensor:
+    """Eigenvalues in descending order, (..., N).
+
+    Nothing is clamped: rounding leaves values of the order of N eps lambda_max below zero, and an unbiased
+    estimate of a kernel from shots may truly have negative ones.
+    """
+    check_kernel("kernel", kernel)
+    return torch.linalg.eigvalsh(kernel).flip(-1)
+
+
+def rank_cutoff(eigenvalues: Tensor) -> Tensor:
+    """N eps lambda_max: eigenvalues (..., N) up to this are zero to the precision of their dtype."""
+    eps = torch.finfo(eigenvalues.dtype).eps
+    return eigenvalues.shape[-1] * eps * eigenvalues.amax(-1).clamp_min(0)
+
+
+def participation_ratio(kernel: Tensor) -> Tensor:
+    """(tr K)^2 / tr K^2: between 1 and N, and r for a kernel with r equal nonzero eigenvalues."""
+    check_kernel("kernel", kernel)
+    norm = _nonzero("kernel", _norm(kernel))
+    return (_trace(kernel) / norm).square()
+
+
+def critical_rate(kernel: Tensor, samples: int) -> Tensor:
+    """2 / lambda_max(K/n): gradient descent on 1/(2n) sum ||f - y||^2 diverges above this learning rate.
+
+    For the linearised model, and so for a model near its initialisation (Scala 2025, arXiv 2503.01966).
+    """
+    require(samples >= 1, "samples", "be positive", samples)
+    largest = eigenvalues(kernel)[..., 0]
+    require((largest > 0).all(), "kernel", "have a positive eigenvalue", "without one")
+    return 2 * samples / largest
+
+
+def alignment(kernel: Tensor, labels: Tensor) -> Tensor:
+    """Target alignment y^T K y / (||K||_F ||y||^2), the cosine between K and y y^T.
+
+    Cristianini, Shawe-Taylor, Elisseeff, Kandola 2001. At most 1; 1 where K is a multiple of y y^T.
+    """
+    y = _flat_labels(kernel, labels)
+    norms = _nonzero("kernel", _norm(kernel)) * _nonzero("labels", y.norm()).square()
+    return torch.einsum("i,...ij,j->...", y, kernel, y) / norms
+
+
+def centered_alignment(kernel: Tensor, other: Tensor, outputs: int = 1) -> Tensor:
+    """Centred kernel alignment (CKA): the cosine between two kernels after centring their features.
+
+    The mean over samples is taken away for each of the c ``outputs`` apart. ``other`` may be
+    ``label_kernel(y)``, or the kernel at the anchor. Cortes, Mohri, Rostamizadeh 2012 (arXiv 1203.0550).
+    Raises ValueError for a kernel that is constant over the samples, which centring makes zero.
+    """
+    first, second = centred(kernel, outputs), centred(other, outputs)
+    norms = _centred_norm("kernel", kernel, first) * _centred_norm("other", other, second)
+    return (first * second).sum((-2, -1)) / norms
+
+
+def centred(kernel: Tensor, outputs: int = 1) -> Tensor:
+    """H K H with H = (I_n - 1 1^T / n) (x) I_c: the kernel of features centred over the samples."""
+    check_kernel("kernel", kernel)
+    size = kernel.shape[-1]
+    require(outputs >= 1 and size % outputs == 0, "outputs", f"divide the kernel's size {size}", outputs)
+    rows = kernel.unflatten(-2, (-1, outputs))
+    kernel = (rows - rows.mean(-3, keepdim=True)).flatten(-3, -2)
+    columns = kernel.unflatten(-1, (-1, outputs))
+    return (columns - columns.mean(-2, keepdim=True)).flatten(-2, -1)
+
+
+def label_kernel(labels: Tensor) -> Tensor:
+    """y y^T for labels (n, c) flattened sample-major, (n c, n c)."""
+    return torch.outer(labels.flatten(), labels.flatten())
+
+
+def label_energies(kernel: Tensor, labels: Tensor) -> Tensor:
+    """Shares of ||y||^2 in the span of the top 1, 2, ..., N eigenvectors, (..., N), rising to 1.
+
+    Where eigenvalues k and k + 1 coincide, the top k eigenvectors and so entry k are not unique.
+    """
+    y = _flat_labels(kernel, labels)
+    norm = _nonzero("labels", y.norm())
+    vectors = torch.linalg.eigh(kernel).eigenvectors.flip(-1)
+    return torch.einsum("...ij,i->...j", vectors, y / norm).square().cumsum(-1)
+
+
+def label_energy(kernel: Tensor, labels: Tensor, k: int) -> Tensor:
+    """Share of ||y||^2 in the span of the top ``k`` eigenvectors."""
+    size = kernel.shape[-1]
+    require(1 <= k <= size, "k", f"be between 1 and the kernel's size {size}", k)
+    return label_energies(kernel, labels)[..., k - 1]
+
+
+def ridge_solve(kernel: Tensor, right: Tensor, ridge: float = 0.0) -> Tensor:
+    """Solve (K + ridge I) z = b for b (N,) or (N, k) and a positive semidefinite K (N, N).
+
+    By Cholesky where ``ridge`` stands clear of rounding; otherwise by eigendecomposition, leaving out
+    directions with eigenvalues up to N eps lambda_max: the least-squares solution of least norm, which is
+    where gradient flow from zero ends. K is often singular: its rank is at most the number of parameters.
+    """
+    check_kernel("kernel", kernel)
+    require(ridge >= 0, "ridge", "not be negative", ridge)
+    require(
+        right.ndim in (1, 2) and len(right) == len(kernel),
+        "right",
+        f"have {len(kernel)} rows",
+        tuple(right.shape),
+    )
+    require_dtype("right", right, kernel, "the kernel")
+    columns = right if right.ndim == 2 else right.unsqueeze(1)
+    if ridge > len(kernel) * torch.finfo(kernel.dtype).eps * float(_trace(kernel)):
+        shifted = kernel + ridge * torch.eye(len(kernel), dtype=kernel.dtype, device=kernel.device)
+        solution = torch.cholesky_solve(columns, torch.linalg.cholesky(shifted))
+    else:
+        values, vectors = torch.linalg.eigh(kernel)
+        inverse = torch.where(values > rank_cutoff(values), 1 / (values + ridge), 0)
+        solution = vectors @ (inverse.unsqueeze(1) * (vectors.T @ columns))
+    return solution.reshape(right.shape)
+
+
+def check_kernel(argument: str, kernel: Tensor) -> None:
+    """Refuse what is not a finite, square, nonempty matrix (or a batch of them)."""
+    require(
+        isinstance(kernel, Tensor)
+        and kernel.ndim >= 2
+        and kernel.shape[-1] == kernel.shape[-2]
+        and kernel.shape[-1] > 0,
+        argument,
+        "be a dense square matrix, (..., N, N)",
+        tuple(kernel.shape)
+        if isinstance(kernel, Tensor)
+        else f"a {type(kernel).__name__}; see `.to_dense()`",
+    )
+    require_finite(argument, kernel)
+
+
+def _flat_labels(kernel: Tensor, labels: Tensor) -> Tensor:
+    check_kernel("kernel", kernel)
+    size = kernel.shape[-1]
+    require(
+        labels.numel() == size, "labels", f"have n c = {size} entries, as the kernel", tuple(labels.shape)
+    )
+    require_dtype("labels", labels, kernel, "the kernel")
+    require_finite("labels", labels)
+    return labels.flatten()
+
+
+def _centred_norm(argument: str, kernel: Tensor, centred_kernel: Tensor) -> Tensor:
+    norm = _norm(centred_kernel)
+    # centring a constant kernel leaves rounding, whose direction means nothing
+    floor = kernel.shape[-1] * torch.finfo(kernel.dtype).eps * _norm(kernel)
+    require((norm > floor).all(), argument, "vary over the samples", "zero once centred")
+    return norm
+
+
+def _nonzero(argument: str, norm: Tensor) -> Tensor:
+    require((norm > 0).all(), argument, "not be zero", "zero")
+    return norm
+
+
+def _norm(kernel: Tensor) -> Tensor:
+    return torch.linalg.matrix_norm(kernel)
+
+
+def _trace(kernel: Tensor) -> Tensor:
+    return kernel.diagonal(dim1=-2, dim2=-1).sum(-1)

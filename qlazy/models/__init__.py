@@ -1,0 +1,1 @@
+"""Models: the one interface, nets, and the wrappers."""

@@ -1,0 +1,201 @@
+"""The one interface: a parametrised model with a flat parameter vector, and what is derived from it.
+
+Circuits, nets and plain functions are all a :class:`Model`. Jacobian products and the tangent kernel have
+defaults built on ``torch.func`` from ``forward`` alone; a leaf may replace any of them by an exact faster
+rule, which :mod:`qlazy.testing` then holds to the default.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Mapping
+from typing import final
+
+import torch
+from torch import Tensor
+
+from qlazy.base.errors import UnsupportedModelError, refuse, require, require_dtype, require_shape
+from qlazy.models.norms import norms_for_transforms
+
+JACOBIAN_BYTES = 2**30
+"""The default kernel keeps this much of a Jacobian at a time (1 GiB) on each side, and never less than a sample."""
+
+_MOST_OUTPUTS = 256  # small Jacobians are not worth measuring the outputs for
+
+
+class Model(abc.ABC):
+    """A map from a flat parameter vector (p,) and inputs (n, ...) to real outputs (n, c).
+
+    A subclass gives ``num_params``, ``blocks``, ``init`` and ``forward``; everything else follows. A model is
+    a value: calling it changes nothing, and row i of the outputs depends on row i of the inputs alone.
+    """
+
+    @property
+    @abc.abstractmethod
+    def num_params(self) -> int:
+        """Length p of the flat parameter vector."""
+
+    @property
+    @abc.abstractmethod
+    def blocks(self) -> Mapping[str, slice]:
+        """Named consecutive slices of the parameter vector, in order, covering all of it."""
+
+    @abc.abstractmethod
+    def init(self, generator: torch.Generator) -> Tensor:
+        """Draw an initial parameter vector (p,) from ``generator``."""
+
+    @abc.abstractmethod
+    def forward(self, params: Tensor, x: Tensor) -> Tensor:
+        """Outputs (n, c) for parameters (p,) and inputs (n, ...). Called with arguments already checked."""
+
+    @final
+    def __call__(self, params: Tensor, x: Tensor) -> Tensor:
+        """Outputs (n, c), in the dtype and on the device of ``params``.
+
+        Raises ValueError where shapes, dtypes or the result's shape do not fit.
+        """
+        self.check(params, x)
+        with norms_for_transforms():
+            outputs = self.forward(params, x)
+        require(
+            outputs.ndim == 2 and len(outputs) == len(x),
+            "outputs",
+            f"have shape (n, c) with n = {len(x)}",
+            tuple(outputs.shape),
+        )
+        return outputs
+
+    def check(self, params: Tensor, x: Tensor) -> None:
+        """Refuse parameters and inputs that do not fit each other or the model."""
+        require_shape("params", params, (self.num_params,))
+        require(params.is_floating_point(), "params", "be real floating point", params.dtype)
+        require(x.ndim >= 1, "x", "have shape (n, ...)", tuple(x.shape))
+        if x.is_floating_point():
+            require_dtype("x", x, params, "params")
+
+    def on(self, x: Tensor) -> Callable[[Tensor], Tensor]:
+        """The model on fixed inputs: params -> outputs (n, c), for use in a loop that changes params alone.
+
+        What does not depend on the parameters may be computed here, once.
+        """
+        return lambda params: self(params, x)
+
+    def jacobian(self, params: Tensor, x: Tensor) -> Tensor:
+        """Derivatives of every output with respect to every parameter, (n, c, p)."""
+        if len(x) == 0:
+            return params.new_zeros(*self(params, x).shape, self.num_params)
+        return torch.func.vmap(torch.func.jacrev(self._single), (None, 0))(params, x)
+
+    def jvp(self, params: Tensor, x: Tensor, tangent: Tensor) -> Tensor:
+        """J v for a parameter direction v (p,): the directional derivative of the outputs, (n, c)."""
+        return torch.func.jvp(lambda w: self(w, x), (params,), (tangent,))[1]
+
+    def vjp(self, params: Tensor, x: Tensor, cotangent: Tensor) -> Tensor:
+        """J^T u for output weights u (n, c): the gradient of sum(u * outputs), (p,)."""
+        return torch.func.vjp(lambda w: self(w, x), params)[1](cotangent)[0]
+
+    def gram(self, params: Tensor, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """The tangent kernel between the inputs x (n, ...) and y (m, ...), (n, c, m, c); y = x if absent.
+
+        Each Jacobian is computed once and kept whole up to JACOBIAN_BYTES. Larger ones are taken a block of
+        samples at a time, those of the columns again for every block of rows.
+        """
+        samples = max(len(x), 0 if y is None else len(y))
+        size = self._block_size(params, x, samples)
+        if samples > size:
+            return self._gram_by_blocks(params, x, y, size)
+        left = self.jacobian(params, x)
+        right = left if y is None else self.jacobian(params, y)
+        return torch.tensordot(left, right, ([2], [2]))
+
+    def measured(self, shots: int, generator: torch.Generator | None = None) -> Model:
+        """The model as ``shots`` shots of each of its circuits show it, measured anew at every call.
+
+        Raises UnsupportedModelError for a model that has no circuits to measure.
+        """
+        must = "be a circuit, or a wrapper of one, to be measured (leave `shots` out for the exact kernel)"
+        refuse("model", must, repr(self), UnsupportedModelError)
+
+    def _gram_by_blocks(self, params: Tensor, x: Tensor, y: Tensor | None, size: int) -> Tensor:
+        columns = x if y is None else y
+        outputs = self(params, x[:1]).shape[1]
+        kernel = params.new_empty(len(x), outputs, len(columns), outputs)
+        for i in range(0, len(x), size):
+            left = self.jacobian(params, x[i : i + size])
+            for j in range(0 if y is not None else i, len(columns), size):
+                right = left if y is None and i == j else self.jacobian(params, columns[j : j + size])
+                block = torch.tensordot(left, right, ([2], [2]))
+                kernel[i : i + size, :, j : j + size] = block
+                if y is None and i != j:
+                    kernel[j : j + size, :, i : i + size] = block.permute(2, 3, 0, 1)
+        return kernel
+
+    def _block_size(self, params: Tensor, x: Tensor, samples: int) -> int:
+        """How many samples have a Jacobian of at most JACOBIAN_BYTES, one or more."""
+        row = self.num_params * params.element_size()
+        if len(x) == 0 or samples * row <= JACOBIAN_BYTES // _MOST_OUTPUTS:
+            return samples
+        with torch.no_grad():
+            outputs = self(params, x[:1]).shape[1]
+        return max(1, JACOBIAN_BYTES // max(1, outputs * row))
+
+    def _single(self, params: Tensor, row: Tensor) -> Tensor:
+        return self(params, row.unsqueeze(0)).squeeze(0)
+
+
+@final
+class Function(Model):
+    """A model from a plain function ``f(params, x) -> (n, c)`` made of torch operations.
+
+    ``init`` draws standard normal float64 parameters unless a function of a generator is given.
+    """
+
+    def __init__(
+        self,
+        f: Callable[[Tensor, Tensor], Tensor],
+        num_params: int,
+        *,
+        blocks: Mapping[str, slice] | None = None,
+        init: Callable[[torch.Generator], Tensor] | None = None,
+    ) -> None:
+        require(num_params >= 1, "num_params", "be positive", num_params)
+        self._f = f
+        self._num_params = num_params
+        self._blocks = {"params": slice(0, num_params)} if blocks is None else dict(blocks)
+        self._init = init
+
+    @property
+    def num_params(self) -> int:
+        return self._num_params
+
+    @property
+    def blocks(self) -> Mapping[str, slice]:
+        return self._blocks
+
+    def init(self, generator: torch.Generator) -> Tensor:
+        if self._init is not None:
+            return self._init(generator)
+        return torch.randn(self._num_params, generator=generator, dtype=torch.float64)
+
+    def forward(self, params: Tensor, x: Tensor) -> Tensor:
+        return self._f(params, x)
+
+    def __repr__(self) -> str:
+        name = getattr(self._f, "__name__", type(self._f).__name__)
+        return f"Function({name}, num_params={self._num_params})"
+
+
+def require_model(argument: str, model: object) -> None:
+    """Refuse what is no model, such as the torch module or the QNode that one would be made of."""
+    must = "be a qlazy Model, such as qlazy.Net(module), Circuit(qnode, weight_shapes) or load_circuit(name)"
+    require(isinstance(model, Model), argument, must, f"a {type(model).__name__}", TypeError)
+
+
+def blocks_of(sizes: Mapping[str, int]) -> dict[str, slice]:
+    """Consecutive slices for named block sizes, in order."""
+    blocks: dict[str, slice] = {}
+    start = 0
+    for name, size in sizes.items():
+        blocks[name] = slice(start, start + size)
+        start += size
+    return blocks

@@ -1,0 +1,192 @@
+"""Classical nets as models: any torch module that maps each sample on its own."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from qlazy.base.errors import UnsupportedModelError, require
+from qlazy.models.layerwise import is_applicable, layerwise_gram
+from qlazy.models.model import Model, blocks_of
+from qlazy.models.thread_copies import ReplicaPerThread
+
+_GLOBAL_GENERATOR = threading.Lock()
+
+
+@final
+class Net(Model):
+    """A torch module seen as a function of one flat vector of its trainable parameters.
+
+    Parameters come in ``named_parameters`` order and blocks carry their names. Parameters that do not
+    require gradients stay at their values, as buffers do; floating ones follow the dtype of ``params``. The
+    module is copied, so that later changes to it change nothing here. Threads may share a Net.
+
+    Raises UnsupportedModelError for a module whose rows are not independent or not deterministic (dropout in
+    training mode, batch normalisation on batch statistics) and for PennyLane's TorchLayer, whose weights
+    cannot be substituted: its Jacobian would silently be zero.
+    """
+
+    def __init__(self, module: nn.Module, *, init: Callable[[torch.Generator], Tensor] | None = None) -> None:
+        _refuse_unsupported(module)
+        self.module = copy.deepcopy(module)
+        self._replicas = ReplicaPerThread(self.module)
+        self._features = _features(self.module)
+        self._init = init
+        trainable = {name: p for name, p in self.module.named_parameters() if p.requires_grad}
+        require(trainable, "module", "have a trainable parameter", "without one", UnsupportedModelError)
+        dtypes = {p.dtype for p in trainable.values()}
+        require(
+            len(dtypes) == 1 and next(iter(dtypes)).is_floating_point, "module",
+            "have real parameters of one dtype", sorted(map(str, dtypes)), UnsupportedModelError,
+        )  # fmt: skip
+        self._shapes = {name: p.shape for name, p in trainable.items()}
+        self._blocks = blocks_of({name: p.numel() for name, p in trainable.items()})
+
+    @property
+    def num_params(self) -> int:
+        return sum(shape.numel() for shape in self._shapes.values())
+
+    @property
+    def blocks(self) -> Mapping[str, slice]:
+        return self._blocks
+
+    @property
+    def params(self) -> Tensor:
+        """The values the module came with, as a flat vector (p,) in its own dtype."""
+        return self._flatten(self.module)
+
+    def init(self, generator: torch.Generator) -> Tensor:
+        """Draw parameters as the module's own ``reset_parameters`` would, in its own dtype.
+
+        The random numbers come from ``generator``; the global generator is left as it was.
+        """
+        if self._init is not None:
+            return self._init(generator)
+        fresh = copy.deepcopy(self.module)
+        seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
+        with _GLOBAL_GENERATOR, torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            for name, module in fresh.named_modules():
+                _reset(name, module)
+        return self._flatten(fresh)
+
+    def check(self, params: Tensor, x: Tensor) -> None:
+        super().check(params, x)
+        if self._features is not None:
+            must = f"have shape (n, ..., {self._features}), as the net's first layer takes"
+            require(x.ndim >= 2 and x.shape[-1] == self._features, "x", must, tuple(x.shape))
+
+    def forward(self, params: Tensor, x: Tensor) -> Tensor:
+        return torch.func.functional_call(self._replicas.module, self.state(params), (x,))
+
+    def gram(self, params: Tensor, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """The tangent kernel (n, c, m, c), layer by layer: see :mod:`qlazy.models.layerwise`.
+
+        Under ``torch.func`` transforms, and where autograd records the kernel itself, the default instead.
+        """
+        given = (x,) if y is None else (x, y)
+        for inputs in given:
+            self.check(params, inputs)
+        if is_applicable(params, *given):
+            return layerwise_gram(self, params, x, y)
+        return super().gram(params, x, y)
+
+    def state(self, params: Tensor) -> dict[str, Tensor]:
+        """Parameters, frozen parameters and buffers by name, for ``torch.func.functional_call``."""
+        fixed = {name: p for name, p in self.module.named_parameters() if name not in self._shapes}
+        state = {name: _follow(t, params) for name, t in (fixed | dict(self.module.named_buffers())).items()}
+        for name, block in self._blocks.items():
+            state[name] = params[block].reshape(self._shapes[name])
+        return state
+
+    def _flatten(self, module: nn.Module) -> Tensor:
+        tensors = dict(module.named_parameters())
+        return torch.cat([tensors[name].detach().reshape(-1) for name in self._shapes])
+
+    def __repr__(self) -> str:
+        return f"Net({type(self.module).__name__}, num_params={self.num_params})"
+
+
+def _features(module: nn.Module) -> int | None:
+    """How many features each sample has, where the module says so by beginning with a linear layer."""
+    while isinstance(module, nn.Sequential) and len(module):
+        module = module[0]
+    return module.in_features if type(module) is nn.Linear else None
+
+
+def mlp(
+    widths: Sequence[int],
+    activation: Callable[[], nn.Module] = nn.Tanh,
+    *,
+    bias: bool = True,
+    dtype: torch.dtype = torch.float64,
+) -> Net:
+    """A fully connected net with the given widths, inputs and outputs included: ``mlp([4, 16, 16, 1])``.
+
+    torch's own initialisation, uniform in +-1/sqrt(fan in), and an activation between the layers only.
+    """
+    require(
+        len(widths) >= 2 and all(isinstance(w, int) and w >= 1 for w in widths),
+        "widths", "be two or more positive integers", list(widths),
+    )  # fmt: skip
+    layers: list[nn.Module] = []
+    for fan_in, fan_out in pairwise(widths):
+        layers += [nn.Linear(fan_in, fan_out, bias=bias, dtype=dtype), activation()]
+    return Net(nn.Sequential(*layers[:-1]))
+
+
+def _follow(tensor: Tensor, params: Tensor) -> Tensor:
+    dtype = params.dtype if tensor.is_floating_point() else tensor.dtype
+    return tensor.to(device=params.device, dtype=dtype)
+
+
+def _reset(name: str, module: nn.Module) -> None:
+    own = [p for p in module.parameters(recurse=False) if p.requires_grad]
+    if not own:
+        return
+    reset = getattr(module, "reset_parameters", None) or getattr(module, "_reset_parameters", None)
+    require(
+        reset is not None, "module", "have `reset_parameters` on each part that owns parameters, or be given "
+        "to Net with `init=`", f"without it in {name or 'its root'} ({type(module).__name__})",
+        UnsupportedModelError,
+    )  # fmt: skip
+    assert reset is not None
+    reset()
+
+
+def _refuse_unsupported(module: nn.Module) -> None:
+    require(isinstance(module, nn.Module), "module", "be a torch.nn.Module", type(module).__name__, TypeError)
+    for name, part in module.named_modules():
+        where = f"{name or 'the module'} ({type(part).__name__})"
+        if _is_torch_layer(part):
+            raise UnsupportedModelError(
+                f"`module` must not hold a TorchLayer, but {where} is one: it ignores substituted "
+                "weights, so its tangent kernel would silently be zero. Use the Circuit "
+                "alone, or qlazy.CircuitLayer(qlazy.Circuit(qnode, weight_shapes)) in its place."
+            )
+        if isinstance(part, nn.modules.dropout._DropoutNd) and part.training and part.p > 0:
+            raise UnsupportedModelError(
+                f"`module` must be deterministic, but {where} is in training mode: call .eval() first"
+            )
+        if isinstance(part, nn.modules.batchnorm._BatchNorm) and (part.training or part.running_mean is None):
+            raise UnsupportedModelError(
+                f"`module` must map each sample on its own, but {where} uses batch statistics: call .eval() "
+                "on a module with running statistics, or use LayerNorm or GroupNorm"
+            )
+        if any(isinstance(p, nn.parameter.UninitializedParameter) for p in part.parameters(recurse=False)):
+            raise UnsupportedModelError(
+                f"`module` must have its shapes, but {where} is lazy: run it once first"
+            )
+
+
+def _is_torch_layer(module: nn.Module) -> bool:
+    # Recognised by name: a classical net must not import PennyLane.
+    return any(
+        c.__name__ == "TorchLayer" and c.__module__.startswith("pennylane") for c in type(module).__mro__
+    )

@@ -1,0 +1,257 @@
+"""All angles of a circuit as one function of parameters and inputs, with its Jacobian.
+
+Formulas of one form (`w[0]*x[0] + b[0]`, `w[1]*x[1] + b[1]`, ...) are evaluated together, so that the cost is
+that of the number of forms and not of the number of gates. Angles that depend on no input are *shared* by the
+batch; the others are *sampled*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import final
+
+import torch
+from torch import Tensor
+
+from qlazy.quantum.program.expression import (
+    BINARY,
+    FUNCTIONS,
+    Binary,
+    Call,
+    Constant,
+    Expression,
+    Input,
+    Negative,
+)
+from qlazy.quantum.program.partial_derivative import derivative
+
+PARAMS, ROW = "params", "x"
+Place = tuple[str, int]
+Evaluate = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the inputs of a circuit live: the first element of each in the flat parameters, or in a row of x."""
+
+    weights: Mapping[str, int]
+    data: Mapping[str, int]
+
+    def place(self, name: str, index: int) -> Place:
+        return (
+            (PARAMS, self.weights[name] + index) if name in self.weights else (ROW, self.data[name] + index)
+        )
+
+    def is_data(self, name: str) -> bool:
+        return name in self.data
+
+
+@final
+class AngleMap:
+    """Formulas compiled for evaluation on parameters (p,) and inputs (n, d) flattened to rows."""
+
+    def __init__(self, formulas: Sequence[Expression], layout: Layout) -> None:
+        self._formulas, self._layout = tuple(formulas), layout
+        sampled = [_depends_on_data(formula, layout) for formula in formulas]
+        self.sampled = tuple(sampled)
+        self._shared_formulas = [f for f, is_sampled in zip(formulas, sampled, strict=True) if not is_sampled]
+        self._sampled_formulas = [f for f, is_sampled in zip(formulas, sampled, strict=True) if is_sampled]
+        self.shared_values: Evaluate = _compile_all(self._shared_formulas, layout)
+        self.sampled_values: Evaluate = _compile_all(self._sampled_formulas, layout)
+
+    @property
+    def trainable(self) -> tuple[bool, ...]:
+        """Whether each angle depends on a parameter."""
+        return tuple(_depends_on_weights(formula, self._layout) for formula in self._formulas)
+
+    @cached_property
+    def partials(self) -> Partials:
+        """Derivatives of all angles with respect to the parameters."""
+        return Partials(self._shared_formulas, self._sampled_formulas, self._layout)
+
+
+@final
+class Partials:
+    """The nonzero derivatives d angle / d parameter, pair by pair, and the chain rule through them."""
+
+    def __init__(self, shared: Sequence[Expression], sampled: Sequence[Expression], layout: Layout) -> None:
+        self._groups = [
+            group
+            for formulas, is_sampled in ((shared, False), (sampled, True))
+            for group in _partial_groups(formulas, is_sampled, layout)
+        ]
+        columns = [column for group in self._groups for column in group.columns]
+        self._columns = torch.tensor(columns, dtype=torch.long)
+        self._is_distinct = len(set(columns)) == len(columns)
+        self._sources_known: Tensor | None = None
+
+    def pull(self, by_shared: Tensor, by_sampled: Tensor, params: Tensor, x: Tensor) -> Tensor:
+        """Derivatives (n, c, S) and (n, c, T) by angle as derivatives (n, c, p) by parameter."""
+        # Samples last, as the simulator leaves them: rows are then moved, not elements.
+        shared, sampled = by_shared.permute(1, 2, 0), by_sampled.permute(1, 2, 0)
+        terms = [group.terms(sampled if group.is_sampled else shared, params, x) for group in self._groups]
+        return self._scattered(terms, shared, len(params)).permute(2, 0, 1)
+
+    def _scattered(self, terms: list[Tensor], like: Tensor, num_params: int) -> Tensor:
+        """Terms (c, pairs, n) added up by parameter, (c, p, n)."""
+        if len(terms) == 1 and self._is_in_order and len(self._columns) == num_params:
+            return terms[0]
+        outputs, _, samples = like.shape
+        if self._is_distinct:
+            together = torch.cat([*terms, like.new_zeros(outputs, 1, samples)], dim=1)
+            return together.index_select(1, self._sources(num_params))
+        # A matrix of zeros and ones: far faster than adding at repeated indices.
+        scatter = like.new_zeros(num_params, len(self._columns))
+        scatter[self._columns, torch.arange(len(self._columns))] = 1.0
+        return scatter @ torch.cat(terms, dim=1) if terms else like.new_zeros(outputs, num_params, samples)
+
+    @cached_property
+    def _is_in_order(self) -> bool:
+        return torch.equal(self._columns, torch.arange(len(self._columns)))
+
+    def _sources(self, num_params: int) -> Tensor:
+        """Where each parameter finds its term; the last place, a zero, where it has none."""
+        if self._sources_known is None or len(self._sources_known) != num_params:
+            sources = torch.full((num_params,), len(self._columns), dtype=torch.long)
+            sources[self._columns] = torch.arange(len(self._columns))
+            self._sources_known = sources
+        return self._sources_known
+
+
+@dataclass(frozen=True, eq=False)
+class _PartialGroup:
+    """Pairs whose factor is 1 (``factors`` is None), depends on parameters, or depends on data."""
+
+    is_sampled: bool
+    rows: Tensor
+    columns: tuple[int, ...]
+    factors: Evaluate | None
+
+    @cached_property
+    def _is_in_order(self) -> bool:
+        return torch.equal(self.rows, torch.arange(len(self.rows)))
+
+    def terms(self, cotangents: Tensor, params: Tensor, x: Tensor) -> Tensor:
+        """Each pair's share (c, pairs, n) of the derivative by its parameter, from cotangents (c, angles, n)."""
+        whole = self._is_in_order and len(self.rows) == cotangents.shape[1]
+        terms = cotangents if whole else cotangents.index_select(1, self.rows)
+        if self.factors is None:
+            return terms
+        factors = self.factors(params, x)
+        return terms * (factors.unsqueeze(1) if factors.ndim == 1 else factors.T)
+
+
+def _partial_groups(
+    formulas: Sequence[Expression], is_sampled: bool, layout: Layout
+) -> Iterator[_PartialGroup]:
+    pairs = [
+        (row, layout.place(*element)[1], derivative(formula, element))
+        for row, formula in enumerate(formulas)
+        for element in sorted(formula.elements)
+        if not layout.is_data(element[0])
+    ]
+    for kind in (_is_one, _is_shared_factor, _depends_on_data):
+        chosen = [pair for pair in pairs if kind(pair[2], layout)]
+        if chosen:
+            rows, columns, factors = zip(*chosen, strict=True)
+            evaluate = None if kind is _is_one else _compile_all(factors, layout)
+            yield _PartialGroup(is_sampled, torch.tensor(rows), columns, evaluate)
+
+
+def _compile_all(formulas: Sequence[Expression], layout: Layout) -> Evaluate:
+    """Evaluate all formulas: (k,) if none depends on data, (n, k) otherwise."""
+    groups: dict[object, list[int]] = {}
+    for position, formula in enumerate(formulas):
+        groups.setdefault(_form(formula, layout), []).append(position)
+    parts = [_compile([formulas[i] for i in group], layout) for group in groups.values()]
+    order = torch.tensor([i for group in groups.values() for i in group], dtype=torch.long)
+    back = None if torch.equal(order, torch.arange(len(order))) else torch.argsort(order)
+    sampled = any(_depends_on_data(formula, layout) for formula in formulas)
+
+    def evaluate(params: Tensor, x: Tensor) -> Tensor:
+        shape = (len(x),) if sampled else ()
+        if len(parts) == 1:  # in order, then
+            [values] = (part(params, x) for part in parts)
+            return values.expand(*shape, values.shape[-1])
+        columns = [part(params, x) for part in parts]
+        columns = [c.expand(*shape, c.shape[-1]).movedim(-1, 0) for c in columns]
+        values = torch.cat(columns) if columns else params.new_empty(0, *shape)
+        return (values if back is None else values.index_select(0, back)).movedim(0, -1)
+
+    return evaluate
+
+
+def _compile(group: Sequence[Expression], layout: Layout) -> Evaluate:
+    """Evaluate formulas of one form at once, (..., len(group))."""
+    match group[0]:
+        case Constant():
+            constants = torch.tensor([e.value for e in group], dtype=torch.float64)  # type: ignore[attr-defined]
+            return lambda params, x: constants.to(params)
+        case Input(name):
+            places = [layout.place(e.name, e.index)[1] for e in group]  # type: ignore[attr-defined]
+            return _gather(places, from_row=layout.is_data(name))
+        case Negative():
+            operand = _compile([e.operand for e in group], layout)  # type: ignore[attr-defined]
+            return lambda params, x: -operand(params, x)
+        case Binary(operator):
+            left = _compile([e.left for e in group], layout)  # type: ignore[attr-defined]
+            right = _compile([e.right for e in group], layout)  # type: ignore[attr-defined]
+            combine = BINARY[operator]
+            return lambda params, x: combine(left(params, x), right(params, x))
+        case Call(function):
+            argument = _compile([e.argument for e in group], layout)  # type: ignore[attr-defined]
+            apply = FUNCTIONS[function][1]
+            return lambda params, x: apply(argument(params, x))
+    raise TypeError(f"unknown expression {type(group[0]).__name__}")
+
+
+def _gather(places: Sequence[int], from_row: bool) -> Evaluate:
+    first, size = places[0], len(places)
+    if list(places) == list(range(first, first + size)):  # a slice is a view
+        if from_row:
+            return lambda params, x: x[..., first : first + size]
+        return lambda params, x: params[..., first : first + size]
+    index = torch.tensor(places, dtype=torch.long)
+    if not from_row:
+        return lambda params, x: params.index_select(-1, index)
+
+    def gather(params: Tensor, x: Tensor) -> Tensor:
+        features = x.transpose(0, 1)  # samples side by side, as the simulator wants them: rows are moved
+        features = features.contiguous() if size >= len(features) else features
+        return features.index_select(0, index).transpose(0, 1)
+
+    return gather
+
+
+def _form(expression: Expression, layout: Layout) -> object:
+    """What formulas must share to be evaluated together: everything but the places and constants."""
+    match expression:
+        case Constant():
+            return "constant"
+        case Input(name):
+            return ROW if layout.is_data(name) else PARAMS
+        case Negative(operand):
+            return ("-", _form(operand, layout))
+        case Binary(operator, left, right):
+            return (operator, _form(left, layout), _form(right, layout))
+        case Call(function, argument):
+            return (function, _form(argument, layout))
+    raise TypeError(f"unknown expression {type(expression).__name__}")
+
+
+def _depends_on_data(expression: Expression, layout: Layout) -> bool:
+    return any(layout.is_data(name) for name, _ in expression.elements)
+
+
+def _depends_on_weights(expression: Expression, layout: Layout) -> bool:
+    return any(not layout.is_data(name) for name, _ in expression.elements)
+
+
+def _is_one(expression: Expression, layout: Layout) -> bool:
+    return expression == Constant(1.0)
+
+
+def _is_shared_factor(expression: Expression, layout: Layout) -> bool:
+    return not _is_one(expression, layout) and not _depends_on_data(expression, layout)

@@ -1,0 +1,108 @@
+"""A circuit as a function of parameters and inputs: its angles in plain torch, and an engine that takes them.
+
+The engine is the adjoint simulator, or whatever else gives dF/dangle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from qlazy.quantum.backends.angles import AngleMap, Layout
+from qlazy.quantum.backends.autograd import Engine, MakeEngine, derivatives, outputs
+from qlazy.quantum.program.expression import Constant, Expression
+from qlazy.simulator.observables import Observable
+from qlazy.simulator.operations import Operation, PauliRotation
+from qlazy.simulator.rotations import RotationCircuit
+
+
+@dataclass(frozen=True, eq=False)
+class Lowering:
+    """A circuit as the simulator takes it: operations, the formula of each rotation's angle, observables."""
+
+    num_wires: int
+    operations: tuple[Operation, ...]
+    formulas: tuple[Expression | None, ...]  # one for each operation; None where it has no angle
+    observables: tuple[Observable, ...]
+    layout: Layout
+
+
+@final
+class LoweredCircuit:
+    """A lowered circuit, run by an engine: the adjoint simulator unless another is given."""
+
+    def __init__(self, lowering: Lowering, make: MakeEngine = RotationCircuit) -> None:
+        self._make = make
+        formulas = [f for f in lowering.formulas if f is not None and not isinstance(f, Constant)]
+        self.angles = AngleMap(formulas, lowering.layout)
+        self._lowering = lowering
+
+    @property
+    def lowering(self) -> Lowering:
+        """Operations, formulas and observables, as they were compiled."""
+        return self._lowering
+
+    @property
+    def inputs(self) -> frozenset[str]:
+        """The names of the weights and data that its angles use."""
+        formulas = [formula for formula in self._lowering.formulas if formula is not None]
+        return frozenset(name for formula in formulas for name, _ in formula.elements)
+
+    @cached_property
+    def for_params(self) -> Engine:
+        """Differentiates the angles that depend on a parameter."""
+        return self._compiled(self.angles.trainable)
+
+    @cached_property
+    def for_all(self) -> Engine:
+        """Differentiates every angle: for gradients with respect to inputs too."""
+        return self._compiled([True] * len(self.angles.sampled))
+
+    def outputs(self, params: Tensor, x: Tensor) -> Tensor:
+        """Expectation values (n, c) for parameters (p,) and rows (n, d)."""
+        engine, angles = self._engine(x), self._angles(params, x)
+        return outputs(engine, *angles)
+
+    def jacobian(self, params: Tensor, x: Tensor) -> Tensor:
+        """Derivatives (n, c, p), from one sweep and the formulas of the angles."""
+        by_shared, by_sampled = derivatives(self.for_params, *self._angles(params, x))
+        return self.angles.partials.pull(by_shared, by_sampled, params, x)
+
+    def angle_values(self, params: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The angles that all samples share, (S,), and those of each sample, (n, T)."""
+        return self._angles(params, x)
+
+    def _angles(self, params: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        sampled = self.angles.sampled_values(params, x)
+        # Without a sampled angle the empty (n, 0) still says how many samples there are.
+        return self.angles.shared_values(params, x), sampled if sampled.ndim == 2 else x.new_empty(len(x), 0)
+
+    def _engine(self, x: Tensor) -> Engine:
+        return self.for_all if _is_tracked(x) else self.for_params
+
+    def _compiled(self, wanted: Sequence[bool]) -> Engine:
+        lowering = self._lowering
+        flags = iter(zip(self.angles.sampled, wanted, strict=True))
+        operations = [
+            operation if formula is None else _with_angle(operation, formula, flags)
+            for operation, formula in zip(lowering.operations, lowering.formulas, strict=True)
+        ]
+        return self._make(lowering.num_wires, operations, lowering.observables)
+
+
+def _with_angle(operation: Operation, formula: Expression, flags: Any) -> Operation:
+    assert isinstance(operation, PauliRotation)
+    if isinstance(formula, Constant):
+        return replace(operation, angle=formula.value)
+    sampled, wanted = next(flags)
+    return replace(operation, sampled=sampled, wanted=wanted)
+
+
+def _is_tracked(x: Tensor) -> bool:
+    # Inside a transform of torch.func there is no telling cheaply, and too many derivatives are never wrong.
+    return x.requires_grad or torch._C._functorch.is_functorch_wrapped_tensor(x)

@@ -1,0 +1,285 @@
+"""PennyLane operators and measurements as what the simulator knows: Pauli rotations, fixed unitaries, observables.
+
+Parametrised gates become Pauli rotations times a global phase; a controlled gate is the same list under
+controls, the phase included. Any other operator is lowered through its own PennyLane decomposition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pennylane as qml
+from numpy.typing import NDArray
+
+from qlazy.simulator.observables import Hermitian, Observable, PauliSum, PauliWord, Probabilities, Projector
+from qlazy.simulator.operations import (
+    MAX_DENSE_WIRES,
+    Cnot,
+    Diagonal,
+    Flip,
+    Operation,
+    PauliRotation,
+    Swap,
+    Unitary,
+)
+
+Angle = Any  # a number or a scalar tensor, possibly one that is being traced
+Index = Mapping[Any, int]
+
+MAX_DEPTH = 20
+
+
+class NotLoweredError(Exception):
+    """An operator, measurement or circuit that the simulator does not take; the message says which and why."""
+
+
+class Lowered(NamedTuple):
+    """An operation of the simulator, and its angle where that arrives at run time."""
+
+    operation: Operation
+    angle: Angle | None = None
+
+
+class Rotations(NamedTuple):
+    """exp(i phase) times exp(-i angle P / 2) for each (P, wires, angle), first applied first."""
+
+    factors: tuple[tuple[str, tuple[Any, ...], Angle], ...]
+    phase: Angle = 0.0
+
+    def inverse(self) -> Rotations:
+        factors = tuple((word, wires, -angle) for word, wires, angle in reversed(self.factors))
+        return Rotations(factors, -self.phase)
+
+
+def _one(word: str) -> Callable[[Any], Rotations]:
+    return lambda op: Rotations(((word, tuple(op.wires), op.parameters[0]),))
+
+
+def _phase_shift(op: Any) -> Rotations:
+    angle = op.parameters[0]
+    return Rotations((("Z", tuple(op.wires), angle),), angle / 2)
+
+
+def _euler(op: Any) -> Rotations:
+    wires, (phi, theta, omega) = tuple(op.wires), op.parameters
+    return Rotations((("Z", wires, phi), ("Y", wires, theta), ("Z", wires, omega)))
+
+
+def _u3(op: Any) -> Rotations:
+    wires, (theta, phi, delta) = tuple(op.wires), op.parameters
+    return Rotations((("Z", wires, delta), ("Y", wires, theta), ("Z", wires, phi)), (phi + delta) / 2)
+
+
+def _u2(op: Any) -> Rotations:
+    wires, (phi, delta) = tuple(op.wires), op.parameters
+    return Rotations((("Z", wires, delta), ("Y", wires, np.pi / 2), ("Z", wires, phi)), (phi + delta) / 2)
+
+
+def _ising_xy(op: Any) -> Rotations:
+    wires, half = tuple(op.wires), op.parameters[0] / 2
+    return Rotations((("XX", wires, -half), ("YY", wires, -half)))
+
+
+def _pauli_rotation(op: Any) -> Rotations:
+    word, angle = op.hyperparameters["pauli_word"], op.parameters[0]
+    kept = [(letter, wire) for letter, wire in zip(word, op.wires, strict=True) if letter != "I"]
+    if not kept:
+        return Rotations((), -angle / 2)
+    letters, wires = zip(*kept, strict=True)
+    return Rotations((("".join(letters), wires, angle),))
+
+
+def _multi_rz(op: Any) -> Rotations:
+    return Rotations((("Z" * len(op.wires), tuple(op.wires), op.parameters[0]),))
+
+
+ROTATIONS: dict[type, Callable[[Any], Rotations]] = {
+    qml.RX: _one("X"),
+    qml.RY: _one("Y"),
+    qml.RZ: _one("Z"),
+    qml.PhaseShift: _phase_shift,
+    qml.U1: _phase_shift,
+    qml.U2: _u2,
+    qml.U3: _u3,
+    qml.Rot: _euler,
+    qml.IsingXX: _one("XX"),
+    qml.IsingYY: _one("YY"),
+    qml.IsingZZ: _one("ZZ"),
+    qml.IsingXY: _ising_xy,
+    qml.PauliRot: _pauli_rotation,
+    qml.MultiRZ: _multi_rz,
+    qml.GlobalPhase: lambda op: Rotations((), -op.parameters[0]),
+}
+
+FREE: dict[type, Callable[[tuple[int, ...]], Operation]] = {
+    qml.CNOT: lambda wires: Cnot(*wires),
+    qml.SWAP: lambda wires: Swap(*wires),
+    qml.PauliX: lambda wires: Flip(*wires),
+}
+
+NOTHING = (qml.Identity, qml.Barrier, qml.Snapshot, qml.WireCut)
+
+
+def lower(op: Any, index: Index, depth: int = 0) -> Iterator[Lowered]:
+    """The simulator's operations for a PennyLane operator; ``index`` numbers the wires.
+
+    Raises NotLoweredError for a measurement, a channel, or an operator without a decomposition.
+    """
+    if isinstance(op, NOTHING):
+        return
+    if type(op) in FREE:
+        yield Lowered(FREE[type(op)](_wires(op.wires, index)))
+        return
+    rotations = _rotations(op)
+    if rotations is not None:
+        yield from _controlled(*_without_controls(op), rotations, index)
+    elif _is_fixed_gate(op) and len(op.wires) <= MAX_DENSE_WIRES and op.has_matrix:
+        yield Lowered(_fixed(np.asarray(qml.matrix(op), dtype=complex), _wires(op.wires, index)))
+    elif parts := _parts(op, depth):
+        for part in parts:
+            yield from lower(part, index, depth + 1)
+    elif len(op.parameters) == 1 and op.has_generator and len(op.wires) <= MAX_DENSE_WIRES:
+        yield from _exponential(op, _wires(op.wires, index))
+    elif _is_constant(op) and len(op.wires) <= MAX_DENSE_WIRES and op.has_matrix:
+        yield Lowered(_fixed(np.asarray(qml.matrix(op), dtype=complex), _wires(op.wires, index)))
+    else:
+        raise NotLoweredError(f"{op.name} has no unitary decomposition")
+
+
+def _rotations(op: Any) -> Rotations | None:
+    """The rotations of a gate, of its base if it is controlled, reversed if it is an adjoint."""
+    if isinstance(op, qml.ops.Controlled) and not isinstance(op, tuple(FREE)):
+        return _rotations(op.base)
+    if isinstance(op, qml.ops.Adjoint):
+        base = None if isinstance(op.base, qml.ops.Controlled) else _rotations(op.base)
+        return None if base is None else base.inverse()
+    rule = ROTATIONS.get(type(op))
+    return None if rule is None else rule(op)
+
+
+def _without_controls(op: Any) -> tuple[tuple[Any, ...], tuple[int, ...]]:
+    wires: tuple[Any, ...] = ()
+    values: tuple[int, ...] = ()
+    while isinstance(op, qml.ops.Controlled):
+        wires += tuple(op.control_wires)
+        values += tuple(int(value) for value in op.control_values)
+        op = op.base
+    return wires, values
+
+
+def _controlled(
+    controls: tuple[Any, ...], values: tuple[int, ...], rotations: Rotations, index: Index
+) -> Iterator[Lowered]:
+    numbers = _wires(controls, index)
+    for word, wires, angle in rotations.factors:
+        operation = PauliRotation(word, _wires(wires, index), controls=numbers, control_values=values or None)
+        yield Lowered(operation, angle)
+    if controls and not _is_zero(rotations.phase):
+        yield from _phase_on(numbers, values, rotations.phase)
+
+
+def _phase_on(controls: tuple[int, ...], values: tuple[int, ...], phase: Angle) -> Iterator[Lowered]:
+    """exp(i phase) where all controls have their values: a phase shift of the last, controlled by the others."""
+    *others, last = controls
+    *other_values, value = values
+    sign = 1 if value else -1
+    yield Lowered(
+        PauliRotation("Z", (last,), controls=tuple(others), control_values=tuple(other_values) or None),
+        sign * phase,
+    )
+    if others:
+        yield from _phase_on(tuple(others), tuple(other_values), phase / 2)
+
+
+def _parts(op: Any, depth: int) -> list[Any]:
+    if not op.has_decomposition or depth >= MAX_DEPTH:
+        return []
+    try:
+        return list(op.decomposition())
+    except TypeError:  # complex arithmetic on an angle, as in FermionicSWAP
+        return []
+
+
+def _exponential(op: Any, wires: tuple[int, ...]) -> Iterator[Lowered]:
+    """exp(i angle G) in the eigenbasis of G, where it is a product of rotations about words of Z."""
+    generator = np.asarray(qml.matrix(op.generator(), wire_order=op.wires), dtype=complex)
+    eigenvalues, vectors = np.linalg.eigh(generator)
+    yield Lowered(_fixed(vectors.conj().T, wires))
+    for word, coefficient in _walsh(eigenvalues):
+        yield Lowered(PauliRotation(word, wires), -2 * coefficient * op.parameters[0])
+    yield Lowered(_fixed(vectors, wires))
+
+
+def _walsh(eigenvalues: NDArray[np.float64]) -> Iterator[tuple[str, float]]:
+    """A diagonal as a sum of words of I and Z, the identity left out: it is a global phase."""
+    signs = np.array([[1.0]])
+    for _ in range(len(eigenvalues).bit_length() - 1):
+        signs = np.kron(signs, [[1.0, 1.0], [1.0, -1.0]])
+    coefficients = signs @ eigenvalues / len(eigenvalues)
+    for index, coefficient in enumerate(coefficients):
+        if index and abs(coefficient) > 1e-13:
+            yield (
+                "".join("IZ"[int(bit)] for bit in f"{index:0{len(eigenvalues).bit_length() - 1}b}"),
+                coefficient,
+            )
+
+
+def _fixed(matrix: NDArray[np.complex128], wires: tuple[int, ...]) -> Operation:
+    if np.array_equal(matrix, np.diag(np.diagonal(matrix))):
+        return Diagonal(wires, np.diagonal(matrix).copy())
+    return Unitary(wires, matrix)
+
+
+def observables(measurements: Sequence[Any], index: Index) -> tuple[Observable, ...]:
+    """The observables of PennyLane measurements, in order. Raises NotLoweredError for any but exact linear ones."""
+    return tuple(_observable(measurement, index) for measurement in measurements)
+
+
+def _observable(measurement: Any, index: Index) -> Observable:
+    if isinstance(measurement, qml.measurements.ProbabilityMP) and measurement.obs is None:
+        return Probabilities(_wires(measurement.wires or tuple(index), index))
+    if not isinstance(measurement, qml.measurements.ExpectationMP) or measurement.obs is None:
+        raise NotLoweredError(f"{type(measurement).__name__} is not an expectation value or a probability")
+    observable = measurement.obs
+    if isinstance(observable, qml.Projector) and observable.parameters[0].ndim == 1:
+        bits = np.asarray(observable.parameters[0]).astype(int).tolist()
+        if len(bits) == len(observable.wires):
+            return Projector(tuple(bits), _wires(observable.wires, index))
+    if observable.pauli_rep is not None:
+        return PauliSum(tuple(_word(word, c, index) for word, c in observable.pauli_rep.items()))
+    if observable.has_matrix and len(observable.wires) <= MAX_DENSE_WIRES and _is_constant(observable):
+        matrix = np.asarray(qml.matrix(observable), dtype=complex)
+        return Hermitian(matrix, _wires(observable.wires, index))
+    raise NotLoweredError(f"{observable.name} is not a sum of Pauli words or a constant matrix on few wires")
+
+
+def _word(word: Any, coefficient: Any, index: Index) -> PauliWord:
+    if not _is_number(coefficient):
+        raise NotLoweredError("an observable's coefficient depends on parameters or data")
+    real = complex(coefficient).real
+    return PauliWord(real, "".join(word.values()), _wires(tuple(word), index))
+
+
+def _wires(wires: Iterable[Any], index: Index) -> tuple[int, ...]:
+    return tuple(index[wire] for wire in wires)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, complex, np.number)) or (
+        isinstance(value, np.ndarray) and value.ndim == 0
+    )
+
+
+def _is_fixed_gate(op: Any) -> bool:
+    # One matrix is one pass over the state, where its decomposition is dozens of gates.
+    return not op.parameters or (isinstance(op, qml.QubitUnitary) and _is_constant(op))
+
+
+def _is_constant(op: Any) -> bool:
+    return all(isinstance(p, np.ndarray) or _is_number(p) for p in op.data)
+
+
+def _is_zero(phase: Angle) -> bool:
+    return _is_number(phase) and phase == 0

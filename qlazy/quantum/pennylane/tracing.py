@@ -1,0 +1,132 @@
+"""From a QNode to what the simulator takes: run it once on tensors that carry formulas, then lower its tape."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from itertools import accumulate
+from typing import Any
+
+import pennylane as qml
+import torch
+
+from qlazy.base.errors import UnsupportedModelError, require
+from qlazy.quantum.backends.angles import Layout
+from qlazy.quantum.backends.autograd import MakeEngine
+from qlazy.quantum.backends.branches import lowered_branches
+from qlazy.quantum.backends.lowered import LoweredCircuit, Lowering
+from qlazy.quantum.pennylane.lowering import NotLoweredError, lower, observables
+from qlazy.quantum.pennylane.symbolic import NotSymbolic, formula, symbols
+from qlazy.quantum.pennylane.tapes import is_dynamic, statements_of
+from qlazy.quantum.program.program import PauliSum, PauliTerm, Program
+from qlazy.simulator.observables import Observable
+from qlazy.simulator.observables import PauliSum as MeasuredSum
+from qlazy.simulator.rotations import RotationCircuit
+
+MAX_WIRES = 24
+
+
+def trace(
+    qnode: qml.QNode,
+    data: str,
+    row: tuple[int, ...],
+    weights: Mapping[str, tuple[int, ...]],
+    make: MakeEngine = RotationCircuit,
+) -> LoweredCircuit:
+    """A QNode for inputs of shape ``row`` and weights of the given shapes, ready to run.
+
+    ``make`` gives the engine of unitary circuits; one that measures on its way is run branch by branch.
+    Raises NotLoweredError, with the reason, where the simulators cannot take it: a gate without a unitary
+    decomposition, an output that is not linear in the state, postselection, a structure that depends on values.
+    """
+    try:
+        tape = _tape(qnode, data, row, weights)
+        if not is_dynamic(tape):
+            return LoweredCircuit(_lowering(qnode, tape, data, weights), make)
+        index = _wire_index(qnode, tape)
+        measured, statements = observables(tape.measurements, index), statements_of(tape, index)
+    except NotSymbolic as reason:
+        raise NotLoweredError(str(reason)) from reason
+    return lowered_branches(statements, len(index), measured, Layout(_starts(weights), {data: 0}))
+
+
+def _lowering(
+    qnode: qml.QNode, tape: qml.tape.QuantumScript, data: str, weights: Mapping[str, tuple[int, ...]]
+) -> Lowering:
+    index = _wire_index(qnode, tape)
+    lowered = [part for operator in tape.operations for part in lower(operator, index)]
+    return Lowering(
+        num_wires=len(index),
+        operations=tuple(part.operation for part in lowered),
+        formulas=tuple(None if part.angle is None else formula(part.angle) for part in lowered),
+        observables=observables(tape.measurements, index),
+        layout=Layout(_starts(weights), {data: 0}),
+    )
+
+
+def program_of(
+    qnode: qml.QNode, data: str, row: tuple[int, ...], weights: Mapping[str, tuple[int, ...]]
+) -> Program:
+    """A QNode as a program: for inputs of shape ``row``, with the QNode's measured Paulis as observables.
+
+    Raises NotLoweredError as `trace` does, and for an output that is no sum of Pauli products.
+    """
+    try:
+        tape = _tape(qnode, data, row, weights)
+        index = _wire_index(qnode, tape)
+        statements = statements_of(tape, index)
+    except NotSymbolic as reason:
+        raise NotLoweredError(str(reason)) from reason
+    return Program(
+        name=getattr(qnode.func, "__name__", "qnode"),
+        qubits=tuple(f"q[{wire}]" for wire in range(len(index))),
+        weights=dict(weights),
+        data={data: row} if math.prod(row) else {},
+        operations=statements,
+        observables=tuple(_pauli_sum(o) for o in observables(tape.measurements, index)),
+    )
+
+
+def _pauli_sum(observable: Observable) -> PauliSum:
+    if not isinstance(observable, MeasuredSum):
+        raise NotLoweredError(f"{type(observable).__name__} is no sum of Pauli products")
+    return PauliSum.collect(
+        PauliTerm(word.coefficient, tuple(sorted(zip(word.wires, word.word, strict=True))))
+        for word in observable.words
+    )
+
+
+def _starts(weights: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
+    sizes = [math.prod(shape) for shape in weights.values()]
+    return dict(zip(weights, accumulate(sizes, initial=0), strict=False))
+
+
+def _tape(
+    qnode: qml.QNode, data: str, row: tuple[int, ...], weights: Mapping[str, tuple[int, ...]]
+) -> qml.tape.QuantumScript:
+    # Values that no formula is likely to hit by chance; only the formulas matter.
+    arguments = {name: symbols(name, _values(shape, 0.3)) for name, shape in weights.items()}
+    inputs: Any = symbols(data, _values(row, 0.1))
+    return qml.workflow.construct_tape(qnode, level="user")(**{data: inputs}, **arguments)
+
+
+def _values(shape: tuple[int, ...], start: float) -> torch.Tensor:
+    return torch.linspace(start, start + 0.5, max(math.prod(shape), 1), dtype=torch.float64)[
+        : math.prod(shape)
+    ].reshape(shape)
+
+
+def _wire_index(qnode: qml.QNode, tape: qml.tape.QuantumScript) -> dict[Any, int]:
+    wires = qnode.device.wires if qnode.device.wires is not None else tape.wires
+    index = {wire: number for number, wire in enumerate(wires)}
+    unknown = [wire for wire in tape.wires if wire not in index]
+    if unknown:
+        raise NotLoweredError(f"wires {unknown} are not on the device")
+    require_wires(len(index))
+    return index
+
+
+def require_wires(count: int) -> None:
+    """Refuse a circuit whose state would not fit in memory, whatever would run it."""
+    actual = f"one of {count}: a state would take {2.0 ** (count - 26):g} GiB"
+    require(count <= MAX_WIRES, "qnode", f"have at most {MAX_WIRES} wires", actual, UnsupportedModelError)

@@ -1,0 +1,1 @@
+"""Programs: circuits with measurement, branches and bounded loops, as values."""

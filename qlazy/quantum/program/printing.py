@@ -1,0 +1,207 @@
+"""Programs as OpenQASM 3: what `to_qasm` writes, the reader reads back as the same program."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+
+import numpy as np
+
+from qlazy.base.errors import UnsupportedModelError, refuse
+from qlazy.quantum.program.classical import Variable
+from qlazy.quantum.program.program import PauliSum, PauliTerm, Program, Shape
+from qlazy.quantum.program.statements import (
+    UNITARY,
+    Assign,
+    Block,
+    Branch,
+    Gate,
+    Measure,
+    Reset,
+    Statement,
+    While,
+)
+
+HEADER = ("OPENQASM 3.0;", 'include "stdgates.inc";')
+_ELEMENT = re.compile(r"(?P<name>[^\W\d]\w*)(?:\[(?P<index>\d+)\])?")
+_CONTROLLED = {("x", 2): "ccx", ("swap", 1): "cswap"} | {
+    (name, 1): f"c{name}" for name in ("x", "y", "z", "h", "p", "rx", "ry", "rz")
+}
+_INVERSES = {"sxdg": "inv @ sx"}
+_EXACT = 1e-12
+
+
+def to_qasm(program: Program) -> str:
+    """The program as OpenQASM 3, with observables and data as qlazy writes them.
+
+    Raises UnsupportedModelError for a dense unitary on several qubits, which has no name in the language.
+    """
+    qubits = qubit_names(program)
+    lines = [
+        *HEADER,
+        "",
+        *([f"pragma qlazy.loops {program.loops}"] if program.loops != "exit" else []),
+        *(f"pragma qlazy.observable {observable_text(o, qubits)}" for o in program.observables),
+        "",
+        *(_input(name, shape) for name, shape in program.weights.items()),
+        *(line for name, shape in program.data.items() for line in ("@qlazy.data", _input(name, shape))),
+        *declarations("qubit", qubits),
+        *_variables(program.variables),
+        "",
+        *_block(program.operations, qubits),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def qubit_names(program: Program) -> tuple[str, ...]:
+    """The names of the qubits, or q[0], q[1], ... where some are none of the language."""
+    used = [*program.weights, *program.data, *(variable.name for variable in program.variables)]
+    taken = {name.partition("[")[0] for name in used}
+    names = [_ELEMENT.fullmatch(name) for name in program.qubits]
+    if all(match and match["name"] not in taken for match in names) and _in_order(program.qubits):
+        return program.qubits
+    name = next(name for name in ("q", "qubits", "wires", "q_") if name not in taken)
+    return tuple(f"{name}[{wire}]" for wire in range(program.num_qubits))
+
+
+def _in_order(names: Sequence[str]) -> bool:
+    """Whether the names are what registers declared one after the other give."""
+    parts = [_ELEMENT.fullmatch(name) for name in names]
+    runs = [(n, [m["index"] for m in group if m]) for n, group in groupby(parts, lambda m: m and m["name"])]
+    whole = all(indices in ([None], [str(i) for i in range(len(indices))]) for _, indices in runs)
+    return whole and len({name for name, _ in runs}) == len(runs)
+
+
+def declarations(kind: str, names: Iterable[str]) -> Iterator[str]:
+    """Declarations of single names and of registers `name[0]`, `name[1]`, ..., in order."""
+    sizes: dict[str, int | None] = {}
+    for name in names:
+        match = _ELEMENT.fullmatch(name)
+        assert match is not None
+        size = None if match["index"] is None else max(int(match["index"]) + 1, sizes.get(match["name"]) or 0)
+        sizes[match["name"]] = size
+    for name, size in sizes.items():
+        yield f"{kind} {name};" if size is None else f"{kind}[{size}] {name};"
+
+
+def _input(name: str, shape: Shape) -> str:
+    kind = f"array[float[64], {', '.join(map(str, shape))}]" if shape else "float[64]"
+    return f"input {kind} {name};"
+
+
+def _variables(variables: Sequence[Variable]) -> Iterator[str]:
+    bits = [variable.name for variable in variables if variable.kind.name == "bit"]
+    yield from declarations("bit", bits)
+    arrays: dict[str, tuple[str, int]] = {}
+    for variable in variables:
+        match = _ELEMENT.fullmatch(variable.name)
+        assert match is not None
+        if variable.kind.name == "bit":
+            continue
+        if match["index"] is None:
+            yield f"{variable.kind} {variable.name};"
+        else:
+            size = max(int(match["index"]) + 1, arrays.get(match["name"], ("", 0))[1])
+            arrays[match["name"]] = str(variable.kind), size
+    yield from (f"array[{kind}, {size}] {name};" for name, (kind, size) in arrays.items())
+
+
+def _block(block: Block, qubits: Sequence[str]) -> Iterator[str]:
+    for statement in block:
+        yield from _statement(statement, qubits)
+
+
+def _statement(statement: Statement, qubits: Sequence[str]) -> Iterator[str]:
+    match statement:
+        case Gate():
+            yield from gate_lines(statement, qubits)
+        case Measure(wire, target):
+            yield f"measure {qubits[wire]};" if target is None else f"{target} = measure {qubits[wire]};"
+        case Reset(wire):
+            yield f"reset {qubits[wire]};"
+        case Assign():
+            yield f"{statement};"
+        case Branch(condition, then, otherwise):
+            yield f"if ({condition}) {{"
+            yield from indented(_block(then, qubits))
+            if otherwise:
+                yield "} else {"
+                yield from indented(_block(otherwise, qubits))
+            yield "}"
+        case While(condition, body, bound):
+            yield f"@qlazy.bound {bound}"
+            yield f"while ({condition}) {{"
+            yield from indented(_block(body, qubits))
+            yield "}"
+
+
+def indented(lines: Iterable[str]) -> Iterator[str]:
+    return (f"  {line}" for line in lines)
+
+
+def gate_lines(gate: Gate, qubits: Sequence[str]) -> Iterator[str]:
+    """A gate as a call of the standard library; a constant matrix as U, with a phase where it has one."""
+    if gate.name != UNITARY:
+        angles = f"({', '.join(map(str, gate.angles))})" if gate.angles else ""
+        yield _call(gate, angles, qubits)
+        return
+    if len(gate.wires) > 1:
+        refuse(
+            "gate", "act on one qubit to have a text", f"a matrix on {len(gate.wires)}", UnsupportedModelError
+        )
+    *angles_of_u, phase = _euler(np.array(gate.matrix))
+    if abs(phase) > _EXACT:
+        yield (
+            f"{_modifiers(gate.control_values)}gphase({phase!r}) {_wires(gate.controls, qubits)}".rstrip()
+            + ";"
+        )
+    yield _call(gate, f"({', '.join(map(repr, angles_of_u))})", qubits)
+
+
+def _call(gate: Gate, angles: str, qubits: Sequence[str]) -> str:
+    all_ones = all(gate.control_values)
+    short = _CONTROLLED.get((gate.name, len(gate.controls))) if all_ones else None
+    name = "U" if gate.name == UNITARY else _INVERSES.get(gate.name, gate.name)
+    called = short or f"{_modifiers(gate.control_values)}{name}"
+    return f"{called}{angles} {_wires(gate.controls + gate.wires, qubits)}".rstrip() + ";"
+
+
+def _modifiers(values: Sequence[int]) -> str:
+    runs = ((("ctrl" if value else "negctrl"), len(list(group))) for value, group in groupby(values))
+    return "".join(f"{name} @ " if count == 1 else f"{name}({count}) @ " for name, count in runs)
+
+
+def _wires(wires: Iterable[int], qubits: Sequence[str]) -> str:
+    return ", ".join(qubits[wire] for wire in wires)
+
+
+def _euler(matrix: np.ndarray) -> tuple[float, float, float, float]:
+    """theta, phi, lambda and a phase with matrix = e^{i phase} U(theta, phi, lambda)."""
+    theta = 2 * np.arctan2(abs(matrix[1, 0]), abs(matrix[0, 0]))
+    # U = e^{i theta/2} [[cos, -e^{i lam} sin], [e^{i phi} sin, e^{i(phi+lam)} cos]] of theta/2
+    if abs(matrix[0, 0]) >= abs(matrix[1, 0]):
+        phase = np.angle(matrix[0, 0])
+        phi = np.angle(matrix[1, 0]) - phase if abs(matrix[1, 0]) > _EXACT else 0.0
+        lam = np.angle(matrix[1, 1]) - phase - phi
+    else:
+        lam = np.angle(-matrix[0, 1] / matrix[0, 0]) if abs(matrix[0, 0]) > _EXACT else 0.0
+        phase = np.angle(-matrix[0, 1]) - lam
+        phi = np.angle(matrix[1, 0]) - phase
+    phase = (phase - theta / 2 + np.pi) % (2 * np.pi) - np.pi
+    return float(theta), float(phi), float(lam), float(phase)
+
+
+def observable_text(observable: PauliSum, qubits: Sequence[str]) -> str:
+    """As a pragma writes it: `0.5 Z q[0] Z q[1] - 1.0 X q[2]`."""
+    text = ""
+    for term in observable.terms:
+        sign = "-" if term.coefficient < 0 else "+" if text else ""
+        text += f" {sign} {_product(term, qubits)}"
+    return text.strip()
+
+
+def _product(term: PauliTerm, qubits: Sequence[str]) -> str:
+    factors = " ".join(f"{letter} {qubits[wire]}" for wire, letter in term.factors) or f"I {qubits[0]}"
+    coefficient = abs(term.coefficient)
+    return factors if coefficient == 1.0 else f"{coefficient!r} {factors}"

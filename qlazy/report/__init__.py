@@ -1,1 +1,0 @@
-"""Results drawn for a paper. matplotlib is imported here and nowhere else."""

@@ -1,0 +1,1 @@
+"""Circuits that measure on the way, branch by branch."""

@@ -1,0 +1,267 @@
+"""Exact simulation of programs that measure and branch, and the adjoint sweep through their branches.
+
+Every track of a skeleton is a stack of unnormalised vectors (r, 2^n, lanes), one for each record that led to
+it, or a density matrix, stored as (2^n columns, 2^n rows, lanes). With either, an operation is a product
+from the left on the last axis but one (for a density matrix also the conjugate on the columns), and for a
+rotation by the angle t
+
+    dF/dt = Im <bra| P |state>,
+
+where the bra is O psi for vectors and O itself for densities, pulled back to this place. Vectors go back by
+undoing: the state before a projection is the sum of its parts. Densities keep what a projection or a merging
+destroys. Of the two the one that touches fewer numbers is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, final
+
+import numpy as np
+
+from qlazy.base.errors import UnsupportedModelError, require
+from qlazy.simulator.branching.mixtures import Densities, Mixture, Seeds, Vectors
+from qlazy.simulator.branching.skeleton import Apply, Drop, Instruction, Merge, Skeleton, Split, Track
+from qlazy.simulator.branching.strided import Amplitudes, Angle, Fixed, Rotation, compiled
+from qlazy.simulator.observables import Observable, check_observables
+from qlazy.simulator.operations import Operation, PauliRotation, check_operations
+from qlazy.simulator.rotations import Derivatives, Real
+
+WORKING_SET = 2**26
+"""Bytes that the states of one piece of the batch should take."""
+MAX_STATE = 2**32
+"""Bytes that the states of one sample may take."""
+
+States = dict[Track, Amplitudes]
+
+
+@final
+class BranchedCircuit:
+    """Outputs and derivatives of a skeleton of operations, as functions of the angles of its rotations.
+
+    The rotations among ``operations`` without a fixed angle are numbered in order, shared and sampled apart,
+    as in `RotationCircuit`; one rotation may stand in many places of the skeleton. Raises UnsupportedModelError
+    where the states of one sample do not fit into memory.
+    """
+
+    def __init__(
+        self, skeleton: Skeleton, operations: Sequence[Operation], observables: Sequence[Observable]
+    ) -> None:
+        check_operations(skeleton.num_wires, tuple(operations))
+        check_observables(skeleton.num_wires, tuple(observables))
+        self._skeleton = skeleton
+        self._compiled = [compiled(skeleton.num_wires, operation) for operation in operations]
+        self._sources = _sources(operations)
+        self._seeds = Seeds(skeleton.num_wires, observables)
+        kind = Vectors if skeleton.vector_cost <= skeleton.density_cost else Densities
+        self._states: Mixture = kind(skeleton.num_wires)
+        self._elements = self._peak()
+        needed = 32 * self._elements
+        require(
+            needed <= MAX_STATE, "program", f"need at most {MAX_STATE >> 30} GiB a sample", f"{needed >> 30} GiB",
+            UnsupportedModelError,
+        )  # fmt: skip
+
+    @property
+    def num_outputs(self) -> int:
+        return self._seeds.num_outputs
+
+    @property
+    def representation(self) -> str:
+        """What a branch is kept as: "vectors" or "densities"."""
+        return self._states.name
+
+    def values(self, shared: Real, sampled: Real, threads: int = 1) -> Real:
+        """Outputs (n, c) for angles (S,) and (n, T)."""
+        return self._run(shared, sampled, lambda piece: piece.values)
+
+    def sweep(self, shared: Real, sampled: Real, threads: int = 1) -> tuple[Real, Derivatives]:
+        """Outputs (n, c), and dF/dangle of every output and sample, (n, c, S) and (n, c, T)."""
+        values, by_shared, by_sampled = self._run(
+            shared, sampled, lambda piece: (piece.values, *piece.back(None))
+        )
+        return values, Derivatives(by_shared, by_sampled)
+
+    def weighted(self, weights: Real, shared: Real, sampled: Real, threads: int = 1) -> Derivatives:
+        """d/dangle of sum_ia weights[i, a] F[i, a]: (S,), summed over the batch, and (n, T)."""
+
+        def back(piece: _Piece) -> tuple[Real, Real]:
+            by_shared, by_sampled = piece.back(weights[piece.place])
+            return by_shared[:, 0], by_sampled[:, 0]
+
+        by_shared, by_sampled = self._run(shared, sampled, back, alike=False)
+        return Derivatives(by_shared.sum(axis=0), by_sampled)
+
+    def _run(self, shared: Real, sampled: Real, measure: Callable[[_Piece], Any], alike: bool = True) -> Any:
+        """``measure`` of every piece of the batch, put together sample by sample."""
+        count = len(sampled)
+        # Without a sampled angle all samples are alike, and one is computed.
+        once = alike and sampled.shape[1] == 0 and count > 1
+        found = [
+            measure(_Piece(self, shared, sampled, place)) for place in self._pieces(1 if once else count)
+        ]
+        joined = [np.concatenate(parts) for parts in zip(*map(_tuple, found), strict=True)]
+        joined = [np.repeat(part, count, axis=0) if once else part for part in joined]
+        return joined[0] if len(joined) == 1 else tuple(joined)
+
+    def _pieces(self, count: int) -> Iterator[slice]:
+        lanes = max(1, WORKING_SET // (16 * self._elements * (1 + min(self.num_outputs, 16))))
+        yield from (slice(start, min(start + lanes, count)) for start in range(0, max(count, 1), lanes))
+
+    def _peak(self) -> int:
+        """The most numbers that are held at any one time."""
+        rows = self._skeleton.rows() if isinstance(self._states, Vectors) else {}
+        each = {
+            t: rows.get(t, 2**self._skeleton.num_wires) * 2**self._skeleton.num_wires for t in self._tracks()
+        }
+        if isinstance(self._states, Densities):
+            return sum(each.values())  # what is merged or projected is kept for the way back
+        now = peak = each[0]
+        for instruction in self._skeleton.instructions:
+            came, went = _turnover(instruction)
+            now += sum(each[t] for t in came) - sum(each[t] for t in went)
+            peak = max(peak, now)
+        return peak
+
+    def _tracks(self) -> Iterator[Track]:
+        yield 0
+        for instruction in self._skeleton.instructions:
+            yield from _turnover(instruction)[0]
+
+
+def _turnover(instruction: Instruction) -> tuple[tuple[Track, ...], tuple[Track, ...]]:
+    """The tracks that an instruction makes, and those that it uses up."""
+    match instruction:
+        case Split(source, _, parts):
+            return parts, (source,)
+        case Merge(sources, target):
+            return (target,), sources
+        case Drop(track):
+            return (), (track,)
+    return (), ()
+
+
+def _tuple(value: Any) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else (value,)
+
+
+class _Source(NamedTuple):
+    """Where a rotation finds its angle."""
+
+    fixed: float | None
+    sampled: bool
+    number: int
+    wanted: bool
+
+
+def _sources(operations: Sequence[Operation]) -> list[_Source | None]:
+    sources: list[_Source | None] = []
+    counts = {False: 0, True: 0}
+    for operation in operations:
+        if not isinstance(operation, PauliRotation):
+            sources.append(None)
+        elif operation.angle is not None:
+            sources.append(_Source(operation.angle, False, -1, False))
+        else:
+            sources.append(_Source(None, operation.sampled, counts[operation.sampled], operation.wanted))
+            counts[operation.sampled] += 1
+    return sources
+
+
+class _Piece:
+    """Some samples of the batch: their states at the end, and the sweep back."""
+
+    def __init__(self, circuit: BranchedCircuit, shared: Real, sampled: Real, place: slice) -> None:
+        self.place = place
+        self._circuit, self._states = circuit, circuit._states
+        self._shared, self._sampled = shared, np.ascontiguousarray(sampled[place].T)
+        self._lanes = place.stop - place.start
+        self._dtype = np.result_type(shared.dtype, np.complex64)
+        self._kept: list[Any] = []
+        self._final = self._forward()
+        self.values = self._measured().astype(shared.dtype)
+
+    def _angle(self, source: _Source) -> Angle:
+        if source.fixed is not None:
+            return source.fixed
+        return self._sampled[source.number] if source.sampled else self._shared[source.number]
+
+    def _forward(self) -> States:
+        states = {0: self._states.start(self._lanes, self._dtype)}
+        for instruction in self._circuit._skeleton.instructions:
+            match instruction:
+                case Apply(number, tracks):
+                    self._apply(number, [states[track] for track in tracks])
+                case Split(source, wire, parts):
+                    pair, kept = self._states.split(states.pop(source), wire)
+                    states |= dict(zip(parts, pair, strict=True))
+                    self._kept.append(kept)
+                case Merge(sources, target):
+                    states[target], kept = self._states.merge([states.pop(source) for source in sources])
+                    self._kept.append(kept)
+                case Drop(track):
+                    self._kept.append(states.pop(track))
+        return states
+
+    def _apply(self, number: int, states: Sequence[Amplitudes], dagger: bool = False) -> None:
+        operation, source = self._circuit._compiled[number], self._circuit._sources[number]
+        for state in states:
+            for view, conjugate in self._states.sides(state):
+                if isinstance(operation, Fixed):
+                    operation.apply(view, dagger, conjugate)
+                else:
+                    assert source is not None
+                    angle = self._angle(source)
+                    operation.apply(view, -angle if dagger else angle, conjugate)
+
+    def _measured(self) -> Real:
+        """Outputs (lanes, c)."""
+        seeds, total = self._circuit._seeds, np.zeros((self._circuit.num_outputs, self._lanes))
+        for track in self._circuit._skeleton.final:
+            state = self._final[track]
+            total += seeds.values(self._states.basis(state), state)
+        return total.T
+
+    def back(self, weights: Real | None) -> tuple[Real, Real]:
+        """Derivatives (lanes, c, S) and (lanes, c, T), or those of the weighted sum of outputs, with c = 1."""
+        states = {track: self._final[track] for track in self._circuit._skeleton.final}
+        seeds = self._circuit._seeds
+        bras = {t: seeds.bras(self._states.basis(state), weights) for t, state in states.items()}
+        width = self._circuit.num_outputs if weights is None else 1
+        by_shared = np.zeros((self._lanes, width, len(self._shared)), self._shared.dtype)
+        by_sampled = np.zeros((self._lanes, width, len(self._sampled)), self._shared.dtype)
+        kept = list(self._kept)
+        for instruction in reversed(self._circuit._skeleton.instructions):
+            match instruction:
+                case Apply(number, tracks):
+                    self._collect(number, tracks, states, bras, by_shared, by_sampled)
+                    self._apply(number, [a[track] for a in (states, bras) for track in tracks], dagger=True)
+                case Split(source, wire, parts):
+                    record = kept.pop()
+                    states[source] = self._states.unsplit([states.pop(t) for t in parts], record)
+                    bras[source] = self._states.unsplit_bra([bras.pop(t) for t in parts], wire, record)
+                case Merge(sources, target):
+                    record = kept.pop()
+                    states |= zip(sources, self._states.unmerge(states.pop(target), record), strict=True)
+                    bras |= zip(sources, self._states.unmerge_bra(bras.pop(target), record), strict=True)
+                case Drop(track):
+                    states[track] = kept.pop()
+                    bras[track] = np.zeros((width, *states[track].shape), states[track].dtype)
+        return by_shared, by_sampled
+
+    def _collect(
+        self,
+        number: int,
+        tracks: Sequence[Track],
+        states: States,
+        bras: States,
+        by_shared: Real,
+        by_sampled: Real,
+    ) -> None:
+        source, operation = self._circuit._sources[number], self._circuit._compiled[number]
+        if source is None or not source.wanted:
+            return
+        assert isinstance(operation, Rotation)
+        found = by_sampled if source.sampled else by_shared
+        for track in tracks:
+            found[:, :, source.number] += operation.derivative(bras[track], states[track]).T

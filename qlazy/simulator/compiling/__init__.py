@@ -1,0 +1,1 @@
+"""From operations to the instructions of a sweep."""

@@ -1,0 +1,40 @@
+"""Compiling and keeping what was compiled.
+
+Compiled code is cached on disk where any folder can be written to (beside the sources, or in the user's cache
+folder), and compiled again in each process where none can. Only the entry points are cached; what they call
+is compiled into them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from numba import njit
+
+# Nothing is allocated, so nothing is counted: references held by tuples would be, in every inner loop.
+OPTIONS: dict[str, Any] = {"error_model": "numpy", "_nrt": False}
+
+kernel = njit(**OPTIONS)
+inline = njit(forceinline=True, **OPTIONS)
+
+
+def entry(function: Callable[..., Any]) -> Any:
+    """Compile an entry point, with a cache on disk if there is a place for one."""
+    # The disk cache looks only at the file of the entry point: its name keeps it from serving older kernels.
+    function.__qualname__ += f"-{fingerprint()}"
+    try:
+        return njit(nogil=True, cache=True, **OPTIONS)(function)
+    except RuntimeError:  # no folder can be written to
+        return njit(nogil=True, **OPTIONS)(function)
+
+
+@cache
+def fingerprint() -> str:
+    """Changes with any of the sources that are compiled."""
+    folder = Path(__file__).parent
+    sources = [*sorted(folder.glob("*.py")), folder.parent / "compiling" / "instructions.py"]
+    return sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]

@@ -1,0 +1,5 @@
+"""Random features, tangent model, trained model: what each regime can learn, for two-layer nets and for circuits."""
+
+from qlazy.studies.regimes.study import Settings, run
+
+__all__ = ["Settings", "run"]

@@ -1,0 +1,90 @@
+"""The page of a study, and the folder that it leaves."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from qlazy.base.storage import atomic_write, remove_stale_drafts, save_arrays
+from qlazy.base.version import versions
+from qlazy.comparison.report import text
+from qlazy.drawing.page import CONVENTIONS, Page, captioned
+from qlazy.drawing.style import Figure, save_figures
+from qlazy.studies.result import StudyResult
+
+
+def write_study(result: StudyResult, figures: Mapping[str, Figure], folder: str | os.PathLike[str]) -> Path:
+    """The same for a study."""
+    save_figures(figures, folder)
+    return study_page(result, figures).save(folder)
+
+
+def study_page(result: StudyResult, figures: Mapping[str, Figure]) -> Page:
+    """The report of a study: how many of its claims hold, and those that do not by name."""
+    facts = {
+        "study": result.study,
+        **_fields(result.settings),
+        **CONVENTIONS,
+        **result.conventions,
+        **versions(),
+    }
+    tables = (*result.tables, result.findings_table())
+    return Page(
+        f"Study {result.study}", _claims(result), facts, tables, captioned(figures), _study_call(result)
+    )
+
+
+def _claims(result: StudyResult) -> tuple[str, ...]:
+    claims = [finding for finding in result.findings if finding.relation]
+    failed = [finding for finding in claims if not finding.agrees]
+    reported = len(result.findings) - len(claims)
+    also = f" {reported} further figures are reported as they are." if reported else ""
+    if not failed:
+        return (f"All {len(claims)} claims hold.{also}",)
+    broken = (
+        f"{finding.experiment}, {finding.quantity}: measured {finding.measured:.4g}, claimed {finding.relation} "
+        f"{finding.theory:.4g}."
+        for finding in failed
+    )
+    return (f"{len(claims) - len(failed)} of {len(claims)} claims hold.{also} Those that do not:", *broken)
+
+
+def _fields(settings: Any) -> dict[str, str]:
+    return {name.replace("_", " "): text(value) for name, value in vars(settings).items()}
+
+
+def _study_call(result: StudyResult) -> str:
+    settings = result.settings
+    if settings == type(settings).full():
+        return f"qlazy study {result.study} --full"
+    if settings == type(settings).quick():
+        return f"qlazy study {result.study}"
+    module = f"qlazy.studies.{result.study}"
+    return f"import {module}\nfrom {module} import Settings\n\n{module}.run({settings!r})"
+
+
+def finish(
+    result: StudyResult,
+    out: str | os.PathLike[str] | None,
+    figures: Callable[[StudyResult], Mapping[str, Any]],
+) -> StudyResult:
+    """Leave table, arrays, settings, figures and a report in ``out``, if that is given; returns the result."""
+    if out is None:
+        return result
+    from qlazy.studies.report import write_study
+
+    folder = Path(out)
+    remove_stale_drafts(folder)
+    with atomic_write(folder / "table.txt") as file:
+        file.write(f"{result.table()}\n".encode())
+    settings = {
+        "study": result.study, "settings": asdict(result.settings), "versions": versions(), **CONVENTIONS,
+        **result.conventions, "findings": [finding.as_json() for finding in result.findings],
+        "tables": [asdict(table) for table in result.tables],
+    }  # fmt: skip
+    save_arrays(folder / "result.npz", result.arrays, settings)
+    write_study(result, figures(result), folder)
+    return result

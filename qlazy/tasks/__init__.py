@@ -1,0 +1,1 @@
+"""What tangent kernels are good for: subsets, self-training, tensors, features."""

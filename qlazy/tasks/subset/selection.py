@@ -1,0 +1,266 @@
+"""The loop: batches come in, a selector weighs them, the model takes a step, pass after pass."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from dataclasses import dataclass
+from numbers import Integral
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from qlazy.base.errors import NotFiniteError, require, require_dtype, require_finite, require_shape
+from qlazy.base.storage import load_arrays, save_arrays
+from qlazy.base.version import __version__, versions
+from qlazy.data.datasets import Dataset
+from qlazy.data.labels import are_labels
+from qlazy.models.model import Model, require_model
+from qlazy.tasks.subset.host_cp import HostCP
+from qlazy.tasks.subset.labels import top_by_class
+from qlazy.tasks.subset.leave_one_out import label_margins
+from qlazy.tasks.subset.result import Subset
+from qlazy.tasks.subset.selector import Batch, Selector, State, Task, top, weighted_gradient
+from qlazy.training.losses import Loss, SquaredError, accuracy
+from qlazy.training.methods import stable_rate
+from qlazy.training.objective import Objective
+
+Pair = tuple[Tensor, Tensor]
+
+
+def select_subset(
+    model: Model,
+    data: Dataset | Pair,
+    *,
+    fraction: float = 0.1,
+    selector: Selector = HostCP(),  # noqa: B008 - a frozen value
+    validation: Pair | None = None,
+    params: Tensor | None = None,
+    loss: Loss = SquaredError(),  # noqa: B008 - a frozen value
+    epochs: int = 30,
+    batch_size: int = 20,
+    learning_rate: float | None = None,
+    seed: int = 0,
+    out: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+) -> Subset:
+    """Choose the part of a training set that is worth training on, with the model that learns from it.
+
+    Batches of the training examples come in ``epochs`` times, each time in another order. ``selector`` weighs
+    them, by default with weight on ``fraction`` of a batch at most, and the model takes the step
+    -rate sum_j w_j grad l_j. What is chosen in the end are the examples of the highest mean score over the later
+    half of the passes, ``fraction`` of all.
+
+    ``data`` is a Dataset or a pair of inputs (n, ...) and targets (n, c). ``validation`` is such a pair of examples
+    that are trusted (:func:`qlazy.subset.hold_out`): some selectors learn from them, and the test part of a Dataset
+    is never used but to report accuracy. ``params`` (p,) is where the model starts, by default drawn from ``seed``;
+    ``learning_rate`` defaults to n / (2 lambda_max(K)), safe for the square loss. With ``out`` the state after every
+    epoch is kept in that folder: a run that was stopped goes on there, with the numbers of an uninterrupted one, bit
+    for bit.
+
+    Raises ValueError for shapes and settings that do not fit, and where a selector needs ``validation``; ImportError
+    where it needs an extra; NotFiniteError for NaN or infinity in data or parameters, and for a model that runs away.
+    """
+    require(0 < fraction <= 1, "fraction", "be more than 0 and at most 1", fraction)
+    for name, value in (("epochs", epochs), ("batch_size", batch_size)):
+        require(isinstance(value, Integral) and value >= 1, name, "be a positive whole number", value)
+    require(
+        learning_rate is None or (math.isfinite(learning_rate) and learning_rate > 0),
+        "learning_rate",
+        "be positive",
+        learning_rate,
+    )
+    require(isinstance(selector, Selector), "selector", "be a Selector", type(selector).__name__, TypeError)
+    require_model("model", model)
+    x, y, test = _examples(data)
+    start = (
+        model.init(torch.Generator().manual_seed(seed)).to(y) if params is None else params.detach().clone()
+    )
+    _check(model, start, loss, ("x", x, "y", y))
+    if validation is not None:
+        _check(model, start, loss, ("validation[0]", validation[0], "validation[1]", validation[1]))
+    require(batch_size <= len(x), "batch_size", f"be at most {len(x)}, the examples there are", batch_size)
+    count = max(1, round(fraction * len(x)))
+    task = Task(model, start, x, y, loss, count, validation)
+    if learning_rate is None:
+        learning_rate = stable_rate(Objective(model, x, y, 1.0, loss), start)
+    loop = Loop(task, selector, int(epochs), int(batch_size), float(learning_rate), seed, test)
+    return loop.run(
+        None if out is None else Path(out), progress, repr(data) if isinstance(data, Dataset) else "pair"
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Progress:
+    """Where a loop stands after some passes: what it needs to go on, and nothing else."""
+
+    done: int
+    params: Tensor
+    state: State
+    totals: Tensor
+    history: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Loop:
+    """A selection with all its settings settled."""
+
+    task: Task
+    selector: Selector
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    seed: int
+    test: Pair | None
+
+    def run(self, folder: Path | None, progress: bool, data: str) -> Subset:
+        """Every pass that is not done yet, then the choice."""
+        path = None if folder is None else folder / f"{type(self.selector).__name__}-{self.key()}.npz"
+        margins = self.margins()
+        now = self.begin() if path is None or not path.exists() else self.restore(path)
+        with tqdm(
+            total=self.epochs, initial=now.done, unit="pass", disable=None if progress else True
+        ) as bar:
+            bar.set_description(type(self.selector).__name__)
+            while now.done < self.epochs:
+                now = self.advance(now)
+                if path is not None:
+                    self.keep(path, now)
+                bar.update()
+        return self.choose(now, margins, data)
+
+    def begin(self) -> Progress:
+        generator = self.generator(0)
+        state = self.selector.start(self.task, generator)
+        params = self.task.params
+        return Progress(0, params, state, torch.zeros_like(self.task.y[:, 0]), (self.measure(params),))
+
+    def advance(self, now: Progress) -> Progress:
+        """One pass over the examples in batches of equal size; what is left over waits for the next."""
+        generator = self.generator(now.done + 1)
+        order = torch.randperm(len(self.task.x), generator=generator).to(now.params.device)
+        params, state, totals = now.params, now.state, now.totals.clone()
+        for index in order[: len(order) // self.batch_size * self.batch_size].split(self.batch_size):
+            count = max(1, round(self.task.fraction * self.batch_size))
+            batch = Batch(index, params, self.learning_rate, count, generator)
+            selection, state = self.selector.weigh(self.task, state, batch)
+            if now.done >= self.epochs // 2:
+                totals[index] += selection.scores
+            if selection.weights.any():
+                params = params - self.learning_rate * weighted_gradient(
+                    self.task, params, index, selection.weights
+                )
+        require(params.isfinite().all(), "loss", "stay finite (try a smaller rate)", f"not, in pass {now.done + 1}",
+                NotFiniteError)  # fmt: skip
+        return Progress(now.done + 1, params, state, totals, (*now.history, self.measure(params)))
+
+    def margins(self) -> Tensor:
+        """What the tangent kernel at the start makes of every label; NaN where targets are no labels."""
+        if not are_labels(self.task.y):
+            return torch.full_like(self.task.y[:, 0], torch.nan)
+        return label_margins(self.task, self.generator(self.epochs + 1))
+
+    def choose(self, now: Progress, margins: Tensor, data: str) -> Subset:
+        """The examples with the highest scores, beside the margins of all labels."""
+        task = self.task
+        scores = now.totals / (self.epochs - self.epochs // 2)
+        labelled = are_labels(task.y)
+        chosen = top_by_class(scores, task.y, task.count) if labelled else top(scores, task.count)
+        history = np.array(now.history)
+        return Subset(
+            indices=chosen.cpu().numpy(),
+            scores=scores.cpu().numpy(),
+            margins=margins.cpu().numpy(),
+            params=now.params.cpu().numpy(),
+            validation_loss=history[:, 0],
+            test_accuracy=history[:, 1],
+            settings={"data": data, **self.description(), "versions": versions()},
+        )
+
+    def measure(self, params: Tensor) -> tuple[float, float]:
+        """Loss on the validation examples and accuracy on the test part; NaN where there are none."""
+        task = self.task
+        with torch.no_grad():
+            held = math.nan
+            if task.validation is not None:
+                x, y = task.validation
+                held = float(task.loss(task.model(params, x), y))
+            right = math.nan
+            if self.test is not None and are_labels(self.test[1]):
+                right = float(accuracy(task.model(params, self.test[0]), self.test[1]))
+        return held, right
+
+    def generator(self, part: int) -> torch.Generator:
+        """Random numbers of the start (0) or of a pass, the same whether or not the passes before ran just now."""
+        words = np.random.SeedSequence([self.seed, part]).generate_state(2)
+        return torch.Generator().manual_seed(int(words[0]) << 31 | int(words[1]) >> 1)
+
+    def description(self) -> dict[str, Any]:
+        """The settings as JSON."""
+        task = self.task
+        return {
+            "selector": repr(self.selector), "model": repr(task.model), "loss": task.loss.convention,
+            "examples": len(task.x), "chosen": task.count, "epochs": self.epochs, "batch_size": self.batch_size,
+            "learning_rate": self.learning_rate, "seed": self.seed,
+            "validation": 0 if task.validation is None else len(task.validation[0]),
+        }  # fmt: skip
+
+    def key(self) -> str:
+        """The same only for the same model, data and settings: what the model computes stands for its code."""
+        task = self.task
+        with torch.no_grad():
+            tensors = [task.params, task.x, task.y, task.model(task.params, task.x)]
+        tensors += [*(task.validation or ()), *(self.test or ())]
+        digest = hashlib.sha256(json.dumps([self.description(), __version__, torch.__version__]).encode())
+        for tensor in tensors:
+            digest.update(tensor.cpu().numpy().tobytes())
+        return digest.hexdigest()[:12]
+
+    def keep(self, path: Path, now: Progress) -> None:
+        """Write where the loop stands, in place of what was there."""
+        arrays = {f"state.{name}": tensor for name, tensor in now.state.items()}
+        arrays |= {"params": now.params, "totals": now.totals}
+        kept = {name: tensor.cpu().numpy() for name, tensor in arrays.items()}
+        save_arrays(
+            path, {**kept, "history": np.array(now.history)}, {"done": now.done, **self.description()}
+        )
+
+    def restore(self, path: Path) -> Progress:
+        """Where the loop stood. Raises ValueError naming a damaged file."""
+        arrays, settings = load_arrays(path)
+        history = tuple((float(held), float(right)) for held, right in arrays.pop("history"))
+        tensors = {
+            name: torch.from_numpy(array).to(self.task.params.device) for name, array in arrays.items()
+        }
+        params, totals = tensors.pop("params"), tensors.pop("totals")
+        state = {name.removeprefix("state."): tensor for name, tensor in tensors.items()}
+        return Progress(settings["done"], params, state, totals, history)
+
+
+def _examples(data: Dataset | Pair) -> tuple[Tensor, Tensor, Pair | None]:
+    if isinstance(data, Dataset):
+        return data.x_train, data.y_train, (data.x_test, data.y_test) if len(data.x_test) else None
+    require(isinstance(data, tuple) and len(data) == 2, "data", "be a Dataset or a pair (x, y)", data)
+    return *data, None
+
+
+def _check(model: Model, params: Tensor, loss: Loss, part: tuple[str, Tensor, str, Tensor]) -> None:
+    """Refuse examples that are not finite, do not fit the model or its parameters, or that the loss cannot take."""
+    x_name, x, y_name, y = part
+    for name, tensor in ((x_name, x), (y_name, y)):
+        require(isinstance(tensor, Tensor), name, "be a torch tensor", f"a {type(tensor).__name__}")
+        require_finite(name, tensor)
+    require(x.ndim >= 1 and len(x) > 0, x_name, "hold at least one sample", f"of shape {tuple(x.shape)}")
+    require_finite("params", params)
+    with torch.no_grad():
+        outputs = model(params, x)
+    require_finite("outputs at the start", outputs)
+    require_shape(y_name, y, tuple(outputs.shape))
+    require_dtype(y_name, y, params, "params")
+    loss.check(outputs, y)

@@ -1,0 +1,1 @@
+"""What theory says of models: bounds, closed forms, laws."""

@@ -1,0 +1,130 @@
+"""Second derivatives of a model along directions: D^2h[u, v], the dQNTK, and the norm of D^2h from below.
+
+By ``torch.func`` where the model is smooth and lets itself be differentiated twice; by central differences of
+Jacobian products for nets with ReLUs, whose autograd curvature misses the kinks, and for circuits on the
+adjoint simulator. A ``step`` of differences may be given, and is then used whatever the model.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from qlazy.base.errors import require, require_finite, require_shape
+from qlazy.models.model import Model
+from qlazy.models.relu_gates import calls_relu
+
+STEP = 1e-4
+"""Of central differences in float64: their error, step^2 / 6 of a fourth derivative, is near rounding."""
+
+EXACT = 0.0
+
+
+def second_derivative(
+    model: Model, params: Tensor, x: Tensor, direction: Tensor, *, step: float | None = None
+) -> Tensor:
+    """D^2h(w)[u, u] for a direction u (p,), as outputs (n, c).
+
+    With a step e it is (Dh(w + e u) - Dh(w - e u)) u / (2 e).
+    """
+    step = second_order_step(model, params, x) if step is None else step
+    require_shape("direction", direction, (model.num_params,))
+    if step == EXACT:
+        return torch.func.jvp(lambda w: model.jvp(w, x, direction), (params,), (direction,))[1]
+    ahead, behind = (model.jvp(params + e * direction, x, direction) for e in (step, -step))
+    return (ahead - behind) / (2 * step)
+
+
+def hessian_product(
+    model: Model, params: Tensor, x: Tensor, weights: Tensor, direction: Tensor, *, step: float | None = None
+) -> Tensor:
+    """H u for the Hessian H (p, p) of sum(weights * outputs), ``weights`` (n, c) and u (p,): a vector (p,)."""
+    step = second_order_step(model, params, x) if step is None else step
+    require_shape("direction", direction, (model.num_params,))
+    if step == EXACT:
+        return torch.func.jvp(lambda w: model.vjp(w, x, weights), (params,), (direction,))[1]
+    ahead, behind = (model.vjp(params + e * direction, x, weights) for e in (step, -step))
+    return (ahead - behind) / (2 * step)
+
+
+def second_order_step(model: Model, params: Tensor, x: Tensor) -> float:
+    """0 where ``torch.func`` gives second derivatives, :data:`STEP` where differences must."""
+    if calls_relu(model, params, x[:1]):
+        return STEP
+    try:
+        second_derivative(model, params, x[:1], torch.zeros_like(params), step=EXACT)
+    except RuntimeError as error:
+        if "second derivatives" not in str(error):
+            raise
+        return STEP
+    return EXACT
+
+
+def dqntk(model: Model, params: Tensor, x: Tensor, *, step: float | None = None) -> Tensor:
+    """mu = g^T H g for every sample and output (n, c), with g its gradient and H its Hessian.
+
+    The diagonal of the differential quantum neural tangent kernel; under gradient flow of one sample on
+    1/2 e^2 the kernel moves as dK/dt = -2 eta e mu. The relative one is mu / K^2, K = ||g||^2. Liu, Tacchino,
+    Glick, Jiang, Mezzacapo 2022 (arXiv 2111.04225); Zhang et al. 2024 (arXiv 2311.18144).
+    """
+    gradients = model.jacobian(params, x).detach()
+    step = second_order_step(model, params, x) if step is None else step
+    return torch.stack(
+        [
+            torch.stack(
+                [
+                    second_derivative(model, params, x[i : i + 1], gradient, step=_unit(step, gradient))[0, a]
+                    for a, gradient in enumerate(row)
+                ]
+            )
+            for i, row in enumerate(gradients)
+        ]
+    )
+
+
+def largest_second_derivative(
+    model: Model,
+    params: Tensor,
+    x: Tensor,
+    generator: torch.Generator,
+    *,
+    starts: int = 4,
+    steps: int = 30,
+    step: float | None = None,
+) -> float:
+    """A lower bound of sup ||D^2h(w)[u, u]|| over unit u, in the Euclidean norm of all outputs.
+
+    The search is not convex: from each of several random starts, u goes to (H + ||H u||) u, normalised, with H
+    the Hessian of the outputs weighted by D^2h[u, u] (Kolda, Mayo 2011, arXiv 1007.1267). What is returned has
+    been attained. With differences it is attained by Dh as a Lipschitz quotient over the step.
+    """
+    require(starts >= 1, "starts", "be positive", starts)
+    step = second_order_step(model, params, x) if step is None else step
+    best = 0.0
+    for _ in range(starts):
+        direction = torch.randn(len(params), generator=generator, dtype=torch.float64).to(params)
+        best = max(best, _climb(model, params, x, direction / direction.norm(), steps, step))
+    return best
+
+
+def _climb(model: Model, params: Tensor, x: Tensor, direction: Tensor, steps: int, step: float) -> float:
+    best = 0.0
+    for _ in range(steps):
+        moved = second_derivative(model, params, x, direction, step=step).detach()
+        require_finite("second derivative", moved)
+        size = float(moved.norm())
+        gained, best = size - best, max(best, size)
+        if size == 0 or 0 <= gained < 1e-6 * best:
+            break
+        image = hessian_product(model, params, x, moved / size, direction, step=step).detach()
+        direction = image + image.norm() * direction
+        direction = direction / direction.norm()
+    return best
+
+
+def _unit(step: float, direction: Tensor) -> float:
+    """The step along ``direction`` that moves the parameters by ``step``."""
+    size = float(direction.norm())
+    return step / size if step != EXACT and size > 0 and math.isfinite(size) else step

@@ -1,0 +1,1 @@
+"""Training at an output scale, what it leaves, and how far it drifted."""

@@ -1,0 +1,133 @@
+"""A model's start and its linearised path: what all scales of one model and one seed have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple, final
+
+import torch
+from torch import Tensor
+
+from qlazy.base.errors import UnsupportedModelError
+from qlazy.data.datasets import Dataset
+from qlazy.kernels.operator import tangent_kernel
+from qlazy.kernels.prediction import LinearizedPath, linearized_params
+from qlazy.models.model import Model
+from qlazy.models.wrappers import Linearized
+from qlazy.theory.bounds import derivative_bounds
+from qlazy.theory.variance_law import VarianceLawPath, output_margins
+from qlazy.training.history import History
+from qlazy.training.loop import Record, train
+from qlazy.training.losses import Loss, SquaredError
+from qlazy.training.methods import GradientDescent, GradientFlow, Method
+
+
+class LinearArrays(NamedTuple):
+    """The linearised path at t steps: params (t, p), outputs (t, n, c) on training and (t, m, c) on test data."""
+
+    params: Tensor
+    train_outputs: Tensor
+    test_outputs: Tensor
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Anchor:
+    """A model h at its initial parameters w0, with its tangent kernels on the data, computed once.
+
+    ``method`` is settled: the learning rate it steps with serves every scale.
+    """
+
+    model: Model
+    params: Tensor
+    data: Dataset
+    loss: Loss
+    method: Method
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the linearised path has a closed form: gradient descent or flow on the square loss."""
+        return isinstance(self.loss, SquaredError) and isinstance(
+            self.method, (GradientDescent, GradientFlow)
+        )
+
+    @cached_property
+    def kernel(self) -> Tensor:
+        """K_0 on the training inputs, (n c, n c)."""
+        return tangent_kernel(self.model, self.params, self.data.x_train).to_dense()
+
+    @cached_property
+    def _kernel_test(self) -> Tensor:
+        return tangent_kernel(self.model, self.params, self.data.x_test, self.data.x_train).to_dense()
+
+    @cached_property
+    def _outputs(self) -> tuple[Tensor, Tensor]:
+        with torch.no_grad():
+            return self.model(self.params, self.data.x_train), self.model(self.params, self.data.x_test)
+
+    @cached_property
+    def lipschitz(self) -> tuple[float, float] | None:
+        """Upper bounds on Lip(h) and Lip(Dh) that hold everywhere, in ||.||_n; None where there are none."""
+        try:
+            first, second, everywhere = derivative_bounds(self.model, self.params, self.data.x_train)
+        except UnsupportedModelError:
+            return None
+        return (first.value, second.value) if everywhere else None
+
+    @cached_property
+    def _margins(self) -> tuple[Tensor, Tensor] | None:
+        """Of the outputs on training and test data together; None where no variance law holds."""
+        try:
+            return output_margins(self.model, self.params, torch.cat([self.data.x_train, self.data.x_test]))
+        except UnsupportedModelError:
+            return None
+
+    def by_variance_law(self, trace: History) -> tuple[Tensor, Tensor] | None:
+        """Outputs (t, n, c) and (t, m, c) on training and test data where the kernel follows the variance.
+
+        At the steps and the scale of ``trace``; None for models and methods that the law does not speak of.
+        """
+        if self._margins is None or not self.is_exact:
+            return None
+        outputs0 = trace.alpha * torch.cat(self._outputs)
+        kernel = torch.cat([self.kernel, self._kernel_test])
+        path = VarianceLawPath(kernel, outputs0, self.data.y_train, self._margins, trace.alpha)
+        if isinstance(self.method, GradientDescent):
+            assert trace.learning_rate is not None
+            outputs = path.steps(trace.learning_rate, trace.steps.tolist())
+        else:
+            outputs = path.flow(trace.times.tolist())
+        samples = len(self.data.x_train)
+        return outputs[:, :samples], outputs[:, samples:]
+
+    def linearized(self, trace: History) -> LinearArrays:
+        """The linearised model trained on its own at the scale of ``trace``, at the steps recorded there."""
+        return self._exact(trace) if self.is_exact else self._trained(trace)
+
+    def _exact(self, trace: History) -> LinearArrays:
+        on_train, on_test = (trace.alpha * outputs for outputs in self._outputs)
+        path = LinearizedPath(self.kernel, on_train, self.data.y_train)
+        if isinstance(self.method, GradientDescent):
+            assert trace.learning_rate is not None
+            outputs = path.steps(trace.learning_rate, trace.steps.tolist())
+            duals = path.step_duals(trace.learning_rate, trace.steps.tolist())
+        else:
+            outputs, duals = path.outputs(trace.times.tolist()), path.duals(trace.times.tolist())
+        params = linearized_params(self.model, self.params, self.data.x_train, duals, trace.alpha)
+        return LinearArrays(params, outputs, path.predict(self._kernel_test, on_test, duals))
+
+    def _trained(self, trace: History) -> LinearArrays:
+        linear = train(
+            Linearized(self.model, self.params),
+            self.params,
+            self.data,
+            steps=int(trace.steps[-1]),
+            alpha=trace.alpha,
+            loss=self.loss,
+            method=self.method.at_scale(trace.alpha),
+            record=Record(at=tuple(trace.steps.tolist())),
+        )
+        assert linear.test_outputs is not None
+        arrays = (linear.params, linear.train_outputs, linear.test_outputs)
+        return LinearArrays(*(torch.from_numpy(array) for array in arrays))

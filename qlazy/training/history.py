@@ -1,0 +1,133 @@
+"""One training run as a value: what was recorded, under which settings."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qlazy.base.errors import NotFiniteError, require
+from qlazy.base.storage import load_arrays, save_arrays
+from qlazy.base.tables import Table, aligned
+
+Floats = NDArray[np.floating[Any]]
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class History:
+    """The recorded states of one training run: t of them, of p parameters, n samples and c outputs.
+
+    Outputs are those of the trained predictor a h(w), and losses R(a h(w)) are theirs, without the factor
+    1/a^2 of the objective F_a, so that runs at different scales compare. Test arrays are None where
+    there were no test data. Parameters and outputs keep the dtype they were trained in.
+    """
+
+    steps: NDArray[np.int64]  # (t,)
+    times: Floats  # (t,), in the unit that `clock` names
+    params: Floats  # (t, p)
+    train_loss: Floats  # (t,)
+    train_outputs: Floats  # (t, n, c)
+    test_loss: Floats | None = None  # (t,)
+    test_outputs: Floats | None = None  # (t, m, c)
+
+    alpha: float = 1.0
+    loss: str = ""
+    method: str = ""
+    learning_rate: float | None = None
+    clock: str = "step"
+    seed: int | None = None
+    dtype: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, array in self._arrays().items():
+            require(len(array) == len(self.steps), name, f"have {len(self.steps)} rows, as steps", len(array))
+        # Through JSON now, not after a long run, so that a loaded trace equals the one that was saved.
+        object.__setattr__(self, "notes", json.loads(json.dumps(dict(self.notes), allow_nan=False)))
+
+    @property
+    def drift(self) -> Floats:
+        """Distance ||w - w0|| of the recorded parameters from the first, (t,)."""
+        return np.linalg.norm(self.params - self.params[:1], axis=1)
+
+    def table(self) -> str:
+        """The run as plain text, a line for each recorded step. The numbers themselves are the arrays."""
+        return aligned([list(self._columns()), *self._rows()], str.rjust)
+
+    def plot(self) -> Any:
+        """A matplotlib figure of the losses and the drift along training."""
+        from qlazy.training.figures import history_figure
+
+        require(len(self.steps), "history", "hold at least one recorded step", "empty")
+        return history_figure(self.steps, self.train_loss, self.test_loss, self.drift, self.loss, self.alpha)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write to one file of arrays and JSON, atomically; ``numpy.load`` can read its arrays too."""
+        settings = {name: getattr(self, name) for name in _SETTINGS}
+        save_arrays(path, self._arrays(), {"format": FORMAT, **settings})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> History:
+        """The trace that :meth:`save` wrote, bit for bit.
+
+        Raises ValueError naming the file where it is damaged, of another kind or of a later format.
+        """
+        arrays, settings = load_arrays(path)
+        found = settings.pop("format", None) if isinstance(settings, dict) else None
+        require(found == FORMAT, os.fspath(path), f"be a trace of format {FORMAT}", f"of format {found}")
+        try:
+            return cls(**{**settings, **arrays})
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{os.fspath(path)} is not a trace: {error}") from error
+
+    def __repr__(self) -> str:
+        if not len(self.steps):
+            return f"History({self.method}, alpha={self.alpha:g}: nothing recorded)"
+        change = f"{self.train_loss[0]:.4g} -> {self.train_loss[-1]:.4g}"
+        return f"History({self.method}, alpha={self.alpha:g}: {self.steps[-1]} steps, train loss {change})"
+
+    def _repr_html_(self) -> str:
+        title = f"{self!r}; loss {self.loss}; time: {self.clock}; {self.dtype}"
+        return Table(title, tuple(self._columns()), tuple(map(tuple, self._rows()))).html()
+
+    def _columns(self) -> dict[str, NDArray[Any]]:
+        columns: dict[str, NDArray[Any]] = {
+            "step": self.steps,
+            "time": self.times,
+            "train loss": self.train_loss,
+        }
+        if self.test_loss is not None:
+            columns["test loss"] = self.test_loss
+        return {**columns, "||w - w0||": self.drift}
+
+    def _rows(self) -> list[list[str]]:
+        return [[_show(value) for value in row] for row in zip(*self._columns().values(), strict=True)]
+
+    def _arrays(self) -> dict[str, Floats]:
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        return {name: array for name, array in arrays.items() if array is not None}
+
+
+_ARRAYS = ("steps", "times", "params", "train_loss", "train_outputs", "test_loss", "test_outputs")
+_SETTINGS = tuple(entry.name for entry in fields(History) if entry.name not in _ARRAYS)
+
+
+def _show(value: Any) -> str:
+    return str(value) if isinstance(value, np.integer) else f"{value:.6g}"
+
+
+class DivergedError(NotFiniteError):
+    """Training that ran away. ``step`` is where, ``trace`` holds all that was recorded before."""
+
+    def __init__(self, message: str, step: int = 0, trace: History | None = None) -> None:
+        super().__init__(message)
+        self.step = step
+        self.trace = trace

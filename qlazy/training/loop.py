@@ -1,0 +1,203 @@
+"""Training on F_a(w) = R(a h(w)) / a^2. What to record is apart from how to step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from qlazy.base.errors import NotFiniteError, require, require_dtype, require_finite, require_shape
+from qlazy.base.version import versions
+from qlazy.data.datasets import Dataset
+from qlazy.models.model import Model, require_model
+from qlazy.training.history import DivergedError, History
+from qlazy.training.losses import Loss, SquaredError
+from qlazy.training.methods import LBFGS, SGD, Adam, GradientDescent, GradientFlow, Method, State
+from qlazy.training.objective import Objective
+
+__all__ = ["LBFGS", "SGD", "Adam", "GradientDescent", "GradientFlow", "Record", "train"]
+
+Observer = Callable[[int, float], object]
+
+RUNAWAY = 1e6
+"""Training stops once the loss is this many times that of the start, or of zero outputs if that is larger."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """Which steps to record. The first and the last always are.
+
+    ``at`` names them; without it they are about ``count``, evenly spaced in the logarithm of the step.
+    """
+
+    at: tuple[int, ...] | None = None
+    count: int = 30
+
+    def __post_init__(self) -> None:
+        if self.at is not None:
+            object.__setattr__(self, "at", tuple(int(step) for step in self.at))
+        require(self.count >= 2, "count", "be at least 2, the first and the last step", self.count)
+
+    def steps(self, last: int) -> list[int]:
+        """The steps to record in a run of ``last`` steps, in order."""
+        if self.at is None:
+            chosen = np.geomspace(1, max(last, 1), self.count - 1).round().astype(int).tolist()
+        else:
+            outside = [step for step in self.at if not 0 <= step <= last]
+            require(not outside, "at", f"name steps from 0 to {last}", outside)
+            chosen = list(self.at)
+        return sorted({0, *(step for step in chosen if step <= last), last})
+
+
+def train(
+    model: Model,
+    params: Tensor,
+    data: Dataset | tuple[Tensor, Tensor],
+    *,
+    steps: int,
+    alpha: float = 1.0,
+    loss: Loss = SquaredError(),  # noqa: B008 - a frozen value
+    method: Method = GradientDescent(),  # noqa: B008 - a frozen value
+    record: Record = Record(),
+    observer: Observer | None = None,
+) -> History:
+    """Minimise F_a(w) = R(a h(w)) / a^2 from ``params`` (p,) and return what was recorded on the way.
+
+    h is the model as given: centre it first (:class:`qlazy.Centered`) to start from zero outputs. ``data``
+    is a Dataset or a pair of inputs (n, ...) and targets (n, c). ``observer(step, R)`` is called at every
+    step with the loss there, on the batch for SGD. ``params`` is left alone.
+
+    Raises ValueError for shapes, dtypes and settings that do not fit; NotFiniteError for NaN or infinity in
+    ``params`` or ``data``; DivergedError, with the step and the trace so far, for a loss that is no longer finite
+    or has grown beyond ``RUNAWAY`` times its start. Chizat, Oyallon, Bach 2019 (arXiv 1812.07956).
+    """
+    require(math.isfinite(alpha) and alpha > 0, "alpha", "be positive", alpha)
+    require(isinstance(steps, Integral) and steps >= 0, "steps", "be a whole number, not negative", steps)
+    objective, held = _objectives(model, params, data, float(alpha), loss)
+    wanted = set(record.steps(int(steps)))
+    start = params.detach().clone()
+    method = method.prepared(objective, start)
+    limit = _limit(objective, start)
+    rows: list[_Row] = []
+    step = 0
+    try:
+        for state in method.walk(objective, start, int(steps)):
+            step = state.step
+            risk = state.risk
+            if risk is None and (observer is not None or step in wanted):
+                risk = objective.risk(state.params)
+            if risk is not None:
+                _require_tame(risk, limit)
+            if step in wanted:
+                rows.append(_measure(objective, held, state))
+            if observer is not None and risk is not None:
+                observer(step, risk)
+            step += 1  # what fails from here on is the next step
+    except NotFiniteError as error:
+        trace = _trace(rows, objective, method, data)
+        raise DivergedError(f"training diverged at step {step}: {error}", step, trace) from error
+    return _trace(rows, objective, method, data)
+
+
+class _Row(NamedTuple):
+    """One recorded state; the fields are those of a trace."""
+
+    steps: int
+    times: float
+    params: NDArray[np.floating]
+    train_loss: float
+    train_outputs: NDArray[np.floating]
+    test_loss: float | None
+    test_outputs: NDArray[np.floating] | None
+
+
+def _objectives(
+    model: Model, params: Tensor, data: Dataset | tuple[Tensor, Tensor], alpha: float, loss: Loss
+) -> tuple[Objective, Objective | None]:
+    """The objectives on the training and the test part, checked at ``params``."""
+    require_model("model", model)
+    require_finite("params", params)
+    lost = alpha >= 1e4 and params.dtype != torch.float64
+    require(not lost, "params", "be float64 from alpha = 1e4 on, where the drift is 1/alpha", params.dtype)
+    if isinstance(data, Dataset):
+        parts = [("x_train", data.x_train, "y_train", data.y_train)]
+        parts += [("x_test", data.x_test, "y_test", data.y_test)] if len(data.x_test) else []
+    else:
+        require(isinstance(data, tuple) and len(data) == 2, "data", "be a Dataset or a pair (x, y)", data)
+        parts = [("x", data[0], "y", data[1])]
+    objectives = [_objective(model, params, part, alpha, loss) for part in parts]
+    return objectives[0], objectives[1] if len(objectives) > 1 else None
+
+
+def _objective(
+    model: Model, params: Tensor, part: tuple[str, Tensor, str, Tensor], alpha: float, loss: Loss
+) -> Objective:
+    x_name, x, y_name, y = part
+    for name, tensor in ((x_name, x), (y_name, y)):
+        require(isinstance(tensor, Tensor), name, "be a torch tensor", f"a {type(tensor).__name__}")
+        require_finite(name, tensor)
+    require(x.ndim >= 1 and len(x) > 0, x_name, "hold at least one sample", f"of shape {tuple(x.shape)}")
+    objective = Objective(model, x, y, alpha, loss)
+    with torch.no_grad():
+        outputs = objective.outputs(params)
+    require_finite("outputs at the start", outputs)
+    require_shape(y_name, y, tuple(outputs.shape))
+    require_dtype(y_name, y, params, "params")
+    loss.check(outputs, y)
+    return objective
+
+
+def _limit(objective: Objective, params: Tensor) -> float:
+    zero = objective.loss(torch.zeros_like(objective.y), objective.y).item()
+    return RUNAWAY * max(objective.risk(params), zero)
+
+
+def _require_tame(risk: float, limit: float) -> None:
+    require(math.isfinite(risk), "loss", "be finite", risk, NotFiniteError)
+    require(risk <= limit, "loss", f"stay below {limit:.3g} (try a smaller rate)", risk, NotFiniteError)
+
+
+def _measure(objective: Objective, held: Objective | None, state: State) -> _Row:
+    train_loss, train_outputs = _evaluate(objective, state.params)
+    test_loss, test_outputs = (None, None) if held is None else _evaluate(held, state.params)
+    params = _copy(state.params)
+    return _Row(state.step, state.time, params, train_loss, train_outputs, test_loss, test_outputs)
+
+
+def _evaluate(objective: Objective, params: Tensor) -> tuple[float, NDArray[np.floating]]:
+    with torch.no_grad():
+        outputs = objective.outputs(params)
+        require_finite("outputs", outputs)
+        return objective.loss(outputs, objective.y).item(), _copy(outputs)
+
+
+def _copy(tensor: Tensor) -> NDArray[np.floating]:
+    return tensor.detach().cpu().numpy().copy()
+
+
+def _trace(
+    rows: list[_Row], objective: Objective, method: Method, data: Dataset | tuple[Tensor, Tensor]
+) -> History:
+    columns: dict[str, Any] = {
+        name: None if column[0] is None else np.stack(column)
+        for name, column in zip(_Row._fields, zip(*rows, strict=True), strict=True)
+    }
+    return History(
+        **columns,
+        alpha=objective.alpha,
+        loss=objective.loss.convention,
+        method=repr(method),
+        learning_rate=getattr(method, "learning_rate", None),
+        clock=method.clock,
+        seed=getattr(method, "seed", None),
+        dtype=str(objective.y.dtype).removeprefix("torch."),
+        versions=versions(),
+        notes={"data": data.description} if isinstance(data, Dataset) else {},
+    )

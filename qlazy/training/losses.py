@@ -1,0 +1,120 @@
+"""Losses on outputs (n, c), each a mean over the n samples, and accuracy.
+
+Targets always have the shape of the outputs: +1 and -1 in one column for a binary task, one-hot rows for
+several classes. A shape that would broadcast is refused, because (n,) against (n, 1) gives a number, and
+the wrong one.
+"""
+
+from __future__ import annotations
+
+import abc
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor
+
+from qlazy.base.errors import require, require_dtype, require_finite, require_shape
+
+
+class Loss(abc.ABC):
+    """A scalar function of outputs (n, c) and targets (n, c): the R of F_a(w) = R(a h(w)) / a^2.
+
+    ``convention`` is its formula, which results carry along.
+    """
+
+    convention: ClassVar[str]
+
+    @final
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The mean over samples, a scalar tensor. Raises ValueError where the targets do not fit."""
+        self.check(outputs, targets)
+        return self.value(outputs, targets)
+
+    def check(self, outputs: Tensor, targets: Tensor) -> None:
+        """Refuse targets that do not fit the outputs or the loss."""
+        _check_shapes(outputs, targets)
+
+    @abc.abstractmethod
+    def value(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The loss of arguments already checked."""
+
+
+@final
+@dataclass(frozen=True)
+class SquaredError(Loss):
+    """Half the mean squared error: 1/(2n) sum_i ||f_i - y_i||^2, with gradient (f - y)/n."""
+
+    convention: ClassVar[str] = "1/(2n) sum ||f - y||^2"
+
+    def value(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return (outputs - targets).square().sum(1).mean() / 2
+
+
+@final
+@dataclass(frozen=True)
+class Logistic(Loss):
+    """The logistic loss 1/n sum_i sum_a log(1 + exp(-f_ia y_ia)), for targets +1 and -1."""
+
+    convention: ClassVar[str] = "1/n sum log(1 + exp(-f y)), y = +-1"
+
+    def check(self, outputs: Tensor, targets: Tensor) -> None:
+        super().check(outputs, targets)
+        _require_signs(targets)
+
+    def value(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return torch.nn.functional.softplus(-outputs * targets).sum(1).mean()
+
+
+@final
+@dataclass(frozen=True)
+class CrossEntropy(Loss):
+    """The cross-entropy -1/n sum_i sum_a y_ia log softmax(f_i)_a, for one-hot or probability targets."""
+
+    convention: ClassVar[str] = "-1/n sum y log softmax(f)"
+
+    def check(self, outputs: Tensor, targets: Tensor) -> None:
+        super().check(outputs, targets)
+        classes = outputs.shape[1]
+        require(classes > 1, "outputs", "have two columns or more (Logistic takes a single one)", classes)
+        require((targets >= 0).all(), "targets", "not be negative", float(targets.min()))
+        off = (targets.sum(1) - 1).abs().max()
+        require(off <= 1e-4, "targets", "have rows that sum to 1", f"off by up to {float(off):g}")
+
+    def value(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return -(targets * torch.log_softmax(outputs, 1)).sum(1).mean()
+
+
+def accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Share of samples (n, c) put in the right class: by sign where c = 1, by the largest output otherwise.
+
+    Outputs that tie count as a draw among the tied would on average: a centred model, whose outputs are all
+    zero at its anchor, scores 1/2 on a binary task, not 0. Raises ValueError for a single column of targets
+    other than +1 and -1, NotFiniteError for outputs that are not finite.
+    """
+    _check_shapes(outputs, targets)
+    require_finite("outputs", outputs)
+    if outputs.shape[1] == 1:
+        _require_signs(targets)
+        outputs, targets = torch.cat([outputs, -outputs], 1), torch.cat([targets, -targets], 1)
+    chosen = outputs == outputs.amax(1, keepdim=True)
+    right = chosen.gather(1, targets.argmax(1, keepdim=True)).squeeze(1)
+    return (right.to(outputs.dtype) / chosen.sum(1)).mean()
+
+
+def _check_shapes(outputs: Tensor, targets: Tensor) -> None:
+    require(
+        outputs.ndim == 2 and outputs.numel() > 0,
+        "outputs",
+        "have shape (n, c) with n and c positive",
+        tuple(outputs.shape),
+    )
+    require_shape("targets", targets, tuple(outputs.shape))
+    require_dtype("targets", targets, outputs, "the outputs")
+
+
+def _require_signs(targets: Tensor) -> None:
+    wrong = targets[targets.abs() != 1]
+    require(
+        wrong.numel() == 0, "targets", "be +1 or -1", f"{float(wrong[0]):g} somewhere" if len(wrong) else ""
+    )

@@ -1,0 +1,287 @@
+"""How to step: the ways of walking down the objective F_a(w) = R(a h(w)) / a^2.
+
+A method is a small frozen value. Its one verb, ``walk``, yields the states of the run, from the start on;
+what to do with them (record, watch, stop) is the business of :mod:`qlazy.training.loop`.
+"""
+
+from __future__ import annotations
+
+import abc
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from qlazy.base.errors import NotFiniteError, ZeroJacobianError, require, require_finite
+from qlazy.kernels.operator import tangent_kernel
+from qlazy.training.objective import Magnified, Objective
+
+Floats = NDArray[np.float64]
+Solver = Literal["LSODA", "Radau", "BDF", "RK45", "DOP853"]
+
+
+class State(NamedTuple):
+    """Where a run stands after ``step`` steps; ``risk`` is R(a h(w)), None where it would cost extra."""
+
+    step: int
+    time: float
+    params: Tensor
+    risk: float | None
+
+
+class Method(abc.ABC):
+    """A way to step. ``clock`` says what its time axis is, ``learning_rate`` what rate it stepped with, if any."""
+
+    @property
+    @abc.abstractmethod
+    def clock(self) -> str:
+        """The meaning of ``State.time``."""
+
+    @abc.abstractmethod
+    def walk(self, objective: Objective, params: Tensor, steps: int) -> Iterator[State]:
+        """The states after 0, 1, ..., ``steps`` steps, each valid until the next is drawn.
+
+        ``params``, the start, may be overwritten on the way.
+        """
+
+    def prepared(self, objective: Objective, params: Tensor) -> Method:
+        """The method with whatever it left open settled for this objective."""
+        return self
+
+    def at_scale(self, alpha: float) -> Method:
+        """The method under which outputs a h move as fast as at a = 1: itself, unless it undoes the factor 1/a^2."""
+        return self
+
+
+@dataclass(frozen=True)
+class GradientDescent(Method):
+    """w <- w - rate grad F_a(w), on all samples.
+
+    Without a rate it is n / (2 lambda_max(K)), from the tangent kernel K of the unscaled model at the start. For
+    the square loss that is half the fastest rate at which no mode of the linearised dynamics oscillates: room for
+    a kernel that grows. Time is rate * step.
+    """
+
+    learning_rate: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.learning_rate is not None:
+            _require_positive("learning_rate", self.learning_rate)
+
+    @property
+    def clock(self) -> str:
+        return "rate * step"
+
+    def prepared(self, objective: Objective, params: Tensor) -> GradientDescent:
+        return (
+            self
+            if self.learning_rate is not None
+            else replace(self, learning_rate=stable_rate(objective, params))
+        )
+
+    def walk(self, objective: Objective, params: Tensor, steps: int) -> Iterator[State]:
+        learning_rate = self.prepared(objective, params).learning_rate
+        assert learning_rate is not None
+        return _optimise(
+            torch.optim.SGD([params], lr=learning_rate), itertools.repeat(objective), steps, learning_rate
+        )
+
+
+@dataclass(frozen=True)
+class SGD(Method):
+    """Gradient descent on batches: each epoch goes once through all samples in an order drawn from ``seed``.
+
+    ``momentum`` is heavy-ball momentum; time is rate * step without it, and the step with it.
+    """
+
+    learning_rate: float
+    batch_size: int
+    momentum: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _require_positive("learning_rate", self.learning_rate)
+        require(self.batch_size >= 1, "batch_size", "be positive", self.batch_size)
+        require(0 <= self.momentum < 1, "momentum", "be at least 0 and below 1", self.momentum)
+
+    @property
+    def clock(self) -> str:
+        return "step" if self.momentum else "rate * step"
+
+    def walk(self, objective: Objective, params: Tensor, steps: int) -> Iterator[State]:
+        optimizer = torch.optim.SGD([params], lr=self.learning_rate, momentum=self.momentum)
+        return _optimise(
+            optimizer, self._batches(objective), steps, 1.0 if self.momentum else self.learning_rate
+        )
+
+    def _batches(self, objective: Objective) -> Iterator[Objective]:
+        generator = torch.Generator().manual_seed(self.seed)
+        while True:
+            order = torch.randperm(len(objective.x), generator=generator).to(objective.x.device)
+            yield from map(objective.rows, order.split(self.batch_size))
+
+
+@dataclass(frozen=True)
+class Adam(Method):
+    """Adam on F_a (Kingma, Ba 2015, arXiv 1412.6980), on all samples. Time is the step.
+
+    Adam divides the gradient by its own size and with it the factor 1/a^2: each step moves a parameter by
+    about ``learning_rate`` whatever the scale, and the outputs a h by a times as much. To compare scales, let the rate
+    fall as 1/a.
+    """
+
+    learning_rate: float
+    betas: tuple[float, float] = (0.9, 0.999)
+    epsilon: float = 1e-8
+
+    def __post_init__(self) -> None:
+        _require_positive("learning_rate", self.learning_rate)
+
+    @property
+    def clock(self) -> str:
+        return "step"
+
+    def at_scale(self, alpha: float) -> Adam:
+        return replace(self, learning_rate=self.learning_rate / alpha)
+
+    def walk(self, objective: Objective, params: Tensor, steps: int) -> Iterator[State]:
+        optimizer = torch.optim.Adam([params], lr=self.learning_rate, betas=self.betas, eps=self.epsilon)
+        return _optimise(optimizer, itertools.repeat(objective), steps, 1.0)
+
+
+@dataclass(frozen=True)
+class LBFGS(Method):
+    """L-BFGS on F_a, one iteration a step, by default with a strong Wolfe line search. Time is the step.
+
+    It walks in u = a (w - w0), where gradients and steps keep their size as a grows: in w they shrink as 1/a,
+    and below the optimiser's absolute thresholds it would quietly fall back to gradient descent.
+    """
+
+    learning_rate: float = 1.0
+    history: int = 100
+    line_search: bool = True
+
+    def __post_init__(self) -> None:
+        _require_positive("learning_rate", self.learning_rate)
+        require(self.history >= 1, "history", "be positive", self.history)
+
+    @property
+    def clock(self) -> str:
+        return "step"
+
+    def walk(self, objective: Objective, params: Tensor, steps: int) -> Iterator[State]:
+        magnified = Magnified(objective, params)
+        optimizer = torch.optim.LBFGS(
+            [u := torch.zeros_like(params)],
+            lr=self.learning_rate,
+            max_iter=1,
+            max_eval=26,
+            history_size=self.history,
+            tolerance_grad=0.0,
+            tolerance_change=1e-14,
+            line_search_fn="strong_wolfe" if self.line_search else None,
+        )
+        for state in _optimise(optimizer, itertools.repeat(magnified), steps, 1.0):
+            yield state._replace(params=magnified.place(u))
+
+
+@dataclass(frozen=True)
+class GradientFlow(Method):
+    """The flow w' = -grad F_a(w) up to time ``horizon``, by a solver of scipy.integrate, in float64.
+
+    LSODA, Radau and BDF cope with stiff kernels (eigenvalues orders of magnitude apart); RK45 and DOP853 are
+    explicit. Step k of the run is the time horizon * k / steps: ``steps`` says how finely the path can be
+    recorded, not how it is integrated. The solver works on u = a (w - w0), so that ``rtol`` and ``atol`` mean
+    the same at every scale.
+    """
+
+    horizon: float
+    solver: Solver = "LSODA"
+    rtol: float = 1e-8
+    atol: float = 1e-10
+
+    def __post_init__(self) -> None:
+        for name in ("horizon", "rtol", "atol"):
+            _require_positive(name, getattr(self, name))
+        names = get_args(Solver)
+        require(self.solver in names, "solver", f"be one of {', '.join(names)}", repr(self.solver))
+
+    @property
+    def clock(self) -> str:
+        return "continuous time"
+
+    def walk(self, objective: Objective, params: Tensor, steps: int) -> Iterator[State]:
+        require(params.dtype == torch.float64, "params", "be float64 for gradient flow", params.dtype)
+        magnified = Magnified(objective, params)
+        yield State(0, 0.0, params, None)
+        solver = self._solver(magnified)
+        for step in range(1, steps + 1):
+            time = self.horizon * (step / steps)
+            u = torch.tensor(self._advance(solver, time)).to(params)
+            yield State(step, time, magnified.place(u), None)
+
+    def _solver(self, magnified: Magnified) -> Any:
+        import scipy.integrate  # slow to import, and for this alone
+
+        def velocity(_: float, u: Floats) -> Floats:
+            _, gradient = magnified.risk_and_gradient(torch.tensor(u).to(magnified.origin))
+            require_finite("gradient", gradient)
+            return -gradient.cpu().numpy()
+
+        start = np.zeros(magnified.origin.numel())
+        make = getattr(scipy.integrate, self.solver)
+        return make(velocity, 0.0, start, self.horizon, rtol=self.rtol, atol=self.atol)
+
+    def _advance(self, solver: Any, time: float) -> Floats:
+        while solver.t < time:
+            message = solver.step()
+            if solver.status == "failed":
+                raise NotFiniteError(f"{self.solver} failed at time {solver.t:g}: {message}")
+        return solver.y if solver.t == time else solver.dense_output()(time)
+
+
+def stable_rate(objective: Objective, params: Tensor) -> float:
+    """n / (2 lambda_max(K)) with K the tangent kernel of the unscaled model at ``params``.
+
+    Raises ZeroJacobianError where K is zero.
+    """
+    largest = tangent_kernel(objective.model, params, objective.x).eigh(1).values.item()
+    require(
+        largest > 0, "learning_rate", "be given where the tangent kernel is zero", "None", ZeroJacobianError
+    )
+    return len(objective.x) / (2 * largest)
+
+
+def _optimise(
+    optimizer: torch.optim.Optimizer, objectives: Iterator[Objective | Magnified], steps: int, tick: float
+) -> Iterator[State]:
+    """Let ``optimizer`` take ``steps`` steps, the k-th on the k-th objective; the clock ticks by ``tick``."""
+    (params,) = optimizer.param_groups[0]["params"]
+    for step, objective in zip(range(steps + 1), objectives, strict=False):
+        risk, params.grad = objective.risk_and_gradient(params)
+        yield State(step, tick * step, params, risk)
+        if step < steps:
+            optimizer.step(_closure(params, objective, risk))
+
+
+def _closure(params: Tensor, objective: Objective | Magnified, risk: float) -> Callable[[], float]:
+    """What torch.optim evaluates: first the risk whose gradient is there already, then afresh."""
+    known = [risk]
+
+    def evaluate() -> float:
+        if known:
+            return known.pop()
+        risk, params.grad = objective.risk_and_gradient(params)
+        return risk
+
+    return evaluate
+
+
+def _require_positive(name: str, value: float) -> None:
+    require(math.isfinite(value) and value > 0, name, "be positive", value)

@@ -1,0 +1,126 @@
+"""The command line, run in this process, and once as a program of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import qlazy
+from qlazy.commands import COMMANDS, circuits, compare
+from qlazy.commands import main as cli
+
+pytestmark = pytest.mark.usefixtures("elsewhere")
+
+
+def test_models_may_stand_on_both_sides_of_the_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(compare, "run", lambda arguments: seen.append(arguments.models) or cli.OK)
+    assert cli.main(["compare", "a", "--seeds", "2", "b", "c"]) == cli.OK
+    assert cli.main(["compare"]) == cli.OK
+    assert seen == [["a", "b", "c"], []]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "COMMAND"),
+        (["nothing"], "invalid choice: 'nothing'"),
+        (["compare", "--nothing"], "unrecognized arguments: --nothing"),
+        (["circuits", "tfim", "more"], "unrecognized arguments: more (see `qlazy circuits --help`)"),
+        (["circuits", "--n", "4", "--draw", "x.png"], "`NAME` must be given with --n, --draw, but is absent"),
+        (["diff", "p2", "--count", "--out", "d"], "--out: not allowed with argument --count"),
+        (["kernel", "mlp", "--out", __file__], f"--out: must be a folder, but {__file__} is a file"),
+        (["study", "lazy", "--out", __file__], "must be a folder"),
+        (["tiles", "mlp", "--tile", "0"], "--tile: must be a positive integer, but is '0'"),
+        (
+            ["kernel", "data_reuploading:layers=1", "--shots", "5"],
+            "`--shots` must be at least one for each of 8",
+        ),
+        (["compare", "--alphas", "1,x"], "must be numbers with commas between, but is '1,x'"),
+        (["compare", "--alphas", "1,-3", "mlp"], "`alphas` must be positive"),
+        (["compare", "--ridge", "0", "mlp"], "`--ridge` must be positive, but is 0.0"),
+        (["compare", "--seeds", "0"], "must be a positive integer, but is '0'"),
+        (["compare", "--classes", "3", "mlp"], "classes"),
+        (["compare", "--classes", "3,12", "mlp"], "12"),
+        (["compare", "--features", "99", "mlp"], "`features` must be from 1 to 64"),
+        (["compare", "mlp", "--method", "adam"], "`--learning-rate` must be given with --method adam"),
+        (
+            ["compare", "mlp", "--batch-size", "4"],
+            "`--batch-size` must come with --method sgd, but is with gd",
+        ),
+        (
+            ["compare", "mlp", "--method", "flow", "--learning-rate", "1", "--horizon", "1"],
+            "`--learning-rate` must be absent",
+        ),
+        (["compare", "mlp", "--learning-rate", "-1"], "`learning_rate` must be positive"),
+        (["kernel", "nothing"], "must be the path of a file or one of brickwork"),
+        (["kernel", "tfim"], "must have 4 inputs, as digits has 4 features"),
+        (["circuits", "tfim", "--draw", "tfim.bmp"], "must end in .png, .svg, .pdf"),
+        (["circuits", "tfim:n=3", "--n", "4"], "`sizes` must be given once each, but is n"),
+        (["circuits", "nowhere.qasm"], "nowhere.qasm"),
+    ],
+)
+def test_bad_input_is_refused(refused, arguments: list[str], message: str) -> None:
+    assert message in refused(*arguments)
+
+
+def test_an_interrupt_says_so(capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(compare, "compare", interrupted)
+    assert cli.main(["compare", "mlp:2", "--train", "8", "--test", "12"]) == cli.INTERRUPTED
+    assert capsys.readouterr().err.startswith("qlazy: interrupted")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_shows_examples(capsys, command: str) -> None:
+    assert cli.main([command, "--help"]) == cli.OK
+    shown = capsys.readouterr().out
+    assert COMMANDS[command] in shown
+    assert f"examples:\n  qlazy {command}" in shown
+
+
+def test_threads_are_one_unless_told(capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(circuits, "run", lambda arguments: seen.append(torch.get_num_threads()) or cli.OK)
+    cli.main(["circuits"])
+    cli.main(["circuits", "--threads", "2"])
+    assert seen == [1, 2]
+
+
+def test_the_list_of_commands_waits_for_nothing(capsys) -> None:
+    """Neither torch, which takes seconds to import, nor anything that needs it."""
+    program = """
+import sys
+from qlazy.commands import main as cli
+codes = [cli.main(words) for words in (["--help"], ["--version"], [], ["compar"])]
+print(codes, [name for name in ("torch", "numpy", "pennylane") if name in sys.modules])
+"""
+    path = str(Path(qlazy.__file__).parent.parent)
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env={"PYTHONPATH": path}
+    )
+    assert run.stdout.splitlines()[-1] == "[0, 0, 2, 2] []"
+
+
+def test_the_program_itself() -> None:
+    program = [sys.executable, "-m", "qlazy.commands.main"]
+    path = str(Path(qlazy.__file__).parent.parent)
+    run = subprocess.run(
+        [*program, "--version"],
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+    )
+    assert (run.returncode, run.stdout, run.stderr) == (0, f"qlazy {qlazy.__version__}\n", "")
+    run = subprocess.run(
+        [*program, "kernel", "nothing"], capture_output=True, text=True,
+        env={"PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr.count("\n") == 1

@@ -1,0 +1,114 @@
+"""Infinite nets in a comparison, held to wide finite nets trained step by step, and to regression with their kernel."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import qlazy
+from qlazy.commands import main as cli
+from qlazy.comparison.baselines import InfiniteNet
+from qlazy.comparison.figures.all import comparison_figures
+from qlazy.kernels.infinite_nets import infinite_kernels, ntk_net
+
+
+@pytest.fixture(scope="module")
+def data():
+    return qlazy.load_data("digits", features=3, train=12, test=10)
+
+
+@pytest.mark.parametrize("activation", ["relu", "erf"])
+def test_wide_finite_nets_learn_the_same(data, activation) -> None:
+    """The distance falls as width^-1/2: a factor of 8 between 32 and 2048 units."""
+    nets = {str(w): ntk_net((3, w, 1), activation=activation) for w in (32, 2048)}
+    found = qlazy.compare(
+        nets, data, alphas=(1,), seeds=(0, 1), steps=60, method=qlazy.GradientDescent(0.5),
+        baselines=[InfiniteNet(activation)], progress=False,
+    )  # fmt: skip
+    (infinite,) = found.baselines
+    off = {
+        name: np.mean(
+            [np.abs(r.trace.test_outputs - infinite.test_outputs).max() for r in found.select(name)]
+        )
+        for name in nets
+    }
+    assert off["2048"] < 0.1
+    assert off["2048"] < off["32"] / 3
+    assert found.values("2048", "test loss").mean() == pytest.approx(infinite.test_loss, abs=0.05)
+
+
+def test_the_end_of_time_is_regression(data) -> None:
+    found = qlazy.compare(
+        {"net": qlazy.mlp([3, 2, 1])}, data, alphas=(1,), seeds=(0,), steps=3, method=qlazy.GradientFlow(1e9),
+        baselines=[InfiniteNet("relu", hidden=2)], progress=False,
+    )  # fmt: skip
+    (infinite,) = found.baselines
+    kernels = [infinite_kernels(x, data.x_train, hidden=2).tangent for x in (data.x_train, data.x_test)]
+    expected = kernels[1] @ torch.linalg.solve(kernels[0], data.y_train)
+    np.testing.assert_allclose(infinite.limit, expected, rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(infinite.test_outputs[-1], expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(infinite.train_outputs[-1], data.y_train, atol=1e-6)
+
+
+def test_several_outputs_are_learnt_apart() -> None:
+    iris = qlazy.load_data("iris", features=3, train=12, test=9)
+    baseline = InfiniteNet().train(iris, qlazy.GradientDescent(), 20)
+    assert baseline.train_outputs.shape[1:] == (12, 3)
+    assert baseline.full_kernel.shape == (36, 36)
+    assert baseline.full_kernel[0, 3] == baseline.kernel[0, 1]  # sample-major
+    assert baseline.full_kernel[0, 1] == 0
+
+
+def test_kept_told_and_drawn(data, tmp_path, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(qlazy.Comparison, "plot", lambda self, folder: [])
+    options = [
+        "--features",
+        "3",
+        "--train",
+        "8",
+        "--test",
+        "6",
+        "--steps",
+        "3",
+        "--alphas",
+        "1,10",
+        "--seeds",
+        "1",
+        "--quiet",
+    ]
+    assert (
+        cli.main(["compare", "mlp:2", *options, "--baselines", "relu,erf:2", "--out", str(tmp_path)])
+        == cli.OK
+    )
+    out = capsys.readouterr().out
+    loaded = qlazy.Comparison.load(tmp_path)
+    assert [one.name for one in loaded.baselines] == [
+        "infinite relu net, 1 hidden",
+        "infinite erf net, 2 hidden",
+    ]
+    assert f"{loaded.baselines[1].test_loss:.2e}" in out
+    assert len(loaded.geometry()) == 6
+    legend = comparison_figures(loaded)["accuracy"].legends[0]
+    assert "infinite relu net, 1 hidden" in [text.get_text() for text in legend.get_texts()]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"loss": qlazy.Logistic()}, "`baselines` must come with the square loss"),
+        ({"method": qlazy.Adam(0.1)}, "`baselines` must come with gradient descent or gradient flow"),
+        ({"baselines": [InfiniteNet("tanh")]}, "`activation` must be one of relu, erf"),
+    ],
+)  # fmt: skip
+def test_refused_before_any_training(data, change, message) -> None:
+    arguments = {
+        "baselines": [InfiniteNet()],
+        "alphas": (1,),
+        "seeds": (0,),
+        "steps": 1,
+        "progress": False,
+        **change,
+    }
+    with pytest.raises(ValueError, match=message):
+        qlazy.compare({"net": qlazy.mlp([3, 2, 1])}, data, **arguments)

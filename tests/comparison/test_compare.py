@@ -1,0 +1,306 @@
+"""Comparisons: laws of scaling, resuming bit for bit, runs that diverge, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import qlazy
+from qlazy import (
+    Adam,
+    Centered,
+    Comparison,
+    CrossEntropy,
+    Function,
+    GradientDescent,
+    GradientFlow,
+    Logistic,
+    mlp,
+)
+from qlazy.comparison.metrics import METRICS, THEORY
+from tests.makers import inputs
+
+SCALES = (10.0, 30.0, 100.0, 300.0, 1000.0)
+
+
+@pytest.fixture(scope="module")
+def data():
+    return qlazy.load_data("digits", features=3, train=20, test=20)
+
+
+@pytest.fixture(scope="module")
+def comparison(data, tmp_path_factory):
+    models = {"net": mlp([3, 4, 1]), "circuit": qlazy.load_circuit("hardware_efficient", n=3, layers=2)}
+    out = tmp_path_factory.mktemp("comparison")
+    return qlazy.compare(models, data, alphas=SCALES, seeds=(0, 1), steps=60, out=out, progress=False), out
+
+
+@pytest.mark.parametrize("model", ["net", "circuit"])
+@pytest.mark.parametrize("metric", METRICS)
+def test_slopes_against_the_scale(comparison, model, metric):
+    # Chizat, Oyallon, Bach 2019, theorem 2.2: -1, -2, -1 at a fixed horizon; the kernel follows the drift.
+    slope = comparison[0].slopes()[model, metric]
+    assert slope.slope == pytest.approx(THEORY[metric], abs=0.1)
+    assert slope.low <= slope.slope <= slope.high
+
+
+def test_outputs_do_not_depend_on_a_large_scale(comparison):
+    losses = comparison[0].values("circuit", "train loss")
+    np.testing.assert_allclose(losses[-1], losses[-2], rtol=1e-2)
+
+
+def test_saved_and_loaded_bit_for_bit(comparison):
+    found, out = comparison
+    loaded = Comparison.load(out)
+    assert loaded.table() == found.table()
+    assert json.dumps(loaded.settings, sort_keys=True) == json.dumps(found.settings, sort_keys=True)
+    for one, other in zip(found.runs, loaded.runs, strict=True):
+        assert np.array_equal(one.trace.params, other.trace.params)
+        assert np.array_equal(one.kernel_final, other.kernel_final)
+
+
+def test_the_same_seeds_give_the_same_numbers(comparison, data):
+    again = qlazy.compare(
+        {"net": mlp([3, 4, 1])}, data, alphas=SCALES, seeds=(0, 1), steps=60, progress=False
+    )
+    np.testing.assert_array_equal(
+        again.values("net", "output gap"), comparison[0].values("net", "output gap")
+    )
+
+
+def test_a_comparison_takes_up_what_is_there(data, tmp_path):
+    models = {"net": mlp([3, 4, 1])}
+    whole = qlazy.compare(
+        models, data, alphas=(1, 10), seeds=(0,), steps=5, out=tmp_path / "a", progress=False
+    )
+    qlazy.compare(models, data, alphas=(10,), seeds=(0,), steps=5, out=tmp_path / "b", progress=False)
+    kept = next((tmp_path / "b" / "runs").iterdir())
+    before = (kept / "run.npz").stat().st_mtime_ns
+    resumed = qlazy.compare(
+        models, data, alphas=(1, 10), seeds=(0,), steps=5, out=tmp_path / "b", progress=False
+    )
+    assert (kept / "run.npz").stat().st_mtime_ns == before
+    assert resumed.table() == whole.table()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"steps": 6},
+        {"method": GradientDescent(0.1)},
+        {"centered": False},
+        {"loss": Logistic()},
+        {"models": {"net": mlp([3, 5, 1])}},
+    ],
+)
+def test_other_settings_are_other_runs(data, tmp_path, change):
+    arguments = {"models": {"net": mlp([3, 4, 1])}, "alphas": (3,), "seeds": (0,), "steps": 5}
+    for settings in (arguments, arguments | change):
+        qlazy.compare(data=data, out=tmp_path, progress=False, **settings)
+    assert len(list((tmp_path / "runs").iterdir())) == 2
+
+
+def test_a_run_that_diverges_does_not_stop_the_others(data, tmp_path):
+    models = {"net": mlp([3, 4, 1])}
+    method = GradientDescent(learning_rate=2000.0)
+    found = qlazy.compare(
+        models, data, alphas=(0.01, 1), seeds=(0,), steps=200, method=method, out=tmp_path, progress=False
+    )
+    diverged = [run for run in found.runs if run.diverged]
+    assert diverged
+    assert "diverged at step" in diverged[0].diverged
+    assert np.isnan(found.values("net", "train loss")[found.alphas.index(diverged[0].alpha)]).all()
+    assert "1 diverged" in found.table()
+    assert Comparison.load(tmp_path).table() == found.table()
+
+
+@pytest.mark.parametrize(
+    ("loss", "method"),
+    [(Logistic(), GradientDescent(2.0)), (Logistic(), Adam(0.01)), (qlazy.SquaredError(), GradientFlow(5.0))],
+)
+def test_other_losses_and_methods_have_a_linearised_path(data, loss, method):
+    found = qlazy.compare(
+        {"net": mlp([3, 4, 1])},
+        data,
+        alphas=(300,),
+        seeds=(0,),
+        steps=20,
+        loss=loss,
+        method=method,
+        progress=False,
+    )
+    assert 0 < found.runs[0].output_gap < 0.05
+
+
+def test_a_linear_model_is_its_own_linearisation(data):
+    model = Function(lambda w, x: (x @ w).unsqueeze(1), 3)
+    found = qlazy.compare({"linear": model}, data, alphas=(1, 10, 100), seeds=(0,), steps=20, progress=False)
+    assert found.values("linear", "output gap").max() < 1e-12
+    assert found.values("linear", "parameter gap").max() < 1e-12
+    assert ("linear", "kernel change") not in found.slopes()
+
+
+def test_classes_and_cross_entropy():
+    data = qlazy.load_data("iris", features=3)
+    found = qlazy.compare(
+        {"net": mlp([3, 5, 3])}, data, alphas=(1,), seeds=(0,), steps=30, loss=CrossEntropy(),
+        method=GradientDescent(1.0), progress=False,
+    )  # fmt: skip
+    assert found.runs[0].test_accuracy > 0.6
+
+
+def test_regression_has_losses_and_no_accuracy():
+    data = qlazy.load_data("diabetes", features=3, train=40, test=20)
+    found = qlazy.compare({"net": mlp([3, 3, 1])}, data, alphas=(1,), seeds=(0,), steps=5, progress=False)
+    assert "accuracy" not in found.table()
+    assert math.isfinite(found.rows()[0]["test loss"])
+
+
+def test_float32_stays_float32(data):
+    found = qlazy.compare(
+        {"net": mlp([3, 4, 1])}, data.to(torch.float32), alphas=(1,), seeds=(0,), steps=5, progress=False
+    )
+    assert found.runs[0].trace.params.dtype == np.float32
+    assert found.settings["dtype"] == "float32"
+
+
+def test_tables_for_notebooks_and_spreadsheets(comparison):
+    found, out = comparison
+    assert found.table().count("±") == (7 + 8) * len(SCALES)
+    rows = (out / "table.csv").read_text().splitlines()
+    assert len(rows) == 1 + 2 * len(SCALES)
+    page = found._repr_html_()
+    assert page.count("<tr>") == sum(1 + len(table.rows) for table in found.tables())
+
+
+BAD = [
+    ({"models": {}}, "`models` must hold at least one model"),
+    ({"alphas": ()}, "`alphas` must hold at least one value"),
+    ({"alphas": (1, 1)}, "`alphas` must hold each value once"),
+    ({"alphas": (1, -1)}, "`alphas` must be positive"),
+    ({"seeds": ()}, "`seeds` must hold at least one value"),
+    ({"steps": 0}, "`steps` must be positive"),
+    ({"workers": 0}, "`workers` must be a positive integer"),
+    ({"models": {"net": mlp([3, 4, 2])}}, r"`models\['net'\]` must have 1 outputs"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), BAD)
+def test_refused_settings(data, change, message):
+    arguments = {"models": {"net": mlp([3, 4, 1])}, "alphas": (1,), "seeds": (0,), "steps": 5} | change
+    with pytest.raises(ValueError, match=message):
+        qlazy.compare(data=data, progress=False, **arguments)
+
+
+def test_refused_types(data):
+    with pytest.raises(TypeError, match="must be a qlazy Model"):
+        qlazy.compare({"net": torch.nn.Linear(3, 1)}, data, progress=False)
+    with pytest.raises(TypeError, match="must be a qlazy Dataset"):
+        qlazy.compare({"net": mlp([3, 1])}, (inputs(4, 3), inputs(4, 1)), progress=False)
+
+
+def test_damaged_folders_name_the_file(comparison, tmp_path):
+    found, _ = comparison
+    small = Comparison(found.runs[:1], found.settings)
+    small.save(tmp_path)
+    run = tmp_path / "runs" / "0000" / "run.npz"
+    run.write_bytes(run.read_bytes()[:-100])
+    with pytest.raises(ValueError, match=r"run\.npz"):
+        Comparison.load(tmp_path)
+    (tmp_path / "comparison.json").write_text("{")
+    with pytest.raises(ValueError, match=r"comparison\.json"):
+        Comparison.load(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        Comparison.load(Path(tmp_path, "elsewhere"))
+
+
+def test_uncentred_models_start_from_their_outputs(data):
+    model = mlp([3, 4, 1])
+    found = qlazy.compare(
+        {"net": model}, data, alphas=(2,), seeds=(5,), steps=3, centered=False, progress=False
+    )
+    params = model.init(torch.Generator().manual_seed(5))
+    expected = 2 * model(params, data.x_train).detach().numpy()
+    np.testing.assert_allclose(found.runs[0].trace.train_outputs[0], expected, rtol=1e-12)
+    np.testing.assert_allclose(found.runs[0].linear_train_outputs[0], expected, rtol=1e-10)
+
+
+def test_the_gap_is_that_of_two_models_trained_apart(data):
+    # Against a linearised model trained by hand, step by step.
+    model = mlp([3, 4, 1])
+    found = qlazy.compare({"net": model}, data, alphas=(3,), seeds=(0,), steps=15, progress=False).runs[0]
+    params = model.init(torch.Generator().manual_seed(0))
+    linear = qlazy.Linearized(Centered(model, params), params)
+    trace = qlazy.train(
+        linear, params, data, steps=15, alpha=3.0, method=GradientDescent(found.trace.learning_rate),
+        record=qlazy.Record(at=tuple(found.trace.steps.tolist())),
+    )  # fmt: skip
+    np.testing.assert_allclose(found.linear_params, trace.params, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(found.linear_train_outputs, trace.train_outputs, rtol=0, atol=1e-11)
+    np.testing.assert_allclose(found.linear_test_outputs, trace.test_outputs, rtol=0, atol=1e-11)
+    assert replace(found, diverged="").output_gap == found.output_gap
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def bytes_of_one_and_of_others(model, data, folder: Path, **others) -> None:
+    arguments = {
+        "models": {"one": model}, "data": data, "alphas": (1, 10), "seeds": (0, 1), "steps": 5, "progress": False,
+    }  # fmt: skip
+    qlazy.compare(**arguments, out=folder / "one")
+    expected = contents(folder / "one")
+    assert len(expected) == 2 * 4 + 3
+    threads = torch.get_num_threads()
+    for name, where in others.items():
+        qlazy.compare(**arguments, **where, out=folder / name)
+        assert contents(folder / name) == expected
+    assert torch.get_num_threads() == threads
+
+
+def test_processes_write_the_bytes_of_one_process(data, tmp_path):
+    bytes_of_one_and_of_others(mlp([3, 4, 1]), data, tmp_path, processes={"workers": 2})
+
+
+@pytest.mark.slow
+def test_clusters_and_processes_take_circuits(data, tmp_path, client):
+    circuit = qlazy.load_circuit("hardware_efficient", n=3, layers=1)
+    others = {"cluster": {"client": client}, "processes": {"workers": 2}}
+    bytes_of_one_and_of_others(circuit, data, tmp_path, **others)
+
+
+def test_workers_hand_runs_back_where_there_is_no_folder(data):
+    arguments = {
+        "models": {"net": mlp([3, 4, 1])},
+        "data": data,
+        "alphas": (1, 10),
+        "seeds": (0,),
+        "steps": 5,
+    }
+    alone = qlazy.compare(**arguments, progress=False)
+    shared = qlazy.compare(**arguments, progress=False, workers=2)
+    assert shared.table() == alone.table()
+    for one, other in zip(alone.runs, shared.runs, strict=True):
+        assert np.array_equal(one.trace.params, other.trace.params)
+
+
+def test_workers_take_up_what_is_there(data, tmp_path):
+    arguments = {
+        "data": data,
+        "alphas": (1, 10),
+        "seeds": (0,),
+        "steps": 5,
+        "out": tmp_path,
+        "progress": False,
+    }
+    qlazy.compare({"net": mlp([3, 4, 1])}, **arguments)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*.npz")}
+    qlazy.compare({"net": mlp([3, 4, 1])}, **arguments, workers=2)
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*.npz")} == before

@@ -1,0 +1,138 @@
+"""Formulas of angles: traced from torch, differentiated, and evaluated for a whole batch, against torch itself."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qlazy.quantum.backends.angles import AngleMap, Layout
+from qlazy.quantum.pennylane.symbolic import NotSymbolic, formula, symbols
+from qlazy.quantum.program.expression import Constant, Expression, Input, call
+from qlazy.quantum.program.partial_derivative import derivative
+from tests.makers import inputs
+
+LAYOUT = Layout({"w": 0, "b": 3}, {"x": 0})
+
+leaves = st.one_of(
+    st.integers(0, 2).map(lambda i: Input("w", i, (3,))),
+    st.integers(0, 1).map(lambda i: Input("b", i, (2,))),
+    st.integers(0, 1).map(lambda i: Input("x", i, (2,))),
+    st.floats(0.5, 2.0).map(Constant),
+)
+
+
+def grow(children: st.SearchStrategy[Expression]) -> st.SearchStrategy[Expression]:
+    pairs = st.tuples(children, children)
+    return st.one_of(
+        pairs.map(lambda p: p[0] + p[1]),
+        pairs.map(lambda p: p[0] - p[1]),
+        pairs.map(lambda p: p[0] * p[1]),
+        pairs.map(lambda p: p[0] / (1.5 + call("sin", p[1]))),
+        pairs.map(lambda p: (1.5 + call("cos", p[0])) ** call("sin", p[1])),
+        pairs.map(lambda p: p[0] % (2.5 + call("arctan", p[1]))),
+        children.map(lambda e: -e),
+        st.sampled_from(["sin", "cos", "arctan"]).flatmap(lambda f: children.map(lambda e: call(f, e))),
+        children.map(lambda e: call("exp", call("sin", e))),
+        children.map(lambda e: call("log", 2.0 + call("cos", e))),
+        children.map(lambda e: call("sqrt", 2.0 + call("cos", e))),
+        children.map(lambda e: call("tan", 0.5 * call("cos", e))),
+        children.map(lambda e: call("arcsin", 0.5 * call("cos", e))),
+        children.map(lambda e: call("arccos", 0.5 * call("sin", e))),
+    )
+
+
+formulas = st.recursive(leaves, grow, max_leaves=6)
+PARAMS, X = inputs(5, seed=3) + 0.1, inputs(4, 2, seed=4)
+
+
+def evaluated(expression: Expression, params: torch.Tensor, row: torch.Tensor) -> torch.Tensor:
+    value = expression.evaluate({"w": params[:3], "b": params[3:], "x": row})
+    return torch.as_tensor(value, dtype=params.dtype) + 0 * params.sum()
+
+
+@given(formulas, st.integers(0, 2))
+def test_derivative_against_autograd(expression, index):
+    expected = torch.func.grad(evaluated, argnums=1)(expression, PARAMS, X[0])[index]
+    found = evaluated(derivative(expression, ("w", index)), PARAMS, X[0])
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+
+
+@given(st.lists(formulas, max_size=6))
+def test_values_and_chain_rule_of_a_batch(expressions):
+    angles = AngleMap(expressions, LAYOUT)
+
+    def all_angles(params, row):
+        return (
+            torch.stack([evaluated(e, params, row) for e in expressions])
+            if expressions
+            else params.new_empty(0)
+        )
+
+    expected = torch.func.vmap(all_angles, (None, 0))(PARAMS, X)
+    jacobian = torch.func.vmap(torch.func.jacrev(all_angles), (None, 0))(PARAMS, X)
+    is_sampled = torch.tensor(angles.sampled, dtype=torch.bool)
+    shared = angles.shared_values(PARAMS, X)
+    torch.testing.assert_close(shared.expand(4, -1), expected[:, ~is_sampled])
+    if is_sampled.any():
+        torch.testing.assert_close(angles.sampled_values(PARAMS, X), expected[:, is_sampled])
+    cotangents = inputs(4, 2, len(expressions), seed=5)
+    found = angles.partials.pull(cotangents[..., ~is_sampled], cotangents[..., is_sampled], PARAMS, X)
+    torch.testing.assert_close(found, cotangents @ jacobian, rtol=1e-9, atol=1e-9)
+
+
+TRACED = {
+    "views": lambda w, x: w.reshape(2, 3).T[1:, 0].flatten()[0],
+    "products": lambda w, x: (w[:3] * x).sum() - w[3:] @ x / 2,
+    "matrix": lambda w, x: (w.reshape(2, 3) @ x)[1],
+    "stack": lambda w, x: torch.stack([w[0], x[1], w[2]]).mean(),
+    "functions": lambda w, x: torch.sin(w[0]) ** 2 + torch.exp(-x[0]) * torch.cos(x[1]) / (2 + w[1].square()),
+    "powers": lambda w, x: (2 + w[0] * x[0]) ** 3 + 2.0 ** x[1],
+    "reversed": lambda w, x: 1 - w[0] + 2 / (3 + x[0]),
+    "indices": lambda w, x: w[torch.tensor([4, 1])][0] * x[[2, 0]][1],
+    "broadcast": lambda w, x: (w[:3, None] + x[None, :]).sum(0)[2],
+    "keywords": lambda w, x: torch.stack(torch.split(w, [2, 4], dim=-1)[1:], dim=0)[0, 1] + x.sum(dim=0),
+    "repeat": lambda w, x: w.repeat(2)[7] + torch.atleast_1d(x[0]).expand(3)[2],
+}
+
+
+@pytest.mark.parametrize("name", TRACED)
+def test_formulas_traced_from_torch(name):
+    w, x = inputs(6, seed=8), inputs(3, seed=9)
+    found = formula(TRACED[name](symbols("w", w), symbols("x", x)))
+    torch.testing.assert_close(found.evaluate({"w": w, "x": x}), TRACED[name](w, x), rtol=1e-12, atol=1e-12)
+
+
+def test_tracing_leaves_the_heavy_parts_of_torch_alone():
+    program = """
+import sys
+import torch
+from qlazy.quantum.pennylane.symbolic import symbols
+w, x = symbols("w", torch.ones(3)), symbols("x", torch.ones(3))
+torch.stack([2 - w[0] * x[0] / (1 + x[1]), torch.split(torch.sin(w), 1, dim=-1)[0][0], w @ x])
+print([name for name in ("sympy", "torch.distributed.tensor") if name in sys.modules])
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True)
+    assert run.stdout.strip() == "[]"
+
+
+NOT_TRACED = {
+    "a branch": lambda w: w[0] if w[0] > 0 else w[1],
+    "a number": lambda w: w[0] * float(w[1]),
+    "an array": lambda w: w[0] * torch.as_tensor(w.numpy()[1]),
+    "tanh": lambda w: torch.tanh(w[0]),
+    "complex": lambda w: (w[0] * 1j).real,
+    "integers": lambda w: w.to(torch.int64)[0],
+    "in place": lambda w: w.mul_(2)[0],
+    "growth": lambda w: (w.sum() ** 2 * w.sum() + w.prod()) * w.sum(),
+}
+
+
+@pytest.mark.parametrize("name", NOT_TRACED)
+def test_what_has_no_formula_is_refused(name):
+    with pytest.raises((NotSymbolic, RuntimeError, TypeError)):
+        formula(NOT_TRACED[name](symbols("w", inputs(6))))

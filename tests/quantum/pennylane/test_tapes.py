@@ -1,0 +1,134 @@
+"""QNodes with mid-circuit measurements: the branch simulator against default.qubit by tree traversal."""
+
+from __future__ import annotations
+
+import numpy as np
+import pennylane as qml
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qlazy import Circuit
+from qlazy.base.errors import UnsupportedModelError
+from qlazy.quantum.pennylane.tracing import program_of
+from qlazy.quantum.program.classical import BIT, Variable
+from qlazy.quantum.program.statements import Branch, Gate, Measure, Reset
+from tests.makers import branching
+
+WEIGHTS = torch.tensor([0.4, -1.1, 0.8, 2.3], dtype=torch.float64)
+ROW = torch.tensor([0.6], dtype=torch.float64)
+
+
+def device():
+    return qml.device("default.qubit", wires=3)
+
+
+def by_traversal(qnode, weights=WEIGHTS):
+    tree = qnode.update(mcm_method="tree-traversal", diff_method=None, interface="numpy")
+    return np.hstack([np.ravel(part) for part in tree(ROW.numpy(), weights.numpy())])
+
+
+def check(qnode):
+    circuit = Circuit(qnode, {"w": 4})
+    found = circuit(WEIGHTS, ROW[None])[0]
+    assert circuit.backend == "branches"
+    np.testing.assert_allclose(found.numpy(), by_traversal(qnode), rtol=0, atol=1e-12)
+    step, columns = 1e-5, []
+    for shift in step * torch.eye(4, dtype=torch.float64):
+        columns.append(
+            (by_traversal(qnode, WEIGHTS + shift) - by_traversal(qnode, WEIGHTS - shift)) / (2 * step)
+        )
+    np.testing.assert_allclose(
+        circuit.jacobian(WEIGHTS, ROW[None])[0], np.array(columns).T, rtol=0, atol=1e-9
+    )
+
+
+def test_nested_conditions():
+    """Under deferred measurement PennyLane can be wrong here; tree traversal is right."""
+
+    def circuit(inputs, w):
+        qml.RX(w[0], 0)
+        qml.RY(w[1] * inputs[0], 1)
+        first, second = qml.measure(0), qml.measure(1)
+
+        def inner():
+            qml.RX(w[2], 2)
+            qml.cond(second, lambda: qml.RY(w[3], 2), lambda: qml.RZ(w[0], 2))()
+            qml.Hadamard(2)
+
+        qml.cond(first, inner, lambda: qml.CNOT([1, 2]))()
+        return qml.expval(qml.Z(2)), qml.expval(qml.X(2) @ qml.Z(1))
+
+    check(qml.QNode(circuit, device()))
+
+
+@settings(max_examples=15)
+@given(st.lists(st.integers(0, 7), min_size=1, max_size=7), st.integers(0, 5))
+def test_random_qnodes(kinds, seed):
+    def circuit(inputs, w):
+        qml.RX(w[0], 0)
+        qml.RY(w[1] * inputs[0], 1)
+        qml.IsingXY(w[2], [1, 2])
+        bits = [qml.measure(seed % 3)]
+        for place, kind in enumerate(kinds):
+            wire, angle = (place + seed) % 3, w[place % 4]
+            match kind:
+                case 0:
+                    bits.append(qml.measure(wire, reset=place % 2 == 0))
+                case 1:
+                    qml.cond(bits[-1], qml.RX, qml.RY)(angle, wire)
+                case 2:
+                    qml.cond(bits[0] & ~bits[-1], qml.PauliRot)(angle, "XYZ", wires=range(3))
+                case 3:
+                    qml.cond(bits[0] + 2 * bits[-1] >= 2, qml.CRX)(angle, [wire, (wire + 1) % 3])
+                case 4:
+                    qml.Rot(angle, inputs[0], 0.2, wire)
+                case 5:
+                    qml.cond(bits[-1] == 0, qml.QubitUnitary)(np.array([[0, 1j], [1, 0]]), wire)
+                case 6:
+                    qml.ctrl(qml.PhaseShift(angle, wire), (wire + 1) % 3)
+                case 7:
+                    qml.MultiRZ(angle, wires=[0, 1, 2])
+        return qml.expval(qml.Z(0)), qml.expval(qml.Y(1) @ qml.X(2)), qml.probs(wires=[2, 0])
+
+    check(qml.QNode(circuit, device()))
+
+
+def test_the_same_program():
+    @qml.qnode(device())
+    def circuit(inputs, w):
+        qml.RX(w[0], 0)
+        bit = qml.measure(0, reset=True)
+        qml.cond(bit, qml.RY)(w[1], 1)
+        return qml.expval(qml.Z(1))
+
+    program = program_of(circuit, "inputs", (1,), {"w": (2,)})
+    bit = Variable("m0", BIT)
+    first, *statements, last = program.operations
+    assert isinstance(first, Gate)
+    assert statements == [Measure(0, bit), Reset(0)]
+    assert isinstance(last, Branch)
+    assert last.condition == bit
+    assert [str(gate) for gate in last.then] == ["ry(w[1]) 1"]
+
+
+def test_what_is_refused():
+    def postselected(inputs, w):
+        qml.RX(w[0] * inputs[0], 0)
+        qml.measure(0, postselect=1)
+        return qml.expval(qml.Z(0))
+
+    def measured_value(inputs, w):
+        qml.RX(w[0] * inputs[0], 0)
+        bit = qml.measure(0)
+        return qml.expval(bit)
+
+    for function, reason in (
+        (postselected, "postselection"),
+        (measured_value, "is not an expectation value"),
+    ):
+        with pytest.raises(UnsupportedModelError, match=reason):
+            Circuit(qml.QNode(function, device()), {"w": 4})(WEIGHTS, ROW[None])
+    with pytest.raises(UnsupportedModelError, match="be 'branches' for a circuit that measures"):
+        Circuit(branching, {"weights": 4}, backend="torch")(WEIGHTS, torch.zeros(1, 2, dtype=torch.float64))
