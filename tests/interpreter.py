@@ -14,9 +14,9 @@ import numpy as np
 import openqasm3
 from openqasm3 import ast
 
-from tests.oracle import FIXED, PARAMETRISED, PAULIS, embed
+from tests.oracle import FIXED, PARAMETRIZED, PAULIS, embed
 
-GATES = {**FIXED, **PARAMETRISED}
+GATES = {**FIXED, **PARAMETRIZED}
 CONTROLLED = {"cx": "x", "cy": "y", "cz": "z", "ch": "h", "crx": "rx", "cry": "ry", "crz": "rz", "cp": "p"}
 FUNCTIONS = {"sin": math.sin, "cos": math.cos, "exp": math.exp, "sqrt": math.sqrt}
 

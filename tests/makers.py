@@ -83,7 +83,7 @@ def convolutional_net() -> Case:
     return case(Net(module), 1, 4, 4)
 
 
-def normalised_net() -> Case:
+def normalized_net() -> Case:
     return case(Net(nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Tanh(), nn.Linear(4, 1)).eval()), 3)
 
 
@@ -231,7 +231,7 @@ MAKERS: tuple[Callable[[], Case], ...] = (
     tanh_net,
     residual_net,
     convolutional_net,
-    normalised_net,
+    normalized_net,
     qnode_circuit,
     torch_circuit,
     lightning_circuit,

@@ -56,7 +56,7 @@ FIXED = {
     "sxdg": SQRT_X.conj().T,
     "swap": SWAP,
 }
-PARAMETRISED = {
+PARAMETRIZED = {
     "rx": lambda angle: rotation(X, angle),
     "ry": lambda angle: rotation(Y, angle),
     "rz": lambda angle: rotation(Z, angle),
@@ -114,7 +114,7 @@ def gate_matrix(gate, values):
         return np.array(gate.matrix)
     if gate.name in FIXED:
         return FIXED[gate.name]
-    return PARAMETRISED[gate.name](*(angle_value(angle, values) for angle in gate.angles))
+    return PARAMETRIZED[gate.name](*(angle_value(angle, values) for angle in gate.angles))
 
 
 def split(flat, shapes):

@@ -33,8 +33,8 @@ def _bars(axes: Axes, name: str, tools: Mapping[str, float]) -> None:
     order = sorted(tools, key=lambda tool: -tools[tool])
     values = [tools[tool] for tool in order]
     low = 0.4 * min(values)
-    colours = [_OWN if tool == "qlazy" else GUIDE for tool in order]
-    axes.barh(order, [value - low for value in values], left=low, color=colours, height=0.7)
+    colors = [_OWN if tool == "qlazy" else GUIDE for tool in order]
+    axes.barh(order, [value - low for value in values], left=low, color=colors, height=0.7)
     axes.set_xscale("log")
     axes.set_xlim(low, 8 * max(values))  # room for the numbers
     axes.grid(visible=False, axis="y")

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from qlazy.base.tables import Table
-from qlazy.kernels.geometry import geometric_difference, model_complexity, normalised, training_difference
+from qlazy.kernels.geometry import geometric_difference, model_complexity, normalized, training_difference
 
 RIDGE = 0.01
 
@@ -51,7 +51,7 @@ def kernel_pairs(
     A model with one kernel (an infinite net) is set beside every seed of the other. Raises ValueError for a kernel of
     trace zero.
     """
-    scaled = {name: [normalised(torch.from_numpy(k)) for k in found] for name, found in kernels.items()}
+    scaled = {name: [normalized(torch.from_numpy(k)) for k in found] for name, found in kernels.items()}
     labels = torch.from_numpy(targets)
     complexities = {
         name: [float(model_complexity(k, labels, ridge)) for k in found] for name, found in scaled.items()

@@ -26,7 +26,7 @@ from qlazy.data.labels import (
     require_known,
 )
 from qlazy.data.named import SOURCES
-from qlazy.data.preprocessing import Floats, Scaling, fit_inputs, standardised
+from qlazy.data.preprocessing import Floats, Scaling, fit_inputs, standardized
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -207,7 +207,7 @@ def from_split(
             require_known(labels_held, names)
         x_held, labels_held = _keep(x_held, labels_held, names)
     inputs = fit_inputs(x_fit, features, scaling)
-    encode = standardised(labels_fit) if regression else encoder(names)
+    encode = standardized(labels_fit) if regression else encoder(names)
     counts = f"{len(x_fit)} training and {len(x_held)} test examples"
     return Dataset(
         name=name,

@@ -71,7 +71,7 @@ def angles(z: Floats) -> Floats:
     return np.clip(np.pi * z / 3, -np.pi, np.pi)
 
 
-def standardised(y: Floats) -> Callable[[Floats], Floats]:
+def standardized(y: Floats) -> Callable[[Floats], Floats]:
     """The map of real targets (n,) to columns (n, 1) that have mean 0 and standard deviation 1 over ``y``."""
     mean, deviation = y.mean(), y.std()
     require(deviation > 0, "y", "take more than one value", f"{mean:g} throughout")

@@ -64,7 +64,7 @@ svg { display: block; width: 100%; height: auto; min-width: var(--least); } svg 
 pre { background: var(--wash); padding: .75rem 1rem; overflow-x: auto; font-size: .85rem; }
 """
 
-_COLOURS = {"#ffffff": "var(--paper)", INK: "var(--ink)", "#000000": "var(--ink)", "#e6e6e6": "var(--rule)"}
+_COLORS = {"#ffffff": "var(--paper)", INK: "var(--ink)", "#000000": "var(--ink)", "#e6e6e6": "var(--rule)"}
 
 
 @final
@@ -137,8 +137,8 @@ def inline_svg(figure: Figure, prefix: str, label: str) -> str:
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{prefix}", text)
-    for colour, variable in _COLOURS.items():
-        text = text.replace(colour, variable)
+    for color, variable in _COLORS.items():
+        text = text.replace(color, variable)
     head, body = text.split(">", 1)
     box = re.search(r'viewBox="([^"]*)"', head)
     assert box is not None

@@ -25,7 +25,7 @@ GUIDE = "#8a8a8a"
 COLUMN = 3.4  # inches: the width of a panel, and of a column in a two-column paper
 
 # Okabe and Ito's palette, told apart with any colour vision, less its yellow, too faint for lines on white.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 
 _SETTINGS: Any = {
@@ -63,15 +63,14 @@ _SETTINGS: Any = {
 class Look(NamedTuple):
     """The colour and marker of a model in every figure of a comparison."""
 
-    colour: str
+    color: str
     marker: str
 
 
 def looks(models: Iterable[str]) -> dict[str, Look]:
     """A look for each model, by its place in the comparison."""
     return {
-        model: Look(_COLOURS[i % len(_COLOURS)], _MARKERS[i % len(_MARKERS)])
-        for i, model in enumerate(models)
+        model: Look(_COLORS[i % len(_COLORS)], _MARKERS[i % len(_MARKERS)]) for i, model in enumerate(models)
     }
 
 

@@ -15,7 +15,7 @@ from qlazy.base.errors import require, require_dtype, require_shape
 from qlazy.kernels.spectrum import check_kernel, rank_cutoff, ridge_solve
 
 
-def normalised(kernel: Tensor) -> Tensor:
+def normalized(kernel: Tensor) -> Tensor:
     """K N / tr K, of trace N."""
     check_kernel("kernel", kernel)
     trace = kernel.diagonal().sum()

@@ -64,12 +64,12 @@ def centered_alignment(kernel: Tensor, other: Tensor, outputs: int = 1) -> Tenso
     ``label_kernel(y)``, or the kernel at the anchor. Cortes, Mohri, Rostamizadeh 2012 (arXiv 1203.0550).
     Raises ValueError for a kernel that is constant over the samples, which centring makes zero.
     """
-    first, second = centred(kernel, outputs), centred(other, outputs)
-    norms = _centred_norm("kernel", kernel, first) * _centred_norm("other", other, second)
+    first, second = centered(kernel, outputs), centered(other, outputs)
+    norms = _centered_norm("kernel", kernel, first) * _centered_norm("other", other, second)
     return (first * second).sum((-2, -1)) / norms
 
 
-def centred(kernel: Tensor, outputs: int = 1) -> Tensor:
+def centered(kernel: Tensor, outputs: int = 1) -> Tensor:
     """H K H with H = (I_n - 1 1^T / n) (x) I_c: the kernel of features centred over the samples."""
     check_kernel("kernel", kernel)
     size = kernel.shape[-1]
@@ -157,8 +157,8 @@ def _flat_labels(kernel: Tensor, labels: Tensor) -> Tensor:
     return labels.flatten()
 
 
-def _centred_norm(argument: str, kernel: Tensor, centred_kernel: Tensor) -> Tensor:
-    norm = _norm(centred_kernel)
+def _centered_norm(argument: str, kernel: Tensor, centered_kernel: Tensor) -> Tensor:
+    norm = _norm(centered_kernel)
     # centring a constant kernel leaves rounding, whose direction means nothing
     floor = kernel.shape[-1] * torch.finfo(kernel.dtype).eps * _norm(kernel)
     require((norm > floor).all(), argument, "vary over the samples", "zero once centred")

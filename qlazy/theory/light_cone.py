@@ -46,7 +46,7 @@ def local_outputs(a: Tensor, b: Tensor, x: Tensor) -> Tensor:
     """<Z_k> of every qubit, (n, m), for angles (m,) and inputs (n, m)."""
     cosines = torch.cos(x)
     near = cosines * torch.cos(a) * torch.cos(b)
-    reach = _around(cosines) * _neighbours(torch.cos(a)) * torch.sin(a) * torch.sin(b)
+    reach = _around(cosines) * _neighbors(torch.cos(a)) * torch.sin(a) * torch.sin(b)
     return near - reach
 
 
@@ -76,8 +76,8 @@ def _pair_sum(x: Tensor, y: Tensor | None, single: float, triple: float) -> Tens
 
 
 def _around(values: Tensor) -> Tensor:
-    return values * _neighbours(values)
+    return values * _neighbors(values)
 
 
-def _neighbours(values: Tensor) -> Tensor:
+def _neighbors(values: Tensor) -> Tensor:
     return values.roll(1, -1) * values.roll(-1, -1)

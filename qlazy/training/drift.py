@@ -186,11 +186,11 @@ def log_log_slope(alphas: ArrayLike, values: ArrayLike) -> Slope:
 def _fit(x: NDArray[np.float64], y: NDArray[np.float64]) -> Slope:
     from scipy.special import stdtrit  # a slow import, for this alone
 
-    centred = x - x.mean()
-    slope = float(centred @ y.mean(1) / (centred @ centred))
-    residuals = y - y.mean(0) - slope * centred[:, None]
+    centered = x - x.mean()
+    slope = float(centered @ y.mean(1) / (centered @ centered))
+    residuals = y - y.mean(0) - slope * centered[:, None]
     freedom = y.size - y.shape[1] - 1
-    error = np.sqrt((residuals**2).sum() / freedom / (y.shape[1] * (centred @ centred)))
+    error = np.sqrt((residuals**2).sum() / freedom / (y.shape[1] * (centered @ centered)))
     margin = float(stdtrit(freedom, 0.975) * error)
     return Slope(slope, slope - margin, slope + margin, float(y.mean() - slope * x.mean()), y.size)
 

@@ -88,7 +88,7 @@ class GradientDescent(Method):
     def walk(self, objective: Objective, params: Tensor, steps: int) -> Iterator[State]:
         learning_rate = self.prepared(objective, params).learning_rate
         assert learning_rate is not None
-        return _optimise(
+        return _optimize(
             torch.optim.SGD([params], lr=learning_rate), itertools.repeat(objective), steps, learning_rate
         )
 
@@ -116,7 +116,7 @@ class SGD(Method):
 
     def walk(self, objective: Objective, params: Tensor, steps: int) -> Iterator[State]:
         optimizer = torch.optim.SGD([params], lr=self.learning_rate, momentum=self.momentum)
-        return _optimise(
+        return _optimize(
             optimizer, self._batches(objective), steps, 1.0 if self.momentum else self.learning_rate
         )
 
@@ -152,7 +152,7 @@ class Adam(Method):
 
     def walk(self, objective: Objective, params: Tensor, steps: int) -> Iterator[State]:
         optimizer = torch.optim.Adam([params], lr=self.learning_rate, betas=self.betas, eps=self.epsilon)
-        return _optimise(optimizer, itertools.repeat(objective), steps, 1.0)
+        return _optimize(optimizer, itertools.repeat(objective), steps, 1.0)
 
 
 @dataclass(frozen=True)
@@ -187,7 +187,7 @@ class LBFGS(Method):
             tolerance_change=1e-14,
             line_search_fn="strong_wolfe" if self.line_search else None,
         )
-        for state in _optimise(optimizer, itertools.repeat(magnified), steps, 1.0):
+        for state in _optimize(optimizer, itertools.repeat(magnified), steps, 1.0):
             yield state._replace(params=magnified.place(u))
 
 
@@ -258,7 +258,7 @@ def stable_rate(objective: Objective, params: Tensor) -> float:
     return len(objective.x) / (2 * largest)
 
 
-def _optimise(
+def _optimize(
     optimizer: torch.optim.Optimizer, objectives: Iterator[Objective | Magnified], steps: int, tick: float
 ) -> Iterator[State]:
     """Let ``optimizer`` take ``steps`` steps, the k-th on the k-th objective; the clock ticks by ``tick``."""

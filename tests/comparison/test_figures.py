@@ -71,11 +71,11 @@ def legend_texts(axes) -> list[str]:
     return [text.get_text() for text in axes.get_legend().get_texts()]
 
 
-def curves(axes, colour: str) -> list:
+def curves(axes, color: str) -> list:
     """The lines of several points in one colour: data, not legend handles or marks."""
     return [
         line for line in axes.lines
-        if to_hex(line.get_color()) == colour.lower() and len(np.atleast_1d(line.get_xdata())) > 1
+        if to_hex(line.get_color()) == color.lower() and len(np.atleast_1d(line.get_xdata())) > 1
     ]  # fmt: skip
 
 
@@ -100,10 +100,10 @@ def test_points_are_the_measured_values() -> None:
 
 def test_a_model_has_one_colour_in_all_figures() -> None:
     figures = comparison_figures(made_up())
-    for colour in ("#0072B2", "#D55E00"):
-        assert len(curves(figures["drift"].axes[0], colour)) == 2  # values and their fit
-        assert len(curves(figures["accuracy"].axes[0], colour)) == 2  # trained and linearised
-        assert len(curves(figures["losses"].axes[0], colour)) == 4  # the same for two seeds
+    for color in ("#0072B2", "#D55E00"):
+        assert len(curves(figures["drift"].axes[0], color)) == 2  # values and their fit
+        assert len(curves(figures["accuracy"].axes[0], color)) == 2  # trained and linearised
+        assert len(curves(figures["losses"].axes[0], color)) == 4  # the same for two seeds
     titles = [axes.title for axes in figures["spectra"].axes]
     assert [(t.get_text(), t.get_color()) for t in titles] == [("one", "#0072B2"), ("two", "#D55E00")]
 

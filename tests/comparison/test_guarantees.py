@@ -99,9 +99,9 @@ def test_kappa_of_a_run_is_that_of_the_model() -> None:
     run = next(run for run in found if run.model == "re-uploading")
     model = MODELS["re-uploading"]
     params = torch.from_numpy(run.trace.params[0])
-    centred = qlazy.Centered(model, params)
-    curve = bounds.derivative_bounds(centred, params, data().x_train).second
-    expected = bounds.kappa(centred, params, data().x_train, data().y_train, curve, 3.0)
+    centered = qlazy.Centered(model, params)
+    curve = bounds.derivative_bounds(centered, params, data().x_train).second
+    expected = bounds.kappa(centered, params, data().x_train, data().y_train, curve, 3.0)
     assert kappa(run).value == pytest.approx(expected.value, rel=1e-6)
     assert kappa(next(run for run in found if run.model == "tanh net")) is None
 

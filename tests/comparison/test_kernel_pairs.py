@@ -9,7 +9,7 @@ import torch
 import qlazy
 from qlazy.commands import main as cli
 from qlazy.comparison.kernel_pairs import kernel_pairs, pair_table
-from qlazy.kernels.geometry import geometric_difference, model_complexity, normalised, training_difference
+from qlazy.kernels.geometry import geometric_difference, model_complexity, normalized, training_difference
 from tests import systems
 
 
@@ -20,7 +20,7 @@ def a_kernel(seed: int, size: int = 6, rank: int = 8) -> torch.Tensor:
 
 def test_training_error_obeys_the_training_difference() -> None:
     """||K (K + ridge)^-1 y - y||^2 <= g_train^2 s_K'(y) without ridge in K', and the worst y attains it."""
-    first, second, ridge = normalised(a_kernel(1, rank=3)), normalised(a_kernel(2)), 0.1
+    first, second, ridge = normalized(a_kernel(1, rank=3)), normalized(a_kernel(2)), 0.1
     bound = training_difference(first, second, ridge).square().item()
     shrunk = first @ torch.linalg.inv(first + ridge * torch.eye(6, dtype=first.dtype))
     ratios = [
@@ -43,10 +43,10 @@ def test_pairs_go_both_ways_and_do_not_depend_on_scales() -> None:
     kernels = {"a": [first.numpy(), (3 * first).numpy()], "b": [second.numpy()]}
     there, back = kernel_pairs(kernels, labels.numpy(), ridge=0.2)
     assert (there.model, there.other, back.model, back.other) == ("a", "b", "b", "a")
-    expected = geometric_difference(normalised(first), normalised(second), 0.2).item()
+    expected = geometric_difference(normalized(first), normalized(second), 0.2).item()
     assert there.difference == pytest.approx(expected)
     assert there.difference_sd == pytest.approx(0, abs=1e-12)
-    assert back.complexity == pytest.approx(model_complexity(normalised(second), labels, 0.2).item())
+    assert back.complexity == pytest.approx(model_complexity(normalized(second), labels, 0.2).item())
     assert back.other_complexity == pytest.approx(there.complexity)
     assert "ridge 0.2" in pair_table([there]).title
 
@@ -75,7 +75,7 @@ def test_a_comparison_sets_circuit_against_net(capsys, monkeypatch, tmp_path) ->
     ]
     expected = np.mean(
         [
-            float(geometric_difference(normalised(c), normalised(n), 0.5))
+            float(geometric_difference(normalized(c), normalized(n), 0.5))
             for c, n in zip(*kernels, strict=True)
         ]
     )

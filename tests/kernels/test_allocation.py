@@ -56,9 +56,9 @@ def test_the_variance_of_every_entry_has_its_closed_form(outputs):
     expected = kernel_variances(of, shots, BATCHES)
     torch.testing.assert_close(expected, expected.T)
     kernels = simulated(of, shots, 4000)
-    centred = kernels - kernels.mean(0)
-    found = centred.square().mean(0)
-    error = (centred.square() - found).std(0) / len(kernels) ** 0.5
+    centered = kernels - kernels.mean(0)
+    found = centered.square().mean(0)
+    error = (centered.square() - found).std(0) / len(kernels) ** 0.5
     assert ((found - expected).abs() <= 4 * error).all()
 
 

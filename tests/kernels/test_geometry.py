@@ -10,7 +10,7 @@ import qlazy
 from qlazy.kernels.geometry import (
     geometric_difference,
     model_complexity,
-    normalised,
+    normalized,
     path_kernel,
     path_prediction,
 )
@@ -23,7 +23,7 @@ from tests import systems
 
 def a_kernel(seed: int, size: int = 6) -> Tensor:
     features = systems.normal(size, size + 2, seed=seed)
-    return normalised(features @ features.T)
+    return normalized(features @ features.T)
 
 
 def test_geometric_difference_is_the_published_norm() -> None:

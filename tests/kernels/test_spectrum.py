@@ -13,8 +13,8 @@ from qlazy.base.errors import NotFiniteError
 from qlazy.kernels.operator import tangent_kernel
 from qlazy.kernels.spectrum import (
     alignment,
+    centered,
     centered_alignment,
-    centred,
     critical_rate,
     eigenvalues,
     label_energies,
@@ -82,9 +82,9 @@ def test_centring_is_that_of_the_features_over_the_samples() -> None:
     moved = features - features.mean(0)
     expected = moved.reshape(10, 7) @ moved.reshape(10, 7).T
     kernel = features.reshape(10, 7) @ features.reshape(10, 7).T
-    torch.testing.assert_close(centred(kernel, 2), expected)
+    torch.testing.assert_close(centered(kernel, 2), expected)
     projector = torch.kron(torch.eye(5, dtype=torch.float64) - 1 / 5, torch.eye(2, dtype=torch.float64))
-    torch.testing.assert_close(centred(kernel, 2), projector @ kernel @ projector)
+    torch.testing.assert_close(centered(kernel, 2), projector @ kernel @ projector)
 
 
 @given(shift=st.floats(0, 10), scale=scales)
@@ -166,7 +166,7 @@ def test_undefined_figures_are_refused() -> None:
         centered_alignment(torch.full((3, 3), 0.1, dtype=torch.float64), kernel)
     constant_to_rounding = torch.full((3, 3), 0.1, dtype=torch.float64)
     constant_to_rounding[0, 0] += 3e-17
-    assert centred(constant_to_rounding).any()
+    assert centered(constant_to_rounding).any()
     with pytest.raises(ValueError, match="`other` must vary over the samples"):
         centered_alignment(kernel, constant_to_rounding)
 
@@ -187,7 +187,7 @@ def test_bad_arguments_are_refused() -> None:
     with pytest.raises(ValueError, match="`k` must be between 1 and the kernel's size 4, but is 5"):
         label_energy(kernel, y, 5)
     with pytest.raises(ValueError, match="`outputs` must divide the kernel's size 4, but is 3"):
-        centred(kernel, 3)
+        centered(kernel, 3)
     with pytest.raises(ValueError, match="`ridge` must not be negative"):
         ridge_solve(kernel, y, -1.0)
     with pytest.raises(ValueError, match="`right` must have 4 rows"):

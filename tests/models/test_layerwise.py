@@ -14,14 +14,14 @@ from qlazy.models.model import Model
 from tests.makers import inputs, residual_net, rng, tanh_net
 
 
-def randomised(net: Net, dtype: torch.dtype = torch.float64) -> torch.Tensor:
+def randomized(net: Net, dtype: torch.dtype = torch.float64) -> torch.Tensor:
     """Parameters away from the ones and zeros that norms and biases start with."""
     return torch.randn(net.num_params, generator=rng(3), dtype=torch.float64).mul_(0.5).to(dtype)
 
 
 def assert_default(module: nn.Module, x: torch.Tensor, y: torch.Tensor | None = None) -> None:
     net = Net(module)
-    params = randomised(net)
+    params = randomized(net)
     for right in (None, x[:1] if y is None else y):
         actual, expected = net.gram(params, x, right), Model.gram(net, params, x, right)
         assert actual.shape == expected.shape
@@ -32,7 +32,7 @@ def assert_default(module: nn.Module, x: torch.Tensor, y: torch.Tensor | None = 
 def read_layers(module: nn.Module, x: torch.Tensor) -> set[str]:
     """Names of the parameters that were taken layer by layer, from a run that is checked like any other."""
     net = Net(module)
-    params = randomised(net)
+    params = randomized(net)
     instrumented = capture.Instrumented(net.module, net.state(params), list(net.blocks))
     found, _ = plan.search(instrumented, x, None)
     return set(net.blocks) - set(found.rest)
@@ -126,7 +126,7 @@ def test_slopes(slopes, shape):
     # The default fails on a slope shared by all channels, so this is held to one backward pass a sample.
     module = nn.Sequential(nn.PReLU(slopes), nn.Flatten(), nn.Linear(torch.Size(shape).numel(), 1)).double()
     net, x = Net(module), inputs(4, *shape)
-    leaf = randomised(net).requires_grad_()
+    leaf = randomized(net).requires_grad_()
     rows = torch.stack([torch.autograd.grad(net(leaf, row[None]).sum(), leaf)[0] for row in x])
     torch.testing.assert_close(net.gram(leaf.detach(), x).squeeze(), rows @ rows.T)
     assert read_layers(module, x) == set(net.blocks)
@@ -326,7 +326,7 @@ def test_a_rule_that_is_wrong_is_found_out(monkeypatch):
 
 def test_single_precision():
     net = Net(nn.Sequential(nn.Conv1d(2, 4, 2), nn.ReLU(), nn.Flatten(), nn.Linear(12, 8), nn.Linear(8, 2)))
-    params, x = randomised(net, torch.float32), inputs(5, 2, 4).float()
+    params, x = randomized(net, torch.float32), inputs(5, 2, 4).float()
     kernel = net.gram(params, x)
     assert kernel.dtype == torch.float32
     torch.testing.assert_close(kernel.double(), net.gram(params.double(), x.double()), rtol=1e-4, atol=1e-3)

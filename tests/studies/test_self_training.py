@@ -69,8 +69,8 @@ def test_a_few_seeds_claim_nothing_and_many_do(finished):
 def test_three_labels_a_class_and_no_input_twice(make):
     problem = make(40, 7)
     assert problem.data.y_train.sum(0).tolist() == [LABELS] * 4
-    assert len(problem.unlabelled) == 40
-    rows = torch.cat([problem.data.x_train, problem.unlabelled, problem.data.x_test])
+    assert len(problem.unlabeled) == 40
+    rows = torch.cat([problem.data.x_train, problem.unlabeled, problem.data.x_test])
     assert len(torch.unique(rows, dim=0)) == len(rows)
 
 
@@ -79,7 +79,7 @@ def test_scores_are_those_of_the_problem():
     problems = [net_problem(40, seed) for seed in (3, 4)]
     start = [100 * float(accuracy(p.model(p.start, p.data.x_test), p.data.y_test)) for p in problems]
     for learner in LEARNERS:
-        for same in (problems, [problem.linearised() for problem in problems]):
+        for same in (problems, [problem.linearized() for problem in problems]):
             assert accuracies(same, learner, Recipe(1e-12, 1.0, 0, 2, 2)).tolist() == pytest.approx(start)
 
 
@@ -119,7 +119,7 @@ def test_large_scales_approach_the_linear_model():
 
 def test_tuning_keeps_the_best_of_everything_tried():
     """Every combination run on its own, from the formula of the grid: none is better than the one chosen."""
-    grid = Grid(net_problem, (0.001, 0.05), (0.3, 3.0), (0, 10), (5, 20), 10, seeds=2, unlabelled=40)
+    grid = Grid(net_problem, (0.001, 0.05), (0.3, 3.0), (0, 10), (5, 20), 10, seeds=2, unlabeled=40)
     tuned = tune(grid, progress=False)
     problems = [net_problem(40, seed) for seed in (100, 101)]
     tried = [

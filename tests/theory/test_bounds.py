@@ -189,15 +189,15 @@ def test_half_widths(observable, expected: float) -> None:
 
 
 def trained(model: qlazy.Model, anchor: Tensor, x: Tensor, y: Tensor, alpha: float, horizon: float):
-    centred = qlazy.Centered(model, anchor)
+    centered = qlazy.Centered(model, anchor)
     trace = qlazy.train(
-        centred, anchor, (x, y), alpha=alpha, steps=10,
+        centered, anchor, (x, y), alpha=alpha, steps=10,
         method=GradientFlow(horizon, rtol=1e-9), record=Record(at=tuple(range(11))),
     )  # fmt: skip
     kernel = qlazy.tangent_kernel(model, anchor, x).to_dense()
     linear = LinearizedPath(kernel, torch.zeros_like(y), y).outputs(trace.times.tolist())
     gap = linearization_gap(torch.tensor(trace.train_outputs), linear, torch.zeros_like(y), y)
-    return centred, trace, gap
+    return centered, trace, gap
 
 
 @pytest.mark.parametrize("alpha", [0.5, 3.0, 30.0, 300.0])
@@ -206,8 +206,8 @@ def test_no_bound_is_violated_in_training(alpha: float) -> None:
     model = scrambled_circuit(2, 6, rng(1), features=2)
     anchor, x = model.init(rng(2)), 2 * systems.normal(N, 2)
     y = systems.normal(N, 1, seed=5)
-    centred, trace, gap = trained(model, anchor, x, y, alpha, horizon=2.0)
-    lip, lip_jacobian, everywhere = bounds.derivative_bounds(centred, anchor, x)
+    centered, trace, gap = trained(model, anchor, x, y, alpha, horizon=2.0)
+    lip, lip_jacobian, everywhere = bounds.derivative_bounds(centered, anchor, x)
     assert everywhere
     error = bounds.root_mean_square(torch.zeros_like(y), y)
     for time, drift, found in zip(trace.times, trace.drift, gap.tolist(), strict=True):

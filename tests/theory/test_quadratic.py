@@ -76,9 +76,9 @@ def test_least_squares_is_what_a_direct_regression_finds(task, units) -> None:
         tangent_fit: (inner.unsqueeze(2) * x.unsqueeze(1)).flatten(1),
     }
     for fit, features in fits.items():
-        centred = features - features.mean(0)
-        solution = torch.linalg.lstsq(centred, y - y.mean(), driver="gelsd").solution
-        squares = (y - y.mean() - centred @ solution).square()
+        centered = features - features.mean(0)
+        solution = torch.linalg.lstsq(centered, y - y.mean(), driver="gelsd").solution
+        squares = (y - y.mean() - centered @ solution).square()
         error = squares.std().item() / SAMPLES**0.5
         expected = task.risk(fit(task, weights)).item()
         assert expected == pytest.approx(squares.mean().item(), abs=3 * error + 4e-4 * expected + 1e-9)

@@ -83,8 +83,8 @@ def test_fluctuation(qubits: int, layers: int) -> None:
     samples = sampled_kernels(qubits, layers, 3000, on_first(PAULI_Z, qubits), seed=1)
     measured = (samples.std() / samples.mean()).item()
     # the relative error of a standard deviation, with the sample's own kurtosis
-    centred = samples - samples.mean()
-    kurtosis = (centred**4).mean() / (centred**2).mean() ** 2
+    centered = samples - samples.mean()
+    kurtosis = (centered**4).mean() / (centered**2).mean() ** 2
     error = measured * ((kurtosis - 1) / (4 * len(samples))).sqrt().item()
     expected = theory.kernel_fluctuation(layers, qubits)
     assert abs(measured - expected) < 4 * error, (measured, expected, error)

@@ -34,7 +34,7 @@ def bounds_figure(comparison: Runs) -> Figure | None:
         _panel(axes, comparison, quantity, [one for one in found if one.quantity == quantity])
     look = looks(comparison.models)
     handles = [
-        Line2D([], [], color=look[model].colour, marker=look[model].marker, label=f"{model}, measured")
+        Line2D([], [], color=look[model].color, marker=look[model].marker, label=f"{model}, measured")
         for model in comparison.models
     ]
     handles.append(Line2D([], [], color=INK, linestyle="--", label="upper bound"))
@@ -47,7 +47,7 @@ def _panel(axes: Axes, comparison: Runs, quantity: str, found: Sequence[Summary]
     drawn, handles = [], []
     for model in comparison.models:
         points = series(comparison, model, METRICS[quantity])
-        axes.plot(points.alphas, _positive(points.mean), look[model].marker + "-", color=look[model].colour)
+        axes.plot(points.alphas, _positive(points.mean), look[model].marker + "-", color=look[model].color)
         drawn.append(points.mean)
     for model, theorem in dict.fromkeys((one.model, one.theorem) for one in found):
         bounds = [one for one in found if (one.model, one.theorem) == (model, theorem)]
@@ -65,11 +65,11 @@ def _bound(axes: Axes, bounds: Sequence[Summary], look: Look) -> Line2D:
     theorem = bounds[0].theorem
     axes.plot(
         [one.alpha for one in bounds], [one.bound for one in bounds],
-        color=look.colour, linestyle=_LINES[theorem], linewidth=1.2, marker="_",
+        color=look.color, linestyle=_LINES[theorem], linewidth=1.2, marker="_",
     )  # fmt: skip
     least, greatest = min(one.least for one in bounds), max(one.greatest for one in bounds)
     label = f"{theorem}: {least:.3g} to {greatest:.3g}"
-    return Line2D([], [], color=look.colour, linestyle=_LINES[theorem], label=label)
+    return Line2D([], [], color=look.color, linestyle=_LINES[theorem], label=label)
 
 
 def _positive(values: np.ndarray) -> np.ndarray:

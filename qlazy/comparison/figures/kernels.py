@@ -33,14 +33,14 @@ def spectra_figure(comparison: Runs) -> Figure:
     look, chosen = looks(models), spread_out(comparison.alphas)
     shades = dict(zip(chosen, shades_of(len(chosen)), strict=True))
     for axes, model in zip(panels.flat, models, strict=False):
-        axes.set_title(model, color=look[model].colour)
+        axes.set_title(model, color=look[model].color)
         runs = [run for alpha in chosen for run in _first(comparison, model, alpha)]
         if not runs:
             note(axes, "every run diverged")
             continue
         draw_spectrum(axes, runs[0].kernel_initial, color=INK, linestyle="--", linewidth=1.1, zorder=3)
         for run in runs:
-            draw_spectrum(axes, run.kernel_final, color=look[model].colour, alpha=shades[run.alpha])
+            draw_spectrum(axes, run.kernel_final, color=look[model].color, alpha=shades[run.alpha])
         spectra = [k for run in runs for k in (run.kernel_initial, run.kernel_final)]
         log_axis(axes, "y", np.concatenate([nonzero_eigenvalues(kernel) for kernel in spectra]))
         axes.set_xlabel("index")
@@ -65,7 +65,7 @@ def images_figure(comparison: Runs) -> Figure:
         _draw_row(figure, row, runs)
         if model == models[-1]:
             sample_labels(row, comparison.runs[0].train_targets)
-        row[0].set_ylabel(model, color=looks(models)[model].colour)
+        row[0].set_ylabel(model, color=looks(models)[model].color)
     for axes, title in zip(panels[0], ["before training", *(f"after, a = {a:g}" for a in ends)], strict=True):
         axes.set_title(title)
     return figure

@@ -27,12 +27,12 @@ def losses_figure(comparison: Runs) -> Figure:
     everything = np.concatenate([_ends(run) for run in comparison.runs])
     for axes, alpha in zip(panels.flat, alphas, strict=False):
         for model in comparison.models:
-            _draw(axes, comparison.select(model, alpha), look[model].colour)
+            _draw(axes, comparison.select(model, alpha), look[model].color)
         log_axis(axes, "y", everything)
         step_axis(axes, last)
         axes.set_title(f"a = {alpha:g}", pad=3)
     _label_outer(panels, len(alphas), f"training loss\n{comparison.runs[0].trace.loss}")
-    handles = [Line2D([], [], color=look[model].colour, label=model) for model in comparison.models]
+    handles = [Line2D([], [], color=look[model].color, label=model) for model in comparison.models]
     handles.append(Line2D([], [], color=INK, linestyle="--", label="linearised"))
     if any(run.law_train_outputs is not None for run in comparison.runs):
         handles.append(Line2D([], [], color=INK, linestyle=":", label="variance law"))
@@ -42,19 +42,19 @@ def losses_figure(comparison: Runs) -> Figure:
     return figure
 
 
-def _draw(axes: Axes, runs: Sequence[Run], colour: str) -> None:
+def _draw(axes: Axes, runs: Sequence[Run], color: str) -> None:
     """Every seed a thin line; the linearised path of each dashed above it."""
     for run in runs:
         steps, loss = run.trace.steps, run.trace.train_loss
-        axes.plot(steps, positive(loss), color=colour, linewidth=1.2, alpha=0.75)
+        axes.plot(steps, positive(loss), color=color, linewidth=1.2, alpha=0.75)
         linear = linear_loss(run)
         if linear is not None:
-            axes.plot(steps, positive(linear), color=colour, linestyle=(0, (3, 2)), linewidth=0.9)
+            axes.plot(steps, positive(linear), color=color, linestyle=(0, (3, 2)), linewidth=0.9)
         law = law_loss(run)
         if law is not None:
-            axes.plot(steps, positive(law), color=colour, linestyle=":", linewidth=1.1)
+            axes.plot(steps, positive(law), color=color, linestyle=":", linewidth=1.1)
         if run.diverged:
-            axes.plot(steps[-1], 0.95, "x", color=colour, transform=axes.get_xaxis_transform())
+            axes.plot(steps[-1], 0.95, "x", color=color, transform=axes.get_xaxis_transform())
 
 
 def _ends(run: Run) -> np.ndarray:

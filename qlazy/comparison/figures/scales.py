@@ -117,7 +117,7 @@ def _slopes_panel(axes: Axes, comparison: Runs, metric: str, slopes: Mapping[tup
     _scale_axis(axes, comparison)
     for model in comparison.models:
         for alpha in diverged(comparison, model):
-            axes.plot(alpha, 0.02, "x", color=look[model].colour, transform=axes.get_xaxis_transform())
+            axes.plot(alpha, 0.02, "x", color=look[model].color, transform=axes.get_xaxis_transform())
     fitted = [
         (look[model], slopes[model, metric]) for model in comparison.models if (model, metric) in slopes
     ]
@@ -132,9 +132,9 @@ def _draw_fits(axes: Axes, comparison: Runs, metric: str, fitted: list[tuple[Loo
     ends = np.array([least, comparison.alphas[-1]])
     handles = []
     for look, slope in fitted:
-        axes.plot(ends, np.exp(slope.intercept) * ends**slope.slope, color=look.colour, linewidth=1.4)
+        axes.plot(ends, np.exp(slope.intercept) * ends**slope.slope, color=look.color, linewidth=1.4)
         label = f"{slope.slope:+.2f} [{slope.low:+.2f}, {slope.high:+.2f}]".replace("-", "\N{MINUS SIGN}")
-        handles.append(Line2D([], [], color=look.colour, marker=look.marker, label=label))
+        handles.append(Line2D([], [], color=look.color, marker=look.marker, label=label))
     middle = np.exp(np.log(ends).mean())
     highest = max(np.exp(slope.intercept) * middle**slope.slope for _, slope in fitted)
     guide = 2 * highest * (ends / middle) ** THEORY[metric]
@@ -153,11 +153,11 @@ def _draw(axes: Axes, points: Series, look: Look, line: str, *, log: bool = Fals
     mean, low, high = (_positive(v) if log else v for v in (points.mean, points.low, points.high))
     dashed = line != "-"
     axes.plot(
-        points.alphas, mean, color=look.colour, marker=look.marker, linestyle=line,
-        markerfacecolor="white" if dashed else look.colour, linewidth=1.1 if dashed or log else 1.4,
+        points.alphas, mean, color=look.color, marker=look.marker, linestyle=line,
+        markerfacecolor="white" if dashed else look.color, linewidth=1.1 if dashed or log else 1.4,
     )  # fmt: skip
     if not dashed:
-        axes.fill_between(points.alphas, low, high, color=look.colour, alpha=0.15, linewidth=0)
+        axes.fill_between(points.alphas, low, high, color=look.color, alpha=0.15, linewidth=0)
 
 
 def _positive(values: np.ndarray) -> np.ndarray:
@@ -173,7 +173,7 @@ def _scale_axis(axes: Axes, comparison: Runs) -> None:
 def _model_handles(comparison: Runs) -> list[Any]:
     look = looks(comparison.models)
     return [
-        Line2D([], [], color=look[model].colour, marker=look[model].marker, label=model)
+        Line2D([], [], color=look[model].color, marker=look[model].marker, label=model)
         for model in comparison.models
     ]
 

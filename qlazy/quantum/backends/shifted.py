@@ -117,8 +117,8 @@ class ShiftedCircuits:
         """Moments estimated from ``batches`` runs of ``shots`` shots a circuit, for any outputs."""
         require(batches >= 3, "batches", "be at least 3", batches)
         runs = self.batches(torch.full(self.shape, shots), batches)
-        centred = runs - runs.mean(0)
-        covariances = torch.einsum("rika,rikb->ikab", centred, centred) * (shots / (batches - 1))
+        centered = runs - runs.mean(0)
+        covariances = torch.einsum("rika,rikb->ikab", centered, centered) * (shots / (batches - 1))
         return Moments(self.weights, runs.mean(0), covariances)
 
     def exact(self) -> Moments:

@@ -89,7 +89,7 @@ SIGNATURES: dict[str, Signature] = {
     "U": Signature(3, 1),
 }
 
-_PARAMETRISED: dict[str, Callable[..., Tensor]] = {
+_PARAMETRIZED: dict[str, Callable[..., Tensor]] = {
     "rx": rx,
     "ry": ry,
     "rz": rz,
@@ -114,4 +114,4 @@ def matrix(name: str, *angles: Tensor) -> Tensor:
     require(name in SIGNATURES, "name", f"be one of {', '.join(SIGNATURES)}", name)
     expected = SIGNATURES[name].num_angles
     require(len(angles) == expected, f"angles of {name}", f"be {expected} in number", len(angles))
-    return _PARAMETRISED[name](*angles) if angles else fixed(name)
+    return _PARAMETRIZED[name](*angles) if angles else fixed(name)

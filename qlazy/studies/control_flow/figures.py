@@ -38,7 +38,7 @@ def _losses(arrays: Arrays) -> Figure:
         losses = arrays[f"loss_{name}"]
         for seed, loss in enumerate(losses):
             label = name.upper() if seed == 0 else None
-            axes.plot(loss, color=_LOOKS[name].colour, linewidth=1, alpha=0.8, label=label)
+            axes.plot(loss, color=_LOOKS[name].color, linewidth=1, alpha=0.8, label=label)
     axes.axhline(0.5, color=GUIDE, linestyle=":", linewidth=1)
     axes.axhline(0.016, color=GUIDE, linestyle=":", linewidth=1)
     log_axis(axes, "y", np.concatenate([arrays["loss_p1"].ravel(), arrays["loss_p2"].ravel()]))
@@ -53,7 +53,7 @@ def _scales(arrays: Arrays) -> Figure:
     for axes, (metric, name) in zip(panels, _METRICS.items(), strict=True):
         for look, (program, task, label) in zip(_LOOKS.values(), _RUNS, strict=True):
             values = arrays[f"{metric}_{program}_{task}"]
-            axes.plot(alphas, values.mean(1), look.marker, linestyle="-", color=look.colour, label=label)
+            axes.plot(alphas, values.mean(1), look.marker, linestyle="-", color=look.color, label=label)
         every = np.concatenate([arrays[f"{metric}_{program}_{task}"].ravel() for program, task, _ in _RUNS])
         guide = np.exp(np.log(every).mean()) * np.exp(np.log(alphas).mean()) / alphas
         axes.plot(alphas, guide, color=GUIDE, linestyle=":", linewidth=1, label="1 / a")

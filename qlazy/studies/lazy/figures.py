@@ -39,13 +39,13 @@ def _neurons(arrays: Arrays) -> Figure:
         drawn = _rooted(np.abs(outer)[:, :, None] * points)
         for j in range(neurons):
             look = _BLUE if outer[-1, j] > 0 else _RED
-            axes.plot(*drawn[:, j].T, color=look.colour, linewidth=1)
+            axes.plot(*drawn[:, j].T, color=look.color, linewidth=1)
             axes.plot(*drawn[0, j], ".", color=GUIDE, markersize=3)
-            axes.plot(*drawn[-1, j], look.marker, color=look.colour, markersize=3.5)
+            axes.plot(*drawn[-1, j], look.marker, color=look.color, markersize=3.5)
         reach = 1.1 * np.abs(drawn).max()
         for unit, sign in zip(arrays["plane_teacher"], arrays["plane_signs"], strict=True):
-            colour = (_BLUE if sign > 0 else _RED).colour
-            axes.plot(*(2 * reach * np.stack([0 * unit, unit])).T, ":", color=colour, linewidth=1)
+            color = (_BLUE if sign > 0 else _RED).color
+            axes.plot(*(2 * reach * np.stack([0 * unit, unit])).T, ":", color=color, linewidth=1)
         axes.set(title=title, xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
     panels[0].set_ylabel(r"$|b_j|\,v_j$, radius as its square root")
     return figure
@@ -140,16 +140,16 @@ def _spread(axes: Axes, x: NDArray[Any], table: NDArray[Any], look: Look, label:
     """The mean over seeds with its standard error, and every seed."""
     error = table.std(1, ddof=1) / np.sqrt(table.shape[1]) if table.shape[1] > 1 else None
     axes.errorbar(
-        x, table.mean(1), error, fmt=look.marker, linestyle="-", color=look.colour, capsize=2, label=label
+        x, table.mean(1), error, fmt=look.marker, linestyle="-", color=look.color, capsize=2, label=label
     )
-    axes.plot(x, table, look.marker, color=look.colour, alpha=0.25, markersize=2.5, linestyle="", zorder=1)
+    axes.plot(x, table, look.marker, color=look.color, alpha=0.25, markersize=2.5, linestyle="", zorder=1)
 
 
 def _level(axes: Axes, samples: NDArray[Any], look: Look, label: str | None) -> None:
     """What does not depend on the scale, as a line, with the standard error as a band."""
     mean, error = samples.mean(), samples.std(ddof=1) / np.sqrt(len(samples))
-    axes.axhline(mean, linestyle="--", color=INK if label else look.colour, linewidth=1, label=label)
-    axes.axhspan(mean - error, mean + error, color=look.colour, alpha=0.12, linewidth=0)
+    axes.axhline(mean, linestyle="--", color=INK if label else look.color, linewidth=1, label=label)
+    axes.axhspan(mean - error, mean + error, color=look.color, alpha=0.12, linewidth=0)
 
 
 def _finish_scales(panels: tuple[Axes, ...], alphas: NDArray[Any]) -> None:

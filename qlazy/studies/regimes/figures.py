@@ -41,9 +41,9 @@ def _neurons(arrays: Arrays) -> Figure:
         for axes, (gamma, title) in zip(row, titles.items(), strict=True):
             for regime in ("rf", "nt"):
                 key = f"{task}_{regime}_{gamma}"
-                axes.plot(arrays["line_ratios"], arrays[f"line_{key}"], color=_LOOKS[regime].colour)
+                axes.plot(arrays["line_ratios"], arrays[f"line_{key}"], color=_LOOKS[regime].color)
                 _points(axes, arrays["ratios"], arrays[key], regime)
-            axes.plot(arrays["line_ratios"], arrays[f"line_{task}_nn"], color=_LOOKS["nn"].colour)
+            axes.plot(arrays["line_ratios"], arrays[f"line_{task}_nn"], color=_LOOKS["nn"].color)
             _points(axes, arrays["train_ratios"], arrays[f"{task}_trained"], "nn")
             _bayes(axes, task, arrays)
             axes.set(title=f"{name}, {title}", xlabel=r"$\rho = N/d$", ylabel=r"$R\,/\,R_0$", ylim=(0, 1.03))
@@ -60,7 +60,7 @@ def _parameters(arrays: Arrays) -> Figure:
             line = f"line_{task}_nn" if regime == "nn" else f"line_{task}_{regime}_isotropic"
             inside = arrays["line_ratios"] > 0
             counts = _counts(regime, arrays["line_units"], d)[inside]
-            axes.plot(counts, arrays[line][inside], color=_LOOKS[regime].colour)
+            axes.plot(counts, arrays[line][inside], color=_LOOKS[regime].color)
             if regime != "nn":
                 points = arrays[f"{task}_{regime}_isotropic"]
                 _points(axes, _counts(regime, arrays["units"], d), points, regime)
@@ -82,13 +82,13 @@ def _samples(arrays: Arrays) -> Figure:
         for regime, label in _NAMES.items():
             look, risks = _LOOKS[regime], np.clip(arrays[f"few_{task}_{regime}"], 1e-6, None)
             mean = np.exp(np.log(risks).mean(1))
-            axes.fill_between(counts, risks.min(1), risks.max(1), color=look.colour, alpha=0.15, linewidth=0)
-            axes.plot(counts, mean, look.marker, linestyle="-", color=look.colour, label=label)
+            axes.fill_between(counts, risks.min(1), risks.max(1), color=look.color, alpha=0.15, linewidth=0)
+            axes.plot(counts, mean, look.marker, linestyle="-", color=look.color, label=label)
             limit = float(arrays[f"few_{task}_{regime}_limit"].mean())
             if limit > 1e-6:
-                axes.axhline(limit, color=look.colour, linestyle=":", linewidth=1)
+                axes.axhline(limit, color=look.color, linestyle=":", linewidth=1)
             axes.axvline(
-                float(arrays[f"few_{task}_{regime}_parameters"]), color=look.colour, alpha=0.35, linewidth=1
+                float(arrays[f"few_{task}_{regime}_parameters"]), color=look.color, alpha=0.35, linewidth=1
             )
         log_axis(axes, "x", counts)
         every = np.concatenate([arrays[f"few_{task}_{regime}"].ravel() for regime in _NAMES])
@@ -131,8 +131,8 @@ def _curve(axes: Axes, arrays: Arrays, task: str, family: str, regime: str) -> N
     first = family == "circuit"
     axes.errorbar(
         arrays[f"circuits_count_{family}_{regime}"], mean, error, fmt=look.marker, linestyle=_FAMILIES[family],
-        color=look.colour, capsize=2, alpha=1.0 if first else 0.55,
-        markerfacecolor=look.colour if first else "white",
+        color=look.color, capsize=2, alpha=1.0 if first else 0.55,
+        markerfacecolor=look.color if first else "white",
     )  # fmt: skip
     return mean
 
@@ -141,7 +141,7 @@ def _points(axes: Axes, x: NDArray[Any], values: NDArray[Any], regime: str) -> N
     """Means over seeds with their standard errors, where there is more than one."""
     seeds = values.shape[1]
     error = values.std(1, ddof=1) / np.sqrt(seeds) if seeds > 1 else None
-    axes.errorbar(x, values.mean(1), error, fmt=_LOOKS[regime].marker, color=_LOOKS[regime].colour, capsize=2)
+    axes.errorbar(x, values.mean(1), error, fmt=_LOOKS[regime].marker, color=_LOOKS[regime].color, capsize=2)
 
 
 def _bayes(axes: Axes, task: str, arrays: Arrays) -> None:
@@ -157,6 +157,6 @@ def _counts(regime: str, units: NDArray[Any], dimension: float) -> NDArray[Any]:
 
 def _regime_handles() -> list[Line2D]:
     return [
-        Line2D([], [], color=look.colour, marker=look.marker, label=_NAMES[name])
+        Line2D([], [], color=look.color, marker=look.marker, label=_NAMES[name])
         for name, look in _LOOKS.items()
     ]

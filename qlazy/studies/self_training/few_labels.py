@@ -51,26 +51,26 @@ class Problem:
     model: Model
     start: Tensor
     data: Dataset
-    unlabelled: Tensor
+    unlabeled: Tensor
 
-    def linearised(self) -> Problem:
+    def linearized(self) -> Problem:
         return replace(self, model=Linearized(self.model, self.start))
 
     def at_scale(self, alpha: float) -> Problem:
         """a (h - h(w0)); for a = inf its limit, the linearised and centred model, in the params a (w - w0)."""
-        centred = Centered(self.model, self.start)
+        centered = Centered(self.model, self.start)
         limit = math.isinf(alpha)
-        return replace(self, model=Linearized(centred, self.start) if limit else Scaled(centred, alpha))
+        return replace(self, model=Linearized(centered, self.start) if limit else Scaled(centered, alpha))
 
 
-def net_problem(unlabelled: int, seed: int, dtype: torch.dtype = torch.float32) -> Problem:
+def net_problem(unlabeled: int, seed: int, dtype: torch.dtype = torch.float32) -> Problem:
     """A net 16-32-4 on principal components of the pixels as they are."""
-    return _problem(_net(), unlabelled, seed, 16, "none", dtype)
+    return _problem(_net(), unlabeled, seed, 16, "none", dtype)
 
 
-def circuit_problem(unlabelled: int, seed: int) -> Problem:
+def circuit_problem(unlabeled: int, seed: int) -> Problem:
     """Four qubits, three layers that read four components as angles anew, Z of each qubit an output."""
-    return _problem(_circuit(), unlabelled, seed, 4, "angle", torch.float64)
+    return _problem(_circuit(), unlabeled, seed, 4, "angle", torch.float64)
 
 
 def train(
@@ -88,7 +88,7 @@ def train(
         return self_train_batched(
             model,
             [problem.data for problem in problems],
-            [problem.unlabelled for problem in problems],
+            [problem.unlabeled for problem in problems],
             [problem.start for problem in problems],
             teacher=teacher, steps=steps, warmup=warmup, method=method, teacher_params=teacher_params,
             record=record, progress=False,
@@ -96,7 +96,7 @@ def train(
     led_by = [None] * len(problems) if teacher_params is None else teacher_params
     return tuple(
         self_train(
-            problem.model, problem.data, problem.unlabelled, teacher=teacher, steps=steps, warmup=warmup,
+            problem.model, problem.data, problem.unlabeled, teacher=teacher, steps=steps, warmup=warmup,
             method=method, params=problem.start, teacher_params=leads, record=record, progress=False,
         )
         for problem, leads in zip(problems, led_by, strict=True)
@@ -114,19 +114,19 @@ def _circuit() -> Model:
 
 
 def _problem(
-    model: Model, unlabelled: int, seed: int, features: int, scaling: Scaling, dtype: torch.dtype
+    model: Model, unlabeled: int, seed: int, features: int, scaling: Scaling, dtype: torch.dtype
 ) -> Problem:
     """The first labelled examples of each class keep their labels, those after them only their inputs."""
     x, y = _digits()
     data = from_arrays(
-        x, y, name="digits / 16", classes=CLASSES, features=features, train=len(CLASSES) * LABELS + unlabelled,
+        x, y, name="digits / 16", classes=CLASSES, features=features, train=len(CLASSES) * LABELS + unlabeled,
         test=400, seed=seed, scaling=scaling,
     ).to(dtype)  # fmt: skip
     classes = class_index(data.y_train)
-    labelled = torch.cat([(classes == k).nonzero()[:LABELS, 0] for k in range(len(CLASSES))])
+    labeled = torch.cat([(classes == k).nonzero()[:LABELS, 0] for k in range(len(CLASSES))])
     rest = torch.ones(len(classes), dtype=torch.bool)
-    rest[labelled] = False
-    few = replace(data, x_train=data.x_train[labelled], y_train=data.y_train[labelled])
+    rest[labeled] = False
+    few = replace(data, x_train=data.x_train[labeled], y_train=data.y_train[labeled])
     start = model.init(torch.Generator().manual_seed(seed)).to(dtype)
     return Problem(model, start, few, data.x_train[rest])
 

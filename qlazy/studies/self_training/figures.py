@@ -45,7 +45,7 @@ def _gains(arrays: Arrays) -> Figure:
                 np.full(len(values), place),
                 values,
                 "_",
-                color=look.colour,
+                color=look.color,
                 alpha=min(0.35, 10 / len(values)),
                 markersize=9,
             )
@@ -67,9 +67,9 @@ def _settings(by_warmup: ByValue, by_scale: ByValue) -> Figure:
         for row, learner in enumerate(_LEARNERS[1:], 1):
             values = np.array([accuracies[row] - accuracies[0] for accuracies in runs.values()])
             look = _LOOKS[learner]
-            axes.plot(places, values.mean(1), look.marker, linestyle="-", color=look.colour, label=learner)
+            axes.plot(places, values.mean(1), look.marker, linestyle="-", color=look.color, label=learner)
             error = values.std(1, ddof=1) / np.sqrt(values.shape[1])
-            axes.fill_between(places, values.mean(1) - error, values.mean(1) + error, color=look.colour, alpha=0.15,
+            axes.fill_between(places, values.mean(1) - error, values.mean(1) + error, color=look.color, alpha=0.15,
                               lw=0)  # fmt: skip
         axes.axhline(0, color=GUIDE, linestyle=":", linewidth=1)
         axes.xaxis.set_major_locator(FixedLocator(places.tolist()))
@@ -85,5 +85,5 @@ def _mean(axes: Axes, place: int, values: NDArray[Any], learner: str) -> None:
     error = values.std(ddof=1) / np.sqrt(len(values))
     look = _LOOKS[learner]
     axes.errorbar(
-        place, values.mean(), 2 * error, fmt=look.marker, color=look.colour, capsize=2.5, label=learner
+        place, values.mean(), 2 * error, fmt=look.marker, color=look.color, capsize=2.5, label=learner
     )

@@ -85,7 +85,7 @@ class Settings:
     scale_seeds: int = 6
     circuit_seeds: int = 60
     first_seed: int = 2000
-    unlabelled: int = 300
+    unlabeled: int = 300
     most_steps: int = 1000
     warmups: tuple[int, ...] = (0, 10, 30, 100)
     scales: tuple[float, ...] = (3.0, 10.0)
@@ -98,7 +98,7 @@ class Settings:
     def quick(cls) -> Settings:
         return cls(
             seeds=3, side_seeds=2, linear_seeds=2, linear_circuit_seeds=2, scale_seeds=2, circuit_seeds=2,
-            unlabelled=40, most_steps=20, warmups=(0, 10), scales=(3.0,),
+            unlabeled=40, most_steps=20, warmups=(0, 10), scales=(3.0,),
         )  # fmt: skip
 
 
@@ -108,7 +108,7 @@ def run(settings: Settings, out: str | os.PathLike[str] | None = None, progress:
     experiments: Mapping[str, Callable[[], Outcome]] = {
         "net": lambda: nets(s, progress),
         "warm-up": lambda: by_warmup(s, progress),
-        "linearised": lambda: linearised(s, progress),
+        "linearised": lambda: linearized(s, progress),
         "circuit": lambda: circuits(s, progress),
         "scales": lambda: by_scale(s, progress),
     }
@@ -165,11 +165,11 @@ def by_warmup(s: Settings, progress: bool) -> Outcome:
     return Outcome(findings, arrays, (_by(title, arrays),))
 
 
-def linearised(s: Settings, progress: bool) -> Outcome:
+def linearized(s: Settings, progress: bool) -> Outcome:
     """The net and its linearisation at the start, at one setting: does the gain survive?"""
     problems, recipes = _problems(net_problem, s, s.linear_seeds), dict.fromkeys(LEARNERS, COMMON)
     trained = _measure(problems, recipes, s, progress, "net")
-    linear = _measure([p.linearised() for p in problems], recipes, s, progress, "net, linearised")
+    linear = _measure([p.linearized() for p in problems], recipes, s, progress, "net, linearised")
     name = "net, linearised"
     arrays = {"net, trained": trained, name: linear}
     return Outcome(_survives(name, linear, trained), arrays, (_by(f"net at {COMMON}", arrays),))
@@ -180,7 +180,7 @@ def circuits(s: Settings, progress: bool) -> Outcome:
     problems = _problems(circuit_problem, s, s.circuit_seeds)
     trained = _measure(problems, CIRCUIT, s, progress, "circuit")
     few = problems[: s.linear_circuit_seeds]
-    linear = _measure([p.linearised() for p in few], CIRCUIT, s, progress, "circuit, linearised")
+    linear = _measure([p.linearized() for p in few], CIRCUIT, s, progress, "circuit, linearised")
     findings = _reported("circuit", trained)
     name = "circuit, linearised"
     tables = (
@@ -244,7 +244,7 @@ def _survives(name: str, linear: Accuracies, trained: Accuracies) -> list[Findin
 
 
 def _problems(make: Callable[[int, int], Problem], s: Settings, seeds: int) -> list[Problem]:
-    return [make(s.unlabelled, s.first_seed + i) for i in range(seeds)]
+    return [make(s.unlabeled, s.first_seed + i) for i in range(seeds)]
 
 
 def _measure(

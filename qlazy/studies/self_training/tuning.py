@@ -37,7 +37,7 @@ class Grid:
     round_steps: int
     seeds: int
     first_seed: int = 100
-    unlabelled: int = 300
+    unlabeled: int = 300
 
     def recipes(self, learner: str) -> Iterator[tuple[Recipe, tuple[int, ...]]]:
         """The longest recipes, and the steps at which each is looked at."""
@@ -91,7 +91,7 @@ class Tuned:
 
 def tune(grid: Grid, learners: tuple[str, ...] = LEARNERS, progress: bool = True) -> Tuned:
     """The recipe of the grid with the highest mean accuracy, the first of those that tie, for each learner."""
-    problems = [grid.make(grid.unlabelled, grid.first_seed + i) for i in range(grid.seeds)]
+    problems = [grid.make(grid.unlabeled, grid.first_seed + i) for i in range(grid.seeds)]
     recipes: dict[str, Recipe] = {}
     best: dict[str, Accuracies] = {}
     tried = [(learner, *entry) for learner in learners for entry in grid.recipes(learner)]

@@ -65,7 +65,7 @@ def _noise(arrays: Arrays) -> Figure:
         look = _LOOKS[channel]
         for axes, key in ((trace, "trace"), (cosine, "cosine")):
             values = np.concatenate([[1.0], arrays[f"{key}_{channel}"]])
-            axes.plot(strengths, values, look.marker, linestyle="-", color=look.colour, label=name)
+            axes.plot(strengths, values, look.marker, linestyle="-", color=look.color, label=name)
     trace.set(xlabel="strength of each channel", ylabel="tr K / tr K(exact)", ylim=(-0.03, 1.03))
     cosine.set(xlabel="strength of each channel", ylabel="cosine of K with K(exact)")
     legend_below(figure, trace.get_legend_handles_labels()[0])
@@ -89,7 +89,7 @@ def _laziness(arrays: Arrays) -> Figure:
                     lazy[:, index],
                     look.marker,
                     linestyle="-",
-                    color=look.colour,
+                    color=look.color,
                     alpha=shade,
                     label=label,
                 )

@@ -51,10 +51,8 @@ def _curves(axes: Axes, m: NDArray[Any], ways: Mapping[str, NDArray[Any] | None]
         look = _LOOKS[way]
         some = ~np.isnan(errors).all(1)
         middle = np.median(shown[some], axis=1)
-        axes.plot(m[some], middle, look.marker, linestyle="-", color=look.colour, label=way)
-        axes.fill_between(
-            m[some], shown[some].min(1), shown[some].max(1), color=look.colour, alpha=0.15, lw=0
-        )
+        axes.plot(m[some], middle, look.marker, linestyle="-", color=look.color, label=way)
+        axes.fill_between(m[some], shown[some].min(1), shown[some].max(1), color=look.color, alpha=0.15, lw=0)
     axes.axhline(0.01, color=GUIDE, linestyle=":", linewidth=1)
     log_axis(axes, "x", m)
     log_axis(axes, "y", np.array([_FLOOR, 1.0]))
@@ -75,9 +73,9 @@ def _needed(arrays: Arrays) -> Figure:
     _, order, bound, lazy, modified = arrays["needed"].T
     for l, marker in ((3, "o"), (4, "s")):  # noqa: E741 - the order
         one = order == l
-        panels[0].plot(bound[one], lazy[one], marker, color=_LOOKS["lazy"].colour, label=f"lazy, l = {l}")
+        panels[0].plot(bound[one], lazy[one], marker, color=_LOOKS["lazy"].color, label=f"lazy, l = {l}")
         panels[0].plot(
-            bound[one], modified[one], marker, color=_LOOKS["modified"].colour, label=f"modified, l = {l}"
+            bound[one], modified[one], marker, color=_LOOKS["modified"].color, label=f"modified, l = {l}"
         )
     ends = np.array([bound.min(), bound.max()])
     panels[0].plot(ends, ends, color=GUIDE, linestyle=":", linewidth=1, label="m = C(d+l-1, l)/d")
@@ -89,8 +87,8 @@ def _needed(arrays: Arrays) -> Figure:
     panels[0].yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     panels[0].set(xlabel="C(d+l-1, l)/d", ylabel="needed m", title="r = 2")
     ranks = arrays["ranks"]
-    panels[1].plot(ranks, arrays["needed_by_rank"], "o-", color=_LOOKS["modified"].colour, label="modified")
-    panels[1].axhline(float(arrays["needed_lazily"]), color=_LOOKS["lazy"].colour, label="lazy")
+    panels[1].plot(ranks, arrays["needed_by_rank"], "o-", color=_LOOKS["modified"].color, label="modified")
+    panels[1].axhline(float(arrays["needed_lazily"]), color=_LOOKS["lazy"].color, label="lazy")
     panels[1].plot(ranks, ranks, color=GUIDE, linestyle=":", linewidth=1, label="m = r")
     panels[1].set(xlabel="rank r", ylabel="needed m", title="d = 10, l = 3")
     panels[1].xaxis.set_major_locator(FixedLocator(ranks.tolist()))
@@ -106,7 +104,7 @@ def _redraw(arrays: Arrays) -> Figure:
         name.removeprefix("redraw_") for name in arrays if name.startswith("redraw_") and name != "redraw_m"
     ]
     for way, look in looks(ways).items():
-        axes.plot(m, arrays[f"redraw_{way}"], look.marker, linestyle="-", color=look.colour, label=way)
+        axes.plot(m, arrays[f"redraw_{way}"], look.marker, linestyle="-", color=look.color, label=way)
     log_axis(axes, "x", m)
     _whole(axes, m)
     axes.set(xlabel="components m", ylabel="share of runs with error < .05", ylim=(-0.03, 1.03))

@@ -56,21 +56,21 @@ def _dynamics(arrays: Arrays) -> Figure:
         axes.set_xlabel("target y")
         axes.set_xlim(-1.6, 1.6)
     _law(left, fine, np.clip(1 - fine**2, 0, None) / (1 - f0**2), r"$(1 - y^2)_+\,/\,(1 - f_0^2)$")
-    left.plot(targets, arrays["settled_kernels"], _BLUE.marker, color=_BLUE.colour, label="measured")
+    left.plot(targets, arrays["settled_kernels"], _BLUE.marker, color=_BLUE.color, label="measured")
     left.set_ylim(-0.05, 1.45)
     left.text(0, 0.06, "frozen kernel", ha="center", color=GUIDE)
     for side in (-1.3, 1.3):
         left.text(side, 0.12, "frozen\nerror", ha="center", color=GUIDE)
     _name(left, "where the kernel ends", r"$K_T\,/\,K_0$")
     _law(middle, fine, np.clip(fine, -1, 1) - fine, "nearest point of the spectrum")
-    middle.plot(targets, arrays["settled_errors"], _RED.marker, color=_RED.colour, label="measured")
+    middle.plot(targets, arrays["settled_errors"], _RED.marker, color=_RED.color, label="measured")
     _name(middle, "where the error ends", r"$f_T - y$")
     for axes in (left, middle):
         axes.legend(loc="upper center")
     middle.set_ylim(-0.7, 1.0)
     for look, name, label in ((_BLUE, "plain", "Pauli word"), (_GREEN, "rescaled", "rescaled by 1.5")):
         time, error = arrays[f"edge_time_{name}"], arrays[f"edge_error_{name}"]
-        right.plot(time[1:], error[1:], look.marker, linestyle="-", color=look.colour, label=label)
+        right.plot(time[1:], error[1:], look.marker, linestyle="-", color=look.color, label=label)
     late = arrays["edge_time_plain"][1:]
     _law(right, late, (1 - f0**2) / (2 * late), r"$1\,/\,(2 K_0 t)$")
     log_axis(right, "x", late)
@@ -112,19 +112,19 @@ def _structure(arrays: Arrays) -> Figure:
     figure, ((left, middle, right),) = grid(1, 3)
     layers, limit = arrays["rank_layers"], float(arrays["rank_limit"])
     _law(left, layers, np.minimum(layers, limit), r"$\min(L,\ N^2/2)$")
-    left.plot(layers, arrays["ranks"], _BLUE.marker, color=_BLUE.colour, label="measured")
+    left.plot(layers, arrays["ranks"], _BLUE.marker, color=_BLUE.color, label="measured")
     left.set_xlabel("layers L")
     left.legend(loc="lower right")
     _name(left, "rank of the kernel, 2 qubits", "rank")
     amplitudes = np.clip(arrays["fourier"][:12], 1e-18, None)
-    middle.bar(np.arange(len(amplitudes)), amplitudes, color=_BLUE.colour, width=0.6, bottom=0)
+    middle.bar(np.arange(len(amplitudes)), amplitudes, color=_BLUE.color, width=0.6, bottom=0)
     middle.set_yscale("log")
     middle.set_ylim(1e-18, 2)
     middle.set_xlabel("frequency of x")
     _name(middle, "three encodings, three frequencies", "amplitude")
     qubits = arrays["gaussian_qubits"]
     right.errorbar(
-        qubits, arrays["kurtosis"], arrays["kurtosis_error"], fmt=_RED.marker, color=_RED.colour, capsize=2
+        qubits, arrays["kurtosis"], arrays["kurtosis_error"], fmt=_RED.marker, color=_RED.color, capsize=2
     )
     right.axhline(0, color=GUIDE, linestyle=":")
     _sizes(right, qubits)
@@ -135,8 +135,8 @@ def _structure(arrays: Arrays) -> Figure:
 
 def _points(axes: Axes, x: NDArray[Any], table: NDArray[Any], look: Any, label: str) -> None:
     """The mean over seeds, and every seed."""
-    axes.plot(x, table.mean(1), look.marker, linestyle="-", color=look.colour, label=label)
-    axes.plot(x, table, look.marker, color=look.colour, alpha=0.25, markersize=2.5, linestyle="", zorder=1)
+    axes.plot(x, table.mean(1), look.marker, linestyle="-", color=look.color, label=label)
+    axes.plot(x, table, look.marker, color=look.color, alpha=0.25, markersize=2.5, linestyle="", zorder=1)
 
 
 def _law(axes: Axes, x: NDArray[Any], y: NDArray[Any], label: str) -> None:

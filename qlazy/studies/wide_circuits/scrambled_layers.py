@@ -64,8 +64,8 @@ def mean_kernel_and_fluctuation(qubits: int, layers: int, circuits: int) -> Outc
     mean, error = mean_and_error(kernels)
     size = f"n={qubits}, L={layers}"
     spread = kernels.std(ddof=1) / mean
-    centred = kernels - mean
-    kurtosis = (centred**4).mean() / (centred**2).mean() ** 2
+    centered = kernels - mean
+    kurtosis = (centered**4).mean() / (centered**2).mean() ** 2
     spread_error = spread * math.sqrt(max(kurtosis - 1, 1) / (4 * circuits))
     fluctuation = theory.kernel_fluctuation(layers, qubits)
     findings = [
@@ -166,11 +166,11 @@ def scale(qubits: int, layers: int, alphas: Sequence[float], steps: int) -> Outc
     1/a^2 below, where an output that starts near zero makes the kernel blind to first order.
     """
     begin, y = start(qubits, layers, 8), torch.tensor([[0.5]], dtype=torch.float64)
-    centred = Centered(begin.circuit, begin.params)
+    centered = Centered(begin.circuit, begin.params)
     method = GradientDescent(0.2 / begin.kernel)
     rows = []
     for alpha in alphas:
-        trace = train(centred, begin.params, (NO_DATA, y), alpha=alpha, steps=steps, method=method)
+        trace = train(centered, begin.params, (NO_DATA, y), alpha=alpha, steps=steps, method=method)
         kernel = torch.tensor([[begin.kernel]], dtype=torch.float64)
         path = LinearizedPath(kernel, torch.zeros_like(y), y).steps(0.2 / begin.kernel, trace.steps.tolist())
         gap = np.abs(trace.train_outputs - path.numpy()).max()

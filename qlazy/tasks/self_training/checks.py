@@ -37,20 +37,20 @@ def examples_of(data: Dataset | Pair) -> tuple[Tensor, Tensor, Pair | None]:
     return *data, None
 
 
-def check_examples(model: Model, params: Tensor, x: Tensor, y: Tensor, unlabelled: Tensor) -> None:
+def check_examples(model: Model, params: Tensor, x: Tensor, y: Tensor, unlabeled: Tensor) -> None:
     """Refuse examples that are not finite or that do not fit one another, the model or its parameters."""
     require_finite("params", params)
-    for name, tensor in (("x", x), ("y", y), ("unlabelled", unlabelled)):
+    for name, tensor in (("x", x), ("y", y), ("unlabeled", unlabeled)):
         require(isinstance(tensor, Tensor), name, "be a torch tensor", f"a {type(tensor).__name__}")
         shape = f"of shape {tuple(tensor.shape)}"
         require(tensor.ndim >= 1 and len(tensor) > 0, name, "hold at least one sample", shape)
         require_finite(name, tensor)
-    require(unlabelled.shape[1:] == x.shape[1:], "unlabelled", f"have rows of shape {tuple(x.shape[1:])}, as x",
-            tuple(unlabelled.shape[1:]))  # fmt: skip
+    require(unlabeled.shape[1:] == x.shape[1:], "unlabeled", f"have rows of shape {tuple(x.shape[1:])}, as x",
+            tuple(unlabeled.shape[1:]))  # fmt: skip
     with torch.no_grad():
         outputs = model(params, x)
         require_finite("outputs at the start", outputs)
-        require_finite("outputs at the start, unlabelled", model(params, unlabelled))
+        require_finite("outputs at the start, unlabelled", model(params, unlabeled))
     require_shape("y", y, tuple(outputs.shape))
     require_dtype("y", y, params, "params")
     if not are_labels(y):

@@ -49,7 +49,7 @@ class Losses(abc.ABC):
     model: Model
     x: Tensor
     y: Tensor
-    unlabelled: Tensor
+    unlabeled: Tensor
     teacher: Teacher
 
     @abc.abstractmethod
@@ -106,22 +106,22 @@ class Game(Losses):
     """One student and its teacher, parameters (p,) each."""
 
     @cached_property
-    def _on_labelled(self) -> Callable[[Tensor], Tensor]:
+    def _on_labeled(self) -> Callable[[Tensor], Tensor]:
         return self.model.on(self.x)
 
     @cached_property
-    def _on_unlabelled(self) -> Callable[[Tensor], Tensor]:
-        return self.model.on(self.unlabelled)
+    def _on_unlabeled(self) -> Callable[[Tensor], Tensor]:
+        return self.model.on(self.unlabeled)
 
     @cached_property
     def _codes(self) -> Tensor:
         return label_codes(self.y)
 
     def supervised(self, student: Tensor) -> Tensor:
-        return _LOSS(logits(self._on_labelled(student)), self._codes)
+        return _LOSS(logits(self._on_labeled(student)), self._codes)
 
     def lesson(self, teacher: Tensor, student: Tensor) -> tuple[Tensor, Tensor]:
-        return _taught(self.teacher, self._on_unlabelled(teacher), self._on_unlabelled(student))
+        return _taught(self.teacher, self._on_unlabeled(teacher), self._on_unlabeled(student))
 
 
 @final
@@ -147,7 +147,7 @@ class Lanes(Losses):
         def one(follower: Tensor, leader: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor]:
             return _taught(self.teacher, self.model(follower, inputs), self.model(leader, inputs))
 
-        return torch.func.vmap(one)(teacher, student, self.unlabelled)
+        return torch.func.vmap(one)(teacher, student, self.unlabeled)
 
 
 def _taught(teacher: Teacher, told: Tensor, said: Tensor) -> tuple[Tensor, Tensor]:

@@ -31,7 +31,7 @@ from qlazy.training.methods import Adam, GradientDescent
 def self_train_batched(
     model: Model,
     data: Sequence[Dataset | Pair],
-    unlabelled: Sequence[Tensor],
+    unlabeled: Sequence[Tensor],
     params: Sequence[Tensor],
     *,
     teacher: Teacher = DifferentiableTeacher(),  # noqa: B008 - a frozen value
@@ -55,14 +55,14 @@ def self_train_batched(
     require(rate_known, "method", "have a rate, one for all lanes", repr(method))
     starts = [start.detach() for start in params]
     teachers = starts if teacher_params is None else [given.detach() for given in teacher_params]
-    _check_lengths(len(starts), data=data, unlabelled=unlabelled, teacher_params=teachers)
+    _check_lengths(len(starts), data=data, unlabeled=unlabeled, teacher_params=teachers)
     examples = [examples_of(one) for one in data]
-    for (x, y, test), inputs, start, led_by in zip(examples, unlabelled, starts, teachers, strict=True):
+    for (x, y, test), inputs, start, led_by in zip(examples, unlabeled, starts, teachers, strict=True):
         check_examples(model, start, x, y, inputs)
         check_test(y, test)
         check_teacher(led_by, start)
     x, y = (_stacked("data", column) for column in ([x for x, _, _ in examples], [y for _, y, _ in examples]))
-    losses = Lanes(model, x, y, _stacked("unlabelled", unlabelled), teacher)
+    losses = Lanes(model, x, y, _stacked("unlabeled", unlabeled), teacher)
     wanted = set(record.steps(int(steps)))
     rows: list[list[Row]] = [[] for _ in starts]
     path = walk(
@@ -86,7 +86,7 @@ def self_train_batched(
             state.lane(lane),
             settings_of(model, one, inputs, teacher, int(steps), int(warmup), method) | how,
         )
-        for lane, (one, inputs) in enumerate(zip(data, unlabelled, strict=True))
+        for lane, (one, inputs) in enumerate(zip(data, unlabeled, strict=True))
     )
 
 

@@ -33,7 +33,7 @@ from qlazy.training.objective import Objective
 def self_train(
     model: Model,
     data: Dataset | Pair,
-    unlabelled: Tensor,
+    unlabeled: Tensor,
     *,
     teacher: Teacher = DifferentiableTeacher(),  # noqa: B008 - a frozen value
     steps: int = 300,
@@ -56,7 +56,7 @@ def self_train(
     ``warmup`` of the ``steps`` the labelled examples count alone: a teacher that knows nothing yet teaches nothing.
 
     ``data`` is a Dataset, whose test part is used for accuracies only, or a pair of inputs (n, ...) and labels
-    (n, c): one-hot rows, or signs where c = 1. ``unlabelled`` are inputs (m, ...). ``params`` (p,) is where the
+    (n, c): one-hot rows, or signs where c = 1. ``unlabeled`` are inputs (m, ...). ``params`` (p,) is where the
     student starts, by default drawn from ``seed``, and the teacher too unless ``teacher_params`` (p,) are given: a
     teacher that was trained before, and with alpha = 1 stays. ``method`` steps on all examples; GradientDescent
     without a rate takes n / (2 lambda_max(K)) on the labelled ones.
@@ -70,7 +70,7 @@ def self_train(
     start = (
         model.init(torch.Generator().manual_seed(seed)).to(y) if params is None else params.detach().clone()
     )
-    check_examples(model, start, x, y, unlabelled)
+    check_examples(model, start, x, y, unlabeled)
     check_test(y, test)
     leads = start if teacher_params is None else teacher_params.detach().clone()
     check_teacher(leads, start)
@@ -78,14 +78,14 @@ def self_train(
         method = replace(
             method, learning_rate=stable_rate(Objective(model, x, y, 1.0, SquaredError()), start)
         )
-    settings = settings_of(model, data, unlabelled, teacher, int(steps), int(warmup), method)
+    settings = settings_of(model, data, unlabeled, teacher, int(steps), int(warmup), method)
     settings |= {"seed": seed if params is None else None, "dtype": str(start.dtype).removeprefix("torch.")}
     wanted = set(record.steps(int(steps)))
     bar = tqdm(total=int(steps), unit="step", disable=not progress, desc=type(teacher).__name__)
     rows: list[Row] = []
     with bar:
         for state in walk(
-            Game(model, x, y, unlabelled, teacher), start, leads, method, int(steps), int(warmup)
+            Game(model, x, y, unlabeled, teacher), start, leads, method, int(steps), int(warmup)
         ):
             if state.step in wanted:
                 rows.append(measure(model, state, test))
@@ -96,16 +96,16 @@ def self_train(
 def settings_of(
     model: Model,
     data: Dataset | Pair,
-    unlabelled: Tensor,
+    unlabeled: Tensor,
     teacher: Teacher,
     steps: int,
     warmup: int,
     method: GradientDescent | Adam,
 ) -> dict[str, Any]:
     """What a result keeps of how it came about."""
-    labelled = data.x_train if isinstance(data, Dataset) else data[0]
+    labeled = data.x_train if isinstance(data, Dataset) else data[0]
     return {
         "model": repr(model), "data": data.description if isinstance(data, Dataset) else "pair",
-        "teacher": repr(teacher), "labelled": len(labelled), "unlabelled": len(unlabelled), "steps": steps,
+        "teacher": repr(teacher), "labeled": len(labeled), "unlabeled": len(unlabeled), "steps": steps,
         "warmup": warmup, "method": repr(method), "versions": versions(),
     }  # fmt: skip

@@ -28,7 +28,7 @@ class DataFeatures(Features):
     """The inputs themselves, flattened, each coordinate brought to mean 0 and standard deviation 1."""
 
     def of(self, task: Task) -> Tensor:
-        return standardised(task.x.reshape(len(task.x), -1).to(task.y))
+        return standardized(task.x.reshape(len(task.x), -1).to(task.y))
 
 
 @final
@@ -48,16 +48,16 @@ class KernelComponents(Features):
 
     def of(self, task: Task) -> Tensor:
         kernel = tangent_kernel(task.model, task.params, task.x).gram().diagonal(dim1=1, dim2=3).sum(-1)
-        centred = kernel - kernel.mean(0, keepdim=True) - kernel.mean(1, keepdim=True) + kernel.mean()
-        values, vectors = torch.linalg.eigh((centred + centred.T) / 2)
+        centered = kernel - kernel.mean(0, keepdim=True) - kernel.mean(1, keepdim=True) + kernel.mean()
+        values, vectors = torch.linalg.eigh((centered + centered.T) / 2)
         cutoff = len(kernel) * torch.finfo(kernel.dtype).eps * values[-1].clamp_min(0)
         rank = int((values > cutoff).sum())
         require(rank, "model", "tell the inputs apart by its tangent kernel", "a kernel that is constant")
         return vectors.flip(1)[:, : min(rank, self.components)] * len(kernel) ** 0.5
 
 
-def standardised(features: Tensor) -> Tensor:
+def standardized(features: Tensor) -> Tensor:
     """Columns to mean 0 and standard deviation 1; a constant one to 0."""
-    centred = features - features.mean(0)
-    deviation = centred.square().mean(0).sqrt()
-    return centred / torch.where(deviation > 0, deviation, torch.ones_like(deviation))
+    centered = features - features.mean(0)
+    deviation = centered.square().mean(0).sqrt()
+    return centered / torch.where(deviation > 0, deviation, torch.ones_like(deviation))

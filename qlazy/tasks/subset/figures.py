@@ -37,7 +37,7 @@ def _draw_samples(axes: Any, indices: NDArray[Any], scores: NDArray[Any], margin
     for name, mask in (("all", ~chosen), ("chosen", chosen)):
         look = _LOOKS[name]
         label = "chosen" if name == "chosen" else "left out"
-        axes.plot(scores[mask], margins[mask], look.marker, color=look.colour, alpha=0.6,
+        axes.plot(scores[mask], margins[mask], look.marker, color=look.color, alpha=0.6,
                   linestyle="", markersize=3, label=label)  # fmt: skip
     axes.axhline(0, color=GUIDE, linestyle=":", linewidth=1)
     axes.set(xlabel="score", ylabel="margin of the label given")
@@ -68,8 +68,8 @@ def _draw_rules(axes: Any, arrays: Arrays, rules: tuple[str, ...], task: str) ->
         accuracy = 100 * arrays[f"{kind}_{task}"]  # (rules, seeds)
         known = ~np.isnan(accuracy).any(1)
         for place, values in zip(places[known] + shift, accuracy[known], strict=True):
-            axes.plot(values, np.full(len(values), place), "|", color=look.colour, alpha=0.5, markersize=5)
-        axes.plot(accuracy[known].mean(1), places[known] + shift, look.marker, color=look.colour, markersize=5,
+            axes.plot(values, np.full(len(values), place), "|", color=look.color, alpha=0.5, markersize=5)
+        axes.plot(accuracy[known].mean(1), places[known] + shift, look.marker, color=look.color, markersize=5,
                   linestyle="", label=label)  # fmt: skip
     axes.set_yticks(places, rules)
     axes.set_ylim(-0.6, len(rules) - 0.4)

@@ -170,8 +170,8 @@ class Loop:
         """The examples with the highest scores, beside the margins of all labels."""
         task = self.task
         scores = now.totals / (self.epochs - self.epochs // 2)
-        labelled = are_labels(task.y)
-        chosen = top_by_class(scores, task.y, task.count) if labelled else top(scores, task.count)
+        labeled = are_labels(task.y)
+        chosen = top_by_class(scores, task.y, task.count) if labeled else top(scores, task.count)
         history = np.array(now.history)
         return Subset(
             indices=chosen.cpu().numpy(),

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from qlazy.base.errors import require
-from qlazy.tasks.tensor.decomposition import Decomposition, normalised
+from qlazy.tasks.tensor.decomposition import Decomposition, normalized
 
 
 def power_iteration(
@@ -35,7 +35,7 @@ def power_iteration(
     found: list[Decomposition] = []
     for _ in range(components):
         starts = torch.randn(repeats, target.dimension, generator=generator, dtype=torch.float64)
-        vectors = normalised(starts.to(target.vectors))
+        vectors = normalized(starts.to(target.vectors))
         for _ in range(iterations):
             vectors = _unit(rest.contracted(vectors), vectors)
         values = (rest.contracted(vectors) * vectors).sum(1)

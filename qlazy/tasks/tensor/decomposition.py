@@ -93,13 +93,13 @@ def random_target(
     """r random directions, equal in weight, with random signs if ``signed``; scaled to norm 1, float64."""
     check_sizes(dimension, order)
     require(rank >= 1, "rank", "be positive", rank)
-    vectors = normalised(torch.randn(rank, dimension, generator=generator, dtype=torch.float64))
+    vectors = normalized(torch.randn(rank, dimension, generator=generator, dtype=torch.float64))
     signs = random_signs((rank,), generator) if signed else torch.ones(rank, dtype=torch.float64)
     raw = Decomposition(signs, vectors, order)
     return Decomposition(raw.weights / raw.norm(), vectors, order)
 
 
-def normalised(vectors: Tensor) -> Tensor:
+def normalized(vectors: Tensor) -> Tensor:
     return vectors / vectors.norm(dim=-1, keepdim=True)
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from qlazy.base.errors import require
-from qlazy.tasks.tensor.decomposition import Decomposition, normalised, random_signs
+from qlazy.tasks.tensor.decomposition import Decomposition, normalized, random_signs
 from qlazy.training.history import DivergedError
 
 
@@ -189,7 +189,7 @@ def check_batch(
 def drawn(generators: Sequence[torch.Generator], components: int, batch: Batch) -> tuple[Tensor, Tensor]:
     """Unit vectors (B, m, d) and signs (B, m), each run's from its own generator."""
     shape = components, batch.vectors.shape[-1]
-    units = [normalised(torch.randn(*shape, generator=g, dtype=torch.float64)) for g in generators]
+    units = [normalized(torch.randn(*shape, generator=g, dtype=torch.float64)) for g in generators]
     signs = [random_signs((components,), g) for g in generators]
     return torch.stack(units).to(batch.vectors), torch.stack(signs).to(batch.vectors)
 

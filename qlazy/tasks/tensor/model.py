@@ -10,7 +10,7 @@ from torch import Tensor
 
 from qlazy.base.errors import require
 from qlazy.models.model import Model, blocks_of
-from qlazy.tasks.tensor.decomposition import Decomposition, normalised
+from qlazy.tasks.tensor.decomposition import Decomposition, normalized
 from qlazy.tasks.tensor.entries import check_indices, check_sizes, power_derivatives, powers_at
 
 
@@ -51,7 +51,7 @@ class SymmetricTensor(Model):
 
     def init(self, generator: torch.Generator) -> Tensor:
         shape = self.components, self.dimension
-        return normalised(torch.randn(*shape, generator=generator, dtype=torch.float64)).flatten()
+        return normalized(torch.randn(*shape, generator=generator, dtype=torch.float64)).flatten()
 
     def check(self, params: Tensor, x: Tensor) -> None:
         super().check(params, x)

@@ -8,7 +8,7 @@ from torch.func import jacrev, vmap
 from qlazy.quantum.program.gates import FIXED, SIGNATURES, fixed, matrix
 from tests import oracle
 
-PARAMETRISED = [name for name, signature in SIGNATURES.items() if signature.num_angles]
+PARAMETRIZED = [name for name, signature in SIGNATURES.items() if signature.num_angles]
 
 
 def angles(name, shape=(), dtype=torch.float64):
@@ -17,12 +17,12 @@ def angles(name, shape=(), dtype=torch.float64):
     return [4 * torch.randn(shape, dtype=dtype, generator=generator) for _ in range(count)]
 
 
-@pytest.mark.parametrize("name", PARAMETRISED)
+@pytest.mark.parametrize("name", PARAMETRIZED)
 def test_matrices_are_those_of_the_definition(name):
     batch = angles(name, (2, 3))
     result = matrix(name, *batch).numpy()
     for place in np.ndindex(2, 3):
-        expected = oracle.PARAMETRISED[name](*(angle[place].item() for angle in batch))
+        expected = oracle.PARAMETRIZED[name](*(angle[place].item() for angle in batch))
         np.testing.assert_allclose(result[place], expected, atol=1e-14)
 
 
@@ -31,7 +31,7 @@ def test_fixed_matrices_are_those_of_the_definition(name):
     np.testing.assert_allclose(fixed(name).numpy(), oracle.FIXED[name], atol=1e-15)
 
 
-@pytest.mark.parametrize("name", PARAMETRISED)
+@pytest.mark.parametrize("name", PARAMETRIZED)
 def test_unitary_with_the_dtype_kept(name):
     for dtype, complex_dtype, tolerance in (
         (torch.float32, torch.complex64, 1e-6),

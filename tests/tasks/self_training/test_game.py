@@ -42,7 +42,7 @@ def circuit() -> qlazy.Model:
     return qlazy.Scaled(qlazy.from_qasm(text, data=("x",)), 3.0)
 
 
-def linearised() -> qlazy.Model:
+def linearized() -> qlazy.Model:
     model = net()
     return qlazy.Linearized(model, normal(model.num_params, seed=9))
 
@@ -51,7 +51,7 @@ def game(model: qlazy.Model, teacher: Teacher, classes: int) -> Game:
     return Game(model, normal(5, 3), labels(5, classes), normal(7, 3, seed=1), teacher)
 
 
-CASES = {"net": (net, 4), "circuit": (circuit, 3), "linearised": (linearised, 4)}
+CASES = {"net": (net, 4), "circuit": (circuit, 3), "linearised": (linearized, 4)}
 
 
 def written_out(g: Game, student: Tensor, old: Tensor) -> Tensor:
@@ -60,10 +60,10 @@ def written_out(g: Game, student: Tensor, old: Tensor) -> Tensor:
     assert isinstance(t, DifferentiableTeacher)
     followed = t.alpha * old + (1 - t.alpha) * student
     supervised = -(g.y * g.model(student, g.x).softmax(1).log()).sum(1).mean()
-    q = g.model(followed, g.unlabelled).softmax(1) ** (1 / t.temperature)
+    q = g.model(followed, g.unlabeled).softmax(1) ** (1 / t.temperature)
     q = q / q.sum(1, keepdim=True)
     weight = 1 + (q * q.log()).sum(1) / math.log(q.shape[1])
-    divergence = (q * (q.log() - g.model(student, g.unlabelled).softmax(1).log())).sum(1)
+    divergence = (q * (q.log() - g.model(student, g.unlabeled).softmax(1).log())).sum(1)
     return supervised + t.strength * (weight * divergence).mean()
 
 
@@ -111,7 +111,7 @@ def test_a_linear_model_has_its_gradient_in_closed_form(
     g = game(model, teacher, classes)
     student, old = (normal(3 * classes, seed=seed + s) for s in (0, 100))
     follower = alpha * old + (1 - alpha) * student
-    u, m = g.unlabelled, len(g.unlabelled)
+    u, m = g.unlabeled, len(g.unlabeled)
     p, log_p = (f((u @ student.reshape(3, classes)), 1) for f in (torch.softmax, torch.log_softmax))
     q, log_q = (
         f((u @ follower.reshape(3, classes)) / temperature, 1) for f in (torch.softmax, torch.log_softmax)
@@ -153,7 +153,7 @@ def test_at_low_temperature_soft_labels_are_hard() -> None:
     soft = game(model, StopGradientTeacher(temperature=1e-3), 4).move(student, follower)
     torch.testing.assert_close(soft.lesson, hard.lesson)
     torch.testing.assert_close(soft.gradient, hard.gradient)
-    chosen = model(follower, game(model, NoTeacher(), 4).unlabelled).argmax(1)
+    chosen = model(follower, game(model, NoTeacher(), 4).unlabeled).argmax(1)
     expected = torch.nn.functional.cross_entropy(model(student, normal(7, 3, seed=1)), chosen)
     torch.testing.assert_close(hard.lesson, expected)
 

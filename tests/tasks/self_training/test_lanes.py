@@ -68,81 +68,81 @@ def agree(together, alone) -> None:
 @pytest.mark.parametrize("make", [net_lanes, circuit_lanes])
 def test_every_lane_is_the_run_alone(make, teacher) -> None:
     """Gradient descent, whose steps are continuous in the gradient: students, losses, norms, accuracies."""
-    model, data, unlabelled = make()
+    model, data, unlabeled = make()
     settings = {
         "teacher": teacher, "steps": 12, "warmup": 3, "method": GradientDescent(0.3), "progress": False,
         "record": Record(at=(0, 5)),
     }  # fmt: skip
     params, others = starts(model), starts(model, 10)
     together = qlazy.self_training.self_train_batched(
-        model, data, unlabelled, params, teacher_params=others, **settings
+        model, data, unlabeled, params, teacher_params=others, **settings
     )
     assert len(together) == LANES
     for lane, got in enumerate(together):
         alone = qlazy.self_train(
-            model, data[lane], unlabelled[lane], params=params[lane], teacher_params=others[lane], **settings
+            model, data[lane], unlabeled[lane], params=params[lane], teacher_params=others[lane], **settings
         )
         agree(got, alone)
     assert not np.allclose(together[0].student, together[1].student)
 
 
 def test_adam_keeps_its_averages_lane_by_lane() -> None:
-    model, data, unlabelled = net_lanes()
+    model, data, unlabeled = net_lanes()
     settings = {"steps": 20, "warmup": 5, "method": Adam(0.02), "progress": False}
-    together = qlazy.self_training.self_train_batched(model, data, unlabelled, starts(model), **settings)
+    together = qlazy.self_training.self_train_batched(model, data, unlabeled, starts(model), **settings)
     for lane, start in enumerate(starts(model)):
-        agree(together[lane], qlazy.self_train(model, data[lane], unlabelled[lane], params=start, **settings))
+        agree(together[lane], qlazy.self_train(model, data[lane], unlabeled[lane], params=start, **settings))
 
 
 def test_the_number_of_lanes_changes_none() -> None:
-    model, data, unlabelled = net_lanes()
+    model, data, unlabeled = net_lanes()
     settings = {"steps": 8, "warmup": 0, "method": GradientDescent(0.3), "progress": False}
-    three = qlazy.self_training.self_train_batched(model, data, unlabelled, starts(model), **settings)
+    three = qlazy.self_training.self_train_batched(model, data, unlabeled, starts(model), **settings)
     one = qlazy.self_training.self_train_batched(
-        model, data[1:2], unlabelled[1:2], starts(model)[1:2], **settings
+        model, data[1:2], unlabeled[1:2], starts(model)[1:2], **settings
     )
     np.testing.assert_allclose(one[0].student, three[1].student, rtol=1e-10)
 
 
 def test_a_lane_that_runs_away_is_named() -> None:
-    model, data, unlabelled = net_lanes()
+    model, data, unlabeled = net_lanes()
     params = starts(model)
     params[2] = params[2] * 1e160
     with pytest.raises(DivergedError, match="at step 1 in lane") as caught:
         qlazy.self_training.self_train_batched(
-            model, data, unlabelled, params, method=GradientDescent(1e308), warmup=0, steps=3, progress=False
+            model, data, unlabeled, params, method=GradientDescent(1e308), warmup=0, steps=3, progress=False
         )
     assert caught.value.step == 1
 
 
 def test_progress_is_shown_and_silenced(capsys) -> None:
-    model, data, unlabelled = net_lanes()
+    model, data, unlabeled = net_lanes()
     for progress in (True, False):
         qlazy.self_training.self_train_batched(
-            model, data, unlabelled, starts(model), steps=2, warmup=0, progress=progress
+            model, data, unlabeled, starts(model), steps=2, warmup=0, progress=progress
         )
         assert ("3 lanes" in capsys.readouterr().err) == progress
 
 
 def test_what_does_not_fit_is_refused() -> None:
-    model, data, unlabelled = net_lanes()
+    model, data, unlabeled = net_lanes()
     params = starts(model)
-    longer = [*unlabelled[:2], torch.cat([unlabelled[2]] * 2)]
+    longer = [*unlabeled[:2], torch.cat([unlabeled[2]] * 2)]
     bad = [params[0], params[1], params[2].where(params[2] < 0, torch.nan)]
     refusals = [
-        ((data, unlabelled, []), {}, ValueError, "`params` must hold the start of at least one lane"),
-        ((data[:2], unlabelled, params), {}, ValueError, "`data` must have 3 entries"),
-        ((data, unlabelled[:1], params), {}, ValueError, "`unlabelled` must have 3 entries"),
-        ((data, longer, params), {}, ValueError, "`unlabelled` must have shape"),
-        ((data, unlabelled, bad), {}, NotFiniteError, "`params` must be finite"),
+        ((data, unlabeled, []), {}, ValueError, "`params` must hold the start of at least one lane"),
+        ((data[:2], unlabeled, params), {}, ValueError, "`data` must have 3 entries"),
+        ((data, unlabeled[:1], params), {}, ValueError, "`unlabeled` must have 3 entries"),
+        ((data, longer, params), {}, ValueError, "`unlabeled` must have shape"),
+        ((data, unlabeled, bad), {}, NotFiniteError, "`params` must be finite"),
         (
-            (data, unlabelled, params),
+            (data, unlabeled, params),
             {"teacher_params": params[:1]},
             ValueError,
             "`teacher_params` must have 3",
         ),
-        ((data, unlabelled, params), {"method": GradientDescent()}, ValueError, "`method` must have a rate"),
-        ((data, unlabelled, params), {"warmup": 400}, ValueError, "`warmup`"),
+        ((data, unlabeled, params), {"method": GradientDescent()}, ValueError, "`method` must have a rate"),
+        ((data, unlabeled, params), {"warmup": 400}, ValueError, "`warmup`"),
     ]
     for given, settings, error, message in refusals:
         with pytest.raises(error, match=message):

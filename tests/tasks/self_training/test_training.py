@@ -28,14 +28,14 @@ METHODS = [GradientDescent(), GradientDescent(0.2), Adam(0.02)]
 @pytest.fixture(scope="module")
 def problem():
     data = qlazy.load_data("digits", classes=(3, 5, 8), features=4, train=90, test=60, scaling="standard")
-    labelled = dataclasses.replace(data, x_train=data.x_train[:12], y_train=data.y_train[:12])
-    return qlazy.mlp([4, 6, 3]), labelled, data.x_train[12:]
+    labeled = dataclasses.replace(data, x_train=data.x_train[:12], y_train=data.y_train[:12])
+    return qlazy.mlp([4, 6, 3]), labeled, data.x_train[12:]
 
 
 def learn(problem, **settings) -> SelfTrained:
-    model, data, unlabelled = problem
+    model, data, unlabeled = problem
     defaults = {"steps": 12, "warmup": 3, "method": Adam(0.05), "progress": False}
-    return qlazy.self_train(model, data, unlabelled, **{**defaults, **settings})
+    return qlazy.self_train(model, data, unlabeled, **{**defaults, **settings})
 
 
 @pytest.mark.parametrize("method", METHODS, ids=repr)
@@ -67,7 +67,7 @@ def test_without_strength_no_teacher_teaches(problem, teacher) -> None:
 
 def test_the_path_is_that_of_a_bare_loop(problem) -> None:
     """Both players written out with autograd through T(S), gradient descent."""
-    model, data, unlabelled = problem
+    model, data, unlabeled = problem
     student = model.init(torch.Generator().manual_seed(0))
     old = student
     for step in range(13):
@@ -75,9 +75,9 @@ def test_the_path_is_that_of_a_bare_loop(problem) -> None:
         follower = 0.4 * old + 0.6 * leaf
         loss = torch.nn.functional.cross_entropy(model(leaf, data.x_train), data.y_train)
         if step >= 3:
-            q = (model(follower, unlabelled) / 0.5).softmax(1)
+            q = (model(follower, unlabeled) / 0.5).softmax(1)
             weight = 1 - torch.distributions.Categorical(probs=q).entropy() / np.log(3)
-            log_p = model(leaf, unlabelled).log_softmax(1)
+            log_p = model(leaf, unlabeled).log_softmax(1)
             loss = (
                 loss + 2.0 * (weight * torch.nn.functional.kl_div(log_p, q, reduction="none").sum(1)).mean()
             )
@@ -104,7 +104,7 @@ def test_a_slow_teacher_cannot_be_led(problem) -> None:
 
 def test_linearised_players_are_linear_players(problem) -> None:
     """Linearising twice changes nothing; and at the anchor the tangent model takes the same first step."""
-    model, data, unlabelled = problem
+    model, data, unlabeled = problem
     anchor = model.init(torch.Generator().manual_seed(1))
     linear = qlazy.Linearized(model, anchor)
     settings = {
@@ -113,16 +113,16 @@ def test_linearised_players_are_linear_players(problem) -> None:
         "method": GradientDescent(0.3),
         "warmup": 0,
     }
-    once = learn((linear, data, unlabelled), **settings)
-    twice = learn((qlazy.Linearized(linear, torch.from_numpy(once.student)), data, unlabelled), **settings)
+    once = learn((linear, data, unlabeled), **settings)
+    twice = learn((qlazy.Linearized(linear, torch.from_numpy(once.student)), data, unlabeled), **settings)
     np.testing.assert_allclose(twice.student, once.student, rtol=1e-9)
-    first = [learn((m, data, unlabelled), **{**settings, "steps": 1}).student for m in (model, linear)]
+    first = [learn((m, data, unlabeled), **{**settings, "steps": 1}).student for m in (model, linear)]
     np.testing.assert_allclose(*first, rtol=1e-12)
 
 
 def test_a_circuit_with_one_output_learns_from_signs() -> None:
     data = qlazy.load_data("digits", features=3, train=40, test=40)
-    labelled = dataclasses.replace(data, x_train=data.x_train[:8], y_train=data.y_train[:8])
+    labeled = dataclasses.replace(data, x_train=data.x_train[:8], y_train=data.y_train[:8])
     circuit = qlazy.from_qasm(
         "include 'stdgates.inc'; input array[float[64], 3] x; input array[float[64], 6] w; qubit[3] q;"
         "for int i in [0:2] { rx(x[i]) q[i]; ry(w[i]) q[i]; } cx q[0], q[1]; cx q[1], q[2];"
@@ -130,12 +130,12 @@ def test_a_circuit_with_one_output_learns_from_signs() -> None:
         observables=("Z q[2]",), data=("x",),
     )  # fmt: skip
     model = qlazy.Scaled(circuit, 4.0)
-    trained = learn((model, labelled, data.x_train[8:]), steps=20, warmup=5)
-    alone = learn((model, labelled, data.x_train[8:]), steps=20, warmup=5, teacher=NoTeacher())
+    trained = learn((model, labeled, data.x_train[8:]), steps=20, warmup=5)
+    alone = learn((model, labeled, data.x_train[8:]), steps=20, warmup=5, teacher=NoTeacher())
     trace = qlazy.train(
         model,
         model.init(torch.Generator().manual_seed(0)),
-        labelled,
+        labeled,
         steps=20,
         loss=Logistic(),
         method=Adam(0.05),
@@ -146,32 +146,32 @@ def test_a_circuit_with_one_output_learns_from_signs() -> None:
 
 
 def test_float32_is_kept(problem) -> None:
-    model, data, unlabelled = problem
+    model, data, unlabeled = problem
     exact = learn(problem)
-    single = learn((model, data.to(torch.float32), unlabelled.float()))
+    single = learn((model, data.to(torch.float32), unlabeled.float()))
     assert single.student.dtype == single.teacher.dtype == np.float32
     assert single.settings["dtype"] == "float32"
     np.testing.assert_allclose(single.student, exact.student, atol=1e-3)
 
 
 def test_the_start_and_the_data_are_left_alone(problem) -> None:
-    model, data, unlabelled = problem
+    model, data, unlabeled = problem
     start = model.init(torch.Generator().manual_seed(0))
-    kept = [t.clone() for t in (start, data.x_train, unlabelled)]
+    kept = [t.clone() for t in (start, data.x_train, unlabeled)]
     state = torch.get_rng_state()
     learn(problem, params=start)
-    for before, after in zip(kept, (start, data.x_train, unlabelled), strict=True):
+    for before, after in zip(kept, (start, data.x_train, unlabeled), strict=True):
         assert torch.equal(before, after)
     assert torch.equal(state, torch.get_rng_state())
 
 
 def test_accuracies_are_those_of_the_players(problem) -> None:
-    model, data, unlabelled = problem
+    model, data, unlabeled = problem
     got = learn(problem)
     for params, right in ((got.student, got.student_accuracy), (got.teacher, got.teacher_accuracy)):
         outputs = model(torch.from_numpy(params), data.x_test)
         assert right[-1] == float(qlazy.accuracy(outputs, data.y_test))
-    pair = learn((model, (data.x_train, data.y_train), unlabelled))
+    pair = learn((model, (data.x_train, data.y_train), unlabeled))
     np.testing.assert_array_equal(pair.student, got.student)
     assert np.isnan(pair.student_accuracy).all()
     assert "accuracy" not in pair.table()
@@ -211,23 +211,23 @@ def test_a_run_that_runs_away_says_where(problem) -> None:
 
 
 def broken(problem, **changes):
-    model, data, unlabelled = problem
-    parts = {"x": data.x_train, "y": data.y_train, "unlabelled": unlabelled, **changes}
-    return model, (parts["x"], parts["y"]), parts["unlabelled"]
+    model, data, unlabeled = problem
+    parts = {"x": data.x_train, "y": data.y_train, "unlabeled": unlabeled, **changes}
+    return model, (parts["x"], parts["y"]), parts["unlabeled"]
 
 
 def test_data_that_do_not_fit_are_refused(problem) -> None:
-    _, data, unlabelled = problem
+    _, data, unlabeled = problem
     y, x = data.y_train, data.x_train
     refusals = [
-        ({"unlabelled": unlabelled[:0]}, ValueError, "`unlabelled` must hold at least one sample"),
-        ({"unlabelled": unlabelled[:, :3]}, ValueError, "`unlabelled` must have rows of shape"),
-        ({"unlabelled": unlabelled.numpy()}, ValueError, "`unlabelled` must be a torch tensor"),
-        ({"unlabelled": unlabelled.float()}, ValueError, "dtype"),
+        ({"unlabeled": unlabeled[:0]}, ValueError, "`unlabeled` must hold at least one sample"),
+        ({"unlabeled": unlabeled[:, :3]}, ValueError, "`unlabeled` must have rows of shape"),
+        ({"unlabeled": unlabeled.numpy()}, ValueError, "`unlabeled` must be a torch tensor"),
+        ({"unlabeled": unlabeled.float()}, ValueError, "dtype"),
         (
-            {"unlabelled": unlabelled.where(unlabelled < 1, torch.nan)},
+            {"unlabeled": unlabeled.where(unlabeled < 1, torch.nan)},
             NotFiniteError,
-            "`unlabelled` must be finite",
+            "`unlabeled` must be finite",
         ),
         ({"y": y[:, :2]}, ValueError, "`y` must have shape"),
         ({"y": y.argmax(1)}, ValueError, "`y` must"),
@@ -261,16 +261,16 @@ def test_settings_that_do_not_fit_are_refused(problem, settings, error, message)
 
 
 def test_a_test_part_that_cannot_be_scored_is_refused_before_the_run(problem) -> None:
-    model, data, unlabelled = problem
+    model, data, unlabeled = problem
     with pytest.raises(ValueError, match="`y_test` must hold labels"):
-        learn((model, dataclasses.replace(data, y_test=data.y_test * 0.5), unlabelled))
+        learn((model, dataclasses.replace(data, y_test=data.y_test * 0.5), unlabeled))
 
 
 def test_a_trained_teacher_that_stays_is_a_data_set_of_its_labels(problem) -> None:
     """alpha = 1 from parameters of its own: descent on the cross-entropy with the labels written out once."""
-    model, data, unlabelled = problem
+    model, data, unlabeled = problem
     trained = torch.from_numpy(learn(problem, teacher=NoTeacher(), steps=12, warmup=0).student)
-    told = model(trained, unlabelled).argmax(1)
+    told = model(trained, unlabeled).argmax(1)
     student = model.init(torch.Generator().manual_seed(5))
     got = learn(
         problem, teacher=PseudoLabelTeacher(alpha=1.0, strength=2.0), method=GradientDescent(0.3), warmup=0,
@@ -279,7 +279,7 @@ def test_a_trained_teacher_that_stays_is_a_data_set_of_its_labels(problem) -> No
     for _ in range(12):
         leaf = student.clone().requires_grad_()
         loss = torch.nn.functional.cross_entropy(model(leaf, data.x_train), data.y_train)
-        loss = loss + 2.0 * torch.nn.functional.cross_entropy(model(leaf, unlabelled), told)
+        loss = loss + 2.0 * torch.nn.functional.cross_entropy(model(leaf, unlabeled), told)
         student = student - 0.3 * torch.autograd.grad(loss, leaf)[0]
     np.testing.assert_allclose(got.student, student.numpy(), rtol=1e-9)
     np.testing.assert_array_equal(got.teacher, trained.numpy())

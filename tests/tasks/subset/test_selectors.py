@@ -199,8 +199,8 @@ def test_features() -> None:
     np.testing.assert_allclose(features.T @ features / 24, torch.eye(5), atol=1e-9)
     blocks = tangent_kernel(task.model, task.params, task.x).gram()
     kernel = torch.einsum("iaja->ij", blocks)
-    centring = torch.eye(24, dtype=torch.float64) - 1 / 24
-    top = torch.linalg.eigvalsh(centring @ kernel @ centring)[-5:].sum()
+    centering = torch.eye(24, dtype=torch.float64) - 1 / 24
+    top = torch.linalg.eigvalsh(centering @ kernel @ centering)[-5:].sum()
     assert float((features.T @ kernel @ features / 24).trace()) == pytest.approx(float(top), rel=1e-9)
 
 
