@@ -16,6 +16,7 @@ from qlazy.quantum.qasm.parse import parse
 from qlazy.quantum.qasm.reader import Jump, Pragma, Reader
 from qlazy.quantum.qasm.source import QasmError, Source
 from qlazy.quantum.qasm.statements import execute_all
+from qlazy.quantum.qasm.subroutines import call
 
 __all__ = ["QasmError", "Source", "read"]
 
@@ -40,7 +41,7 @@ def read(
     _check_version(tree, source)
     _check_overrides(sizes or {}, tree, source)
     overrides = {size: int(value) for size, value in (sizes or {}).items()}
-    reader = Reader.of(source, overrides, frozenset(data))
+    reader = Reader.of(source, overrides, frozenset(data), call)
     try:
         with suppress(Jump):  # `end`
             execute_all(tree.statements, reader)

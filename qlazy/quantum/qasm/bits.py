@@ -7,12 +7,12 @@ from openqasm3 import ast
 from qlazy.quantum.program.classical import BIT, Classical, Converted, Kind, Literal, Operation, Variable
 from qlazy.quantum.program.expression import Expression
 from qlazy.quantum.program.statements import Measure, Reset
-from qlazy.quantum.qasm.arithmetic import value_kind
-from qlazy.quantum.qasm.evaluation import evaluate, number, qubits, select_bits
+from qlazy.quantum.qasm.expressions.arithmetic import value_kind
+from qlazy.quantum.qasm.expressions.evaluation import evaluate, number, qubits, select_bits
+from qlazy.quantum.qasm.expressions.values import Bits, Number, Role
 from qlazy.quantum.qasm.reader import Reader
 from qlazy.quantum.qasm.runtime import assign, outside_gates
 from qlazy.quantum.qasm.statements import execute
-from qlazy.quantum.qasm.values import Bits, Number, Role
 
 
 @execute.register

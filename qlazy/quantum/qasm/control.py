@@ -12,9 +12,10 @@ from openqasm3 import ast
 
 from qlazy.quantum.program.classical import BIT, Classical, Literal, Operation
 from qlazy.quantum.program.statements import Assign, Branch, Statement, While
-from qlazy.quantum.qasm import arithmetic
 from qlazy.quantum.qasm.counting import rounds_of
-from qlazy.quantum.qasm.evaluation import condition, integer, number, scalar_kind
+from qlazy.quantum.qasm.expressions import arithmetic
+from qlazy.quantum.qasm.expressions.evaluation import condition, integer, loop_values, number, scalar_kind
+from qlazy.quantum.qasm.expressions.values import Binding, Role
 from qlazy.quantum.qasm.parse import parse_expression
 from qlazy.quantum.qasm.reader import Frame, Jump, Reader
 from qlazy.quantum.qasm.runtime import assign, outside_gates, settle
@@ -24,10 +25,8 @@ from qlazy.quantum.qasm.statements import (
     block_apart,
     execute,
     execute_all,
-    loop_values,
     none_of,
 )
-from qlazy.quantum.qasm.values import Binding, Role
 
 
 @execute.register

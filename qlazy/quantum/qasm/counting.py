@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from openqasm3 import ast
 
-from qlazy.quantum.qasm.evaluation import number
+from qlazy.quantum.qasm.expressions.evaluation import number
 from qlazy.quantum.qasm.reader import Reader
 from qlazy.quantum.qasm.runtime import Visitor, assigned
 from qlazy.quantum.qasm.source import QasmError

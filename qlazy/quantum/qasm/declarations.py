@@ -9,18 +9,18 @@ from openqasm3 import ast
 
 from qlazy.quantum.program.classical import BIT, Kind, has_locals
 from qlazy.quantum.program.expression import Expression, Input
-from qlazy.quantum.qasm import arithmetic
 from qlazy.quantum.qasm.bits import assign_bits, bits_value, measure, new_bits, target_bits, whole_of
-from qlazy.quantum.qasm.evaluation import element, evaluate, flat_index, integer, number, qubits, scalar_kind
-from qlazy.quantum.qasm.gate_bodies import check_body
-from qlazy.quantum.qasm.parse import parse
-from qlazy.quantum.qasm.reader import MAX_QUBITS, Reader
-from qlazy.quantum.qasm.runtime import assign, give_slots, is_known, outside_gates
-from qlazy.quantum.qasm.source import Source, is_file
-from qlazy.quantum.qasm.standard import STANDARD
-from qlazy.quantum.qasm.statements import execute, execute_all
-from qlazy.quantum.qasm.subroutines import new_variable
-from qlazy.quantum.qasm.values import (
+from qlazy.quantum.qasm.expressions import arithmetic
+from qlazy.quantum.qasm.expressions.evaluation import (
+    element,
+    evaluate,
+    flat_index,
+    integer,
+    number,
+    qubits,
+    scalar_kind,
+)
+from qlazy.quantum.qasm.expressions.values import (
     Array,
     Binding,
     Bits,
@@ -30,6 +30,14 @@ from qlazy.quantum.qasm.values import (
     Role,
     StandardGate,
 )
+from qlazy.quantum.qasm.gates.bodies import check_body
+from qlazy.quantum.qasm.gates.standard import STANDARD
+from qlazy.quantum.qasm.parse import parse
+from qlazy.quantum.qasm.reader import MAX_QUBITS, Reader
+from qlazy.quantum.qasm.runtime import assign, give_slots, is_known, outside_gates
+from qlazy.quantum.qasm.source import Source, is_file
+from qlazy.quantum.qasm.statements import execute, execute_all
+from qlazy.quantum.qasm.subroutines import new_variable
 
 
 @execute.register

@@ -21,13 +21,12 @@ from openqasm3 import ast
 from qlazy.quantum.program.classical import Classical
 from qlazy.quantum.program.expression import Expression
 from qlazy.quantum.program.program import PauliSum, PauliTerm, check_observable
-from qlazy.quantum.qasm import arithmetic
-from qlazy.quantum.qasm.evaluation import Context, number, qubits
+from qlazy.quantum.qasm.expressions import arithmetic
+from qlazy.quantum.qasm.expressions.evaluation import Context, loop_values, number, qubits
+from qlazy.quantum.qasm.expressions.values import Binding, Kind, Role, Scope
 from qlazy.quantum.qasm.parse import parse_expression, parse_range
 from qlazy.quantum.qasm.reader import Pragma, Reader
 from qlazy.quantum.qasm.source import QasmError
-from qlazy.quantum.qasm.statements import loop_values
-from qlazy.quantum.qasm.values import Binding, Kind, Role, Scope
 
 _TOKEN = re.compile(
     r"\s*(?:(?P<name>[^\W\d]\w*)|(?P<number>(?:\d|\.\d)[\w.]*(?:(?<=[eE])[+-]\d+)?)|(?P<mark>\*\*|\S))"
@@ -197,8 +196,7 @@ class _Observable:
         if close + 1 >= end:
             self.fail(close, "a term is missing after this")
         loop = parse_range(self.pragma.source, *self._slice(start + 4, close))
-        outer = Reader(context.source, context.scope)
-        for value in loop_values(loop, outer):
+        for value in loop_values(loop, context):
             self._count(start)
             kind = Kind("int" if isinstance(value, int) else "float")
             bound = context.attempt(loop, arithmetic.convert, value, kind)

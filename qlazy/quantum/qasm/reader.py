@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import NoReturn
@@ -13,9 +13,8 @@ from openqasm3 import ast
 from qlazy.quantum.program.classical import Kind, Variable, has_locals
 from qlazy.quantum.program.program import Semantics, Shape
 from qlazy.quantum.program.statements import Gate, Place, Statement
-from qlazy.quantum.qasm.evaluation import Context
-from qlazy.quantum.qasm.source import Source
-from qlazy.quantum.qasm.values import (
+from qlazy.quantum.qasm.expressions.evaluation import Context, integer
+from qlazy.quantum.qasm.expressions.values import (
     CONSTANTS,
     Binding,
     GateDefinition,
@@ -26,6 +25,7 @@ from qlazy.quantum.qasm.values import (
     Subroutine,
     Value,
 )
+from qlazy.quantum.qasm.source import Source
 
 MAX_GATES = 100_000
 MAX_STEPS = 200_000
@@ -73,6 +73,7 @@ class Jump(Exception):
 class Reader(Context):
     """Collects the parts of a `Program` while statements are executed in order."""
 
+    call_subroutine: Callable[[ast.FunctionCall, Reader], Value | None] = lambda *_: None
     overrides: Mapping[str, int] = field(default_factory=dict)
     data_names: frozenset[str] = frozenset()
     gates: dict[str, GateLike] = field(default_factory=lambda: {"U": StandardGate("U")})
@@ -94,11 +95,16 @@ class Reader(Context):
     _names: dict[str, int] = field(default_factory=dict)
 
     @staticmethod
-    def of(source: Source, overrides: Mapping[str, int], data: frozenset[str]) -> Reader:
+    def of(
+        source: Source,
+        overrides: Mapping[str, int],
+        data: frozenset[str],
+        call_subroutine: Callable[[ast.FunctionCall, Reader], Value | None],
+    ) -> Reader:
         built_in = Scope()
         for name, value in CONSTANTS.items():
             built_in.names[name] = Binding(Role.CONSTANT, value, Kind("float"))
-        return Reader(source, Scope(built_in), overrides=overrides, data_names=data)
+        return Reader(source, Scope(built_in), {}, call_subroutine, overrides, data)
 
     @property
     def is_global(self) -> bool:
@@ -204,9 +210,7 @@ class Reader(Context):
         return scope
 
     def call(self, node: ast.FunctionCall) -> Value:
-        from qlazy.quantum.qasm.subroutines import call
-
-        value = call(node, self)
+        value = self.call_subroutine(node, self)
         if value is None:
             self.fail(node, f"`{node.name.name}` returns nothing")
         return value
@@ -222,8 +226,6 @@ class Reader(Context):
             self.source, self.including = outer, names
 
     def shape(self, dimensions: list[ast.Expression]) -> Shape:
-        from qlazy.quantum.qasm.evaluation import integer
-
         shape = tuple(integer(dimension, self) for dimension in dimensions)
         for extent, node in zip(shape, dimensions, strict=True):
             if extent < 0:

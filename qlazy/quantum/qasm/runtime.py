@@ -15,9 +15,9 @@ from openqasm3.visitor import QASMVisitor
 from qlazy.quantum.program.classical import Classical, Kind, Literal, Local, Variable, has_locals
 from qlazy.quantum.program.expression import Expression, as_expression
 from qlazy.quantum.program.statements import Assign
-from qlazy.quantum.qasm import arithmetic
+from qlazy.quantum.qasm.expressions import arithmetic
+from qlazy.quantum.qasm.expressions.values import Array, Binding, Bits, GateDefinition, Number, Role, Scope
 from qlazy.quantum.qasm.reader import Reader
-from qlazy.quantum.qasm.values import Array, Binding, Bits, GateDefinition, Number, Role, Scope
 
 
 def is_known(value: object) -> bool:

@@ -16,24 +16,15 @@ from qlazy.quantum.program.classical import Classical, Operation, Variable
 from qlazy.quantum.program.expression import as_expression
 from qlazy.quantum.program.program import Gate, Semantics
 from qlazy.quantum.program.statements import Block, Branch
-from qlazy.quantum.qasm import arithmetic, modifiers
-from qlazy.quantum.qasm.evaluation import (
+from qlazy.quantum.qasm.expressions import arithmetic
+from qlazy.quantum.qasm.expressions.evaluation import (
     angle,
-    evaluate,
     integer,
-    integers,
     known_condition,
     number,
     qubits,
 )
-from qlazy.quantum.qasm.gate_bodies import check_gate_name
-from qlazy.quantum.qasm.modifiers import Gates, ModifierRefusal
-from qlazy.quantum.qasm.parse import parse_expression
-from qlazy.quantum.qasm.reader import MAX_GATES, Pragma, Reader
-from qlazy.quantum.qasm.runtime import settle
-from qlazy.quantum.qasm.standard import DEFINITIONS
-from qlazy.quantum.qasm.values import (
-    Array,
+from qlazy.quantum.qasm.expressions.values import (
     Binding,
     GateDefinition,
     GateLike,
@@ -42,6 +33,13 @@ from qlazy.quantum.qasm.values import (
     Role,
     StandardGate,
 )
+from qlazy.quantum.qasm.gates import modifiers
+from qlazy.quantum.qasm.gates.bodies import check_gate_name
+from qlazy.quantum.qasm.gates.modifiers import Gates, ModifierRefusal
+from qlazy.quantum.qasm.gates.standard import DEFINITIONS
+from qlazy.quantum.qasm.parse import parse_expression
+from qlazy.quantum.qasm.reader import MAX_GATES, Pragma, Reader
+from qlazy.quantum.qasm.runtime import settle
 
 _REFUSALS: dict[type, str] = {
     ast.ExternDeclaration: "external functions are not supported",
@@ -123,19 +121,6 @@ def _semantics(word: str, node: ast.Pragma, reader: Reader) -> Semantics:
 def _(node: ast.CompoundStatement, reader: Reader) -> None:
     with reader.block():
         execute_all(node.statements, reader)
-
-
-def loop_values(node: ast.QASMNode, reader: Reader) -> Iterable[Number]:
-    if isinstance(node, ast.RangeDefinition):
-        return integers(node, reader)
-    if isinstance(node, ast.DiscreteSet):
-        return [number(value, reader) for value in node.values]
-    value = evaluate(node, reader)
-    if not isinstance(value, Array) or len(value.shape) != 1:
-        reader.fail(node, "a loop runs over a range, a set or an array with one axis")
-    if None in value.elements:
-        reader.fail(node, "the array is used before all its elements have values")
-    return [element for element in value.elements if element is not None]
 
 
 @execute.register

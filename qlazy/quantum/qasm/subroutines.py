@@ -5,14 +5,14 @@ from __future__ import annotations
 from openqasm3 import ast
 
 from qlazy.quantum.program.classical import Kind
-from qlazy.quantum.qasm import arithmetic
 from qlazy.quantum.qasm.bits import assign_bits, bits_value, measured, new_bits, whole_of
 from qlazy.quantum.qasm.control import jump
-from qlazy.quantum.qasm.evaluation import evaluate, integer, number, qubits, scalar_kind
+from qlazy.quantum.qasm.expressions import arithmetic
+from qlazy.quantum.qasm.expressions.evaluation import evaluate, integer, number, qubits, scalar_kind
+from qlazy.quantum.qasm.expressions.values import Array, Binding, Bits, Number, Role, Subroutine, Value
 from qlazy.quantum.qasm.reader import Frame, Jump, Reader
 from qlazy.quantum.qasm.runtime import assign, is_known, outside_gates, shown
 from qlazy.quantum.qasm.statements import Skipped, execute, execute_all
-from qlazy.quantum.qasm.values import Array, Binding, Bits, Number, Role, Subroutine, Value
 
 MAX_CALLS = 100  # one inside another
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qlazy.quantum.corpus import program_from_qasm
-from qlazy.quantum.qasm.standard import STANDARD
+from qlazy.quantum.qasm.gates.standard import STANDARD
 from tests import oracle
 from tests.quantum.qasm.test_standard import EXPECTED, NUM_ANGLES
 

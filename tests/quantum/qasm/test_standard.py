@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from qlazy.quantum.corpus import program_from_qasm
-from qlazy.quantum.qasm.standard import STANDARD
+from qlazy.quantum.qasm.gates.standard import STANDARD
 from tests import oracle
 from tests.oracle import H, X, Y, Z, embed, phase, rotation, u
 

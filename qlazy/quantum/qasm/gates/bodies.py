@@ -9,8 +9,8 @@ from __future__ import annotations
 from openqasm3 import ast
 from openqasm3.visitor import QASMVisitor
 
+from qlazy.quantum.qasm.gates.standard import STANDARD
 from qlazy.quantum.qasm.reader import Reader
-from qlazy.quantum.qasm.standard import STANDARD
 
 
 def check_body(node: ast.QuantumGateDefinition, reader: Reader) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from qlazy.quantum.program.expression import Constant, Expression
 from qlazy.quantum.program.program import Gate
-from qlazy.quantum.qasm.modifiers import Gates, constant_unitary, controlled
+from qlazy.quantum.qasm.gates.modifiers import Gates, constant_unitary, controlled
 
 Angles = tuple[Expression, ...]
 Wires = tuple[int, ...]

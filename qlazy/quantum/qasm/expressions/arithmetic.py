@@ -25,7 +25,7 @@ from qlazy.quantum.program.classical import (
     has_locals,
 )
 from qlazy.quantum.program.expression import FUNCTIONS, Expression, as_expression, call
-from qlazy.quantum.qasm.values import NUMBER_NAMES, Number
+from qlazy.quantum.qasm.expressions.values import NUMBER_NAMES, Number
 
 MAX_SIZE = 10_000
 MAX_DEPTH = 200

@@ -12,10 +12,20 @@ from openqasm3 import ast
 from qlazy.quantum.program.classical import Classical, Kind, Literal, Operation, Variable, has_locals
 from qlazy.quantum.program.classical import Register as Whole
 from qlazy.quantum.program.expression import Expression
-from qlazy.quantum.qasm import arithmetic
-from qlazy.quantum.qasm.arithmetic import ArithmeticRefusal
+from qlazy.quantum.qasm.expressions import arithmetic
+from qlazy.quantum.qasm.expressions.arithmetic import ArithmeticRefusal
+from qlazy.quantum.qasm.expressions.values import (
+    Array,
+    Binding,
+    Bits,
+    Number,
+    Register,
+    Role,
+    Scope,
+    Subroutine,
+    Value,
+)
 from qlazy.quantum.qasm.source import Source
-from qlazy.quantum.qasm.values import Array, Binding, Bits, Number, Register, Role, Scope, Subroutine, Value
 
 MAX_RANGE = 1_000_000
 
@@ -300,6 +310,20 @@ def integers(node: ast.RangeDefinition, context: Context) -> range:
         context.fail(node, "the step of a range must not be 0")
     start, end = integer(node.start, context), integer(node.end, context)
     return range(start, end + (1 if step > 0 else -1), step)
+
+
+def loop_values(node: ast.QASMNode, context: Context) -> Iterable[Number]:
+    """What a `for` runs over."""
+    if isinstance(node, ast.RangeDefinition):
+        return integers(node, context)
+    if isinstance(node, ast.DiscreteSet):
+        return [number(value, context) for value in node.values]
+    value = evaluate(node, context)
+    if not isinstance(value, Array) or len(value.shape) != 1:
+        context.fail(node, "a loop runs over a range, a set or an array with one axis")
+    if None in value.elements:
+        context.fail(node, "the array is used before all its elements have values")
+    return [element for element in value.elements if element is not None]
 
 
 def qubits(node: ast.QASMNode, context: Context) -> Register:

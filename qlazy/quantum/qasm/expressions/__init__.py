@@ -1,0 +1,1 @@
+"""Expressions of OpenQASM: what names stand for, arithmetic, and evaluating the syntax tree."""
