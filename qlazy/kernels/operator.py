@@ -12,9 +12,8 @@ from torch import Tensor
 
 from qlazy.base.errors import NotConvergedError, refuse, require, require_dtype, require_finite
 from qlazy.base.memory import require_memory
-from qlazy.kernels.jacobian import jacobian_blocks, num_outputs, refuse_zero_jacobian
 from qlazy.kernels.spectrum import eigenvalues, ridge_solve
-from qlazy.models.model import Model, require_model
+from qlazy.models.model import Model, jacobian_blocks, num_outputs, refuse_zero_jacobian, require_model
 
 if TYPE_CHECKING:
     from qlazy.kernels.shots import MeasuredCrossKernel, MeasuredKernel

@@ -25,10 +25,9 @@ import torch
 from torch import Tensor
 
 from qlazy.base.errors import require, require_dtype, require_finite, require_shape
-from qlazy.kernels.jacobian import jacobian_blocks
 from qlazy.kernels.operator import TangentKernel
 from qlazy.kernels.spectrum import check_kernel, rank_cutoff, ridge_solve
-from qlazy.models.model import Model
+from qlazy.models.model import Model, jacobian_blocks
 
 
 def kernel_regression(

@@ -21,11 +21,12 @@ from qlazy.quantum.backends.choice import (
     Choice,
     choose,
     choose_for,
+    lowering_of,
     on_default_qubit,
     on_seeded_qubits,
     outside_transforms,
 )
-from qlazy.quantum.backends.lowered import LoweredCircuit
+from qlazy.quantum.backends.lowered import LoweredCircuit, Lowering
 from qlazy.quantum.corpus import load_program, program_from_qasm
 from qlazy.quantum.pennylane.qnodes import to_qnode
 from qlazy.quantum.program.program import Program
@@ -71,6 +72,7 @@ class Circuit(Model):
         require(self.num_params >= 1, "weight_shapes", "name at least one weight", weight_shapes)
         self._wanted = backend
         self._chosen: dict[tuple[int, ...], Choice] = {}
+        self._lowerings: dict[tuple[int, ...], Lowering] = {}
         self.program: Program | None = None
 
     @classmethod
@@ -148,6 +150,18 @@ class Circuit(Model):
         backend = self._choice(tuple(x.shape[1:])).backend
         assert isinstance(backend, LoweredBackend)
         return backend.circuit
+
+    def lowering(self, x: Tensor) -> Lowering:
+        """Gates, formulas of their angles and observables, for rows like those of ``x``; made once a shape of a row.
+
+        Raises UnsupportedModelError for a circuit that is not one of unitary gates and linear measurements.
+        """
+        row = tuple(x.shape[1:])
+        if row not in self._lowerings:
+            choice = self._choice(row)
+            with outside_transforms():
+                self._lowerings[row] = lowering_of(choice, self.qnode, self._shapes, row)
+        return self._lowerings[row]
 
     def _run(self, params: Tensor, x: Tensor) -> AnyBackend:
         choice = self._choice(tuple(x.shape[1:]))

@@ -20,18 +20,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qlazy.base.errors import UnsupportedModelError, refuse, require
+from qlazy.base.errors import UnsupportedModelError, refuse
 from qlazy.quantum.backends.angles import AngleMap, Layout
-from qlazy.quantum.backends.backend import INPUTS
-from qlazy.quantum.backends.choice import outside_transforms
 from qlazy.quantum.backends.lowered import Lowering
 from qlazy.quantum.circuit import Circuit
-from qlazy.quantum.pennylane.lowering import NotLoweredError
-from qlazy.quantum.pennylane.tracing import trace
 from qlazy.quantum.program.expression import Constant, Expression
 from qlazy.quantum.program.partial_derivative import derivative
 from qlazy.simulator.observables import Hermitian, Observable, PauliSum, Probabilities, Projector
-from qlazy.simulator.rotations import RotationCircuit
 
 
 class DerivativeBounds(NamedTuple):
@@ -48,7 +43,7 @@ class DerivativeBounds(NamedTuple):
 def derivative_bounds(circuit: Circuit, params: Tensor, x: Tensor) -> DerivativeBounds:
     """Bounds for the inputs x (n, ...). Raises UnsupportedModelError for a circuit that has no lowered form."""
     circuit.check(params, x)
-    lowering = lowering_of(circuit, tuple(x.shape[1:]))
+    lowering = circuit.lowering(x)
     rows = x.flatten(1).double()
     reach = _column_sums(lowering, params.detach().double(), rows).square().sum(1)  # ||c||^2 a sample
     bend = _bending(lowering, params.detach().double(), rows)
@@ -74,22 +69,6 @@ def half_width(observable: Observable) -> float:
         case Probabilities(wires):
             return 0.5 * 2 ** (len(wires) / 2)
     raise TypeError(f"unknown observable {type(observable).__name__}")
-
-
-def lowering_of(circuit: Circuit, row: tuple[int, ...]) -> Lowering:
-    """Angles and observables of a circuit of unitary gates, for inputs of shape ``row``.
-
-    Raises UnsupportedModelError.
-    """
-    must = "be one of unitary gates and expectation values"
-    try:
-        with outside_transforms():
-            lowered = trace(circuit.qnode, INPUTS, row, circuit.weight_shapes)
-    except NotLoweredError as reason:
-        refuse("circuit", must, f"not: {reason}", UnsupportedModelError)
-    unitary = isinstance(lowered.for_params, RotationCircuit)
-    require(unitary, "circuit", must, "one that measures on its way", UnsupportedModelError)
-    return lowered.lowering
 
 
 def _formulas(lowering: Lowering) -> list[Expression]:
@@ -152,7 +131,7 @@ def output_edges(circuit: Circuit, x: Tensor) -> tuple[Tensor, Tensor]:
     observable, for programs that measure on their way and for circuits without a lowered form. ``x`` (n, ...)
     only shows the shape of a sample.
     """
-    pairs = [pair for o in lowering_of(circuit, tuple(x.shape[1:])).observables for pair in _edges(o)]
+    pairs = [pair for o in circuit.lowering(x).observables for pair in _edges(o)]
     low, high = torch.tensor(pairs, dtype=torch.float64).T
     return low, high
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import qlazy.base.memory
-import qlazy.kernels.jacobian
+import qlazy.models.model
 from qlazy.base.errors import KernelTooLargeError, NotConvergedError, NotFiniteError, ZeroJacobianError
 from qlazy.kernels.operator import DENSE_ROWS, TangentKernel, tangent_kernel
 from qlazy.models.model import Function
@@ -132,7 +132,7 @@ def test_gram_blocks_are_samples_and_outputs() -> None:
 
 @pytest.mark.parametrize("block_bytes", [1, 1000, 2**26])
 def test_diagonal_and_trace_need_no_matrix(block_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(qlazy.kernels.jacobian, "BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(qlazy.models.model, "BLOCK_BYTES", block_bytes)
     kernel, expected = net_kernel()
     torch.testing.assert_close(kernel.diagonal(), expected.diagonal())
     torch.testing.assert_close(kernel.trace(), expected.trace())

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import qlazy.kernels.jacobian
+import qlazy.models.model
 from qlazy.base.errors import NotFiniteError
 from qlazy.kernels.operator import tangent_kernel
 from qlazy.kernels.prediction import LinearizedPath, kernel_regression, linearized_params
@@ -131,7 +131,7 @@ def test_outputs_follow_from_the_duals() -> None:
 
 @pytest.mark.parametrize("block_bytes", [1, 2**26])
 def test_one_jacobian_and_one_product_a_time_agree(block_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(qlazy.kernels.jacobian, "BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(qlazy.models.model, "BLOCK_BYTES", block_bytes)
     p = Problem()
     duals = normal(7, N, C, seed=8)
     together = linearized_params(p.model, p.anchor, p.x, duals, 3.0)

@@ -16,12 +16,11 @@ from tqdm.auto import tqdm
 from qlazy.base.errors import require, require_finite
 from qlazy.base.execution import cores, on_cluster, on_threads, require_workers
 from qlazy.base.storage import remove_stale_drafts
-from qlazy.kernels.jacobian import refuse_zero_jacobian
 from qlazy.kernels.operator import TangentKernel
 from qlazy.kernels.tiles.description import Description, claim, digest, read, thinned
 from qlazy.kernels.tiles.kernel import TiledKernel, require_zarr
 from qlazy.kernels.tiles.rules import JACOBIAN, gram_tile, rule_for
-from qlazy.models.model import Model
+from qlazy.models.model import Model, refuse_zero_jacobian
 
 if TYPE_CHECKING:
     from qlazy.base.execution import Client

@@ -7,8 +7,7 @@ import threading
 import torch
 from torch import Tensor
 
-from qlazy.kernels.jacobian import jacobian_blocks
-from qlazy.models.model import Model
+from qlazy.models.model import Model, jacobian_blocks
 from qlazy.models.wrappers import Wrapper
 
 JACOBIAN, GRAM = "jacobian", "gram"

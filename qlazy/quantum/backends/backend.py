@@ -14,7 +14,7 @@ from torch import Tensor
 from qlazy.base.errors import UnsupportedModelError, require
 from qlazy.models.model import blocks_of
 from qlazy.quantum.backends.lowered import LoweredCircuit
-from qlazy.quantum.pennylane.tapes import is_dynamic
+from qlazy.quantum.pennylane.tracing import is_dynamic
 
 INPUTS = "inputs"  # the data argument's name, as in PennyLane's TorchLayer
 

@@ -24,15 +24,22 @@ from qlazy.quantum.backends.backend import (
 )
 from qlazy.quantum.backends.branches import lowered_program
 from qlazy.quantum.backends.lightning import LightningCircuit
+from qlazy.quantum.backends.lowered import Lowering
 from qlazy.quantum.pennylane.device_tracing import device_circuit
 from qlazy.quantum.pennylane.lowering import NotLoweredError
-from qlazy.quantum.pennylane.tracing import require_wires, trace
+from qlazy.quantum.pennylane.tracing import Traced, require_wires, traced_qnode
 from qlazy.quantum.program.program import Program
 from qlazy.simulator.rotations import RotationCircuit
 
 AUTO, ADJOINT, BRANCHES, TORCH = "auto", "adjoint", "branches", "torch"
 LIGHTNING, DEVICE = "lightning", "device"
-_WRONG = {ADJOINT: "it measures on its way", BRANCHES: "it does not measure on its way"}
+_DYNAMIC = "it measures on its way"
+_WRONG = {ADJOINT: _DYNAMIC, LIGHTNING: _DYNAMIC, BRANCHES: "it does not measure on its way"}
+SIMULATORS = {
+    ADJOINT: "the adjoint simulator",
+    BRANCHES: "the branch simulator",
+    LIGHTNING: "lightning.qubit",
+}
 
 TOLERANCE = 1e-9
 """How far outputs of a lowered circuit may be from the QNode's own, at a probe point."""
@@ -56,30 +63,49 @@ def choose(wanted: str, qnode: qml.QNode, shapes: Shapes, row: tuple[int, ...]) 
     if wanted == DEVICE:
         return Choice(DEVICE, _on_device(qnode, shapes, row))
     reference = TorchBackend(on_default_qubit(qnode), shapes)
-    dynamic = measures_on_the_way(reference, _size(shapes), row)
-    if wanted == LIGHTNING:
-        return Choice(LIGHTNING, _on_lightning(reference, qnode, shapes, row, dynamic))
-    name = BRANCHES if dynamic else ADJOINT
     if wanted == TORCH:
-        _require_no_branches(dynamic)
+        _require_no_branches(measures_on_the_way(reference, _size(shapes), row))
         require_wires(len(qnode.device.wires or ()))
         _require_dependence(changes_with_row(reference, _size(shapes), row), row)
         return Choice(TORCH, reference)
+    traced, dynamic = None, False
     try:
+        with _errors_of_the_qnode():
+            traced = traced_qnode(qnode, INPUTS, row, shapes)
+        dynamic = traced.is_dynamic
+        name = LIGHTNING if wanted == LIGHTNING and not dynamic else BRANCHES if dynamic else ADJOINT
         if wanted not in (AUTO, name):
             raise NotLoweredError(_WRONG[wanted])
+        make: MakeEngine = LightningCircuit if wanted == LIGHTNING else RotationCircuit
         check = TorchBackend(by_tree_traversal(qnode), shapes) if dynamic else reference
-        return Choice(name, _lowered(check, qnode, shapes, row))
+        return Choice(name, _lowered(check, traced, shapes, row, make))
     except NotLoweredError as reason:
+        dynamic = dynamic or (traced is None and measures_on_the_way(reference, _size(shapes), row))
         if dynamic or wanted != AUTO:
-            simulator = (
-                "the branch simulator" if wanted == BRANCHES or name == BRANCHES else "the adjoint simulator"
-            )
+            simulator = SIMULATORS[BRANCHES if wanted == AUTO else wanted]
             refuse("qnode", f"be a circuit for {simulator}", f"not: {reason}", UnsupportedModelError)
         _require_dependence(changes_with_row(reference, _size(shapes), row), row)
         message = f"running on default.qubit, not on the adjoint simulator, which is much faster: {reason}"
         warnings.warn(message, SlowBackendWarning, stacklevel=2)
         return Choice(TORCH, reference, str(reason))
+
+
+def lowering_of(choice: Choice, qnode: qml.QNode, shapes: Shapes, row: tuple[int, ...]) -> Lowering:
+    """What the backend runs if that is a lowered circuit of unitary gates; traced for backends that keep none."""
+    must = "be one of unitary gates and expectation values"
+    if choice.name in (ADJOINT, LIGHTNING):
+        assert isinstance(choice.backend, LoweredBackend)
+        return choice.backend.circuit.lowering
+    try:
+        if choice.name == BRANCHES or choice.reason:
+            raise NotLoweredError(choice.reason or _DYNAMIC)
+        with _errors_of_the_qnode():
+            traced = traced_qnode(qnode, INPUTS, row, shapes)
+            if traced.is_dynamic:
+                raise NotLoweredError(_DYNAMIC)
+            return traced.lowered().lowering
+    except NotLoweredError as reason:
+        refuse("circuit", must, f"not: {reason}", UnsupportedModelError)
 
 
 def choose_for(wanted: str, program: Program) -> Choice:
@@ -143,26 +169,11 @@ def _on_device(qnode: qml.QNode, shapes: Shapes, row: tuple[int, ...]) -> Backen
     return LoweredBackend(circuit)
 
 
-def _on_lightning(
-    reference: TorchBackend, qnode: qml.QNode, shapes: Shapes, row: tuple[int, ...], dynamic: bool
-) -> Backend:
-    try:
-        if dynamic:
-            raise NotLoweredError(_WRONG[ADJOINT])
-        return _lowered(reference, qnode, shapes, row, LightningCircuit)
-    except NotLoweredError as reason:
-        refuse("qnode", "be a circuit for lightning.qubit", f"not: {reason}", UnsupportedModelError)
-
-
 def _lowered(
-    reference: TorchBackend,
-    qnode: qml.QNode,
-    shapes: Shapes,
-    row: tuple[int, ...],
-    make: MakeEngine = RotationCircuit,
+    reference: TorchBackend, traced: Traced, shapes: Shapes, row: tuple[int, ...], make: MakeEngine
 ) -> Backend:
     with _errors_of_the_qnode():
-        circuit = trace(qnode, INPUTS, row, shapes, make)
+        circuit = traced.lowered(make)
         circuit.for_params  # noqa: B018 - an engine refuses what it does not take when it is made
     backend = LoweredBackend(circuit)
     _require_dependence(INPUTS in circuit.inputs, row)

@@ -31,11 +31,6 @@ _ROTATIONS = {"X": "rx", "Y": "ry", "Z": "rz"}
 _TO_Z = {"X": ("h", "h"), "Y": ("sx", "sxdg"), "Z": ("id", "id")}  # before and after, so that P becomes Z
 
 
-def is_dynamic(tape: qml.tape.QuantumScript) -> bool:
-    """Whether a tape measures or branches while it runs."""
-    return any(isinstance(op, MidMeasure | Conditional) for op in tape.operations)
-
-
 def statements_of(tape: qml.tape.QuantumScript, index: Mapping[Any, int]) -> Block:
     """The operations of a tape as statements. Raises NotLoweredError for what is no gate, and for postselection."""
     bits: dict[Any, Variable] = {}

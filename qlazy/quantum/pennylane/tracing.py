@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any
+from typing import Any, final
 
 import pennylane as qml
 import torch
+from pennylane.ops import Conditional
+from pennylane.ops.mid_measure import MidMeasure
 
 from qlazy.base.errors import UnsupportedModelError, require
 from qlazy.quantum.backends.angles import Layout
@@ -17,7 +20,7 @@ from qlazy.quantum.backends.branches import lowered_branches
 from qlazy.quantum.backends.lowered import LoweredCircuit, Lowering
 from qlazy.quantum.pennylane.lowering import NotLoweredError, lower, observables
 from qlazy.quantum.pennylane.symbolic import NotSymbolic, formula, symbols
-from qlazy.quantum.pennylane.tapes import is_dynamic, statements_of
+from qlazy.quantum.pennylane.tapes import statements_of
 from qlazy.quantum.program.program import PauliSum, PauliTerm, Program
 from qlazy.simulator.observables import Observable
 from qlazy.simulator.observables import PauliSum as MeasuredSum
@@ -33,35 +36,65 @@ def trace(
     weights: Mapping[str, tuple[int, ...]],
     make: MakeEngine = RotationCircuit,
 ) -> LoweredCircuit:
-    """A QNode for inputs of shape ``row`` and weights of the given shapes, ready to run.
+    """A QNode for inputs of shape ``row`` and weights of the given shapes, ready to run: see :meth:`Traced.lowered`."""
+    return traced_qnode(qnode, data, row, weights).lowered(make)
 
-    ``make`` gives the engine of unitary circuits; one that measures on its way is run branch by branch.
-    Raises NotLoweredError, with the reason, where the simulators cannot take it: a gate without a unitary
-    decomposition, an output that is not linear in the state, postselection, a structure that depends on values.
-    """
+
+@final
+@dataclass(frozen=True, eq=False)
+class Traced:
+    """What a QNode queued when it was run once on tensors that carry formulas."""
+
+    qnode: qml.QNode
+    tape: qml.tape.QuantumScript
+    layout: Layout
+
+    @property
+    def is_dynamic(self) -> bool:
+        """Whether it measures or branches while it runs."""
+        return is_dynamic(self.tape)
+
+    def lowered(self, make: MakeEngine = RotationCircuit) -> LoweredCircuit:
+        """The circuit, ready to run.
+
+        ``make`` gives the engine of unitary circuits; one that measures on its way is run branch by branch.
+        Raises NotLoweredError, with the reason, where the simulators cannot take it: a gate without a unitary
+        decomposition, an output that is not linear in the state, postselection.
+        """
+        try:
+            index = _wire_index(self.qnode, self.tape)
+            if not self.is_dynamic:
+                return LoweredCircuit(self._lowering(index), make)
+            statements = statements_of(self.tape, index)
+            measured = observables(self.tape.measurements, index)
+        except NotSymbolic as reason:
+            raise NotLoweredError(str(reason)) from reason
+        return lowered_branches(statements, len(index), measured, self.layout)
+
+    def _lowering(self, index: dict[Any, int]) -> Lowering:
+        parts = [part for operator in self.tape.operations for part in lower(operator, index)]
+        return Lowering(
+            num_wires=len(index),
+            operations=tuple(part.operation for part in parts),
+            formulas=tuple(None if part.angle is None else formula(part.angle) for part in parts),
+            observables=observables(self.tape.measurements, index),
+            layout=self.layout,
+        )
+
+
+def is_dynamic(tape: qml.tape.QuantumScript) -> bool:
+    """Whether a tape measures or branches while it runs."""
+    return any(isinstance(op, MidMeasure | Conditional) for op in tape.operations)
+
+
+def traced_qnode(
+    qnode: qml.QNode, data: str, row: tuple[int, ...], weights: Mapping[str, tuple[int, ...]]
+) -> Traced:
+    """Run a QNode once. Raises NotLoweredError where its structure depends on values."""
     try:
-        tape = _tape(qnode, data, row, weights)
-        if not is_dynamic(tape):
-            return LoweredCircuit(_lowering(qnode, tape, data, weights), make)
-        index = _wire_index(qnode, tape)
-        measured, statements = observables(tape.measurements, index), statements_of(tape, index)
+        return Traced(qnode, _tape(qnode, data, row, weights), Layout(_starts(weights), {data: 0}))
     except NotSymbolic as reason:
         raise NotLoweredError(str(reason)) from reason
-    return lowered_branches(statements, len(index), measured, Layout(_starts(weights), {data: 0}))
-
-
-def _lowering(
-    qnode: qml.QNode, tape: qml.tape.QuantumScript, data: str, weights: Mapping[str, tuple[int, ...]]
-) -> Lowering:
-    index = _wire_index(qnode, tape)
-    lowered = [part for operator in tape.operations for part in lower(operator, index)]
-    return Lowering(
-        num_wires=len(index),
-        operations=tuple(part.operation for part in lowered),
-        formulas=tuple(None if part.angle is None else formula(part.angle) for part in lowered),
-        observables=observables(tape.measurements, index),
-        layout=Layout(_starts(weights), {data: 0}),
-    )
 
 
 def program_of(

@@ -98,9 +98,9 @@ def test_float32_stays_float32(tmp_path):
 
 def test_a_large_jacobian_is_never_whole(tmp_path, monkeypatch):
     # Wider than the kernel: tiles from blocks of the Jacobian, here of one sample each.
-    from qlazy.kernels import jacobian
+    from qlazy.models import model as models
 
-    monkeypatch.setattr(jacobian, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(models, "BLOCK_BYTES", 1)
     model = Function(lambda w, x: torch.sin(x @ w.reshape(3, 50)).sum(1, keepdim=True), 150)
     params, x = model.init(rng()), inputs(6, 3)
     found = compute(model, params, x, store=tmp_path / "k", tile=4)

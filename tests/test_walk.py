@@ -1,0 +1,100 @@
+"""How far one has to walk to follow the main jobs: files that their calls enter, and runs of the user's own code."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+import pennylane as qml
+import pytest
+import torch
+
+import qlazy
+from qlazy import Circuit, compare, mlp
+from qlazy.data.datasets import Dataset
+from qlazy.models.model import Model
+
+PACKAGE = Path(qlazy.__file__).parent
+
+
+def entered(job: Callable[[], object]) -> Counter[str]:
+    """The files of the package that calls enter during a job, and how often."""
+    files: Counter[str] = Counter()
+
+    def note(frame: FrameType, event: str, argument: object) -> None:
+        path = Path(frame.f_code.co_filename)
+        if event == "call" and path.is_relative_to(PACKAGE):
+            files[str(path.relative_to(PACKAGE))] += 1
+
+    sys.setprofile(note)
+    try:
+        job()
+    finally:
+        sys.setprofile(None)
+    return files
+
+
+class Ansatz:
+    """A QNode's function that counts how often it is run."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, inputs: torch.Tensor, weights: torch.Tensor) -> object:
+        self.calls += 1
+        for wire in range(2):
+            qml.RX(inputs[wire], wires=wire)
+            qml.RY(weights[wire], wires=wire)
+        qml.CNOT(wires=[0, 1])
+        return qml.expval(qml.Z(0))
+
+
+def circuit_of(ansatz: Ansatz) -> Circuit:
+    def circuit(inputs: torch.Tensor, weights: torch.Tensor) -> object:
+        return ansatz(inputs, weights)
+
+    return Circuit(qml.QNode(circuit, qml.device("default.qubit", wires=2)), {"weights": 2})
+
+
+def few_samples() -> Dataset:
+    x = torch.linspace(-1, 1, 16, dtype=torch.float64).reshape(8, 2)
+    y = x.prod(1, keepdim=True)
+    return Dataset("product", x[:5], y[:5], x[5:], y[5:], (), "a product")
+
+
+def comparison_of(model: Model, seeds: tuple[int, ...] = (0,)) -> None:
+    compare({"model": model}, few_samples(), alphas=[10.0], seeds=seeds, steps=5, progress=False)
+
+
+def test_a_comparison_runs_the_users_function_twice() -> None:
+    """Once on tensors that carry formulas, and once to see that these give its values; bounds and edges ask no more."""
+    ansatz = Ansatz()
+    comparison_of(circuit_of(ansatz), seeds=(0, 1))
+    assert ansatz.calls == 2
+
+
+def test_rows_of_another_shape_are_traced_on_their_own() -> None:
+    ansatz = Ansatz()
+    circuit = circuit_of(ansatz)
+    params = torch.ones(2, dtype=torch.float64)
+    for width in (2, 3, 2, 3):
+        x = torch.ones(1, width, dtype=torch.float64)
+        circuit(params, x)
+        assert [f.size for f in circuit.lowering(x).formulas if f is not None] == [1, 1, 1, 1]
+    assert ansatz.calls == 4
+    assert circuit.lowering(x).layout.data == {"inputs": 0}
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: circuit_of(Ansatz()), lambda: mlp([2, 4, 1], dtype=torch.float64)],
+    ids=["circuit", "net"],
+)
+def test_a_comparison_enters_few_files(make: Callable[[], Model]) -> None:
+    comparison_of(make())  # what is imported and compiled at first is no part of the walk
+    model = make()
+    files = entered(lambda: comparison_of(model))
+    assert len(files) <= 45, sorted(files)
