@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from qlazy.quantum.derivatives import differentiate
     from qlazy.quantum.qasm.source import QasmError
     from qlazy.tasks.features import TangentFeatures
-    from qlazy.tasks.self_training import SelfTrained, self_train
-    from qlazy.tasks.subset import Subset, select_subset
+    from qlazy.tasks.self_training import self_train
+    from qlazy.tasks.subset import select_subset
     from qlazy.training.history import DivergedError, History
     from qlazy.training.loop import Record, train
     from qlazy.training.losses import CrossEntropy, Logistic, SquaredError, accuracy
@@ -68,8 +68,8 @@ _NAMES = {
     "quantum.derivatives": ("differentiate",),
     "quantum.qasm.source": ("QasmError",),
     "tasks.features": ("TangentFeatures",),
-    "tasks.self_training": ("SelfTrained", "self_train"),
-    "tasks.subset": ("Subset", "select_subset"),
+    "tasks.self_training": ("self_train",),
+    "tasks.subset": ("select_subset",),
     "training.history": ("DivergedError", "History"),
     "training.loop": ("Record", "train"),
     "training.losses": ("CrossEntropy", "Logistic", "SquaredError", "accuracy"),

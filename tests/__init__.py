@@ -1,0 +1,1 @@
+"""The tests mirror the wings of qlazy: what tests ``qlazy/kernels/spectrum.py`` is ``tests/kernels/test_spectrum.py``."""

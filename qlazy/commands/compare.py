@@ -54,7 +54,6 @@ def run(arguments: argparse.Namespace) -> int:
     """``qlazy compare``: train, print the tables, leave a folder."""
     from qlazy.comparison.kernel_pairs import pair_table
     from qlazy.comparison.specs import build_models
-    from qlazy.comparison.verdict import verdict_text
 
     require(arguments.ridge > 0, "--ridge", "be positive", arguments.ridge)
     data = read_data(arguments)
@@ -80,9 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
     if pairs:
         print(f"{pair_table(pairs)}\n")
     page = comparison.report(arguments.out, arguments.command)
-    print(
-        f"{verdict_text(comparison)}\n\nfigures, table and arrays: {arguments.out}; all in one page: {page}"
-    )
+    print(f"{comparison.verdict()}\n\nfigures, table and arrays: {arguments.out}; all in one page: {page}")
     failed = [one for one in comparison.runs if one.diverged]
     for one in failed:
         print(f"qlazy: {one.model}, seed {one.seed}, a = {one.alpha:g}: {one.diverged}", file=sys.stderr)

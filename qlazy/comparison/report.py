@@ -25,7 +25,7 @@ def write_comparison(comparison: Runs, folder: str | os.PathLike[str], command: 
 def comparison_page(comparison: Runs, figures: Mapping[str, Figure], command: str | None = None) -> Page:
     """The report of a comparison; without a ``command``, the call that made it stands at its end."""
     settings = comparison.settings
-    lead = tuple(" ".join(verdict.sentences()) for verdict in verdicts(comparison))
+    lead = tuple(map(str, verdicts(comparison)))
     if "preprocessing" in settings:
         lead = (f"{', '.join(comparison.models)} on {settings['preprocessing']}.", *lead)
     facts = {name: text(value) for name, value in settings.items()}

@@ -9,18 +9,34 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 from qlazy.base.storage import atomic_write
 from qlazy.comparison.baselines import Baseline
 from qlazy.comparison.run import Run
 from qlazy.comparison.runs import Runs
 
+if TYPE_CHECKING:
+    from qlazy.comparison.verdict import Verdicts
+    from qlazy.drawing.style import Figure
+
 
 @final
 @dataclass(frozen=True, eq=False, repr=False)
 class Comparison(Runs):
     """All runs of a comparison, in order of model, scale and seed, with the settings they share."""
+
+    def figures(self) -> dict[str, Figure]:
+        """Every figure that applies, by name, as matplotlib figures to be changed and saved by hand."""
+        from qlazy.comparison.figures.all import comparison_figures
+
+        return comparison_figures(self)
+
+    def verdict(self) -> Verdicts:
+        """In words: which models are lazy, from which scale, and what training buys."""
+        from qlazy.comparison.verdict import verdicts
+
+        return verdicts(self)
 
     def plot(self, folder: str | os.PathLike[str]) -> list[Path]:
         """Draw every figure into a folder, as PNG and SVG; returns the paths."""

@@ -1,15 +1,16 @@
-"""What a comparison says in words: which models are lazy, from which scale, by which of the three measures.
+"""What a comparison says in words: which models are lazy, from which scale, by which of the three metrics.
 
-A measure is small where its mean over seeds is at most :data:`SMALL`. Lazy from a scale means small there and at every
-larger scale that was tried: the three measures are told apart, because each can be small without the others.
+A metric is small where its mean over seeds is at most :data:`SMALL`. Lazy from a scale means small there and at every
+larger scale that was tried: the three metrics are told apart, because each can be small without the others.
 """
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import final, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from qlazy.comparison.runs import Runs
 
 SMALL = 0.1
 
-MEASURES: Mapping[str, Callable[[Run], float]] = {
+METRICS: Mapping[str, Callable[[Run], float]] = {
     "parameters": lambda run: run.relative_drift,
     "kernel": lambda run: run.kernel_change,
     "outputs": lambda run: run.output_gap,
@@ -30,7 +31,7 @@ MEASURES: Mapping[str, Callable[[Run], float]] = {
 @final
 @dataclass(frozen=True)
 class Verdict:
-    """One model: each measure at the least scale, and the scale from which it stays small, or None."""
+    """One model: each metric at the least scale, and the scale from which it stays small, or None."""
 
     model: str
     scales: tuple[float, ...]
@@ -55,9 +56,12 @@ class Verdict:
             *self._accuracies(),
         )
 
+    def __str__(self) -> str:
+        return " ".join(self.sentences())
+
     def _regimes(self) -> str:
         if self.is_lazy and self.lazy_from["parameters"] == self.scales[0]:
-            return f"is lazy by all three measures at every scale tried, from a = {self.scales[0]:g}"
+            return f"is lazy by all three metrics at every scale tried, from a = {self.scales[0]:g}"
         return "is lazy " + ", ".join(self._regime(name, scale) for name, scale in self.lazy_from.items())
 
     def _regime(self, name: str, scale: float | None) -> str:
@@ -103,19 +107,44 @@ class Verdict:
         return (f"{facts}. {better} {abs(points):.1f} points{spread} against kernel regression.",)
 
 
-def verdicts(comparison: Runs) -> tuple[Verdict, ...]:
-    """A verdict on each model of a comparison, in its order."""
-    return tuple(_verdict(comparison, model) for model in comparison.models)
+@final
+@dataclass(frozen=True)
+class Verdicts(Sequence[Verdict]):
+    """A verdict on each model of a comparison, in its order; printed, or shown in a notebook, a paragraph each."""
+
+    of_models: tuple[Verdict, ...]
+
+    def __len__(self) -> int:
+        return len(self.of_models)
+
+    @overload
+    def __getitem__(self, index: int) -> Verdict: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Verdict, ...]: ...
+    def __getitem__(self, index: int | slice) -> Verdict | tuple[Verdict, ...]:
+        return self.of_models[index]
+
+    def sentences(self) -> tuple[str, ...]:
+        """All sentences, model after model."""
+        return tuple(sentence for verdict in self.of_models for sentence in verdict.sentences())
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.of_models))
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return "".join(f"<p>{html.escape(str(verdict))}</p>" for verdict in self.of_models)
 
 
-def verdict_text(comparison: Runs) -> str:
-    """The verdicts as paragraphs for a terminal."""
-    return "\n".join(" ".join(verdict.sentences()) for verdict in verdicts(comparison))
+def verdicts(comparison: Runs) -> Verdicts:
+    """What a comparison says of each of its models."""
+    return Verdicts(tuple(_verdict(comparison, model) for model in comparison.models))
 
 
 def _verdict(comparison: Runs, model: str) -> Verdict:
     scales = comparison.alphas
-    means = {name: _means(comparison, model, of) for name, of in MEASURES.items()}
+    means = {name: _means(comparison, model, of) for name, of in METRICS.items()}
     return Verdict(
         model,
         scales,

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as Figure
 from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
 
 from qlazy.base.storage import atomic_write

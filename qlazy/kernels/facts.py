@@ -33,7 +33,7 @@ def kernel_facts(kernel: TangentKernel, labels: Tensor) -> dict[str, str]:
         "trace": _number(matrix.trace()),
         "largest eigenvalue": _number(values[0]),
         "rank": f"{len(nonzero)}  (at most {min(len(matrix), kernel.model.num_params)})",
-        "effective rank": _defined(lambda: participation_ratio(matrix)),
+        "participation ratio": _defined(lambda: participation_ratio(matrix)),
         "condition number": f"{_number(nonzero[0] / nonzero[-1])}  (of the nonzero eigenvalues)",
         "alignment": _defined(lambda: alignment(matrix, labels)),
         "centred alignment": _defined(

@@ -32,7 +32,7 @@ def kernel_figure(kernel: Floats, labels: Floats) -> Figure:
     draw_spectrum(spectrum, kernel, color=INK, marker=".")
     log_axis(spectrum, "y", nonzero_eigenvalues(kernel))
     rank = float(participation_ratio(matrix))
-    spectrum.axvline(rank, color=GUIDE, linestyle=":", linewidth=1, label=f"effective rank {rank:.1f}")
+    spectrum.axvline(rank, color=GUIDE, linestyle=":", linewidth=1, label=f"participation ratio {rank:.1f}")
     spectrum.legend(loc="upper right")
     spectrum.set(xlabel="index", ylabel="eigenvalue of K")
     energies = label_energies(matrix, torch.from_numpy(labels)).numpy()

@@ -16,6 +16,7 @@ from qlazy.kernels.spectrum import eigenvalues, ridge_solve
 from qlazy.models.model import Model, jacobian_blocks, num_outputs, refuse_zero_jacobian, require_model
 
 if TYPE_CHECKING:
+    from qlazy.drawing.style import Figure
     from qlazy.kernels.shots import MeasuredCrossKernel, MeasuredKernel
 
 DENSE_ROWS = 4096
@@ -114,7 +115,7 @@ def tangent_kernel(
 
 @final
 class TangentKernel:
-    """A linear operator of shape (n c, m c), rows in sample-major order i*c + a.
+    """A linear operator of shape (n c, m c), rows in sample-major order i*c + k.
 
     ``@`` costs one ``vjp`` and one ``jvp`` of the model a column and never needs the matrix. ``to_dense``
     computes the matrix once and keeps it; from then on everything works on that (``is_dense`` tells).
@@ -158,7 +159,7 @@ class TangentKernel:
 
     @property
     def T(self) -> TangentKernel:
-        """The kernel of y with x. A kernel of x with itself is its own transpose."""
+        """The kernel of x2 with x. A kernel of x with itself is its own transpose."""
         if self.x2 is None:
             return self
         transpose = TangentKernel(self.model, self.params, self.x2, self.x, allow_zero=self.allow_zero)
@@ -196,12 +197,12 @@ class TangentKernel:
         return self._dense
 
     def gram(self) -> Tensor:
-        """The matrix as blocks (n, c, m, c): the kernel between output a at x_i and output b at y_j."""
+        """The matrix as blocks (n, c, m, c): the kernel between output k at x_i and output l at x2_j."""
         samples = len(self.x if self.x2 is None else self.x2)
         return self.to_dense().reshape(len(self.x), self.outputs, samples, self.outputs)
 
     def diagonal(self) -> Tensor:
-        """||J_ia||^2 for every sample and output (n c,), from the Jacobian a block of samples at a time."""
+        """||J_ik||^2 for every sample and output (n c,), from the Jacobian a block of samples at a time."""
         self._require_symmetric("diagonal")
         if self._dense is not None:
             return self._dense.diagonal().clone()
@@ -262,6 +263,16 @@ class TangentKernel:
         for column, vector in zip(_columns(solution), _columns(right), strict=True):
             column.copy_(_conjugate_gradients(shifted, vector, tolerance, max_steps))
         return solution
+
+    def plot(self, labels: Tensor | NDArray[np.generic]) -> Figure:
+        """The kernel against labels (n, c): its spectrum, its label energy, and the matrix by class.
+
+        Raises ValueError for labels that do not fit and for a kernel between two sets of inputs.
+        """
+        from qlazy.kernels.figures import plot_kernel
+
+        self._require_symmetric("plot")
+        return plot_kernel(self.to_dense(), labels)
 
     def __repr__(self) -> str:
         form = "dense" if self.is_dense else "matrix-free"

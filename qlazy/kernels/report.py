@@ -31,11 +31,12 @@ def kernel_page(facts: Mapping[str, str], figure: Figure, command: str) -> Page:
 def _learnable(facts: Mapping[str, str]) -> str:
     tops = {name: value for name, value in facts.items() if name.startswith("label energy in top")}
     if not tops:
-        return f"Its effective rank is {facts['effective rank']}."
+        return f"Its participation ratio is {facts['participation ratio']}."
     name, value = list(tops.items())[-1]
     count = name.removeprefix("label energy in top ")
     return (
         f"Of the labels' energy {100 * float(value):.0f} % lies in its {count} leading eigenvectors: that part a lazy "
         "model learns first. "
-        f"Its effective rank is {facts['effective rank']}, the alignment with the labels {facts['alignment']}."
+        f"Its participation ratio is {facts['participation ratio']}, "
+        f"the alignment with the labels {facts['alignment']}."
     )

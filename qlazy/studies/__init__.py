@@ -1,10 +1,10 @@
-"""Reproducible experiments, each a module here: it prints figures beside a paper's or a closed form, and draws them.
+"""Reproducible experiments, each a folder here: it prints what it found beside a paper's or a closed form, and draws it.
 
-A study is a module ``qlazy.studies.NAME`` with
+A study is a module ``qlazy.studies.NAME.study`` with
 
     Settings     a frozen dataclass, with the class methods ``quick()``, well under a minute, and ``full()``
     run(settings, out=None, progress=True) -> StudyResult
-    figures(result) -> {name: matplotlib Figure}, drawn by a module of ``qlazy.report``
+    figures(result) -> {name: matplotlib Figure}, drawn by the ``figures`` beside it
 
 and a line in ``STUDIES`` below. ``run`` hands its experiments to :func:`qlazy.studies.experiments.carry_out`, which
 leaves table, arrays, figures and report in the folder ``out`` if one is given, and goes on there where it was stopped.
@@ -21,7 +21,7 @@ from qlazy.base.errors import require
 
 STUDIES = {
     "control_flow": "programs that measure: derivatives counted, the losses of P1 and P2, kernels, the lazy regime",
-    "regimes": "what random features, tangent models and trained models can learn, for nets and for circuits",
+    "regimes": "what random features, linearised models and trained models can learn, for nets and for circuits",
     "lazy": "lazy training of nets and circuits: neurons, scale, width, population, images, re-uploading circuits",
     "shots_and_noise": "kernels from shots: bias, error bars, shots shared out; kernels and laziness under noise",
     "subset": "which fifth of mislabelled data to train on: HOST-CP, small loss, TracIn, the tangent kernel, chance",

@@ -27,7 +27,7 @@ def test_kernel_prints_facts_and_saves_arrays(capsys, tmp_path: Path) -> None:
     assert facts["shape"].startswith("20 x 20")
     assert facts["trace"] == f"{np.trace(kernel):.6g}"
     assert facts["largest eigenvalue"] == f"{values[0]:.6g}"
-    assert facts["effective rank"] == f"{values.sum() ** 2 / (values**2).sum():.6g}"
+    assert facts["participation ratio"] == f"{values.sum() ** 2 / (values**2).sum():.6g}"
     assert facts["alignment"] == f"{y @ kernel @ y / np.linalg.norm(kernel) / (y @ y):.6g}"
     assert facts["critical learning rate"].split()[0] == f"{2 * 20 / values[0]:.6g}"
     # three hidden units on four inputs have 3 * 5 + 4 = 19 parameters, which bounds the rank

@@ -13,6 +13,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+import qlazy
 from qlazy.comparison.figures.all import comparison_figures, plot_comparison
 from qlazy.comparison.result import Comparison
 from qlazy.comparison.run import Run
@@ -242,9 +243,23 @@ def test_a_kernel_with_its_labels() -> None:
     spectrum, energy, image, _ = figure.axes
     np.testing.assert_allclose(spectrum.lines[0].get_ydata(), np.linalg.eigvalsh(KERNEL)[::-1])
     rank = np.trace(KERNEL) ** 2 / np.trace(KERNEL @ KERNEL)
-    assert legend_texts(spectrum) == [f"effective rank {rank:.1f}"]
+    assert legend_texts(spectrum) == [f"participation ratio {rank:.1f}"]
     assert energy.lines[0].get_ydata()[-1] == pytest.approx(1)
     assert image.images[0].get_array().shape == (4, 4)
+
+
+def test_values_draw_themselves() -> None:
+    """A comparison and a kernel give the figures that the functions beneath them draw."""
+    comparison = made_up()
+    assert list(comparison.figures()) == list(comparison_figures(comparison))
+    params = torch.tensor([0.3, -1.0], dtype=torch.float64)
+    kernel = qlazy.tangent_kernel(
+        qlazy.Function(lambda w, x: (x @ w).unsqueeze(1), 2), params, torch.eye(2).double()
+    )
+    spectrum = kernel.plot(np.array([[1.0], [-1.0]])).axes[0]
+    np.testing.assert_allclose(spectrum.lines[0].get_ydata(), [1.0, 1.0])
+    with pytest.raises(ValueError, match="`x2` must be absent for plot"):
+        qlazy.tangent_kernel(kernel.model, params, kernel.x, kernel.x).plot(np.ones((2, 1)))
 
 
 def test_what_cannot_be_drawn_is_refused() -> None:

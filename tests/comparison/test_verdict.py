@@ -6,11 +6,11 @@ import math
 
 import pytest
 
-from qlazy.comparison.verdict import SMALL, verdict_text, verdicts
+from qlazy.comparison.verdict import SMALL, verdicts
 from tests.comparison.test_figures import ALPHAS, made_up
 
 
-def test_lazy_from_the_scale_where_each_measure_stays_small() -> None:
+def test_lazy_from_the_scale_where_each_metric_stays_small() -> None:
     """Kernel change and output gap are moves / a: with moves = 50 they come below .1 at a = 1000 alone."""
     (one,) = verdicts(made_up(("one",), moves=50.0))
     assert one.lazy_from["kernel"] == 1000.0
@@ -39,4 +39,13 @@ def test_a_run_that_diverged_is_not_lazy() -> None:
 
 
 def test_every_model_gets_a_line() -> None:
-    assert [line.split()[0] for line in verdict_text(made_up()).splitlines()] == ["one", "two"]
+    verdict = made_up().verdict()
+    assert [line.split()[0] for line in str(verdict).splitlines()] == ["one", "two"]
+    assert [one.model for one in verdict] == ["one", "two"]
+    assert " ".join(verdict.sentences()) == str(verdict).replace("\n", " ")
+
+
+def test_a_notebook_shows_a_paragraph_a_model() -> None:
+    shown = made_up(("a < b", "two")).verdict()._repr_html_()
+    assert shown.count("<p>") == 2
+    assert "a &lt; b is lazy" in shown

@@ -19,6 +19,7 @@ from qlazy.quantum.backends.unrolling import UnrollingError, unroll_reading
 from qlazy.quantum.program.classical import ClassicalError, resolve, variables_of
 from qlazy.quantum.program.expression import Expression
 from qlazy.quantum.program.partial_derivative import ZERO
+from qlazy.quantum.program.printing import to_qasm
 from qlazy.quantum.program.program import Program
 from qlazy.simulator.branching.skeleton import Skeleton
 
@@ -33,6 +34,10 @@ class Term:
 
     program: Program
     weight: Expression
+
+    def to_qasm(self) -> str:
+        """The program as OpenQASM 3. Raises UnsupportedModelError where the language has no words for it."""
+        return to_qasm(self.program)
 
     def evaluate(self, params: Tensor, x: Tensor) -> Tensor:
         """The exact share (n, c) for parameters (p,) and rows (n, d).

@@ -18,7 +18,7 @@ _LOOKS = looks(("all", "chosen", "doubted"))
 def subset_figure(arrays: Arrays, selector: str) -> Figure:
     """Every sample's score against its margin, and accuracy or validation loss epoch by epoch.
 
-    ``arrays`` are those of a :class:`qlazy.Subset`, by name.
+    ``arrays`` are those of a :class:`qlazy.subset.Subset`, by name.
     """
     indices, scores, accuracy = (arrays[name] for name in ("indices", "scores", "test_accuracy"))
     with style():
