@@ -1,1 +1,4 @@
-"""The tests mirror the wings of qlazy: what tests ``qlazy/kernels/spectrum.py`` is ``tests/kernels/test_spectrum.py``."""
+"""The tests mirror the wings of qlazy.
+
+What tests ``qlazy/kernels/spectrum.py`` is ``tests/kernels/test_spectrum.py``.
+"""
