@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -255,3 +256,9 @@ def test_every_public_name_can_be_had() -> None:
     assert set(qlazy.__all__) <= set(dir(qlazy))
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = qlazy.nothing
+
+
+def test_what_is_private_in_torch_stands_in_one_module() -> None:
+    private = re.compile(r"torch(\.\w+)*\._[a-zA-Z]|from torch(\.\w+)* import _[a-zA-Z]")
+    users = {module for module, path in modules().items() if private.search(path.read_text(encoding="utf-8"))}
+    assert users == {"qlazy.base.torch_private"}

@@ -29,9 +29,8 @@ from qlazy.models.wrappers import Centered
 from qlazy.training.anchor import Anchor
 from qlazy.training.history import DivergedError, History
 from qlazy.training.loop import train
-from qlazy.training.losses import Loss, SquaredError
+from qlazy.training.losses import Loss, Objective, SquaredError
 from qlazy.training.methods import GradientDescent, Method
-from qlazy.training.objective import Objective
 
 if TYPE_CHECKING:
     from qlazy.base.execution import Client

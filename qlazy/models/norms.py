@@ -12,6 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from qlazy.base.torch_private import within_transform
+
 
 def norms_for_transforms() -> AbstractContextManager[object]:
     """Within, under a transform of ``torch.func``, norms are computed with scale and shift outside of them.
@@ -20,9 +22,7 @@ def norms_for_transforms() -> AbstractContextManager[object]:
     variance were constants: without an error, second derivatives of per-sample gradients come out wrong. A
     scale that is multiplied afterwards has no such gradient. Outside of transforms nothing is changed.
     """
-    if torch._C._functorch.peek_interpreter_stack() is None:
-        return nullcontext()
-    return _SeparateScales()
+    return _SeparateScales() if within_transform() else nullcontext()
 
 
 @final

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from qlazy.base.errors import UnsupportedModelError, require
+from qlazy.base.torch_private import outside_transforms
 from qlazy.models.model import Model, blocks_of
 from qlazy.quantum.backends.backend import INPUTS, LoweredBackend, TorchBackend
 from qlazy.quantum.backends.backend import Backend as AnyBackend
@@ -24,7 +25,6 @@ from qlazy.quantum.backends.choice import (
     lowering_of,
     on_default_qubit,
     on_seeded_qubits,
-    outside_transforms,
 )
 from qlazy.quantum.backends.lowered import LoweredCircuit, Lowering
 from qlazy.quantum.corpus import load_program, program_from_qasm

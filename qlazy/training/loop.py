@@ -18,9 +18,8 @@ from qlazy.base.version import versions
 from qlazy.data.datasets import Dataset
 from qlazy.models.model import Model, require_model
 from qlazy.training.history import DivergedError, History
-from qlazy.training.losses import Loss, SquaredError
+from qlazy.training.losses import Loss, Objective, SquaredError
 from qlazy.training.methods import LBFGS, SGD, Adam, GradientDescent, GradientFlow, Method, State
-from qlazy.training.objective import Objective
 
 __all__ = ["LBFGS", "SGD", "Adam", "GradientDescent", "GradientFlow", "Record", "train"]
 

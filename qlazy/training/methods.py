@@ -20,7 +20,7 @@ from torch import Tensor
 
 from qlazy.base.errors import NotFiniteError, ZeroJacobianError, require, require_finite
 from qlazy.kernels.operator import tangent_kernel
-from qlazy.training.objective import Magnified, Objective
+from qlazy.training.losses import Magnified, Objective
 
 Floats = NDArray[np.float64]
 Solver = Literal["LSODA", "Radau", "BDF", "RK45", "DOP853"]

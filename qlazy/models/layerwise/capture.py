@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from qlazy.base.errors import require
+from qlazy.base.torch_private import is_transformed
 from qlazy.models.layerwise.factors import ReadFactor
 from qlazy.models.layerwise.rules import Rule, rule_for
 from qlazy.models.thread_copies import replica
@@ -128,7 +129,7 @@ def _hooks(calls: dict[Layer, list[Any]], samples: int, dtype: torch.dtype) -> I
 
 def _readable(rule: Rule, x: Any, output: Any, samples: int, dtype: torch.dtype) -> bool:
     tensors = isinstance(x, Tensor) and isinstance(output, Tensor)
-    if not tensors or any(torch._C._functorch.is_functorch_wrapped_tensor(t) for t in (x, output)):
+    if not tensors or is_transformed(x, output):
         return False
     if x.ndim == 0 or not rule.admits(x) or output.dtype != dtype:
         return False

@@ -12,9 +12,8 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch import Tensor
-from torch._functorch.utils import unwrap_dead_wrappers
-from torch.utils._pytree import tree_map
 
+from qlazy.base.torch_private import are_transforms_active, is_transformed, tree_map, unwrap_dead_wrappers
 from qlazy.simulator.observables import Observable
 from qlazy.simulator.operations import Operation
 from qlazy.simulator.rotations import Derivatives, Real, RotationCircuit
@@ -60,7 +59,7 @@ def derivatives(engine: Engine, shared: Tensor, sampled: Tensor) -> tuple[Tensor
 
 def _wants_backward(*angles: Tensor) -> bool:
     wanted = torch.is_grad_enabled() and any(a.requires_grad for a in angles)
-    return wanted and not any(torch._C._functorch.is_functorch_wrapped_tensor(a) for a in angles)
+    return wanted and not is_transformed(*angles)
 
 
 class _Function(torch.autograd.Function):
@@ -68,7 +67,7 @@ class _Function(torch.autograd.Function):
 
     @classmethod
     def apply(cls, *args: Any) -> Any:
-        if torch._C._are_functorch_transforms_active():
+        if are_transforms_active():
             return super().apply(*args)
         return super(torch.autograd.Function, cls).apply(*unwrap_dead_wrappers(args))  # type: ignore[misc]
 

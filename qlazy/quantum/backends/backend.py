@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from qlazy.base.errors import UnsupportedModelError, require
+from qlazy.base.torch_private import is_transformed
 from qlazy.models.model import blocks_of
 from qlazy.quantum.backends.lowered import LoweredCircuit
 from qlazy.quantum.pennylane.tracing import is_dynamic
@@ -89,11 +90,6 @@ class LoweredBackend(Backend):
             return None
         with torch.no_grad():
             return self._circuit.jacobian(params, x.flatten(1))
-
-
-def is_transformed(*tensors: Tensor) -> bool:
-    """Whether a transform of ``torch.func`` is looking, whose own rules must then be followed."""
-    return any(torch._C._functorch.is_functorch_wrapped_tensor(tensor) for tensor in tensors)
 
 
 def changes_with_row(backend: TorchBackend, num_params: int, row: tuple[int, ...]) -> bool:

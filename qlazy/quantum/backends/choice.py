@@ -149,15 +149,6 @@ def on_seeded_qubits(qnode: qml.QNode, generator: torch.Generator | None) -> qml
     return qnode.update(device=device, interface="torch", diff_method=None)
 
 
-@contextmanager
-def outside_transforms() -> Iterator[None]:
-    """Plain tensors are plain in here, even while ``torch.func`` maps or differentiates around it."""
-    from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
-
-    with temporarily_clear_interpreter_stack(), torch.no_grad():
-        yield
-
-
 def _on_device(qnode: qml.QNode, shapes: Shapes, row: tuple[int, ...]) -> Backend:
     try:
         with _errors_of_the_qnode():

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, final
 
-import torch
 from torch import Tensor
 
+from qlazy.base.torch_private import is_transformed
 from qlazy.quantum.backends.angles import AngleMap, Layout
 from qlazy.quantum.backends.autograd import Engine, MakeEngine, derivatives, outputs
 from qlazy.quantum.program.expression import Constant, Expression
@@ -65,25 +65,20 @@ class LoweredCircuit:
 
     def outputs(self, params: Tensor, x: Tensor) -> Tensor:
         """Expectation values (n, c) for parameters (p,) and rows (n, d)."""
-        engine, angles = self._engine(x), self._angles(params, x)
-        return outputs(engine, *angles)
+        # Inside a transform of torch.func there is no telling cheaply, and too many derivatives are never wrong.
+        engine = self.for_all if x.requires_grad or is_transformed(x) else self.for_params
+        return outputs(engine, *self.angle_values(params, x))
 
     def jacobian(self, params: Tensor, x: Tensor) -> Tensor:
         """Derivatives (n, c, p), from one sweep and the formulas of the angles."""
-        by_shared, by_sampled = derivatives(self.for_params, *self._angles(params, x))
+        by_shared, by_sampled = derivatives(self.for_params, *self.angle_values(params, x))
         return self.angles.partials.pull(by_shared, by_sampled, params, x)
 
     def angle_values(self, params: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """The angles that all samples share, (S,), and those of each sample, (n, T)."""
-        return self._angles(params, x)
-
-    def _angles(self, params: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         sampled = self.angles.sampled_values(params, x)
         # Without a sampled angle the empty (n, 0) still says how many samples there are.
         return self.angles.shared_values(params, x), sampled if sampled.ndim == 2 else x.new_empty(len(x), 0)
-
-    def _engine(self, x: Tensor) -> Engine:
-        return self.for_all if _is_tracked(x) else self.for_params
 
     def _compiled(self, wanted: Sequence[bool]) -> Engine:
         lowering = self._lowering
@@ -101,8 +96,3 @@ def _with_angle(operation: Operation, formula: Expression, flags: Any) -> Operat
         return replace(operation, angle=formula.value)
     sampled, wanted = next(flags)
     return replace(operation, sampled=sampled, wanted=wanted)
-
-
-def _is_tracked(x: Tensor) -> bool:
-    # Inside a transform of torch.func there is no telling cheaply, and too many derivatives are never wrong.
-    return x.requires_grad or torch._C._functorch.is_functorch_wrapped_tensor(x)

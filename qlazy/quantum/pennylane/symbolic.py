@@ -15,8 +15,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils._pytree import tree_flatten, tree_map
 
+from qlazy.base.torch_private import (
+    tree_flatten,
+    tree_map,
+    tree_unflatten,
+    without_overrides,
+    wrapper_subclass,
+)
 from qlazy.quantum.program.expression import Expression, Input, as_expression, call
 
 Formulas = NDArray[np.object_]
@@ -57,7 +63,7 @@ class Symbolic(Tensor):
 
     @staticmethod
     def __new__(cls, values: Tensor, formulas: Formulas) -> Symbolic:
-        tensor = torch.Tensor._make_wrapper_subclass(
+        tensor = wrapper_subclass(
             cls, values.shape, strides=values.stride(), dtype=values.dtype, device=values.device
         )
         tensor.numbers, tensor.formulas = values, formulas
@@ -70,7 +76,7 @@ class Symbolic(Tensor):
         if _is_direct(func, kwargs):
             # Below __torch_function__ torch first imports its distributed tensors and SymPy: most of a second.
             return _with_formulas(func, func.__name__, args, dict(kwargs or {}))
-        with torch._C.DisableTorchFunctionSubclass():
+        with without_overrides():
             return func(*args, **(kwargs or {}))
 
     @classmethod
@@ -141,7 +147,7 @@ def _wrapped(values: Any, formulas: Iterable[Formulas]) -> Any:
         if any(isinstance(f, Expression) and f.size > MAX_SIZE for f in array.flat):
             raise NotSymbolic(f"a formula of more than {MAX_SIZE} terms")
         tensors.append(Symbolic(value, array))
-    return torch.utils._pytree.tree_unflatten(tensors, spec)
+    return tree_unflatten(tensors, spec)
 
 
 STRUCTURAL = frozenset(

@@ -25,9 +25,8 @@ from qlazy.tasks.self_training.result import SelfTrained
 from qlazy.tasks.self_training.teachers import DifferentiableTeacher, Teacher
 from qlazy.tasks.self_training.walk import Row, measure, result, walk
 from qlazy.training.loop import Record
-from qlazy.training.losses import SquaredError
+from qlazy.training.losses import Objective, SquaredError
 from qlazy.training.methods import Adam, GradientDescent, stable_rate
-from qlazy.training.objective import Objective
 
 
 def self_train(

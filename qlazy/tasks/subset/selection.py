@@ -27,9 +27,8 @@ from qlazy.tasks.subset.labels import top_by_class
 from qlazy.tasks.subset.leave_one_out import label_margins
 from qlazy.tasks.subset.result import Subset
 from qlazy.tasks.subset.selector import Batch, Selector, State, Task, top, weighted_gradient
-from qlazy.training.losses import Loss, SquaredError, accuracy
+from qlazy.training.losses import Loss, Objective, SquaredError, accuracy
 from qlazy.training.methods import stable_rate
-from qlazy.training.objective import Objective
 
 Pair = tuple[Tensor, Tensor]
 

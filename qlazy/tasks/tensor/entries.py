@@ -10,6 +10,7 @@ from torch import Tensor
 
 from qlazy.base.errors import require
 from qlazy.base.memory import require_bytes
+from qlazy.base.torch_private import is_transformed
 
 
 def symmetric_dimension(dimension: int, order: int) -> int:
@@ -66,7 +67,7 @@ def check_indices(x: Tensor, dimension: int, order: int) -> None:
     must = f"be integer index tuples of shape (n, {order})"
     is_integer = not (x.is_floating_point() or x.is_complex() or x.dtype == torch.bool)
     require(x.ndim == 2 and x.shape[1] == order and is_integer, "x", must, f"{tuple(x.shape)}, {x.dtype}")
-    if torch._C._functorch.is_functorch_wrapped_tensor(x) or not len(x):
+    if is_transformed(x) or not len(x):
         return  # the values cannot be looked at within a transform
     low, high = int(x.min()), int(x.max())
     require(low >= 0 and high < dimension, "x", f"lie in 0..{dimension - 1}", f"in {low}..{high}")
