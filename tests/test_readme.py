@@ -13,7 +13,8 @@ from qlazy.commands.main import main
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_python_runs(monkeypatch, capsys):
+def test_the_python_runs(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
     # As written, but for fewer runs: what the code says is under test, not what compare() computes.
     whole = qlazy.compare
     monkeypatch.setattr(

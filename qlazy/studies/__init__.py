@@ -1,4 +1,4 @@
-"""Reproducible experiments, each a folder here: it prints what it found beside a paper's or a closed form, and draws it.
+"""Reproducible experiments, each a folder here: it prints its findings beside a paper's or a closed form, and draws.
 
 A study is a module ``qlazy.studies.NAME.study`` with
 
