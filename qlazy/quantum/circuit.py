@@ -31,6 +31,7 @@ from qlazy.quantum.corpus import load_program, program_from_qasm
 from qlazy.quantum.pennylane.qnodes import to_qnode
 from qlazy.quantum.program.program import Program
 
+DTYPES = (torch.float64, torch.float32)
 EXACT_DEVICES = ("default.qubit", "lightning.qubit")
 Backend = Literal["auto", "adjoint", "branches", "torch", "lightning", "device"]
 
@@ -103,8 +104,12 @@ class Circuit(Model):
 
     @property
     def backend_reason(self) -> str:
-        """Why "auto" did not take the adjoint simulator; empty where it did."""
-        return next((choice.reason for choice in self._chosen.values()), "")
+        """Why "auto" did not take the adjoint simulator, or why rows run one by one; empty where neither is so."""
+        choice = next(iter(self._chosen.values()), None)
+        if choice is None:
+            return ""
+        by_rows = choice.backend.reason if isinstance(choice.backend, TorchBackend) else ""
+        return "; ".join(filter(None, (choice.reason, by_rows)))
 
     def init(self, generator: torch.Generator) -> Tensor:
         uniform = torch.rand(
@@ -114,6 +119,8 @@ class Circuit(Model):
 
     def check(self, params: Tensor, x: Tensor) -> None:
         super().check(params, x)
+        require(params.dtype in DTYPES, "params", "be float64 or float32", params.dtype)
+        require(not x.is_complex(), "x", "be real", x.dtype)
         self._choice(tuple(x.shape[1:]))
 
     def forward(self, params: Tensor, x: Tensor) -> Tensor:
@@ -165,12 +172,11 @@ class Circuit(Model):
 
     def _run(self, params: Tensor, x: Tensor) -> AnyBackend:
         choice = self._choice(tuple(x.shape[1:]))
-        is_host = params.device.type == "cpu" and (x.is_floating_point() or not x.shape[1:])
-        if is_host or choice.name == "torch":
+        if params.device.type == "cpu" or choice.name == "torch":
             return choice.backend
         require(
-            choice.name == "adjoint", "params", f"be on the CPU and x real for backend={choice.name!r}",
-            f"on {params.device}, and {x.dtype}", UnsupportedModelError,
+            choice.name == "adjoint", "params", f"be on the CPU for backend={choice.name!r}", f"on {params.device}",
+            UnsupportedModelError,
         )  # fmt: skip
         return TorchBackend(on_default_qubit(self.qnode), self._shapes)
 
@@ -186,6 +192,10 @@ class Circuit(Model):
             return choose(self._wanted, self.qnode, self._shapes, row)
         require(row == (program.num_features,), "x", f"have rows of {program.num_features} features", row)
         return choose_for(self._wanted, program)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # How the circuit is run is chosen anew: compiled code and formulas do not travel.
+        return {**self.__dict__, "_chosen": {}, "_lowerings": {}}
 
     def __repr__(self) -> str:
         name = self.program.name if self.program else getattr(self.qnode.func, "__name__", "qnode")

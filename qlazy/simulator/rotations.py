@@ -70,12 +70,11 @@ class RotationCircuit:
     def unshared(self) -> tuple[RotationCircuit, NDArray[np.int64]]:
         """The same circuit with every angle sampled, and where its angles (S + T) are among shared and sampled."""
         num_wires, operations, observables = self._source
-        places = [
-            number + is_sampled * self.num_shared for is_sampled, number in _numbers(operations).values()
-        ]
+        numbers = _numbers(operations)
+        places = [number + is_sampled * self.num_shared for is_sampled, number in numbers.values()]
         unshared = [
-            replace(operation, sampled=True) if isinstance(operation, PauliRotation) else operation
-            for operation in operations
+            replace(operation, sampled=True) if index in numbers else operation  # type: ignore[arg-type]
+            for index, operation in enumerate(operations)
         ]
         return RotationCircuit(num_wires, unshared, observables), np.array(places, np.int64)
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import abc
+import contextlib
 import math
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
 from typing import Any, final
 
 import pennylane as qml
 import torch
 from torch import Tensor
 
-from qlazy.base.errors import UnsupportedModelError, require
-from qlazy.base.torch_private import is_transformed
+from qlazy.base.errors import SlowBackendWarning, UnsupportedModelError, require
+from qlazy.base.torch_private import is_transformed, tree_flatten
 from qlazy.models.model import blocks_of
+from qlazy.models.rowwise import jacobian_by_rows, outputs_by_rows
 from qlazy.quantum.backends.lowered import LoweredCircuit
 from qlazy.quantum.pennylane.tracing import is_dynamic
 
@@ -36,16 +39,39 @@ class Backend(abc.ABC):
 
 @final
 class TorchBackend(Backend):
-    """default.qubit on torch tensors, a sample at a time under vmap: any derivative, any device torch has."""
+    """default.qubit on torch tensors, a sample at a time: under vmap, or row by row where vmap cannot run the QNode.
 
-    def __init__(self, qnode: qml.QNode, shapes: Shapes) -> None:
-        self._qnode, self._shapes = qnode, shapes
+    Under vmap it has any derivative, on any device torch has. ``reason`` says why it runs row by row, once it does.
+    """
+
+    def __init__(self, qnode: qml.QNode, shapes: Shapes, reason: str = "") -> None:
+        self._qnode, self._shapes, self.reason = qnode, shapes, reason
         self._blocks = blocks_of({name: math.prod(shape) for name, shape in shapes.items()})
 
     def outputs(self, params: Tensor, x: Tensor) -> Tensor:
         if len(x) == 0:
             return params.new_zeros(0, self.measure(params, x.new_zeros(x.shape[1:])).numel())
-        return torch.func.vmap(self.measure, (None, 0))(params, x)
+        if not self.reason:
+            try:
+                return torch.func.vmap(self.measure, (None, 0))(params.clone(), x.clone())
+            except Exception as error:  # what vmap cannot run, or the QNode's own error, which comes again
+                found = outputs_by_rows(self.measure, params, x)
+                self._run_by_rows(f"torch.func.vmap cannot run it ({type(error).__name__})")
+                return found
+        return outputs_by_rows(self.measure, params, x)
+
+    def jacobian(self, params: Tensor, x: Tensor) -> Tensor | None:
+        if is_transformed(params, x) or len(x) == 0:
+            return None
+        if not self.reason:
+            with torch.no_grad():  # tells whether vmap runs it
+                self.outputs(params, x[:1])
+        return jacobian_by_rows(self.measure, params, x) if self.reason else None
+
+    def _run_by_rows(self, reason: str) -> None:
+        self.reason = reason
+        message = f"running row by row on default.qubit, which is slow: {reason}"
+        warnings.warn(message, SlowBackendWarning, stacklevel=2)
 
     def weights(self, params: Tensor) -> dict[str, Tensor]:
         """The flat vector (p,) as the QNode's keyword arguments."""
@@ -56,9 +82,8 @@ class TorchBackend(Backend):
         return qml.workflow.construct_tape(self._qnode, level="user")(**{INPUTS: row}, **self.weights(params))
 
     def measure(self, params: Tensor, row: Tensor) -> Tensor:
-        """Outputs (c,) of one row, by a plain call of the QNode."""
-        results = self._qnode(**{INPUTS: row}, **self.weights(params))
-        results = results if isinstance(results, (tuple, list)) else (results,)
+        """Outputs (c,) of one row, by a plain call of the QNode; those of nested results one after the other."""
+        results, _ = tree_flatten(self._qnode(**{INPUTS: row}, **self.weights(params)))
         outputs = torch.cat([torch.as_tensor(r).reshape(-1) for r in results])
         require(
             not outputs.is_complex(), "qnode", "return expectation values or probabilities",
@@ -83,24 +108,42 @@ class LoweredBackend(Backend):
         return self._circuit.lowering.num_wires
 
     def outputs(self, params: Tensor, x: Tensor) -> Tensor:
-        return self._circuit.outputs(params, x.flatten(1))
+        return self._circuit.outputs(params, _flat(x, params))
 
     def jacobian(self, params: Tensor, x: Tensor) -> Tensor | None:
         if is_transformed(params, x):
             return None
         with torch.no_grad():
-            return self._circuit.jacobian(params, x.flatten(1))
+            return self._circuit.jacobian(params, _flat(x, params))
+
+
+def _flat(x: Tensor, params: Tensor) -> Tensor:
+    """Rows (n, d) in the dtype of the parameters: whole numbers become what the QNode computes with."""
+    return x.reshape(len(x), math.prod(x.shape[1:])).to(params.dtype)
 
 
 def changes_with_row(backend: TorchBackend, num_params: int, row: tuple[int, ...]) -> bool:
-    """Whether two rows give different tapes, gate by gate and angle by angle; True where that cannot be told."""
+    """Whether some rows give different tapes, gate by gate and angle by angle; True where that cannot be told."""
     params = torch.linspace(0.3, 2.9, num_params, dtype=torch.float64)
-    rows = torch.linspace(0.1, 0.9, 2 * math.prod(row), dtype=torch.float64).reshape(2, *row)
-    try:
-        first, second = (_description(backend.tape(params, r)) for r in rows)
-    except Exception:  # rows that this QNode does not admit: its own error comes with the user's data
-        return True
-    return first != second
+    found: list[Any] = []
+    for probe in _probe_rows(row):
+        with contextlib.suppress(Exception):  # a row that this QNode does not admit
+            found.append(_description(backend.tape(params, probe)))
+        if any(other != found[0] for other in found[1:]):
+            return True
+    return len(found) < 2
+
+
+def _probe_rows(row: tuple[int, ...]) -> Iterator[Tensor]:
+    """Rows within (0, 1), constant ones far apart, at random, of zeros and ones, and of length one."""
+    size = math.prod(row)
+    yield from torch.linspace(0.1, 0.9, 2 * size, dtype=torch.float64).reshape(2, *row)
+    yield from (torch.full(row, value, dtype=torch.float64) for value in (-3.1, -1.6, -0.4, 1.7, 3.2))
+    chance = torch.Generator().manual_seed(0)
+    yield from 8 * torch.rand(4, *row, generator=chance, dtype=torch.float64) - 4
+    yield from torch.randint(2, (4, *row), generator=chance)
+    wide = torch.rand(2, max(size, 1), generator=chance, dtype=torch.float64)[:, :size]
+    yield from torch.nn.functional.normalize(wide, dim=1).reshape(2, *row)
 
 
 def measures_on_the_way(backend: TorchBackend, num_params: int, row: tuple[int, ...]) -> bool:

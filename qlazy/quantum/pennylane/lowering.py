@@ -249,6 +249,8 @@ def _observable(measurement: Any, index: Index) -> Observable:
             return Projector(tuple(bits), _wires(observable.wires, index))
     if observable.pauli_rep is not None:
         return PauliSum(tuple(_word(word, c, index) for word, c in observable.pauli_rep.items()))
+    if isinstance(observable, qml.SparseHamiltonian) and len(observable.wires) <= MAX_DENSE_WIRES:
+        return Hermitian(observable.sparse_matrix().toarray(), _wires(observable.wires, index))
     if observable.has_matrix and len(observable.wires) <= MAX_DENSE_WIRES and _is_constant(observable):
         matrix = np.asarray(qml.matrix(observable), dtype=complex)
         return Hermitian(matrix, _wires(observable.wires, index))

@@ -303,8 +303,9 @@ def test_several_numbers_of_shots_are_refused():
         Circuit(with_shots(rx, 1, shots=(10, 20)), {"theta": 1}, backend="device")
 
 
-@pytest.mark.parametrize("backend", OTHERS[1:])
-def test_integer_inputs_do_not_run_elsewhere_unsaid(backend):
+@pytest.mark.parametrize("backend", OTHERS)
+def test_integer_inputs_are_the_same_numbers(backend):
     model = Circuit(qml.QNode(rx, qml.device("default.qubit", wires=1)), {"theta": 1}, backend=backend)
-    with pytest.raises(UnsupportedModelError, match=f"x real for backend='{backend}'"):
-        model(torch.ones(1, dtype=F64), torch.ones(2, 1, dtype=torch.long))
+    theta, x = torch.ones(1, dtype=F64), torch.tensor([[1], [3]])
+    torch.testing.assert_close(model(theta, x), model(theta, x.double()), rtol=0, atol=0)
+    torch.testing.assert_close(model.jacobian(theta, x), model.jacobian(theta, x.double()), rtol=0, atol=0)
