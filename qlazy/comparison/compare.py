@@ -76,24 +76,24 @@ def compare(
     """
     _check_settings(models, data, alphas, seeds, steps)
     require_workers(workers, client)
-    plans = [
-        Plan(name, model, data, seed, loss, method, steps, centered)
+    seeded = [
+        SeededModel(name, model, data, seed, loss, method, steps, centered)
         for name, model in models.items()
         for seed in seeds
     ]
-    for plan in plans[:: len(seeds)]:
-        plan.check()
+    for one in seeded[:: len(seeds)]:
+        one.check()
     for baseline in baselines:
         baseline.check(data, loss, method)
     folder = None if out is None else Path(out).absolute()
-    tasks = [Task(index, float(alpha), folder) for index in range(len(plans)) for alpha in alphas]
+    tasks = [RunTask(index, float(alpha), folder) for index in range(len(seeded)) for alpha in alphas]
     if folder is not None:
         remove_stale_drafts(folder)
-    runs = _runs(plans, tasks, workers or 1, client, progress)
+    runs = _runs(seeded, tasks, workers or 1, client, progress)
     order = {name: index for index, name in enumerate(models)}
     runs.sort(key=lambda run: (order[run[1].model], run[1].alpha, run[1].seed))
     beside = tuple(baseline.train(data, method, steps) for baseline in baselines)
-    comparison = Comparison(tuple(run for _, run in runs), _settings(plans, alphas, seeds), beside)
+    comparison = Comparison(tuple(run for _, run in runs), _settings(seeded, alphas, seeds), beside)
     if folder is not None:
         comparison.write_summary(folder, [key for key, _ in runs])
     return comparison
@@ -101,7 +101,7 @@ def compare(
 
 @final
 @dataclass(frozen=True, eq=False)
-class Plan:
+class SeededModel:
     """One model from one seed: what its runs at all scales share."""
 
     name: str
@@ -210,72 +210,76 @@ class Plan:
         return tangent_kernel(self.anchor.model, params, self.data.x_train, allow_zero=True).to_dense().cpu()
 
 
-class Task(NamedTuple):
-    """One run: of the plan of this index, at one scale, kept in a folder if there is one."""
+class RunTask(NamedTuple):
+    """One run: of the seeded model in this place, at one scale, kept in a folder if there is one."""
 
-    plan: int
+    which: int
     alpha: float
     folder: Path | None
 
-    def kept(self, plans: Sequence[Plan]) -> Path:
+    def kept(self, seeded: Sequence[SeededModel]) -> Path:
         """The folder of the run itself."""
         assert self.folder is not None
-        return self.folder / "runs" / plans[self.plan].key(self.alpha)
+        return self.folder / "runs" / seeded[self.which].key(self.alpha)
 
 
-def carry_out(plans: Sequence[Plan], task: Task) -> Run | None:
+def make_run(seeded: Sequence[SeededModel], task: RunTask) -> Run | None:
     """Make a run; one with a folder is saved, unless it is there by now, and not handed back."""
     if task.folder is None:
-        return plans[task.plan].run(task.alpha)
-    if not is_saved(task.kept(plans)):
-        plans[task.plan].run(task.alpha).save(task.kept(plans))
+        return seeded[task.which].run(task.alpha)
+    if not is_saved(task.kept(seeded)):
+        seeded[task.which].run(task.alpha).save(task.kept(seeded))
     return None
 
 
 def _runs(
-    plans: Sequence[Plan], tasks: Sequence[Task], workers: int, client: Client | None, progress: bool
+    seeded: Sequence[SeededModel],
+    tasks: Sequence[RunTask],
+    workers: int,
+    client: Client | None,
+    progress: bool,
 ) -> list[tuple[str, Run]]:
     """Every task's run with its key, in the order of the tasks; only those that are missing are made."""
-    missing = [i for i, task in enumerate(tasks) if task.folder is None or not is_saved(task.kept(plans))]
+    missing = [i for i, task in enumerate(tasks) if task.folder is None or not is_saved(task.kept(seeded))]
     made: dict[int, Run] = {}
     bar = tqdm(
         total=len(tasks), initial=len(tasks) - len(missing), unit="run", disable=None if progress else True
     )
     with bar:
-        for index, run in _carried_out(plans, [tasks[i] for i in missing], workers, client):
+        for index, run in _made(seeded, [tasks[i] for i in missing], workers, client):
             if run is not None:
                 made[missing[index]] = run
-            bar.set_description(_label(plans, tasks[missing[index]]), refresh=False)
+            bar.set_description(_label(seeded, tasks[missing[index]]), refresh=False)
             bar.update()
     return [
-        (plans[task.plan].key(task.alpha), made[i] if i in made else Run.load(task.kept(plans)))
+        (seeded[task.which].key(task.alpha), made[i] if i in made else Run.load(task.kept(seeded)))
         for i, task in enumerate(tasks)
     ]
 
 
-def _carried_out(
-    plans: Sequence[Plan], tasks: Sequence[Task], workers: int, client: Client | None
+def _made(
+    seeded: Sequence[SeededModel], tasks: Sequence[RunTask], workers: int, client: Client | None
 ) -> Results:
     if client is not None:
-        return on_cluster(carry_out, plans, tasks, client)
+        return on_cluster(make_run, seeded, tasks, client)
     if workers > 1:
-        return in_processes(carry_out, plans, tasks, workers)
-    return on_threads(carry_out, plans, tasks, 1)
+        return in_processes(make_run, seeded, tasks, workers)
+    return on_threads(make_run, seeded, tasks, 1)
 
 
-def _label(plans: Sequence[Plan], task: Task) -> str:
-    plan = plans[task.plan]
-    return f"{plan.name}, seed {plan.seed}, a = {task.alpha:g}"
+def _label(seeded: Sequence[SeededModel], task: RunTask) -> str:
+    one = seeded[task.which]
+    return f"{one.name}, seed {one.seed}, a = {task.alpha:g}"
 
 
-def _settings(plans: Sequence[Plan], alphas: Sequence[float], seeds: Sequence[int]) -> dict[str, Any]:
-    first = plans[0]
+def _settings(seeded: Sequence[SeededModel], alphas: Sequence[float], seeds: Sequence[int]) -> dict[str, Any]:
+    first = seeded[0]
     return {
         **first.description(),
         "alphas": [float(alpha) for alpha in alphas],
         "seeds": list(seeds),
-        "models": {plan.name: repr(plan.model) for plan in plans},
-        "params": {plan.name: plan.model.num_params for plan in plans},
+        "models": {one.name: repr(one.model) for one in seeded},
+        "params": {one.name: one.model.num_params for one in seeded},
         "classes": list(first.data.classes),
         "dtype": str(first.data.x_train.dtype).removeprefix("torch."),
         "versions": versions(),

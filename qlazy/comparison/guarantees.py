@@ -63,7 +63,7 @@ def guarantees(run: Run) -> list[Guarantee]:
     return [*_theorem_2_2(run), *_theorem_2_3(run), *_theorem_2_4(run)]
 
 
-def kappa(run: Run) -> Bound | None:
+def kappa_bound(run: Run) -> Bound | None:
     """(1/a) ||a h(w0) - y|| Lip(Dh) / ||Dh||^2 from above: the inverse relative scale, lazy where it is far below 1.
 
     None where Lip(Dh) is not known.
@@ -205,7 +205,7 @@ def bound_table(runs: Sequence[Run]) -> Table | None:
 
 
 def _kappas(runs: Sequence[Run], model: str, alpha: float) -> list[float]:
-    found = [kappa(run) for run in runs if (run.model, run.alpha) == (model, alpha)]
+    found = [kappa_bound(run) for run in runs if (run.model, run.alpha) == (model, alpha)]
     return [bound.value for bound in found if bound is not None]
 
 

@@ -30,7 +30,7 @@ RIDGE = 0.01
 
 @final
 @dataclass(frozen=True)
-class Pair:
+class KernelPair:
     """Kernel ``model`` K against ``other`` K': means over seeds, after both were scaled to trace N."""
 
     model: str
@@ -45,7 +45,7 @@ class Pair:
 
 def kernel_pairs(
     kernels: Mapping[str, Sequence[NDArray[np.floating]]], targets: NDArray[np.floating], ridge: float = RIDGE
-) -> list[Pair]:
+) -> list[KernelPair]:
     """Every ordered pair of models, whose kernels (n c, n c), seed by seed, are compared at targets y (n, c).
 
     A model with one kernel (an infinite net) is set beside every seed of the other. Raises ValueError for a kernel of
@@ -62,7 +62,7 @@ def kernel_pairs(
     ]
 
 
-def pair_table(pairs: Sequence[Pair]) -> Table:
+def pair_table(pairs: Sequence[KernelPair]) -> Table:
     """A row for each ordered pair."""
     title = f"geometric difference g(K || K') at trace N, ridge {pairs[0].ridge:g}: what K' may gain on its own labels"
     head = ("K", "K'", "g", "g_train", "s_K(y)", "s_K'(y)")
@@ -83,12 +83,12 @@ def _pair(
     second: Sequence[Tensor],
     complexities: tuple[list[float], list[float]],
     ridge: float,
-) -> Pair:
+) -> KernelPair:
     count = max(len(first), len(second))
     together = [(first[i % len(first)], second[i % len(second)]) for i in range(count)]
     differences = [float(geometric_difference(k, other_k, ridge)) for k, other_k in together]
     training = [float(training_difference(k, other_k, ridge)) for k, other_k in together]
-    return Pair(
+    return KernelPair(
         name, other, float(np.mean(differences)), float(np.std(differences, ddof=1)) if count > 1 else np.nan,
         float(np.mean(training)), float(np.mean(complexities[0])), float(np.mean(complexities[1])), ridge,
     )  # fmt: skip

@@ -18,7 +18,7 @@ from qlazy.base.errors import require
 from qlazy.base.tables import Table
 from qlazy.comparison.baselines import Baseline, baseline_table
 from qlazy.comparison.guarantees import Summary, bound_table, summaries
-from qlazy.comparison.kernel_pairs import RIDGE, Pair, kernel_pairs
+from qlazy.comparison.kernel_pairs import RIDGE, KernelPair, kernel_pairs
 from qlazy.comparison.metrics import ACCURACIES, LAWS, METRICS, RESULTS, THEORY
 from qlazy.comparison.run import Run
 from qlazy.training.drift import Slope, log_log_slope
@@ -114,7 +114,7 @@ class Runs:
         """Every upper bound of the theory beside what was measured: :mod:`qlazy.comparison.guarantees`."""
         return summaries(self.runs)
 
-    def geometry(self, ridge: float = RIDGE) -> list[Pair]:
+    def geometry(self, ridge: float = RIDGE) -> list[KernelPair]:
         """The kernels at initialisation of every model and baseline, each against each.
 
         Empty where there is one model, or where a kernel is zero.

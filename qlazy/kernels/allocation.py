@@ -21,7 +21,7 @@ from qlazy.base.errors import KernelTooLargeError, require, require_finite
 from qlazy.base.memory import require_bytes
 from qlazy.base.tables import Table
 from qlazy.kernels.shots import BATCHES, MeasuredKernel, kernel_of_batches
-from qlazy.quantum.backends.shifted import Moments, ShiftedCircuits
+from qlazy.quantum.backends.shifted import ShiftedCircuits, ShotMoments
 
 Goal = Literal["total", "largest"]
 
@@ -80,7 +80,7 @@ class ShotAllocation:
 
 
 def allocate_shots(
-    moments: Moments, budget: int, *, batches: int = BATCHES, goal: Goal = "total"
+    moments: ShotMoments, budget: int, *, batches: int = BATCHES, goal: Goal = "total"
 ) -> ShotAllocation:
     """At most ``budget`` shots for the circuits of ``moments``, for the least variance of the kernel.
 
@@ -121,7 +121,7 @@ def naive_excess(weights: Tensor, variances: Tensor, shots: Tensor | int) -> Ten
     return torch.einsum("ikl,ika->ia", weights.square(), shares).flatten()
 
 
-def kernel_variances(moments: Moments, shots: Tensor | int, batches: int) -> Tensor:
+def kernel_variances(moments: ShotMoments, shots: Tensor | int, batches: int) -> Tensor:
     """The variance of every entry of the measured kernel, (n c, n c), with shots (n, k) in all batches together.
 
     With X_ij the covariance of rows i and j of the mean Jacobian, rows of different samples being independent:
@@ -146,7 +146,7 @@ def kernel_variances(moments: Moments, shots: Tensor | int, batches: int) -> Ten
     return variances + torch.block_diag(*within)
 
 
-def _require_memory(moments: Moments) -> None:
+def _require_memory(moments: ShotMoments) -> None:
     """Tensors that are alive at once where the gradient of the variances is taken, counted and then measured."""
     (n, k, p), c = moments.weights.shape, moments.means.shape[2]
     entries = (11 + 4 * c) * n * c * p**2 + 3 * n * k * c**2 * p + 16 * (n * c) ** 2
@@ -163,7 +163,7 @@ def _as_shots(weights: Tensor, shots: Tensor | int) -> Tensor:
     return numbers.expand(shape)
 
 
-def _best(moments: Moments, budget: float, batches: int, goal: Goal) -> Tensor:
+def _best(moments: ShotMoments, budget: float, batches: int, goal: Goal) -> Tensor:
     """Shots (n, k), real numbers, that lower the norm of order p of all variances, 1 or POWER.
 
     At the least each S_c is proportional to the root of -S_c^2 dV/dS_c, which is q_c where V = sum_c q_c / S_c:

@@ -17,7 +17,7 @@ from torch import Tensor
 from qlazy.base.errors import require, require_dtype
 
 
-class Operator(Protocol):
+class SymmetricOperator(Protocol):
     """A kernel of shape (N, N), known by its products and its diagonal."""
 
     @property
@@ -74,7 +74,7 @@ class Nystrom:
         return f"Nystrom(rank={self.factor.shape[1]} of {len(self.factor)}, error={float(self.relative_error):.2e})"
 
 
-def nystrom(kernel: Operator, rank: int, generator: torch.Generator) -> Nystrom:
+def nystrom(kernel: SymmetricOperator, rank: int, generator: torch.Generator) -> Nystrom:
     """The Nystrom approximation from ``rank`` columns of K, pivots drawn by the diagonal of what is left.
 
     Randomly pivoted Cholesky: row i is the next pivot with probability in proportion to (K - F F^T)_ii, and F gets
@@ -118,7 +118,7 @@ class RandomEigenpairs(NamedTuple):
 
 
 def random_eigenpairs(
-    kernel: Operator,
+    kernel: SymmetricOperator,
     k: int,
     generator: torch.Generator,
     *,
@@ -160,7 +160,7 @@ class TraceEstimate(NamedTuple):
     products: int
 
 
-def hutchpp_trace(kernel: Operator, products: int, generator: torch.Generator) -> TraceEstimate:
+def hutchpp_trace(kernel: SymmetricOperator, products: int, generator: torch.Generator) -> TraceEstimate:
     """tr K from ``products`` products with K, by Hutch++: exact on a sketched range, random signs on the rest.
 
     A third of the products sketch the range, a third give the trace on it, and a third estimate what remains, with
@@ -179,7 +179,7 @@ def hutchpp_trace(kernel: Operator, products: int, generator: torch.Generator) -
     return TraceEstimate(inside + samples.mean(), _standard_error(samples), products)
 
 
-def hutchinson_trace(kernel: Operator, products: int, generator: torch.Generator) -> TraceEstimate:
+def hutchinson_trace(kernel: SymmetricOperator, products: int, generator: torch.Generator) -> TraceEstimate:
     """tr K as the mean of z^T K z over ``products`` vectors of random signs, with its standard error.
 
     Hutchinson 1990. ``products`` is 2 or more, for an error bar.
@@ -191,18 +191,18 @@ def hutchinson_trace(kernel: Operator, products: int, generator: torch.Generator
     return TraceEstimate(samples.mean(), _standard_error(samples), products)
 
 
-def _size(kernel: Operator) -> int:
+def _size(kernel: SymmetricOperator) -> int:
     require(kernel.shape[0] == kernel.shape[1], "kernel", "be of x with itself, and so square", kernel.shape)
     return kernel.shape[0]
 
 
-def _gaussian(kernel: Operator, columns: int, generator: torch.Generator) -> Tensor:
+def _gaussian(kernel: SymmetricOperator, columns: int, generator: torch.Generator) -> Tensor:
     shape = kernel.shape[0], columns
     random = torch.randn(shape, generator=generator, dtype=torch.float64, device=generator.device)
     return random.to(dtype=kernel.dtype, device=kernel.device)
 
 
-def _signs(kernel: Operator, columns: int, generator: torch.Generator) -> Tensor:
+def _signs(kernel: SymmetricOperator, columns: int, generator: torch.Generator) -> Tensor:
     shape = kernel.shape[0], columns
     random = torch.randint(0, 2, shape, generator=generator, device=generator.device)
     return (2 * random - 1).to(dtype=kernel.dtype, device=kernel.device)

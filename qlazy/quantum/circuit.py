@@ -15,8 +15,7 @@ from torch import Tensor, nn
 from qlazy.base.errors import UnsupportedModelError, require
 from qlazy.base.torch_private import outside_transforms
 from qlazy.models.model import Model, blocks_of
-from qlazy.quantum.backends.backend import INPUTS, LoweredBackend, TorchBackend
-from qlazy.quantum.backends.backend import Backend as AnyBackend
+from qlazy.quantum.backends.backend import INPUTS, Backend, LoweredBackend, TorchBackend
 from qlazy.quantum.backends.branches import without_last_measurements
 from qlazy.quantum.backends.choice import (
     Choice,
@@ -33,7 +32,7 @@ from qlazy.quantum.program.program import Program
 
 DTYPES = (torch.float64, torch.float32)
 EXACT_DEVICES = ("default.qubit", "lightning.qubit")
-Backend = Literal["auto", "adjoint", "branches", "torch", "lightning", "device"]
+BackendName = Literal["auto", "adjoint", "branches", "torch", "lightning", "device"]
 
 
 @final
@@ -62,9 +61,14 @@ class Circuit(Model):
         qnode: qml.QNode,
         weight_shapes: Mapping[str, int | Sequence[int]],
         *,
-        backend: Backend = "auto",
+        backend: BackendName = "auto",
     ) -> None:
-        require(backend in get_args(Backend), "backend", f"be one of {', '.join(get_args(Backend))}", backend)
+        require(
+            backend in get_args(BackendName),
+            "backend",
+            f"be one of {', '.join(get_args(BackendName))}",
+            backend,
+        )
         _check_qnode(qnode, backend)
         self.qnode = qnode
         self._shapes = {name: _shape(name, size) for name, size in weight_shapes.items()}
@@ -77,7 +81,7 @@ class Circuit(Model):
         self.program: Program | None = None
 
     @classmethod
-    def from_program(cls, program: Program, *, backend: Backend = "auto") -> Circuit:
+    def from_program(cls, program: Program, *, backend: BackendName = "auto") -> Circuit:
         """The circuit of an OpenQASM 3 program: its weights in declared order, one row of x for its data."""
         circuit = cls(*to_qnode(without_last_measurements(program)), backend=backend)
         circuit.program = program
@@ -170,7 +174,7 @@ class Circuit(Model):
                 self._lowerings[row] = lowering_of(choice, self.qnode, self._shapes, row)
         return self._lowerings[row]
 
-    def _run(self, params: Tensor, x: Tensor) -> AnyBackend:
+    def _run(self, params: Tensor, x: Tensor) -> Backend:
         choice = self._choice(tuple(x.shape[1:]))
         if params.device.type == "cpu" or choice.name == "torch":
             return choice.backend
@@ -228,7 +232,9 @@ class CircuitLayer(nn.Module):
         return copy
 
 
-def load_circuit(name_or_path: str | os.PathLike[str], *, backend: Backend = "auto", **sizes: int) -> Circuit:
+def load_circuit(
+    name_or_path: str | os.PathLike[str], *, backend: BackendName = "auto", **sizes: int
+) -> Circuit:
     """A circuit from the corpus by name, or from an OpenQASM 3 file by path, with its sizes overridden.
 
     ``load("hardware_efficient", n=6, layers=3)``. Raises ValueError for an unknown name or size, and QasmError
@@ -242,7 +248,7 @@ def from_qasm(
     *,
     observables: Sequence[str] = (),
     data: Sequence[str] = (),
-    backend: Backend = "auto",
+    backend: BackendName = "auto",
     **sizes: int,
 ) -> Circuit:
     """A circuit from the text of an OpenQASM 3 program.

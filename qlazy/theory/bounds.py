@@ -29,7 +29,7 @@ from qlazy.models.model import Model
 from qlazy.models.wrappers import Centered, Linearized, Scaled
 from qlazy.theory.curvature import EXACT, largest_second_derivative, second_order_step
 
-Kind = Literal["lower", "exact", "upper"]
+BoundKind = Literal["lower", "exact", "upper"]
 
 
 @final
@@ -38,7 +38,7 @@ class Bound:
     """A number, what it is to the quantity it is named after, and how it was had."""
 
     value: float
-    kind: Kind
+    kind: BoundKind
     method: str
 
     def __float__(self) -> float:
@@ -263,11 +263,11 @@ def _derivative_bounds(model: Model, params: Tensor, x: Tensor) -> tuple[float, 
 
 def _circuit_bounds(model: Model, params: Tensor, x: Tensor) -> tuple[float, float, bool]:
     from qlazy.quantum.circuit import Circuit  # a net must not import PennyLane
-    from qlazy.theory.circuit_bounds import derivative_bounds
+    from qlazy.theory.circuit_bounds import pauli_bounds
 
     if not isinstance(model, Circuit):
         refuse("model", "be a circuit, or a wrapper around one", repr(model), UnsupportedModelError)
-    return derivative_bounds(model, params, x)
+    return pauli_bounds(model, params, x)
 
 
 def _require_upper(**bounds: Bound) -> None:

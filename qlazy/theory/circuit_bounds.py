@@ -29,7 +29,7 @@ from qlazy.quantum.program.partial_derivative import derivative
 from qlazy.simulator.observables import Hermitian, Observable, PauliSum, Probabilities, Projector
 
 
-class DerivativeBounds(NamedTuple):
+class PauliBounds(NamedTuple):
     """Upper bounds on ||Dh|| and ||D^2h||, in the Euclidean norm of the outputs of all samples.
 
     ``everywhere`` tells whether they hold at all parameters or only at those given.
@@ -40,7 +40,7 @@ class DerivativeBounds(NamedTuple):
     everywhere: bool
 
 
-def derivative_bounds(circuit: Circuit, params: Tensor, x: Tensor) -> DerivativeBounds:
+def pauli_bounds(circuit: Circuit, params: Tensor, x: Tensor) -> PauliBounds:
     """Bounds for the inputs x (n, ...). Raises UnsupportedModelError for a circuit that has no lowered form."""
     circuit.check(params, x)
     lowering = circuit.lowering(x)
@@ -50,7 +50,7 @@ def derivative_bounds(circuit: Circuit, params: Tensor, x: Tensor) -> Derivative
     size = sum(half_width(observable) ** 2 for observable in lowering.observables)
     first = float((size * reach.sum()).sqrt())
     second = float((size * (reach + bend).square().sum()).sqrt())
-    return DerivativeBounds(first, second, not _curved(lowering))
+    return PauliBounds(first, second, not _curved(lowering))
 
 
 def half_width(observable: Observable) -> float:

@@ -26,7 +26,7 @@ from qlazy.models.model import Function
 from qlazy.theory.regimes import check_symmetric
 
 
-class Task(abc.ABC):
+class QuadraticTask(abc.ABC):
     """A joint distribution of inputs x in R^d and targets y, known by one symmetric ``matrix`` (d, d)."""
 
     matrix: Tensor
@@ -67,7 +67,7 @@ class Task(abc.ABC):
 
 @final
 @dataclass(frozen=True, eq=False)
-class QuadraticFunction(Task):
+class QuadraticFunction(QuadraticTask):
     """qf: x ~ N(0, I) and y = <x, B x> - tr B, for ``matrix`` B (d, d)."""
 
     matrix: Tensor
@@ -96,7 +96,7 @@ class QuadraticFunction(Task):
 
 @final
 @dataclass(frozen=True, eq=False)
-class GaussianMixture(Task):
+class GaussianMixture(QuadraticTask):
     """mg: y = +-1 equally likely and x | y ~ N(0, I - y D), for ``matrix`` D (d, d) of operator norm below 1."""
 
     matrix: Tensor
@@ -138,7 +138,7 @@ class GaussianMixture(Task):
         return (determinants - squares * (1 / (1 - values) - 1 / (1 + values))).sum(1) / 2
 
 
-def random_features_fit(task: Task, weights: Tensor) -> Tensor:
+def random_features_fit(task: QuadraticTask, weights: Tensor) -> Tensor:
     """The form M (d, d) of least risk in RF: the span of w_i w_i^T for ``weights`` w (N, d), by normal equations."""
     _check_weights(task, weights)
     right = ((weights @ task.correlation) * weights).sum(1)
@@ -146,7 +146,9 @@ def random_features_fit(task: Task, weights: Tensor) -> Tensor:
     return (weights.T * outer) @ weights
 
 
-def tangent_fit(task: Task, weights: Tensor, *, tolerance: float = 1e-10, max_steps: int = 200) -> Tensor:
+def tangent_fit(
+    task: QuadraticTask, weights: Tensor, *, tolerance: float = 1e-10, max_steps: int = 200
+) -> Tensor:
     """The form M (d, d) of least risk in NT: the span of w_i a^T + a w_i^T over all a, for ``weights`` w (N, d).
 
     These are the symmetric M with P M P = 0, P the projector on the complement of the weights' span, so that
@@ -175,7 +177,7 @@ def tangent_fit(task: Task, weights: Tensor, *, tolerance: float = 1e-10, max_st
     return refuse("tolerance", f"be reached in {max_steps} steps", f"{tolerance:g}", NotConvergedError)
 
 
-def network_fit(task: Task, units: int) -> Tensor:
+def network_fit(task: QuadraticTask, units: int) -> Tensor:
     """The form M (d, d) of rank ``units`` or less, in the eigenbasis of the task's matrix, of least risk.
 
     For qf the best of all forms of that rank (Eckart, Young 1936), which is what NN can reach.
@@ -254,7 +256,7 @@ def _complement(weights: Tensor) -> Tensor:
     return rows[int((values > floor).sum()) :].T
 
 
-def _check_weights(task: Task, weights: Tensor) -> None:
+def _check_weights(task: QuadraticTask, weights: Tensor) -> None:
     require(
         weights.ndim == 2 and weights.shape[1] == task.dimension and len(weights) > 0,
         "weights", f"have shape (N, {task.dimension}) with N positive", tuple(weights.shape),

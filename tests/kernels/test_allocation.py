@@ -17,7 +17,7 @@ from qlazy.base.errors import KernelTooLargeError, NotFiniteError
 from qlazy.kernels import allocation
 from qlazy.kernels.allocation import allocate_shots, kernel_variances, measure_allocated, naive_excess
 from qlazy.kernels.shots import kernel_of_batches, naive_bias
-from qlazy.quantum.backends.shifted import Moments, ShiftedCircuits
+from qlazy.quantum.backends.shifted import ShiftedCircuits, ShotMoments
 from tests.makers import inputs, rng
 
 F64 = torch.float64
@@ -33,7 +33,7 @@ def moments(samples=2, circuits=3, outputs=2, size=2, seed=0):
         return torch.randn(*shape, generator=generator, dtype=F64)
 
     root = draw(samples, circuits, outputs, outputs)
-    return Moments(draw(samples, circuits, size), draw(samples, circuits, outputs), root @ root.mT)
+    return ShotMoments(draw(samples, circuits, size), draw(samples, circuits, outputs), root @ root.mT)
 
 
 def simulated(of, shots, count, seed=1):
@@ -64,7 +64,7 @@ def test_the_variance_of_every_entry_has_its_closed_form(outputs):
 
 def test_one_circuit_by_hand():
     # K = (w m)^2 of one circuit with S shots of variance v: 4 (w m)^2 w^2 v / S + 2 w^4 v^2 / S^2 * B / (B - 1).
-    of = Moments(*(torch.tensor(value, dtype=F64) for value in ([[[0.5]]], [[[0.6]]], [[[[0.64]]]])))
+    of = ShotMoments(*(torch.tensor(value, dtype=F64) for value in ([[[0.5]]], [[[0.6]]], [[[[0.64]]]])))
     by_hand = 4 * 0.3**2 * 0.25 * 0.64 / 100 + 2 * (0.25 * 0.64 / 100) ** 2 * 4 / 3
     assert float(kernel_variances(of, 100, 4)) == pytest.approx(by_hand, rel=1e-12)
 
@@ -171,7 +171,7 @@ def test_refusals():
     with pytest.raises(ValueError, match="`shots` must be positive, but is 0"):
         kernel_variances(of, 0, 4)
     with pytest.raises(NotFiniteError, match="`covariances` must be finite"):
-        allocate_shots(Moments(of.weights, of.means, of.covariances * torch.nan), 100)
+        allocate_shots(ShotMoments(of.weights, of.means, of.covariances * torch.nan), 100)
 
 
 PEAK = """
@@ -226,7 +226,7 @@ def test_the_memory_asked_for_is_the_memory_taken(monkeypatch, goal, sizes):
 
 
 def test_what_does_not_fit_is_refused_before_it_is_computed():
-    many = Moments(*(torch.zeros(1, dtype=F64).expand(*shape) for shape in ((10**5, 400, 200), (10**5, 400, 1),
+    many = ShotMoments(*(torch.zeros(1, dtype=F64).expand(*shape) for shape in ((10**5, 400, 200), (10**5, 400, 1),
                                                                            (10**5, 400, 1, 1))))  # fmt: skip
     message = r"`moments` must fit in the .* GiB of memory available, but is .* for 100000 samples, 400 circuits each"
     with pytest.raises(KernelTooLargeError, match=message):

@@ -28,7 +28,6 @@ from qlazy.quantum.program.expression import (
 from qlazy.quantum.program.partial_derivative import derivative
 
 PARAMS, ROW = "params", "x"
-Place = tuple[str, int]
 Evaluate = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -39,7 +38,7 @@ class Layout:
     weights: Mapping[str, int]
     data: Mapping[str, int]
 
-    def place(self, name: str, index: int) -> Place:
+    def place(self, name: str, index: int) -> tuple[str, int]:
         return (
             (PARAMS, self.weights[name] + index) if name in self.weights else (ROW, self.data[name] + index)
         )

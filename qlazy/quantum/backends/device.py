@@ -47,7 +47,7 @@ al. 2019 (arXiv 1811.11184); Wierichs et al. 2022 (arXiv 2107.12390)."""
 
 
 @dataclass(frozen=True, eq=False)
-class Place:
+class AngleSlot:
     """Where rotation ``index`` of a lowering stands among the operators of a device; ``wrap`` adds its conditions."""
 
     index: int
@@ -55,10 +55,10 @@ class Place:
 
 
 @dataclass(frozen=True, eq=False)
-class Skeleton:
+class DeviceTemplate:
     """A circuit as a device is to run it: operators as they are, and the places of rotations in between."""
 
-    parts: tuple[Operator | Place, ...]
+    parts: tuple[Operator | AngleSlot, ...]
     measurements: tuple[Any, ...]
     labels: Labels
     num_outputs: int
@@ -116,13 +116,13 @@ class DeviceCircuit:
     def __init__(
         self,
         executor: Executor,
-        skeleton: Skeleton,
+        template: DeviceTemplate,
         num_wires: int,
         operations: Sequence[Operation],
         observables: Sequence[Observable],
     ) -> None:
-        self._executor, self._skeleton = executor, skeleton
-        self._steps = list(_steps(skeleton, operations))
+        self._executor, self._template = executor, template
+        self._steps = list(_steps(template, operations))
         self._sites = [
             (position, step)
             for position, step in enumerate(self._steps)
@@ -131,7 +131,7 @@ class DeviceCircuit:
 
     @property
     def num_outputs(self) -> int:
-        return self._skeleton.num_outputs
+        return self._template.num_outputs
 
     @property
     def circuits_per_sample(self) -> int:
@@ -148,7 +148,7 @@ class DeviceCircuit:
     @property
     def squares(self) -> NDArray[np.float64]:
         """The square of each output's observable where that is a number, as for Pauli words, (c,); else NaN."""
-        return np.concatenate([_square(measurement) for measurement in self._skeleton.measurements])
+        return np.concatenate([_square(measurement) for measurement in self._template.measurements])
 
     def values(self, shared: Real, sampled: Real, threads: int = 1) -> Real:
         """Outputs (n, c) for angles (S,) and (n, T)."""
@@ -171,7 +171,7 @@ class DeviceCircuit:
     @property
     def is_batched(self) -> bool:
         """Whether one state serves many batches of shots: not where the circuit measures on its way."""
-        return not any(isinstance(part, (MidMeasure, Conditional)) for part in self._skeleton.parts)
+        return not any(isinstance(part, (MidMeasure, Conditional)) for part in self._template.parts)
 
     def shifted(self, shared: Real, sampled: Real, shots: Sequence[Any]) -> NDArray[np.float64]:
         """Outputs of the shifted circuits of every sample, (n, k, c), each with its own shots, as `Executor.run`."""
@@ -185,7 +185,7 @@ class DeviceCircuit:
     def _run(self, batch: list[list[Operator]], shots: Sequence[Any] | None = None) -> NDArray[np.float64]:
         if not batch:
             return np.zeros((0, self.num_outputs))
-        return self._executor.run(batch, self._skeleton.measurements, shots)
+        return self._executor.run(batch, self._template.measurements, shots)
 
     def _shifted(self, operators: list[Operator], shared: Real, row: Real) -> Iterator[list[Operator]]:
         for position, site in self._sites:
@@ -213,13 +213,13 @@ def _rule(site: Rotation) -> tuple[tuple[float, float], ...]:
     return FOUR_TERMS if site.controlled else TWO_TERMS
 
 
-def _steps(skeleton: Skeleton, operations: Sequence[Operation]) -> Iterator[Step]:
+def _steps(template: DeviceTemplate, operations: Sequence[Operation]) -> Iterator[Step]:
     number = numbers(operations)
-    for part in skeleton.parts:
-        if not isinstance(part, Place):
+    for part in template.parts:
+        if not isinstance(part, AngleSlot):
             yield part
             continue
-        for step in steps(operations[part.index], skeleton.labels, number[part.index]):
+        for step in steps(operations[part.index], template.labels, number[part.index]):
             yield wrapped(step, part.wrap)
 
 

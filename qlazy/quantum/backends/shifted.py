@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @final
 @dataclass(frozen=True, eq=False)
-class Moments:
+class ShotMoments:
     """What one shot of each shifted circuit brings: n samples, k circuits each, c outputs, p parameters.
 
     ``weights`` (n, k, p) make the Jacobian, J_ial = sum_k weights_ikl means_ika; ``means`` (n, k, c) are the
@@ -42,7 +42,7 @@ class Moments:
 
 @final
 class ShiftedCircuits:
-    """The k shifted circuits of each sample of ``x`` (n, ...), at ``params``; see :class:`Moments`.
+    """The k shifted circuits of each sample of ``x`` (n, ...), at ``params``; see :class:`ShotMoments`.
 
     ``model`` is a Circuit with backend "device", whose exact parameter-shift rules (2 circuits a rotation, 4 a
     controlled one) they follow, gates conditioned on measurements included. Raises UnsupportedModelError otherwise.
@@ -113,15 +113,15 @@ class ShiftedCircuits:
         """The Jacobian (n, c, p) of outputs (n, k, c); of batches of them, a Jacobian each."""
         return torch.einsum("ikl,...ika->...ial", self.weights, means)
 
-    def pilot(self, shots: int, *, batches: int = 16) -> Moments:
+    def pilot(self, shots: int, *, batches: int = 16) -> ShotMoments:
         """Moments estimated from ``batches`` runs of ``shots`` shots a circuit, for any outputs."""
         require(batches >= 3, "batches", "be at least 3", batches)
         runs = self.batches(torch.full(self.shape, shots), batches)
         centered = runs - runs.mean(0)
         covariances = torch.einsum("rika,rikb->ikab", centered, centered) * (shots / (batches - 1))
-        return Moments(self.weights, runs.mean(0), covariances)
+        return ShotMoments(self.weights, runs.mean(0), covariances)
 
-    def exact(self) -> Moments:
+    def exact(self) -> ShotMoments:
         """Moments from exact outputs, where there is one output and it is a Pauli word: 1 - f^2 a shot.
 
         Raises UnsupportedModelError for other outputs, which a pilot takes.
@@ -129,7 +129,7 @@ class ShiftedCircuits:
         variances = self.variances()
         must = "have one output for exact moments (take a pilot)"
         require(variances.shape[2] == 1, "model", must, f"of {variances.shape[2]}", UnsupportedModelError)
-        return Moments(self.weights, self.means(None), variances.unsqueeze(3))
+        return ShotMoments(self.weights, self.means(None), variances.unsqueeze(3))
 
     def variances(self) -> Tensor:
         """The exact variance of one shot of every output, (n, k, c); each has to be a Pauli word."""

@@ -19,7 +19,7 @@ from pennylane.ops import Conditional
 from pennylane.ops.mid_measure import MidMeasure
 
 from qlazy.quantum.backends.angles import Layout
-from qlazy.quantum.backends.device import DeviceCircuit, Executor, Place, Skeleton
+from qlazy.quantum.backends.device import AngleSlot, DeviceCircuit, DeviceTemplate, Executor
 from qlazy.quantum.backends.lowered import LoweredCircuit, Lowering
 from qlazy.quantum.pennylane.lowering import NOTHING, NotLoweredError, lower
 from qlazy.quantum.pennylane.operators import Operator, fixed_gate
@@ -64,7 +64,7 @@ def device_circuit(qnode: qml.QNode, data: str, row: tuple[int, ...], weights: S
         observables=(),
         layout=Layout(_starts(weights), {data: 0}),
     )
-    make = partial(DeviceCircuit, _executor(qnode, parts), _skeleton(parts, tape, labels))
+    make = partial(DeviceCircuit, _executor(qnode, parts), _template(parts, tape, labels))
     return LoweredCircuit(lowering, make)
 
 
@@ -137,16 +137,16 @@ def _check_measurement(measurement: Any) -> None:
         raise NotLoweredError("an observable depends on weights or data")
 
 
-def _skeleton(parts: Sequence[Part], tape: qml.tape.QuantumScript, labels: Sequence[Any]) -> Skeleton:
+def _template(parts: Sequence[Part], tape: qml.tape.QuantumScript, labels: Sequence[Any]) -> DeviceTemplate:
     count = itertools.count()
     placed = [
         _wrapped(part.operator, part.under)
         if part.formula is None
-        else Place(next(count), partial(_wrapped, under=part.under))
+        else AngleSlot(next(count), partial(_wrapped, under=part.under))
         for part in parts
     ]
     outputs = sum(math.prod(m.shape(None, len(labels))) for m in tape.measurements)
-    return Skeleton(tuple(placed), tuple(tape.measurements), tuple(labels), outputs)
+    return DeviceTemplate(tuple(placed), tuple(tape.measurements), tuple(labels), outputs)
 
 
 def _wrapped(operator: Operator, under: tuple[Any, ...]) -> Operator:

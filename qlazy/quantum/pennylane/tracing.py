@@ -16,7 +16,7 @@ from pennylane.ops.mid_measure import MidMeasure
 from qlazy.base.errors import UnsupportedModelError, require
 from qlazy.quantum.backends.angles import Layout
 from qlazy.quantum.backends.autograd import MakeEngine
-from qlazy.quantum.backends.branches import lowered_branches
+from qlazy.quantum.backends.branches import MAX_WIRES, lowered_branches
 from qlazy.quantum.backends.lowered import LoweredCircuit, Lowering
 from qlazy.quantum.pennylane.lowering import NotLoweredError, lower, observables
 from qlazy.quantum.pennylane.symbolic import NotSymbolic, formula, symbols
@@ -25,8 +25,6 @@ from qlazy.quantum.program.program import PauliSum, PauliTerm, Program
 from qlazy.simulator.observables import Observable
 from qlazy.simulator.observables import PauliSum as MeasuredSum
 from qlazy.simulator.rotations import RotationCircuit
-
-MAX_WIRES = 24
 
 
 def trace(

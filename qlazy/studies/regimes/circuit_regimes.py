@@ -24,7 +24,13 @@ from qlazy.quantum.corpus import load_program
 from qlazy.studies.experiments import Outcome
 from qlazy.studies.regimes.quadratic_nets import least_norm, make_task, target_matrix
 from qlazy.studies.result import Finding, Table, mean_and_error
-from qlazy.theory.quadratic import GaussianMixture, Task, gaussian_weights, network_fit, quadratic_net
+from qlazy.theory.quadratic import (
+    GaussianMixture,
+    QuadraticTask,
+    gaussian_weights,
+    network_fit,
+    quadratic_net,
+)
 from qlazy.training.loop import Record, train
 from qlazy.training.methods import LBFGS
 
@@ -95,7 +101,7 @@ def _bayes(features: int, count: int = 200_000) -> tuple[NDArray[Any], Finding]:
     )
 
 
-def small_task(name: str, features: int) -> Task:
+def small_task(name: str, features: int) -> QuadraticTask:
     """The tasks of the study at small d; "turned" has its axes turned against the qubits, all else equal."""
     matrix = target_matrix(features)
     if name == "mg":
@@ -108,7 +114,7 @@ def small_task(name: str, features: int) -> Task:
     return make_task("qf", matrix)
 
 
-def draw(task: Task, samples: int, seed: int) -> Sample:
+def draw(task: QuadraticTask, samples: int, seed: int) -> Sample:
     """``samples`` to train on and twice as many to test on."""
     generator = torch.Generator().manual_seed(5000 + seed)
     (x, y), (x_test, y_test) = task.sample(samples, generator), task.sample(2 * samples, generator)
@@ -161,7 +167,7 @@ def trained(model: Model, params: Tensor, sample: Sample, steps: int) -> float:
     return sample.risk(model(torch.from_numpy(trace.params[-1]), sample.x_test))
 
 
-def _all_regimes(task: Task, layers: int, seed: int, samples: int, steps: int) -> list[float]:
+def _all_regimes(task: QuadraticTask, layers: int, seed: int, samples: int, steps: int) -> list[float]:
     """Families by regimes, in the order of their names."""
     sample = draw(task, samples, seed)
     risks: list[float] = []

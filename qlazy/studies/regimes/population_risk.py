@@ -8,7 +8,7 @@ from typing import ClassVar, final
 from torch import Tensor
 
 from qlazy.base.errors import require_shape
-from qlazy.theory.quadratic import Task
+from qlazy.theory.quadratic import QuadraticTask
 from qlazy.training.losses import Loss
 
 
@@ -21,7 +21,7 @@ class PopulationRisk(Loss):
     """
 
     convention: ClassVar[str] = "1/2 E (f - y)^2"
-    task: Task
+    task: QuadraticTask
 
     def value(self, outputs: Tensor, targets: Tensor) -> Tensor:
         d = self.task.dimension

@@ -18,7 +18,7 @@ from qlazy.theory import regimes
 from qlazy.theory.quadratic import (
     GaussianMixture,
     QuadraticFunction,
-    Task,
+    QuadraticTask,
     gaussian_weights,
     network_fit,
     quadratic_form,
@@ -42,7 +42,7 @@ def target_matrix(dimension: int) -> Tensor:
     return torch.diag(torch.from_numpy(g)) / math.sqrt(dimension)
 
 
-def make_task(name: str, matrix: Tensor) -> Task:
+def make_task(name: str, matrix: Tensor) -> QuadraticTask:
     return QuadraticFunction(matrix) if name == "qf" else GaussianMixture(matrix)
 
 
@@ -170,7 +170,7 @@ def training(dimension: int, ratios: Sequence[float], seeds: int, steps: int) ->
     return Outcome(findings, arrays, [Table(f"R / R0 of trained nets, d={dimension}", head, tuple(rows))])
 
 
-def descend(task: Task, units: int, seed: int, steps: int) -> float:
+def descend(task: QuadraticTask, units: int, seed: int, steps: int) -> float:
     """R / R0 after ``steps`` of L-BFGS, full gradients, from random weights and zero outer weights."""
     model, size = quadratic_form(units, task.dimension), task.dimension**2
     params = model.init(torch.Generator().manual_seed(seed))
@@ -205,7 +205,7 @@ def finite_samples(dimension: int, units: int, counts: Sequence[int], seeds: int
     return Outcome(findings, arrays)
 
 
-def _regimes_of(task: Task, units: int, steps: int) -> dict[str, Few]:
+def _regimes_of(task: QuadraticTask, units: int, steps: int) -> dict[str, Few]:
     d = task.dimension
     weights = [gaussian_weights(units, d, torch.Generator().manual_seed(s)) for s in range(100)]
     wide = units * d
@@ -225,7 +225,7 @@ def _regimes_of(task: Task, units: int, steps: int) -> dict[str, Few]:
     }  # fmt: skip
 
 
-def _risk(task: Task, few: Few, count: int, seed: int) -> float:
+def _risk(task: QuadraticTask, few: Few, count: int, seed: int) -> float:
     """R / R0 exactly: what the offset is off by counts as well, both inputs and features having E x x^T = I."""
     x, y = task.sample(count, torch.Generator().manual_seed(10_000 + seed))
     form, offset = few.fit(x, y, seed)

@@ -12,7 +12,7 @@ from torch import Tensor
 from qlazy.base.tables import Table
 from qlazy.kernels.allocation import allocate_shots, naive_excess
 from qlazy.kernels.shots import BATCHES, MeasuredKernel, kernel_of_batches, student_interval
-from qlazy.quantum.backends.shifted import Moments, ShiftedCircuits
+from qlazy.quantum.backends.shifted import ShiftedCircuits, ShotMoments
 from qlazy.quantum.circuit import Circuit
 from qlazy.quantum.corpus import load_program
 from qlazy.studies.experiments import Outcome
@@ -40,7 +40,7 @@ class Trial(NamedTuple):
 
     name: str
     circuits: ShiftedCircuits
-    moments: Moments
+    moments: ShotMoments
     exact: Tensor
 
 
