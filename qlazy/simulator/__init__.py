@@ -1,48 +1,33 @@
-"""Exact batched simulation of circuits, and the adjoint sweep that differentiates them.
+"""Exact batched simulation of circuits and of programs that branch, and the adjoint sweeps that differentiate them.
 
-It knows unitaries, projectors and observables; parameters and their derivatives belong to the caller, who
-hands over small matrices and receives their cotangents. NumPy and numba only.
+It knows rotations by angles, fixed unitaries, measurements and observables; where angles come from belongs to the
+caller. NumPy and numba only.
 """
 
 from __future__ import annotations
 
-from qlazy.simulator.compiling.families import Family
-from qlazy.simulator.compiling.plan import Plan, compile_plan
-from qlazy.simulator.compiling.steps import Kind
-from qlazy.simulator.observables import (
-    Hermitian,
-    Observable,
-    PauliSum,
-    PauliWord,
-    Probabilities,
-    Projector,
-    pauli,
-)
+from qlazy.simulator.branching.circuit import BranchedCircuit
+from qlazy.simulator.branching.skeleton import Skeleton
+from qlazy.simulator.observables import Hermitian, Observable, PauliSum, PauliWord, Probabilities, Projector
 from qlazy.simulator.operations import Cnot, Diagonal, Flip, Operation, PauliRotation, Swap, Unitary
-from qlazy.simulator.run import sweep, sweep_weighted, values
-from qlazy.simulator.stacks import fuse_operands
+from qlazy.simulator.rotations import Derivatives, RotationCircuit
 
 __all__ = [
+    "BranchedCircuit",
     "Cnot",
+    "Derivatives",
     "Diagonal",
-    "Family",
     "Flip",
     "Hermitian",
-    "Kind",
     "Observable",
     "Operation",
     "PauliRotation",
     "PauliSum",
     "PauliWord",
-    "Plan",
     "Probabilities",
     "Projector",
+    "RotationCircuit",
+    "Skeleton",
     "Swap",
     "Unitary",
-    "compile_plan",
-    "fuse_operands",
-    "pauli",
-    "sweep",
-    "sweep_weighted",
-    "values",
 ]

@@ -59,11 +59,6 @@ def num_outputs(observable: Observable) -> int:
     return 2 ** len(observable.wires) if isinstance(observable, Probabilities) else 1
 
 
-def pauli(word: str, *wires: int) -> PauliSum:
-    """A single Pauli word as an observable: ``pauli("ZZ", 0, 1)``."""
-    return PauliSum((PauliWord(1.0, word, wires),))
-
-
 def check_observables(num_wires: int, observables: tuple[Observable, ...]) -> None:
     """Refuse wires, words, bits and matrices that do not fit, naming the observable."""
     require(len(observables) > 0, "observables", "name at least one", observables)

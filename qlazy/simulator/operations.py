@@ -1,13 +1,13 @@
-"""What a circuit may consist of: unitaries given at run time, and gates that are fixed or free.
+"""What a circuit may consist of: rotations, whose angles may arrive at run time, and gates that are fixed.
 
-An operation says which wires it touches and where its numbers come from; the numbers themselves (matrices,
-angles, phases) are the *operands*, handed over at every run. The first wire is the most significant bit of a
-matrix index.
+The first wire is the most significant bit of a matrix index.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,25 +22,20 @@ MAX_DENSE_WIRES = 5
 
 @dataclass(frozen=True, eq=False)
 class Unitary:
-    """A dense unitary on a few wires, applied where every control has its value.
-
-    Operand: a matrix (2^k, 2^k) shared by the batch, or (n, 2^k, 2^k) if ``sampled``; none if ``matrix``
-    fixes it. ``wanted`` operands receive a cotangent in a sweep.
-    """
+    """A fixed unitary ``matrix`` (2^k, 2^k) on k wires, applied where every control has its value."""
 
     wires: Wires
-    matrix: ComplexArray | None = None
+    matrix: ComplexArray
     controls: Wires = ()
     control_values: tuple[int, ...] | None = None
-    sampled: bool = False
-    wanted: bool = True
 
 
 @dataclass(frozen=True, eq=False)
 class PauliRotation:
     """exp(-i angle P / 2) for a Pauli word P of any weight, applied where every control has its value.
 
-    Operand: an angle in radians, of shape () shared or (n,) if ``sampled``; none if ``angle`` fixes it.
+    Without a fixed ``angle``, in radians, it takes one at every run: the same for the whole batch, or one for
+    each sample if ``sampled``; derivatives by it are computed where they are ``wanted``.
     """
 
     word: str
@@ -54,15 +49,10 @@ class PauliRotation:
 
 @dataclass(frozen=True, eq=False)
 class Diagonal:
-    """A diagonal unitary on a few wires.
-
-    Operand: phases of modulus one, (2^k,) shared or (n, 2^k) if ``sampled``; none if ``phases`` fixes them.
-    """
+    """A fixed diagonal unitary on k wires: ``phases`` (2^k,) of modulus one."""
 
     wires: Wires
-    phases: ComplexArray | None = None
-    sampled: bool = False
-    wanted: bool = True
+    phases: ComplexArray
 
 
 @dataclass(frozen=True)
@@ -96,59 +86,65 @@ class Flip:
         return (self.wire,)
 
 
-Parametric = Unitary | PauliRotation | Diagonal
-Operation = Parametric | Cnot | Swap | Flip
+Operation = Unitary | PauliRotation | Diagonal | Cnot | Swap | Flip
 
 
-def fixed_value(operation: Parametric) -> ComplexArray | float | None:
-    """The operand an operation carries with it, or None if it arrives at run time."""
-    match operation:
-        case Unitary():
-            return operation.matrix
-        case PauliRotation():
-            return operation.angle
-        case Diagonal():
-            return operation.phases
+class AngleSource(NamedTuple):
+    """Where a rotation finds its angle: among the shared or the sampled ones, and its number there."""
+
+    sampled: bool
+    number: int
+    wanted: bool
 
 
-def operand_shape(operation: Parametric) -> tuple[int, ...]:
-    """The shape of one operand, without the batch."""
-    size = 2 ** len(operation.wires)
-    match operation:
-        case Unitary():
-            return (size, size)
-        case PauliRotation():
-            return ()
-        case Diagonal():
-            return (size,)
+def angle_sources(operations: Sequence[Operation]) -> list[AngleSource | None]:
+    """For each operation the source of its angle, None where none arrives at run time.
+
+    The rotations without a fixed angle are numbered in order, shared and sampled apart.
+    """
+    counts = {False: 0, True: 0}
+    sources: list[AngleSource | None] = []
+    for operation in operations:
+        if isinstance(operation, PauliRotation) and operation.angle is None:
+            sources.append(AngleSource(operation.sampled, counts[operation.sampled], operation.wanted))
+            counts[operation.sampled] += 1
+        else:
+            sources.append(None)
+    return sources
 
 
-def controls_of(operation: Parametric) -> tuple[tuple[int, int], ...]:
+def controls_of(operation: Unitary | PauliRotation) -> tuple[tuple[int, int], ...]:
     """(wire, value) of every control; the value is 1 where none is given."""
-    if isinstance(operation, Diagonal) or not operation.controls:
-        return ()
     values = operation.control_values or (1,) * len(operation.controls)
     return tuple(zip(operation.controls, values, strict=True))
 
 
 def check_operations(num_wires: int, operations: tuple[Operation, ...]) -> None:
-    """Refuse wires, words and fixed operands that do not fit, naming the operation."""
+    """Refuse wires, words, matrices and angles that do not fit, naming the operation."""
     require(num_wires >= 1, "num_wires", "be at least 1", num_wires)
     for index, operation in enumerate(operations):
         name = f"operations[{index}]"
         _check_wires(num_wires, name, operation)
-        if isinstance(operation, PauliRotation):
-            check_word(f"{name}.word", operation.word, operation.wires)
-        if isinstance(operation, Unitary):
-            size = len(operation.wires)
-            require(
-                1 <= size <= MAX_DENSE_WIRES,
-                f"{name}.wires",
-                f"be 1 to {MAX_DENSE_WIRES} wires",
-                operation.wires,
-            )
-        if not isinstance(operation, Cnot | Swap | Flip):
-            _check_fixed(name, operation)
+        match operation:
+            case PauliRotation(word, wires, angle):
+                check_word(f"{name}.word", word, wires)
+                fits = angle is None or not operation.sampled
+                require(fits, f"{name}.sampled", "be False for a fixed angle", operation.sampled)
+            case Unitary(wires, matrix):
+                must = f"be 1 to {MAX_DENSE_WIRES} wires"
+                require(len(wires) <= MAX_DENSE_WIRES, f"{name}.wires", must, wires)
+                _check_unitary(f"{name}.matrix", matrix, (2 ** len(wires),) * 2)
+            case Diagonal(wires, phases):
+                _check_unitary(f"{name}.phases", phases, (2 ** len(wires),))
+
+
+def _check_unitary(name: str, value: ComplexArray, shape: tuple[int, ...]) -> None:
+    """``value`` is a matrix, or the diagonal of one."""
+    require(np.shape(value) == shape, name, f"have shape {shape}", np.shape(value))
+    adjoint = np.conj(value).T
+    excess = value * adjoint - 1 if len(shape) == 1 else value @ adjoint - np.eye(shape[0])
+    defect = float(np.abs(excess).max())
+    require(defect < 1e-5, name, "be unitary", f"off by {defect:.2g}")
 
 
 def check_word(name: str, word: str, wires: Wires) -> None:
@@ -171,14 +167,3 @@ def check_wires(num_wires: int, name: str, wires: Wires) -> None:
     require(len(wires) > 0, name, "name at least one wire", wires)
     require(all(0 <= wire < num_wires for wire in wires), name, f"lie in 0..{num_wires - 1}", wires)
     require(len(set(wires)) == len(wires), name, "be distinct", wires)
-
-
-def _check_fixed(name: str, operation: Parametric) -> None:
-    value = fixed_value(operation)
-    if value is not None:
-        shape = operand_shape(operation)
-        require(np.shape(value) == shape, f"the operand of {name}", f"have shape {shape}", np.shape(value))
-        require(not operation.sampled, f"{name}.sampled", "be False for a fixed operand", operation.sampled)
-        if isinstance(operation, Unitary):
-            defect = float(np.abs(value @ np.conj(value).T - np.eye(shape[0])).max())
-            require(defect < 1e-5, f"{name}.matrix", "be unitary", f"off by {defect:.2g}")

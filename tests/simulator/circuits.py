@@ -1,4 +1,4 @@
-"""Random circuits over every kind of operation and observable, and derivatives rebuilt from cotangents."""
+"""Random circuits over every kind of operation and observable."""
 
 from __future__ import annotations
 
@@ -14,69 +14,62 @@ from qlazy.simulator import (
     Diagonal,
     Flip,
     Hermitian,
-    Kind,
     Observable,
     Operation,
     PauliRotation,
     PauliSum,
     PauliWord,
-    Plan,
     Probabilities,
     Projector,
+    RotationCircuit,
     Swap,
     Unitary,
-    pauli,
 )
-from tests.simulator.dense import LETTERS, Direction
 
 CZ = np.array([1, 1, 1, -1], dtype=complex)
 T = np.exp(1j * np.pi / 4 * np.arange(2))
 HADAMARD = np.array([[1, 1], [1, -1]], dtype=complex) / np.sqrt(2)
 
 
+def pauli(word: str, *wires: int) -> PauliSum:
+    return PauliSum((PauliWord(1.0, word, wires),))
+
+
 @dataclass
 class Case:
-    """A circuit with operands for ``samples`` samples."""
+    """A circuit with angles, shared (S,) and sampled (n, T)."""
 
     wires: int
     operations: tuple[Operation, ...]
     observables: tuple[Observable, ...]
-    operands: dict[int, Any]
-    samples: int
+    shared: np.ndarray
+    sampled: np.ndarray
 
-    @property
-    def sampled(self) -> bool:
-        return any(getattr(operation, "sampled", False) for operation in self.operations)
+    def circuit(self) -> RotationCircuit:
+        return RotationCircuit(self.wires, self.operations, self.observables)
 
-    def at(self, sample: int) -> dict[int, Any]:
-        """The operands of one sample, fixed ones included."""
+    def rotations(self) -> list[tuple[int, PauliRotation, int]]:
+        """Index, rotation and its number among its like, for those that take an angle."""
+        found = [
+            (index, operation)
+            for index, operation in enumerate(self.operations)
+            if isinstance(operation, PauliRotation) and operation.angle is None
+        ]
+        return [
+            (index, rotation, sum(other.sampled == rotation.sampled for _, other in found[:position]))
+            for position, (index, rotation) in enumerate(found)
+        ]
+
+    def at(self, sample: int) -> dict[int, float]:
+        """The angles of one sample, by the index of the operation."""
         return {
-            index: operand[sample] if getattr(self.operations[index], "sampled", False) else operand
-            for index, operand in self.all_operands().items()
+            index: float(self.sampled[sample, number] if rotation.sampled else self.shared[number])
+            for index, rotation, number in self.rotations()
         }
 
-    def all_operands(self) -> dict[int, Any]:
-        found = dict(self.operands)
-        for index, operation in enumerate(self.operations):
-            for name in ("matrix", "angle", "phases"):
-                if getattr(operation, name, None) is not None:
-                    found[index] = getattr(operation, name)
-        return found
 
-
-def random_operand(rng: np.random.Generator, operation: Operation, samples: int) -> Any:
-    batch = (samples,) if operation.sampled else ()  # type: ignore[union-attr]
-    size = 2 ** len(operation.wires)
-    match operation:
-        case Unitary():
-            count = int(np.prod(batch))
-            found = unitary_group(size, seed=rng).rvs(max(count, 1)).reshape(-1, size, size)[:count]
-            return found.reshape(*batch, size, size)
-        case PauliRotation():
-            return rng.uniform(-4, 4, batch)
-        case Diagonal():
-            return np.exp(1j * rng.uniform(-4, 4, (*batch, size)))
-    raise AssertionError(operation)
+def random_unitary(rng: np.random.Generator, wires: int) -> np.ndarray:
+    return np.asarray(unitary_group(2**wires, seed=rng).rvs()).reshape(2**wires, 2**wires)
 
 
 def random_operation(
@@ -87,32 +80,24 @@ def random_operation(
     chosen, rest = order[:width], order[width:]
     controls = rest[: int(rng.integers(0, min(len(rest), 2) + 1))]
     control_values = tuple(int(v) for v in rng.integers(0, 2, len(controls)))
-    word = "".join(rng.choice(list("XYZ"), width))
-    data = {"sampled": sampled, "wanted": wanted}
+    word, angle = "".join(rng.choice(list("XYZ"), width)), float(rng.uniform(-4, 4))
     match kind:
         case "one":
-            return Unitary(order[:1], **data)
-        case "one rotation":
-            return PauliRotation(word[0], order[:1], **data)
-        case "one diagonal":
-            return Diagonal(order[:1], **data)
-        case "fixed one":
-            return Unitary(order[:1], HADAMARD)
-        case "fixed rotation":
-            return PauliRotation(word, chosen, float(rng.uniform(-4, 4)))
-        case "fixed diagonal":
-            return Diagonal(order[:2], CZ) if wires > 1 else Diagonal(order[:1], T)
+            return PauliRotation(word[0], order[:1], sampled=sampled, wanted=wanted)
         case "rotation":
-            padded = word + "I" * len(rest[:1])
-            return PauliRotation(padded, chosen + rest[:1], **data)
+            return PauliRotation(
+                word + "I" * len(rest[:1]), chosen + rest[:1], None, (), None, sampled, wanted
+            )
         case "controlled rotation":
-            return PauliRotation(word, chosen, None, controls, control_values, **data)
-        case "dense":
-            return Unitary(chosen, None, controls, control_values, **data)
+            return PauliRotation(word, chosen, None, controls, control_values, sampled, wanted)
+        case "fixed rotation":
+            return PauliRotation(word, chosen, angle, controls, control_values)
+        case "fixed one":
+            return Unitary(order[:1], random_unitary(rng, 1))
         case "fixed dense":
-            return Unitary(order[:1], HADAMARD, order[1:2])
-        case "diagonal":
-            return Diagonal(chosen, **data)
+            return Unitary(chosen, random_unitary(rng, width), controls, control_values)
+        case "fixed diagonal":
+            return Diagonal(chosen, np.exp(1j * rng.uniform(-4, 4, 2**width)))
         case "flip":
             return Flip(order[0])
         case "swap":
@@ -123,8 +108,8 @@ def random_operation(
 
 
 KINDS = (
-    *("one", "one rotation", "one diagonal", "fixed one", "fixed rotation", "fixed diagonal", "rotation"),
-    *("controlled rotation", "dense", "fixed dense", "diagonal", "flip", "swap", "cnot", "cnot", "cnot"),
+    *("one", "one", "one", "rotation", "rotation", "controlled rotation", "controlled rotation"),
+    *("fixed rotation", "fixed one", "fixed dense", "fixed diagonal", "flip", "swap", "cnot", "cnot", "cnot"),
 )
 OBSERVABLES = ("word", "sum", "hermitian", "projector", "probabilities", "identity")
 
@@ -152,97 +137,28 @@ def random_observable(rng: np.random.Generator, wires: int, kind: str) -> Observ
 
 
 @st.composite
-def cases(draw: Any, max_wires: int = 5, max_samples: int = 3, kinds: tuple[str, ...] = KINDS) -> Case:
+def cases(draw: Any, max_wires: int = 5, sizes: tuple[int, ...] = (1, 2, 3)) -> Case:
     wires = draw(st.integers(1, max_wires))
-    flags = st.tuples(st.sampled_from(kinds), st.booleans(), st.booleans())
+    flags = st.tuples(st.sampled_from(KINDS), st.booleans(), st.booleans())
     drawn = draw(st.lists(flags, min_size=1, max_size=14))
     seen = draw(st.lists(st.sampled_from(OBSERVABLES), min_size=1, max_size=3))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    samples = draw(st.integers(1, max_samples))
-    operations = tuple(random_operation(rng, wires, *flag) for flag in drawn)
-    observables = tuple(random_observable(rng, wires, kind) for kind in seen)
-    return make_case(rng, wires, operations, observables, samples)
+    operations = [random_operation(rng, wires, *flag) for flag in drawn]
+    observables = [random_observable(rng, wires, kind) for kind in seen]
+    return make_case(rng, wires, operations, observables, draw(st.sampled_from(sizes)))
 
 
 def make_case(rng: np.random.Generator, wires: int, operations: Any, observables: Any, samples: int) -> Case:
-    case = Case(wires, tuple(operations), tuple(observables), {}, samples)
-    fixed = case.all_operands()
-    for index, operation in enumerate(case.operations):
-        if isinstance(operation, Unitary | PauliRotation | Diagonal) and index not in fixed:
-            case.operands[index] = random_operand(rng, operation, samples)
+    case = Case(wires, tuple(operations), tuple(observables), np.empty(0), np.empty((samples, 0)))
+    kinds = [rotation.sampled for _, rotation, _ in case.rotations()]
+    case.shared = rng.uniform(-4, 4, kinds.count(False))
+    case.sampled = rng.uniform(-4, 4, (samples, kinds.count(True)))
     return case
 
 
-def local_matrix(operation: Operation, operand: Any) -> np.ndarray:
-    """The 2x2 matrix of a one-qubit operation for one sample."""
-    match operation:
-        case PauliRotation():
-            letter = LETTERS[operation.word.strip("I")]
-            return np.cos(operand / 2) * np.eye(2) - 1j * np.sin(operand / 2) * letter
-        case Diagonal():
-            return np.diag(operand)
-    return operand
-
-
-def local_change(operation: Operation, operand: Any, change: Any) -> np.ndarray:
-    match operation:
-        case PauliRotation():
-            letter = LETTERS[operation.word.strip("I")]
-            return -0.5 * change * (np.sin(operand / 2) * np.eye(2) + 1j * np.cos(operand / 2) * letter)
-        case Diagonal():
-            return np.diag(change)
-    return change
-
-
-def rebuilt(case: Case, plan: Plan, cotangents: Any, sample: int, direction: Direction) -> np.ndarray:
-    """The derivative of all outputs in a direction, from the cotangents alone; zero for what was pruned."""
-    operands = case.at(sample)
-    for family, cotangent in zip(plan.families, cotangents, strict=True):
-        row = cotangent[min(sample, len(cotangent) - 1)]
-        for position, member in enumerate(family.wanted):
-            factors = family.members[member]
-            if direction.index in [factor for factor in factors if isinstance(factor, int)]:
-                return _contracted(case, family.kind, factors, operands, row[:, position], direction)
-    return np.zeros(plan.num_outputs)
-
-
-def _contracted(case: Case, kind: Kind, factors: Any, operands: Any, row: Any, direction: Direction) -> Any:
-    operand = operands[direction.index]
-    match kind:
-        case Kind.ROTATION:
-            return row * direction.change
-        case Kind.DIAGONAL:
-            return row @ (direction.change / (1j * operand)).real
-        case Kind.DENSE:
-            return 2 * np.einsum("ab,cab->c", direction.change, row).real
-    product, change = np.eye(2), np.zeros((2, 2))
-    for factor in factors:
-        is_index = isinstance(factor, int)
-        matrix = local_matrix(case.operations[factor], operands[factor]) if is_index else factor
-        change = matrix @ change
-        if is_index and factor == direction.index:
-            change = change + local_change(case.operations[factor], operand, direction.change) @ product
-        product = matrix @ product
-    algebra = -1j * change @ product.conj().T  # dU = i H U
-    axis = [np.trace(LETTERS[letter] @ algebra).real / 2 for letter in "XYZ"]
-    return row @ np.array(axis)
-
-
-def directions(rng: np.random.Generator, case: Case, sample: int) -> list[Direction]:
-    """One random direction for every run-time operand that is wanted."""
-    found = []
-    for index, operand in case.at(sample).items():
-        operation = case.operations[index]
-        if index in case.operands and operation.wanted:  # type: ignore[union-attr]
-            found.append(Direction(index, _random_change(rng, operation, operand)))
-    return found
-
-
-def _random_change(rng: np.random.Generator, operation: Operation, operand: Any) -> Any:
-    match operation:
-        case PauliRotation():
-            return rng.normal()
-        case Diagonal():
-            return 1j * rng.normal(size=len(operand)) * operand
-    h = rng.normal(size=operand.shape) + 1j * rng.normal(size=operand.shape)
-    return 1j * (h + h.conj().T) @ operand
+def layered(wires: int, layers: int, samples: int, observables: Any, sampled: bool = True) -> Case:
+    operations: list[Any] = [PauliRotation("Y", (q,), sampled=sampled) for q in range(wires)]
+    for _ in range(layers):
+        operations += [PauliRotation(letter, (q,)) for q in range(wires) for letter in "YZ"]
+        operations += [Cnot(q, (q + 1) % wires) for q in range(wires)]
+    return make_case(np.random.default_rng(7), wires, operations, observables, samples)

@@ -1,4 +1,4 @@
-"""An independent oracle: full 2^n matrices, products of them, and derivatives by replacing one factor.
+"""An independent oracle: full 2^n matrices, products of them, and derivatives by angle by replacing one factor.
 
 Shares nothing with the simulator but the descriptions of operations and observables. Wire 0 is the most
 significant bit.
@@ -6,7 +6,6 @@ significant bit.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
@@ -64,7 +63,8 @@ def active(n: int, operation: Any) -> np.ndarray:
     return projector
 
 
-def matrix(n: int, operation: Operation, operand: Any) -> np.ndarray:
+def matrix(n: int, operation: Operation, angle: float | None = None) -> np.ndarray:
+    """The full matrix; ``angle`` is that of a rotation which has none of its own."""
     match operation:
         case Cnot():
             return embed(n, np.eye(4)[[0, 1, 3, 2]], operation.wires)
@@ -73,12 +73,13 @@ def matrix(n: int, operation: Operation, operand: Any) -> np.ndarray:
         case Flip():
             return embed(n, LETTERS["X"], operation.wires)
         case Diagonal():
-            return embed(n, np.diag(operand), operation.wires)
+            return embed(n, np.diag(operation.phases), operation.wires)
         case Unitary():
-            free = embed(n, operand, operation.wires)
+            free = embed(n, operation.matrix, operation.wires)
         case PauliRotation():
             word = word_matrix(n, operation.word, operation.wires)
-            free = np.cos(operand / 2) * np.eye(2**n) - 1j * np.sin(operand / 2) * word
+            half = (operation.angle if angle is None else angle) / 2
+            free = np.cos(half) * np.eye(2**n) - 1j * np.sin(half) * word
     projector = active(n, operation)
     return free @ projector + np.eye(2**n) - projector
 
@@ -106,46 +107,26 @@ def _outcome_projector(n: int, wires: tuple[int, ...], outcome: int) -> np.ndarr
     return embed(n, np.diag(np.eye(2 ** len(wires))[outcome]), wires)
 
 
-@dataclass(frozen=True)
-class Direction:
-    """A change of one operand: the change of its full matrix, given that matrix' operand."""
-
-    index: int
-    change: Any  # the derivative of the operand itself
-
-
-def change_matrix(n: int, operation: Operation, operand: Any, change: Any) -> np.ndarray:
-    """d matrix(n, operation, operand), where ``change`` is dU, dangle or dphases."""
-    match operation:
-        case Unitary():
-            return embed(n, change, operation.wires) @ active(n, operation)
-        case Diagonal():
-            return embed(n, np.diag(change), operation.wires)
-        case PauliRotation():
-            word = word_matrix(n, operation.word, operation.wires)
-            free = -0.5 * change * (np.sin(operand / 2) * np.eye(2**n) + 1j * np.cos(operand / 2) * word)
-            return free @ active(n, operation)
-    raise AssertionError(operation)
-
-
-def values(n: int, operations: Any, operands: dict[int, Any], observables: Any) -> np.ndarray:
-    """All outputs for one sample."""
+def values(n: int, operations: Any, angles: dict[int, float], observables: Any) -> np.ndarray:
+    """All outputs for one sample, whose angles are given by the index of the operation."""
     state = np.eye(2**n, dtype=complex)[0]
     for index, operation in enumerate(operations):
-        state = matrix(n, operation, operands.get(index)) @ state
+        state = matrix(n, operation, angles.get(index)) @ state
     return np.array([np.vdot(state, o @ state).real for o in outputs(n, observables)])
 
 
-def derivative(
-    n: int, operations: Any, operands: dict[int, Any], observables: Any, direction: Direction
-) -> np.ndarray:
-    """The exact derivative of all outputs for one sample: a product with one factor replaced."""
+def derivative(n: int, operations: Any, angles: dict[int, float], observables: Any, by: int) -> np.ndarray:
+    """The derivative of all outputs by the angle of operation ``by``.
+
+    For a rotation, d exp(-i t P / 2) / dt = exp(-i (t + pi) P / 2) / 2.
+    """
     state = np.eye(2**n, dtype=complex)[0]
     tangent = np.zeros_like(state)
     for index, operation in enumerate(operations):
-        factor = matrix(n, operation, operands.get(index))
+        factor = matrix(n, operation, angles.get(index))
         tangent = factor @ tangent
-        if index == direction.index:
-            tangent = change_matrix(n, operation, operands[index], direction.change) @ state
+        if index == by:
+            shifted = matrix(n, operation, angles[index] + np.pi)
+            tangent = shifted @ active(n, operation) @ state / 2
         state = factor @ state
     return np.array([2 * np.vdot(state, o @ tangent).real for o in outputs(n, observables)])

@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 
 import qlazy
-from qlazy.simulator import PauliRotation, compile_plan, pauli, values
+from qlazy.simulator import PauliRotation, PauliSum, PauliWord, RotationCircuit
 
 ROOT = Path(qlazy.__file__).parent.parent
 
 RUN = """
 import numpy as np
-from qlazy.simulator import PauliRotation, compile_plan, pauli, values
-plan = compile_plan(1, [PauliRotation("Y", (0,))], [pauli("Z", 0)])
-assert abs(values(plan, [np.eye(2)[None]])[0, 0] - 1) < 1e-15
+from qlazy.simulator import PauliRotation, PauliSum, PauliWord, RotationCircuit
+circuit = RotationCircuit(1, [PauliRotation("Y", (0,))], [PauliSum((PauliWord(1.0, "Z", (0,)),))])
+assert abs(circuit.values(np.zeros(1), np.empty((1, 0)))[0, 0] - 1) < 1e-15
 from qlazy.simulator.kernels.sweep import run_blocks
 print(sum(run_blocks.stats.cache_hits.values()), sum(run_blocks.stats.cache_misses.values()))
 """
@@ -31,8 +31,8 @@ def python(*arguments: str, **environment: str) -> str:
 
 
 def test_a_second_process_finds_the_compiled_code() -> None:
-    plan = compile_plan(1, [PauliRotation("Y", (0,))], [pauli("Z", 0)])
-    values(plan, [np.eye(2)[None]])  # compiled here, if it was not before
+    circuit = RotationCircuit(1, [PauliRotation("Y", (0,))], [PauliSum((PauliWord(1.0, "Z", (0,)),))])
+    circuit.values(np.zeros(1), np.empty((1, 0)))  # compiled here, if it was not before
     assert python("-c", RUN) == "1 0"
 
 
@@ -52,6 +52,6 @@ print(successor(1), successor.stats.cache_path)
     )
 
 
-def test_numba_is_imported_only_when_a_plan_runs() -> None:
+def test_numba_is_imported_only_when_a_circuit_runs() -> None:
     code = "import sys, qlazy.simulator; print('numba' in sys.modules, 'torch' in sys.modules)"
     assert python("-c", code) == "False False"

@@ -1,132 +1,178 @@
-"""Derivatives by angle against central differences, and the three ways to ask for them against each other."""
+"""Values and derivatives by angle against dense matrices, for random circuits over everything the simulator knows."""
 
 from __future__ import annotations
 
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qlazy.simulator import Cnot, Diagonal, Hermitian, PauliRotation, Probabilities, Unitary, pauli
+from qlazy.simulator import PauliRotation, Probabilities, RotationCircuit
 from qlazy.simulator.kernels import layout
-from qlazy.simulator.rotations import RotationCircuit, quaternion
+from tests.simulator import dense
+from tests.simulator.circuits import Case, cases, layered, pauli
 
-WIRES = 3
-OBSERVABLES = (pauli("ZX", 0, 2), Hermitian(np.array([[1.0, 0.5j], [-0.5j, 0.2]]), (1,)), Probabilities((2,)))
-HADAMARD = np.array([[1, 1], [1, -1]]) / 2**0.5
-
-
-@st.composite
-def operations(draw):
-    wires = tuple(draw(st.permutations(range(WIRES))))
-    kind = draw(st.integers(0, 4))
-    if kind == 0:
-        return Cnot(*wires[:2])
-    if kind == 1:
-        return Unitary(wires[:1], HADAMARD.astype(complex))
-    if kind == 2:
-        return Diagonal(wires[:2], np.exp(1j * np.arange(4)))
-    word = draw(st.text("XYZ", min_size=1, max_size=2))
-    controls = wires[len(word) :][: draw(st.integers(0, 1))]
-    return PauliRotation(word, wires[: len(word)], controls=controls, sampled=draw(st.booleans()))
+seeds = st.integers(0, 2**32 - 1)
+BATCHES = (0, 1, 2, 7, 8, 9, 20)
 
 
-def angles(circuit, samples, seed=0):
-    rng = np.random.default_rng(seed)
-    return rng.normal(size=circuit.num_shared), rng.normal(size=(samples, circuit.num_sampled))
+def everything(case: Case, seed: int = 1, threads: int = 1, dtype: Any = np.float64) -> dict[str, np.ndarray]:
+    """What all three ways to ask give."""
+    circuit, angles = case.circuit(), (case.shared.astype(dtype), case.sampled.astype(dtype))
+    weights = np.random.default_rng(seed).normal(size=(len(case.sampled), circuit.num_outputs)).astype(dtype)
+    values, derivatives = circuit.sweep(*angles, threads)
+    weighted = circuit.weighted(weights, *angles, threads)
+    return {
+        "values": values,
+        "alone": circuit.values(*angles, threads),
+        "weights": weights,
+        **derivatives._asdict(),
+        **{f"weighted {name}": found for name, found in weighted._asdict().items()},
+    }
 
 
-@given(st.lists(operations(), min_size=1, max_size=10), st.sampled_from([1, 7, 8, 9, 20]))
-def test_derivatives_against_central_differences(sequence, samples):
-    circuit = RotationCircuit(WIRES, sequence, OBSERVABLES)
-    shared, sampled = angles(circuit, samples)
-    values, found = circuit.sweep(shared, sampled)
-    np.testing.assert_allclose(values, circuit.values(shared, sampled), rtol=0, atol=1e-13)
-    h = 1e-5
-    for k in range(circuit.num_shared):
-        step = h * np.eye(circuit.num_shared)[k]
-        difference = circuit.values(shared + step, sampled) - circuit.values(shared - step, sampled)
-        np.testing.assert_allclose(found.shared[..., k], difference / (2 * h), rtol=0, atol=1e-8)
-    for k in range(circuit.num_sampled):
-        step = h * np.eye(circuit.num_sampled)[k]
-        difference = circuit.values(shared, sampled + step) - circuit.values(shared, sampled - step)
-        np.testing.assert_allclose(found.sampled[..., k], difference / (2 * h), rtol=0, atol=1e-8)
+def assert_derivatives(case: Case, found: dict[str, np.ndarray], sample: int, every: int = 1) -> None:
+    """Of wanted angles, against dense matrices."""
+    for index, rotation, number in case.rotations()[::every]:
+        if rotation.wanted:
+            exact = dense.derivative(case.wires, case.operations, case.at(sample), case.observables, index)
+            column = found["sampled" if rotation.sampled else "shared"][sample, :, number]
+            np.testing.assert_allclose(column, exact, rtol=0, atol=1e-11)
 
 
-@given(st.lists(operations(), min_size=1, max_size=8), st.integers(0, 12), st.sampled_from([1, 2, 3]))
-def test_a_weighted_sweep_is_the_contraction_of_the_full_one(sequence, samples, threads):
-    circuit = RotationCircuit(WIRES, sequence, OBSERVABLES)
-    shared, sampled = angles(circuit, samples)
-    weights = np.random.default_rng(1).normal(size=(samples, circuit.num_outputs))
-    _, full = circuit.sweep(shared, sampled, threads)
-    found = circuit.weighted(weights, shared, sampled, threads)
-    np.testing.assert_allclose(found.shared, np.einsum("nc,nca->a", weights, full.shared), rtol=0, atol=1e-12)
-    np.testing.assert_allclose(
-        found.sampled, np.einsum("nc,nca->na", weights, full.sampled), rtol=0, atol=1e-12
-    )
+@settings(max_examples=150, deadline=None)
+@given(cases())
+def test_values_and_derivatives_are_those_of_dense_matrices(case: Case) -> None:
+    found = everything(case)
+    for sample in range(len(case.sampled)):
+        exact = dense.values(case.wires, case.operations, case.at(sample), case.observables)
+        np.testing.assert_allclose(found["values"][sample], exact, rtol=0, atol=1e-12)
+        assert_derivatives(case, found, sample)
 
 
-@given(st.lists(operations(), min_size=1, max_size=10), st.sampled_from([0, 1, 2, 7, 20]))
-def test_results_do_not_depend_on_how_many_samples_run_side_by_side(sequence, samples):
-    circuit = RotationCircuit(WIRES, sequence, OBSERVABLES)
-    shared, sampled = angles(circuit, samples)
-    weights = np.random.default_rng(1).normal(size=(samples, circuit.num_outputs))
-
-    def everything():
-        values, found = circuit.sweep(shared, sampled, 2)
-        return values, *found, *circuit.weighted(weights, shared, sampled, 2)
-
-    wide = everything()
-    with patch.object(layout, "HUGE", WIRES):
-        narrow = everything()
-    for a, b in zip(wide, narrow, strict=True):
-        np.testing.assert_allclose(a, b, rtol=0, atol=1e-15 * max(samples, 1))
+@settings(max_examples=80, deadline=None)
+@given(cases(sizes=BATCHES), seeds, st.sampled_from([1, 2, 3]))
+def test_a_weighted_sweep_is_the_contraction_of_the_full_one(case: Case, seed: int, threads: int) -> None:
+    found = everything(case, seed, threads)
+    np.testing.assert_array_equal(found["alone"], found["values"])
+    for name, sums in (("shared", "nc,nca->a"), ("sampled", "nc,nca->na")):
+        contracted = np.einsum(sums, found["weights"], found[name])
+        np.testing.assert_allclose(found[f"weighted {name}"], contracted, rtol=0, atol=1e-11)
 
 
-def test_samples_of_a_large_circuit_do_not_depend_on_their_number():
-    layer = [PauliRotation(letter, (q,)) for q in range(12) for letter in "YZ"]
-    ring = [Cnot(q, (q + 1) % 12) for q in range(12)]
-    sequence = [PauliRotation("Y", (q,), sampled=True) for q in range(12)] + 2 * (layer + ring)
-    circuit = RotationCircuit(12, sequence, [pauli("Z", 0)])
-    shared, sampled = angles(circuit, 9)
-    values, found = circuit.sweep(shared, sampled)
-    alone, found_alone = circuit.sweep(shared, sampled[3:4])  # narrow, where all of them are wide
-    np.testing.assert_array_equal(alone, values[3:4])
-    np.testing.assert_array_equal(found_alone.shared, found.shared[3:4])
-    np.testing.assert_array_equal(found_alone.sampled, found.sampled[3:4])
+@settings(max_examples=40, deadline=None)
+@given(cases())
+def test_float32_stays_float32_and_agrees(case: Case) -> None:
+    single, double = everything(case, dtype=np.float32), everything(case)
+    scale = max(1.0, float(np.abs(double["values"]).max()))
+    for name, exact in double.items():
+        assert single[name].dtype == np.float32
+        np.testing.assert_allclose(single[name], exact, rtol=0, atol=3e-4 * scale)
 
 
-def test_float32_stays_float32_and_agrees():
-    sequence = [PauliRotation("Y", (0,), sampled=True), PauliRotation("X", (0,)), Cnot(0, 2)]
-    circuit = RotationCircuit(WIRES, sequence, OBSERVABLES)
-    shared, sampled = angles(circuit, 9)
-    values, found = circuit.sweep(shared.astype(np.float32), sampled.astype(np.float32))
-    assert values.dtype == found.shared.dtype == found.sampled.dtype == np.float32
-    np.testing.assert_allclose(values, circuit.values(shared, sampled), rtol=0, atol=1e-6)
+@settings(max_examples=60, deadline=None)
+@given(cases(sizes=BATCHES))
+def test_results_do_not_depend_on_how_many_samples_run_side_by_side(case: Case) -> None:
+    wide = everything(case)
+    with patch.object(layout, "HUGE", 1):
+        narrow = everything(case)
+    for name, array in wide.items():
+        np.testing.assert_allclose(array, narrow[name], rtol=0, atol=2e-14 * max(len(case.sampled), 1))
 
 
-def test_angles_outside_the_light_cone_have_derivative_zero():
+@settings(max_examples=40, deadline=None)
+@given(cases())
+def test_shared_angles_may_be_sampled_ones(case: Case) -> None:
+    circuit, found = case.circuit(), everything(case)
+    unshared, places = circuit.unshared
+    angles = np.concatenate([np.tile(case.shared, (len(case.sampled), 1)), case.sampled], 1)[:, places]
+    values, derivatives = unshared.sweep(np.empty(0), angles)
+    np.testing.assert_allclose(values, found["values"], rtol=0, atol=1e-12)
+    together = np.concatenate([found["shared"], found["sampled"]], 2)
+    np.testing.assert_allclose(derivatives.sampled, together[:, :, places], rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_results_do_not_depend_on_the_number_of_threads(dtype: Any) -> None:
+    case = layered(4, 2, 133, (pauli("Z", 0), pauli("XX", 1, 2), Probabilities((0, 3))))
+    one, two = (everything(case, threads=threads, dtype=dtype) for threads in (1, 2))
+    for name, array in one.items():
+        np.testing.assert_array_equal(array, two[name])
+
+
+@pytest.mark.parametrize("samples", [0, 1, 7, 8, 9, 15, 16, 17, 40])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_sample_does_not_see_its_neighbours(samples: int, dtype: Any) -> None:
+    case = layered(3, 2, 40, (pauli("Z", 0), pauli("Y", 1)))
+    whole = everything(case, dtype=dtype)
+    case.sampled = case.sampled[:samples]
+    part = everything(case, dtype=dtype)
+    for name in ("values", "alone", "shared", "sampled", "weighted sampled"):
+        np.testing.assert_array_equal(part[name], whole[name][:samples])
+
+
+def test_samples_of_a_large_circuit_do_not_depend_on_their_number() -> None:
+    case = layered(12, 2, 9, [pauli("Z", 0)])
+    whole = everything(case)
+    case.sampled = case.sampled[3:4]
+    alone = everything(case)  # narrow, where all of them are wide
+    for name in ("values", "shared", "sampled"):
+        np.testing.assert_array_equal(alone[name], whole[name][3:4])
+
+
+def test_the_gradient_of_no_samples_is_zero() -> None:
+    found = everything(layered(3, 1, 0, (pauli("Z", 0),)))
+    assert found["values"].shape == (0, 1)
+    assert found["weighted sampled"].shape == (0, 3)
+    np.testing.assert_array_equal(found["weighted shared"], np.zeros(6))
+
+
+def test_a_gradient_over_many_samples() -> None:
+    found = everything(layered(2, 1, 9000, (pauli("Z", 0),)))
+    exact = np.tensordot(found["weights"][:, 0], found["shared"][:, 0], 1)
+    np.testing.assert_allclose(found["weighted shared"], exact, rtol=0, atol=1e-9)
+
+
+def test_many_outputs_go_back_in_groups() -> None:
+    """32 outcome probabilities, more than go back together."""
+    case = layered(5, 1, 2, (Probabilities((4, 2, 0, 1, 3)),))
+    found = everything(case)
+    np.testing.assert_allclose(found["values"].sum(axis=1), 1, rtol=0, atol=1e-12)
+    assert_derivatives(case, found, 1, every=3)
+
+
+def test_nan_passes_through() -> None:
+    case = layered(3, 2, 9, (pauli("Z", 0),))
+    case.sampled[4, 0] = np.nan
+    found = everything(case)
+    others = [0, 1, 2, 3, 5, 6, 7, 8]
+    for name in ("values", "alone", "shared", "sampled"):
+        matters = (found[name][others] != 0).all(0)  # not what lies outside the light cone
+        np.testing.assert_array_equal(np.isnan(found[name][4]), matters)
+        assert matters.any()
+        assert not np.isnan(found[name][others]).any()
+
+
+def test_without_sampled_angles_all_samples_are_alike() -> None:
+    case = layered(3, 2, 5, (pauli("Z", 0), pauli("Z", 1)), sampled=False)
+    found = everything(case, threads=2)
+    assert found["values"].shape == (5, 2)
+    assert_derivatives(case, found, 4)
+    assert (found["shared"] == found["shared"][0]).all()
+
+
+def test_angles_outside_the_light_cone_have_derivative_zero() -> None:
     sequence = [PauliRotation("Y", (0,)), PauliRotation("Y", (1,)), PauliRotation("Z", (0,))]
     circuit = RotationCircuit(2, sequence, [pauli("Z", 0)])
     _, found = circuit.sweep(np.array([0.3, 0.4, 0.5]), np.empty((1, 0)))
-    np.testing.assert_allclose(
-        found.shared[0, 0], [-np.sin(0.3), 0.0, 0.0], rtol=0, atol=1e-15
-    )  # f = cos(0.3)
+    exact = [-np.sin(0.3), 0.0, 0.0]  # f = cos(0.3)
+    np.testing.assert_allclose(found.shared[0, 0], exact, rtol=0, atol=1e-15)
 
 
-@given(st.floats(-7, 7), st.sampled_from([0.0, 1.3, np.pi]))
-def test_quaternions_stand_for_their_unitaries(angle, phase):
-    axis = np.array([0.6, 0.0, 0.8])
-    paulis = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
-    unitary = np.cos(angle / 2) * np.eye(2) - 1j * np.sin(angle / 2) * np.tensordot(axis, paulis, 1)
-    w, *vector = quaternion(np.exp(1j * phase) * unitary)
-    back = w * np.eye(2) - 1j * np.tensordot(vector, paulis, 1)
-    assert abs(abs(np.trace(back.conj().T @ unitary)) - 2) < 1e-12
-
-
-def test_shapes_are_checked():
+def test_shapes_are_checked() -> None:
     circuit = RotationCircuit(1, [PauliRotation("Y", (0,))], [pauli("Z", 0)])
     with pytest.raises(ValueError, match=r"`shared` must have shape \(1,\)"):
         circuit.values(np.zeros(2), np.empty((1, 0)))

@@ -15,7 +15,7 @@ destroys. Of the two the one that touches fewer numbers is taken.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, final
+from typing import Any, final
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from qlazy.simulator.branching.mixtures import Densities, Mixture, Seeds, Vector
 from qlazy.simulator.branching.skeleton import Apply, Drop, Instruction, Merge, Skeleton, Split, Track
 from qlazy.simulator.branching.strided import Amplitudes, Angle, Fixed, Rotation, compiled
 from qlazy.simulator.observables import Observable, check_observables
-from qlazy.simulator.operations import Operation, PauliRotation, check_operations
+from qlazy.simulator.operations import Operation, PauliRotation, angle_sources, check_operations
 from qlazy.simulator.rotations import Derivatives, Real
 
 WORKING_SET = 2**26
@@ -51,7 +51,7 @@ class BranchedCircuit:
         check_observables(skeleton.num_wires, tuple(observables))
         self._skeleton = skeleton
         self._compiled = [compiled(skeleton.num_wires, operation) for operation in operations]
-        self._sources = _sources(operations)
+        self._operations, self._sources = tuple(operations), angle_sources(operations)
         self._seeds = Seeds(skeleton.num_wires, observables)
         kind = Vectors if skeleton.vector_cost <= skeleton.density_cost else Densities
         self._states: Mixture = kind(skeleton.num_wires)
@@ -145,29 +145,6 @@ def _tuple(value: Any) -> tuple[Any, ...]:
     return value if isinstance(value, tuple) else (value,)
 
 
-class _Source(NamedTuple):
-    """Where a rotation finds its angle."""
-
-    fixed: float | None
-    sampled: bool
-    number: int
-    wanted: bool
-
-
-def _sources(operations: Sequence[Operation]) -> list[_Source | None]:
-    sources: list[_Source | None] = []
-    counts = {False: 0, True: 0}
-    for operation in operations:
-        if not isinstance(operation, PauliRotation):
-            sources.append(None)
-        elif operation.angle is not None:
-            sources.append(_Source(operation.angle, False, -1, False))
-        else:
-            sources.append(_Source(None, operation.sampled, counts[operation.sampled], operation.wanted))
-            counts[operation.sampled] += 1
-    return sources
-
-
 class _Piece:
     """Some samples of the batch: their states at the end, and the sweep back."""
 
@@ -181,9 +158,11 @@ class _Piece:
         self._final = self._forward()
         self.values = self._measured().astype(shared.dtype)
 
-    def _angle(self, source: _Source) -> Angle:
-        if source.fixed is not None:
-            return source.fixed
+    def _angle(self, number: int) -> Angle:
+        source, operation = self._circuit._sources[number], self._circuit._operations[number]
+        if source is None:
+            assert isinstance(operation, PauliRotation)
+            return operation.angle
         return self._sampled[source.number] if source.sampled else self._shared[source.number]
 
     def _forward(self) -> States:
@@ -204,14 +183,13 @@ class _Piece:
         return states
 
     def _apply(self, number: int, states: Sequence[Amplitudes], dagger: bool = False) -> None:
-        operation, source = self._circuit._compiled[number], self._circuit._sources[number]
+        operation = self._circuit._compiled[number]
         for state in states:
             for view, conjugate in self._states.sides(state):
                 if isinstance(operation, Fixed):
                     operation.apply(view, dagger, conjugate)
                 else:
-                    assert source is not None
-                    angle = self._angle(source)
+                    angle = self._angle(number)
                     operation.apply(view, -angle if dagger else angle, conjugate)
 
     def _measured(self) -> Real:

@@ -102,11 +102,10 @@ def compiled(num_wires: int, operation: Operation) -> Rotation | Fixed:
             return Fixed(num_wires, _SWAP, (first, second), ())
         case Flip(wire):
             return Fixed(num_wires, _X, (wire,), ())
-        case Unitary(matrix=matrix) if matrix is not None:
-            return Fixed(num_wires, matrix, operation.wires, controls_of(operation))
-        case Diagonal(phases=phases) if phases is not None:
-            return Fixed(num_wires, np.diag(phases), operation.wires, ())
-    raise TypeError(f"{type(operation).__name__} without a fixed matrix")
+        case Unitary(wires, matrix):
+            return Fixed(num_wires, matrix, wires, controls_of(operation))
+        case Diagonal(wires, phases):
+            return Fixed(num_wires, np.diag(phases), wires, ())
 
 
 def _where(num_wires: int, conditions: tuple[tuple[int, int], ...]) -> Rows:

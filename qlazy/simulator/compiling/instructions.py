@@ -8,25 +8,25 @@ at a time.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qlazy.simulator.compiling.frames import Condition, coset, parity, row_parity
-from qlazy.simulator.compiling.steps import Kind, Step, Unit, base_conditions, local_offsets
+from qlazy.simulator.compiling.frames import Condition, Label, coset, parity, row_parity
+from qlazy.simulator.compiling.gates import Gate, Places
+from qlazy.simulator.compiling.steps import DenseStep, DiagonalStep, GateStep, Step
 
 
 class Pass(IntEnum):
     ONE = 0
     TWO = 1
-    DIAGONAL = 2
-    DENSE = 3
-    TABLE = 4
+    DENSE = 2
+    TABLE = 3
 
 
-# All integers. `steps` and `offsets` are places in Program.masks; a cotangent of -1 is not wanted.
+# All integers. `steps` and `offsets` are places in Plan.masks, `table` one in Plan.tables or, for a dense gate, in
+# Plan.matrices; a cotangent of -1 is not wanted.
 INSTRUCTION = np.dtype(
     [
         (name, np.int64)
@@ -40,49 +40,35 @@ INSTRUCTION = np.dtype(
 )
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a unit or a step finds its coefficients and puts its cotangents."""
-
-    sampled: bool
-    coefficient: int
-    cotangent: int
-
-
-@dataclass(frozen=True)
-class Gate:
-    """A one-qubit unit with the place of its numbers."""
-
-    unit: Unit
-    place: Place
-
-
 class Assembler:
-    """Collects instructions, masks and tables of fixed phases."""
+    """Collects instructions with what they refer to: places of gates, masks, tables of phases, and matrices."""
 
     def __init__(self, num_wires: int) -> None:
         self.num_wires = num_wires
         self.instructions: list[dict[str, int]] = []
+        self.places = Places()
         self.masks: list[int] = []
         self.tables: list[NDArray[np.complex128]] = []
+        self.matrices: list[complex] = []
+        self.largest = 1  # dimension of a dense gate
 
     def one(self, gate: Gate) -> None:
-        self._emit(Pass.ONE, gate.unit.conditions, **self._gate("first", gate))
+        self._emit(Pass.ONE, gate.conditions, **self._gate("first", gate))
 
     def two(self, first: Gate, second: Gate) -> None:
-        conditions = first.unit.conditions + second.unit.conditions
+        conditions = first.conditions + second.conditions
         self._emit(Pass.TWO, conditions, **self._gate("first", first), **self._gate("second", second))
 
-    def wide(self, step: Step, place: Place) -> None:
-        """A diagonal or dense step."""
-        offsets = local_offsets(step.targets)
-        kind = Pass.DIAGONAL if step.kind is Kind.DIAGONAL else Pass.DENSE
-        where = {"dim": len(offsets), "offsets": self._keep(offsets)}
-        self._emit(kind, base_conditions(step.targets, step.controls), **where, **self._place("first", place))
+    def dense(self, step: DenseStep) -> None:
+        base = (*(label.reads(0) for label in step.targets), *step.controls)
+        where = {"dim": len(step.matrix), "offsets": self._keep(_offsets(step.targets))}
+        self._emit(Pass.DENSE, base, **where, table=len(self.matrices))
+        self.matrices.extend(step.matrix.ravel().tolist())
+        self.largest = max(self.largest, len(step.matrix))
 
-    def fixed_diagonal(self, step: Step) -> None:
+    def diagonal(self, step: DiagonalStep) -> None:
         """Fixed phases on all rows; neighbouring ones are multiplied into one table."""
-        phases = np.asarray(step.factors[0])[_local_index(self.num_wires, step)]
+        phases = step.phases[_local_index(self.num_wires, step.targets)]
         if self.instructions and self.instructions[-1]["kind"] == Pass.TABLE:
             self.tables[self.instructions[-1]["table"]] *= phases
         else:
@@ -107,66 +93,70 @@ class Assembler:
         return len(self.masks) - len(masks)
 
     def _gate(self, name: str, gate: Gate) -> dict[str, int]:
-        return {f"{name}_flip": gate.unit.flip, **self._place(name, gate.place)}
-
-    @staticmethod
-    def _place(name: str, place: Place) -> dict[str, int]:
+        place = self.places[gate]
         return {
-            f"{name}_sampled": int(place.sampled),
-            f"{name}_coefficient": place.coefficient,
-            f"{name}_cotangent": place.cotangent,
+            f"{name}_flip": gate.flip,
+            **{f"{name}_{field}": int(value) for field, value in place._asdict().items()},
         }
 
 
-def _local_index(num_wires: int, step: Step) -> NDArray[np.int64]:
-    """Which element of a diagonal step each row sees."""
+def _offsets(targets: Sequence[Label]) -> list[int]:
+    """What leads from the row with target bits 0 to the row with target bits j, first target first."""
+    offsets = [0]
+    for label in targets:
+        offsets = [offset ^ flip for offset in offsets for flip in (0, label.flip)]
+    return offsets
+
+
+def _local_index(num_wires: int, targets: Sequence[Label]) -> NDArray[np.int64]:
+    """Which element of a diagonal on the targets each row sees."""
     index = np.zeros(2**num_wires, np.int64)
-    for label in step.targets:
+    for label in targets:
         index = 2 * index + (row_parity(num_wires, label.read) ^ label.offset)
     return index
 
 
-def assemble(assembler: Assembler, steps: Sequence[Step], places: dict[Step, list[Place]]) -> None:
+def assemble(assembler: Assembler, steps: Sequence[Step]) -> None:
     """Emit all steps, one-qubit gates two at a time where they can be brought together."""
     waiting = list(steps)
     while waiting:
         step = waiting.pop(0)
-        partner = _partner(step, waiting)
-        if partner is not None:
-            waiting.remove(partner)
-            assembler.two(_gates(step, places)[0], _gates(partner, places)[0])
-        elif step.kind is Kind.DIAGONAL and step.fixed:
-            assembler.fixed_diagonal(step)
-        elif step.kind in (Kind.DIAGONAL, Kind.DENSE):
-            assembler.wide(step, places[step][0])
-        else:
-            for gate in _gates(step, places):
-                assembler.one(gate)
+        match step:
+            case DiagonalStep():
+                assembler.diagonal(step)
+            case DenseStep():
+                assembler.dense(step)
+            case GateStep():
+                partner = _partner(step, waiting)
+                if partner is None:
+                    for gate in step.gates:
+                        assembler.one(gate)
+                else:
+                    waiting.remove(partner)
+                    assembler.two(*step.gates, *partner.gates)
 
 
-def _gates(step: Step, places: dict[Step, list[Place]]) -> list[Gate]:
-    return [Gate(unit, place) for unit, place in zip(step.units, places[step], strict=True)]
-
-
-def _partner(step: Step, later: Sequence[Step]) -> Step | None:
+def _partner(step: GateStep, later: Sequence[Step]) -> GateStep | None:
     """The first later gate that can share a pass with this one and commutes with everything in between."""
-    unit = _pairable(step)
-    if unit is None:
+    gate = _pairable(step)
+    if gate is None:
         return None
     between: list[Step] = []
     for candidate in later[:64]:
         other = _pairable(candidate)
-        if other and _independent(unit, other) and all(candidate.commutes(step) for step in between):
+        if other and _independent(gate, other) and all(candidate.commutes(step) for step in between):
+            assert isinstance(candidate, GateStep)
             return candidate
         between.append(candidate)
     return None
 
 
-def _pairable(step: Step) -> Unit | None:
-    found = step.units
-    return found[0] if len(found) == 1 and len(found[0].conditions) == 1 else None
+def _pairable(step: Step) -> Gate | None:
+    if isinstance(step, GateStep) and len(step.gates) == 1 and len(step.gates[0].conditions) == 1:
+        return step.gates[0]
+    return None
 
 
-def _independent(first: Unit, second: Unit) -> bool:
+def _independent(first: Gate, second: Gate) -> bool:
     ((p, _),), ((q, _),) = first.conditions, second.conditions
     return not parity(p & second.flip) and not parity(q & first.flip)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,8 @@ TERM = np.dtype([("output", np.int64), ("shift", np.int64), ("table", np.int64)]
 Shifts = dict[int, NDArray[np.complex128]]  # shift -> diagonal table
 
 
-@dataclass(frozen=True, eq=False)
-class Measurement:
-    """terms (t,), their tables (t, 2^n, 2), and groups (g, 2^n): the output each row is a part of."""
+class Measurement(NamedTuple):
+    """As kernels read it: terms (t,), their tables (t, 2^n, 2), and groups (g, 2^n), the output each row is part of."""
 
     terms: NDArray[np.void]
     tables: NDArray[np.float64]

@@ -3,7 +3,7 @@
 
 A quaternion (w, x, y, z) stands for w - i (x X + y Y + z Z). A gate is the product of its factors, each fixed or
 an angle about an axis; a change of that angle turns the gate about the axis carried through the factors that
-are applied after it. The tables are those of :mod:`qlazy.simulator.rotations`; angles arrive as the cosines and
+are applied after it. The tables are those of :mod:`qlazy.simulator.compiling.gates`; angles arrive as the cosines and
 sines of their halves. Gates shared by the batch are quaternions of numbers, sampled ones of lanes.
 """
 
@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from qlazy.simulator.compiling.gates import SAMPLED, SHARED
 from qlazy.simulator.kernels.compiled import entry, inline, kernel
 from qlazy.simulator.kernels.lanes import load, nearest, splat, store
 
@@ -27,16 +28,12 @@ COSINE = tuple((-1.0) ** k / factorial(2 * k) for k in reversed(range(TERMS)))
 SINE = tuple((-1.0) ** k / factorial(2 * k + 1) for k in reversed(range(TERMS)))
 LARGEST = {4: 2.0**13, 8: 2.0**21}  # by the bytes of a number: beyond, the products are not exact
 
-FIXED, SHARED, SAMPLED = 0, 1, 2  # where a factor comes from
-
 
 class Angles(NamedTuple):
-    """Cosines and sines of half angles: (S,) for the shared ones, and a row for each of the sampled."""
+    """Cosines and sines of half angles: (S,) each for those shared by the batch, rows for those of a block."""
 
-    shared_cos: Any
-    shared_sin: Any
-    sampled_cos: Any
-    sampled_sin: Any
+    cos: Any
+    sin: Any
 
 
 @inline
@@ -72,12 +69,13 @@ def dot(u, v):
 
 
 @inline
-def shared_factor(f, factors, vectors, angles):
+def shared_factor(f, gates, shared):
     """The quaternion of one factor: itself if fixed, otherwise its angle about its axis."""
-    cos, sin = vectors[f, 0], 1.0
-    if factors[f].source == SHARED:
-        cos, sin = angles.shared_cos[factors[f].number], angles.shared_sin[factors[f].number]
-    return cos, sin * vectors[f, 1], sin * vectors[f, 2], sin * vectors[f, 3]
+    vector, factor = gates.vectors[f], gates.factors[f]
+    cos, sin = vector[0], 1.0
+    if factor.source == SHARED:
+        cos, sin = shared.cos[factor.number], shared.sin[factor.number]
+    return cos, sin * vector[1], sin * vector[2], sin * vector[3]
 
 
 @inline
@@ -87,50 +85,52 @@ def axis_of(like, f, vectors):
 
 
 @inline
-def sampled_factor(f, factors, vectors, angles):
+def sampled_factor(f, gates, shared, sampled):
     """The same for each sample of a block."""
-    like, number = angles.sampled_cos, factors[f].number
-    cos, sin = splat(like, vectors[f, 0]), splat(like, 1.0)
-    if factors[f].source == SHARED:
-        cos, sin = splat(like, angles.shared_cos[number]), splat(like, angles.shared_sin[number])
-    elif factors[f].source == SAMPLED:
-        cos, sin = load(angles.sampled_cos, number, 0), load(angles.sampled_sin, number, 0)
-    x, y, z = axis_of(like, f, vectors)
+    like, factor = sampled.cos, gates.factors[f]
+    cos, sin = splat(like, gates.vectors[f, 0]), splat(like, 1.0)
+    if factor.source == SHARED:
+        cos, sin = splat(like, shared.cos[factor.number]), splat(like, shared.sin[factor.number])
+    elif factor.source == SAMPLED:
+        cos, sin = load(sampled.cos, factor.number, 0), load(sampled.sin, factor.number, 0)
+    x, y, z = axis_of(like, f, gates.vectors)
     return cos, sin * x, sin * y, sin * z
 
 
 @entry
-def fill_shared(members, factors, vectors, angles, rows, turns):
-    """Coefficients (rows,) of the shared members, and how their angles turn them.
+def fill_shared(gates, shared, rows, turns):
+    """Coefficients (rows,) of the shared gates, and how their angles turn them.
 
     ``turns`` (factors, 4) is 0 and the axis about which the whole gate turns with the angle of each factor.
     """
-    for m in range(len(members)):
-        member = members[m]
+    vectors = gates.vectors
+    for m in range(len(gates.members)):
+        member = gates.members[m]
         if member.sampled:
             continue
         q = 1.0, 0.0, 0.0, 0.0
         for f in range(member.first, member.first + member.count):
-            q = multiply(shared_factor(f, factors, vectors, angles), q)
+            q = multiply(shared_factor(f, gates, shared), q)
         row = member.coefficient
         rows[row], rows[row + 1], rows[row + 2], rows[row + 3] = q[0], -q[3], q[2], -q[1]
         q = 1.0, 0.0, 0.0, 0.0
         for f in range(member.first + member.count - 1, member.first - 1, -1):
             turns[f, 1], turns[f, 2], turns[f, 3] = turned(q, (vectors[f, 1], vectors[f, 2], vectors[f, 3]))
-            q = multiply(q, shared_factor(f, factors, vectors, angles))
+            q = multiply(q, shared_factor(f, gates, shared))
 
 
 @kernel
-def fill_sampled(members, factors, vectors, angles, rows, own):
-    """Coefficients of the sampled members of a block, from row ``own``."""
+def fill_sampled(gates, shared, sampled, coefficients):
+    """Coefficients of the sampled gates of a block."""
+    rows = coefficients.rows
     zero, one = splat(rows, 0.0), splat(rows, 1.0)
-    for m in range(len(members)):
-        member = members[m]
+    for m in range(len(gates.members)):
+        member = gates.members[m]
         if member.sampled:
             q = one, zero, zero, zero
             for f in range(member.first, member.first + member.count):
-                q = multiply(sampled_factor(f, factors, vectors, angles), q)
-            first = own + member.coefficient
+                q = multiply(sampled_factor(f, gates, shared, sampled), q)
+            first = coefficients.own + member.coefficient
             store(rows, first, 0, q[0])
             store(rows, first, 1, zero - q[3])
             store(rows, first, 2, q[2])
@@ -144,30 +144,31 @@ def accumulate(by_angle, output, number, block, value):
 
 
 @kernel
-def collect(block, members, factors, vectors, angles, turns, cotangents, outputs, by_shared, by_sampled):
+def collect(block, gates, turns, shared, sampled, cotangents, samples):
     """Derivatives by angle from the cotangents of one block, those of one output after those of another.
 
-    They are added to ``by_shared`` (c, S, blocks) and ``by_sampled`` (c, T, blocks).
+    They are added to ``samples.by_shared`` (c, S, blocks) and ``samples.by_sampled`` (c, T, blocks).
     """
+    outputs = samples.by_shared.shape[0]
     rows = len(cotangents) // max(outputs, 1)
     zero, one = splat(cotangents, 0.0), splat(cotangents, 1.0)
     for output in range(outputs):
-        for m in range(len(members)):
-            member = members[m]
+        for m in range(len(gates.members)):
+            member = gates.members[m]
             if member.cotangent < 0:
                 continue
             row = output * rows + member.cotangent
             cotangent = load(cotangents, row, 0), load(cotangents, row, 1), load(cotangents, row, 2)
             q = one, zero, zero, zero
             for f in range(member.first + member.count - 1, member.first - 1, -1):
-                axis = axis_of(cotangents, f, turns)
+                axis, factor = axis_of(cotangents, f, turns), gates.factors[f]
                 if member.sampled:
-                    axis = turned(q, axis_of(cotangents, f, vectors))
-                    q = multiply(q, sampled_factor(f, factors, vectors, angles))
-                if factors[f].source == SHARED:
-                    accumulate(by_shared, output, factors[f].number, block, dot(cotangent, axis))
-                elif factors[f].source == SAMPLED:
-                    accumulate(by_sampled, output, factors[f].number, block, dot(cotangent, axis))
+                    axis = turned(q, axis_of(cotangents, f, gates.vectors))
+                    q = multiply(q, sampled_factor(f, gates, shared, sampled))
+                if factor.source == SHARED:
+                    accumulate(samples.by_shared, output, factor.number, block, dot(cotangent, axis))
+                elif factor.source == SAMPLED:
+                    accumulate(samples.by_sampled, output, factor.number, block, dot(cotangent, axis))
 
 
 def moderate(angles: NDArray[Any]) -> NDArray[Any]:

@@ -34,7 +34,7 @@ def entry(function: Callable[..., Any]) -> Any:
 
 @cache
 def fingerprint() -> str:
-    """Changes with any of the sources that are compiled."""
+    """Changes with any of the sources that are compiled, or make what those read."""
     folder = Path(__file__).parent
-    sources = [*sorted(folder.glob("*.py")), folder.parent / "compiling" / "instructions.py"]
+    sources = [*sorted(folder.glob("*.py")), *sorted((folder.parent / "compiling").glob("*.py"))]
     return sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,3 +39,20 @@ def empty_rows(lanes: int, dtype: np.dtype[Any], *counts: int) -> list[Rows]:
 def states_size(num_wires: int, bras: int) -> int:
     """The number of rows of the ket, a copy of it, and the bras."""
     return (2 + bras) * 2 * 2**num_wires
+
+
+class States(NamedTuple):
+    """States one after the other in ``rows``, each of ``size`` amplitudes: the ket, then the bras up to ``end``."""
+
+    rows: Any
+    size: int
+    ket: int
+    bras: int
+    end: int
+
+
+class Coefficients(NamedTuple):
+    """Coefficients of gates: those shared by the batch, and from row ``own`` those of one block."""
+
+    rows: Any
+    own: int

@@ -10,33 +10,32 @@ from __future__ import annotations
 
 from qlazy.simulator.kernels.compiled import kernel
 from qlazy.simulator.kernels.lanes import load, splat, store
-from qlazy.simulator.kernels.one_qubit import CHUNK, add, amplitude, multiplied, put
+from qlazy.simulator.kernels.one_qubit import CHUNK, add, amplitude, gate, multiplied, put
 
 
 @kernel
-def product_state(states, ket, gates, rows, own):
+def product_state(states, gates, coefficients):
     """The product of first columns of one-qubit gates; ``gates[q]`` is (sampled, coefficient row or -1)."""
-    zero = splat(states, 0.0)
-    put(states, ket, 0, (splat(states, 1.0), zero))
+    rows, ket = states.rows, states.ket
+    zero = splat(rows, 0.0)
+    put(rows, ket, 0, (splat(rows, 1.0), zero))
     for wire in range(gates.shape[0]):
-        first = gates[wire, 1] + gates[wire, 0] * own
         flip = 1 << wire
         if gates[wire, 1] < 0:
             for k in range(flip):
-                put(states, ket, k ^ flip, (zero, zero))
+                put(rows, ket, k ^ flip, (zero, zero))
         else:
-            a = load(rows, first, 0), load(rows, first, 1)
-            b = load(rows, first, 2), load(rows, first, 3)
+            a, b = gate(coefficients, gates[wire, 0], gates[wire, 1], 1.0)
             for k in range(flip):
-                x = amplitude(states, ket, k)
-                put(states, ket, k, multiplied(a, x))
-                put(states, ket, k ^ flip, multiplied(b, x))
+                x = amplitude(rows, ket, k)
+                put(rows, ket, k, multiplied(a, x))
+                put(rows, ket, k ^ flip, multiplied(b, x))
 
 
 @kernel
-def copy(states, source, target, size):
+def copy(rows, source, target, size):
     for k in range(size):
-        put(states, target, k, amplitude(states, source, k))
+        put(rows, target, k, amplitude(rows, source, k))
 
 
 @kernel
@@ -46,47 +45,49 @@ def clear(rows, first, end):
 
 
 @kernel
-def expectation(states, ket, size, shift, tables, table):
+def expectation(states, shift, table):
     """Re sum conj(ket[k xor shift]) D[k] ket[k]."""
-    total = splat(states, 0.0)
+    rows, ket, size = states.rows, states.ket, states.size
+    total = splat(rows, 0.0)
     for done in range(0, size, CHUNK):
-        part = splat(states, 0.0)
+        part = splat(rows, 0.0)
         for k in range(done, min(done + CHUNK, size)):
-            re, im = splat(states, tables[table, k, 0]), splat(states, tables[table, k, 1])
-            x, y = amplitude(states, ket, k), amplitude(states, ket, k ^ shift)
+            re, im = splat(rows, table[k, 0]), splat(rows, table[k, 1])
+            x, y = amplitude(rows, ket, k), amplitude(rows, ket, k ^ shift)
             part = part + re * (y[0] * x[0] + y[1] * x[1]) + im * (y[1] * x[0] - y[0] * x[1])
         total = total + part
     return total
 
 
 @kernel
-def measure(states, ket, size, terms, tables, groups, values, at, outputs):
+def measure(states, measurement, values, at):
     """All outputs of a block of samples, into ``values`` from row ``at``."""
-    clear(values, at, at + outputs)
-    for number in range(len(terms)):
-        term = terms[number]
-        value = expectation(states, ket, size, term.shift, tables, term.table)
+    clear(values, at, at + measurement.num_outputs)
+    for number in range(len(measurement.terms)):
+        term = measurement.terms[number]
+        value = expectation(states, term.shift, measurement.tables[term.table])
         store(values, at, term.output, load(values, at, term.output) + value)
-    for number in range(groups.shape[0]):
-        for k in range(size):
-            x = amplitude(states, ket, k)
-            output = groups[number, k]
+    for number in range(measurement.groups.shape[0]):
+        for k in range(states.size):
+            x = amplitude(states.rows, states.ket, k)
+            output = measurement.groups[number, k]
             store(values, at, output, load(values, at, output) + (x[0] * x[0] + x[1] * x[1]))
 
 
 @kernel
-def add_seed(states, ket, bra, size, terms, tables, groups, output, weight):
+def add_seed(states, bra, measurement, output, weight):
     """bra += weight * O ket for one output."""
-    for number in range(len(terms)):
-        term = terms[number]
+    rows, ket = states.rows, states.ket
+    for number in range(len(measurement.terms)):
+        term = measurement.terms[number]
         if term.output == output:
-            for k in range(size):
-                re, im = tables[term.table, k, 0], tables[term.table, k, 1]
+            for k in range(states.size):
+                re, im = measurement.tables[term.table, k, 0], measurement.tables[term.table, k, 1]
                 if re != 0.0 or im != 0.0:
-                    factor = weight * splat(states, re), weight * splat(states, im)
-                    add(states, bra, k ^ term.shift, multiplied(factor, amplitude(states, ket, k)))
-    for number in range(groups.shape[0]):
-        for k in range(size):
-            if groups[number, k] == output:
-                x = amplitude(states, ket, k)
-                add(states, bra, k, (weight * x[0], weight * x[1]))
+                    factor = weight * splat(rows, re), weight * splat(rows, im)
+                    add(rows, bra, k ^ term.shift, multiplied(factor, amplitude(rows, ket, k)))
+    for number in range(measurement.groups.shape[0]):
+        for k in range(states.size):
+            if measurement.groups[number, k] == output:
+                x = amplitude(rows, ket, k)
+                add(rows, bra, k, (weight * x[0], weight * x[1]))

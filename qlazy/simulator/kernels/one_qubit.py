@@ -1,13 +1,11 @@
 # mypy: allow-untyped-defs
 """One-qubit gates on one or two qubits at once: a pass over pairs or quadruples of amplitudes.
 
-All states of a block stand one after the other in one array (rows, lanes), an amplitude in two rows: its
-real part, then its imaginary part. A state is named by its first row. In the code an amplitude is a pair
-(re, im) of lanes.
+All states of a block stand one after the other in one array of rows, an amplitude in two rows: its real part,
+then its imaginary part. A state is named by its first row. In the code an amplitude is a pair (re, im) of lanes.
 
-A gate is [[a, -b*], [b, a*]]; its coefficients are the four rows re a, im a, re b, im b. Coefficients of
-sampled gates follow those shared by the batch, from row ``own`` for this block. Gates take a sign: for the
-inverse of a gate, -1, imaginary parts and off-diagonal elements change theirs.
+A gate is [[a, -b*], [b, a*]]; its coefficients are the four rows re a, im a, re b, im b. Gates take a sign: for
+the inverse of a gate, -1, imaginary parts and off-diagonal elements change theirs.
 """
 
 from __future__ import annotations
@@ -20,20 +18,20 @@ CHUNK = 64
 
 
 @inline
-def amplitude(states, state, k):
-    return load(states, state, 2 * k), load(states, state, 2 * k + 1)
+def amplitude(rows, state, k):
+    return load(rows, state, 2 * k), load(rows, state, 2 * k + 1)
 
 
 @inline
-def put(states, state, k, value):
-    store(states, state, 2 * k, value[0])
-    store(states, state, 2 * k + 1, value[1])
+def put(rows, state, k, value):
+    store(rows, state, 2 * k, value[0])
+    store(rows, state, 2 * k + 1, value[1])
 
 
 @inline
-def add(states, state, k, value):
-    store(states, state, 2 * k, load(states, state, 2 * k) + value[0])
-    store(states, state, 2 * k + 1, load(states, state, 2 * k + 1) + value[1])
+def add(rows, state, k, value):
+    store(rows, state, 2 * k, load(rows, state, 2 * k) + value[0])
+    store(rows, state, 2 * k + 1, load(rows, state, 2 * k + 1) + value[1])
 
 
 @inline
@@ -42,18 +40,9 @@ def multiplied(c, x):
 
 
 @inline
-def conjugate_multiplied(c, x):
-    return c[0] * x[0] + c[1] * x[1], c[0] * x[1] - c[1] * x[0]
-
-
-@inline
-def imaginary_overlap(bra, ket):
-    return bra[0] * ket[1] - bra[1] * ket[0]
-
-
-@inline
-def gate(rows, first, sign):
+def gate(coefficients, is_sampled, row, sign):
     """(a, b) of a gate, or of its inverse (a*, -b) if the sign is -1."""
+    rows, first = coefficients.rows, row + is_sampled * coefficients.own
     sign = splat(rows, sign)
     a = load(rows, first, 0), sign * load(rows, first, 1)
     b = sign * load(rows, first, 2), sign * load(rows, first, 3)
@@ -91,35 +80,34 @@ def summed(p, q):
 
 
 @kernel
-def apply_one(states, first, end, size, step, masks, rows, own, sign):
-    """Apply to the states from ``first`` up to ``end``, each of ``size`` amplitudes."""
-    a, b = gate(rows, step.first_coefficient + step.first_sampled * own, sign)
-    f = step.first_flip
-    for state in range(first, end, 2 * size):
+def apply_one(states, step, masks, coefficients, sign):
+    """Apply to the ket and the bras."""
+    a, b = gate(coefficients, step.first_sampled, step.first_coefficient, sign)
+    rows, f = states.rows, step.first_flip
+    for state in range(states.ket, states.end, 2 * states.size):
         k = step.start
         for i in range(1, step.count + 1):
-            x, y = amplitude(states, state, k), amplitude(states, state, k ^ f)
-            x, y = rotated(a, b, x, y)
-            put(states, state, k, x)
-            put(states, state, k ^ f, y)
+            x, y = rotated(a, b, amplitude(rows, state, k), amplitude(rows, state, k ^ f))
+            put(rows, state, k, x)
+            put(rows, state, k ^ f, y)
             k ^= masks[step.steps + trailing_zeros(i)]
 
 
 @inline
-def quadruple(states, state, k, f, g):
+def quadruple(rows, state, k, f, g):
     """The amplitudes that two gates mix, by the bits of the first gate, then of the second."""
     return (
-        (amplitude(states, state, k), amplitude(states, state, k ^ f)),
-        (amplitude(states, state, k ^ g), amplitude(states, state, k ^ f ^ g)),
+        (amplitude(rows, state, k), amplitude(rows, state, k ^ f)),
+        (amplitude(rows, state, k ^ g), amplitude(rows, state, k ^ f ^ g)),
     )
 
 
 @inline
-def put_quadruple(states, state, k, f, g, q):
-    put(states, state, k, q[0][0])
-    put(states, state, k ^ f, q[0][1])
-    put(states, state, k ^ g, q[1][0])
-    put(states, state, k ^ f ^ g, q[1][1])
+def put_quadruple(rows, state, k, f, g, q):
+    put(rows, state, k, q[0][0])
+    put(rows, state, k ^ f, q[0][1])
+    put(rows, state, k ^ g, q[1][0])
+    put(rows, state, k ^ f ^ g, q[1][1])
 
 
 @inline
@@ -139,41 +127,41 @@ def bloch_twice(u, q):
 
 
 @inline
-def both_gates(rows, step, own, sign):
-    a, b = gate(rows, step.first_coefficient + step.first_sampled * own, sign)
-    c, d = gate(rows, step.second_coefficient + step.second_sampled * own, sign)
+def both_gates(coefficients, step, sign):
+    a, b = gate(coefficients, step.first_sampled, step.first_coefficient, sign)
+    c, d = gate(coefficients, step.second_sampled, step.second_coefficient, sign)
     return a, b, c, d
 
 
 @kernel
-def apply_two(states, first, end, size, step, masks, rows, own, sign):
-    a, b, c, d = both_gates(rows, step, own, sign)
-    f, g = step.first_flip, step.second_flip
-    for state in range(first, end, 2 * size):
+def apply_two(states, step, masks, coefficients, sign):
+    a, b, c, d = both_gates(coefficients, step, sign)
+    rows, f, g = states.rows, step.first_flip, step.second_flip
+    for state in range(states.ket, states.end, 2 * states.size):
         k = step.start
         for i in range(1, step.count + 1):
-            q = quadruple(states, state, k, f, g)
-            put_quadruple(states, state, k, f, g, rotated_twice(a, b, c, d, q))
+            q = quadruple(rows, state, k, f, g)
+            put_quadruple(rows, state, k, f, g, rotated_twice(a, b, c, d, q))
             k ^= masks[step.steps + trailing_zeros(i)]
 
 
 @inline
-def nothing(states):
-    zero = splat(states, 0.0)
+def nothing(rows):
+    zero = splat(rows, 0.0)
     return zero, zero, zero
 
 
 @kernel
-def differentiate_one(states, ket, bra, step, masks, out, at):
+def differentiate_one(states, bra, step, masks, out, at):
     """Im <bra| sigma |ket> of one gate, into three rows of the cotangents from row ``at``."""
-    total = nothing(states)
-    f = step.first_flip
+    rows, ket, f = states.rows, states.ket, step.first_flip
+    total = nothing(rows)
     k = step.start
     for done in range(0, step.count, CHUNK):
-        part = nothing(states)
+        part = nothing(rows)
         for i in range(done + 1, min(done + CHUNK, step.count) + 1):
-            x, y = amplitude(states, ket, k), amplitude(states, ket, k ^ f)
-            u, v = amplitude(states, bra, k), amplitude(states, bra, k ^ f)
+            x, y = amplitude(rows, ket, k), amplitude(rows, ket, k ^ f)
+            u, v = amplitude(rows, bra, k), amplitude(rows, bra, k ^ f)
             part = summed(part, bloch(u, v, x, y))
             k ^= masks[step.steps + trailing_zeros(i)]
         total = summed(total, part)
@@ -181,14 +169,14 @@ def differentiate_one(states, ket, bra, step, masks, out, at):
 
 
 @kernel
-def differentiate_two(states, ket, bra, step, masks, out, at):
-    first, second = nothing(states), nothing(states)
-    f, g = step.first_flip, step.second_flip
+def differentiate_two(states, bra, step, masks, out, at):
+    rows, ket, f, g = states.rows, states.ket, step.first_flip, step.second_flip
+    first, second = nothing(rows), nothing(rows)
     k = step.start
     for done in range(0, step.count, CHUNK):
-        p, q = nothing(states), nothing(states)
+        p, q = nothing(rows), nothing(rows)
         for i in range(done + 1, min(done + CHUNK, step.count) + 1):
-            u, v = bloch_twice(quadruple(states, bra, k, f, g), quadruple(states, ket, k, f, g))
+            u, v = bloch_twice(quadruple(rows, bra, k, f, g), quadruple(rows, ket, k, f, g))
             p, q = summed(p, u), summed(q, v)
             k ^= masks[step.steps + trailing_zeros(i)]
         first, second = summed(first, p), summed(second, q)
@@ -197,20 +185,21 @@ def differentiate_two(states, ket, bra, step, masks, out, at):
 
 
 @kernel
-def retrace_two(states, ket, bra, step, masks, rows, own, out, at):
-    """Differentiate, and undo on ket and bra, in one pass: less traffic where states outgrow the cache."""
-    first, second = nothing(states), nothing(states)
-    a, b, c, d = both_gates(rows, step, own, -1.0)
-    f, g = step.first_flip, step.second_flip
+def retrace_two(states, step, masks, coefficients, out, at):
+    """Differentiate, and undo on the ket and the only bra, in one pass: less traffic where states outgrow the cache."""
+    a, b, c, d = both_gates(coefficients, step, -1.0)
+    rows, f, g = states.rows, step.first_flip, step.second_flip
+    ket, bra = states.ket, states.bras
+    first, second = nothing(rows), nothing(rows)
     k = step.start
     for done in range(0, step.count, CHUNK):
-        p, q = nothing(states), nothing(states)
+        p, q = nothing(rows), nothing(rows)
         for i in range(done + 1, min(done + CHUNK, step.count) + 1):
-            left, right = quadruple(states, bra, k, f, g), quadruple(states, ket, k, f, g)
+            left, right = quadruple(rows, bra, k, f, g), quadruple(rows, ket, k, f, g)
             u, v = bloch_twice(left, right)
             p, q = summed(p, u), summed(q, v)
-            put_quadruple(states, ket, k, f, g, rotated_twice(a, b, c, d, right))
-            put_quadruple(states, bra, k, f, g, rotated_twice(a, b, c, d, left))
+            put_quadruple(rows, ket, k, f, g, rotated_twice(a, b, c, d, right))
+            put_quadruple(rows, bra, k, f, g, rotated_twice(a, b, c, d, left))
             k ^= masks[step.steps + trailing_zeros(i)]
         first, second = summed(first, p), summed(second, q)
     _write(out, at, step.first_cotangent, first)
