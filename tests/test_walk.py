@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -16,6 +17,7 @@ import qlazy
 from qlazy import Circuit, compare, mlp
 from qlazy.data.datasets import Dataset
 from qlazy.models.model import Model
+from qlazy.quantum.corpus import names
 
 PACKAGE = Path(qlazy.__file__).parent
 
@@ -98,3 +100,26 @@ def test_a_comparison_enters_few_files(make: Callable[[], Model]) -> None:
     model = make()
     files = entered(lambda: comparison_of(model))
     assert len(files) <= 45, sorted(files)
+
+
+@pytest.mark.parametrize("name", names())
+def test_loading_a_family_enters_few_files(name: str) -> None:
+    qlazy.load_circuit(name)
+    files = entered(lambda: qlazy.load_circuit(name))
+    assert len(files) <= 25, sorted(files)
+
+
+def test_a_program_is_run_without_pennylane() -> None:
+    """From the text to the Jacobian: gates alone, and measured on the way."""
+    program = """
+import sys, torch, qlazy
+for name in ("hardware_efficient", "teleportation"):
+    circuit = qlazy.load_circuit(name)
+    params = circuit.init(torch.Generator().manual_seed(0))
+    x = torch.ones(2, circuit.program.num_features, dtype=torch.float64)
+    assert float(circuit.jacobian(params, x).abs().max()) > 0
+    print(circuit.backend)
+assert "pennylane" not in sys.modules
+"""
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True)
+    assert found.stdout.split() == ["adjoint", "branches"]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from qlazy.base.storage import atomic_write
 from qlazy.base.tables import Table
-from qlazy.quantum.backends.branches import lowered_program
+from qlazy.quantum.backends.programs import lowered_program
 from qlazy.quantum.derivatives import Derivative, Term
 from qlazy.quantum.derivatives.elements import element_text, flat_place
 from qlazy.quantum.derivatives.experiments import experiments

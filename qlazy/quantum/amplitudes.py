@@ -11,9 +11,7 @@ import torch
 from torch import Tensor
 
 from qlazy.base.errors import UnsupportedModelError, require
-from qlazy.quantum.backends.backend import INPUTS
-from qlazy.quantum.pennylane.qnodes import to_qnode
-from qlazy.quantum.pennylane.tracing import trace
+from qlazy.quantum.backends.programs import lowered_program
 from qlazy.quantum.program.program import Gate, PauliSum, PauliTerm, Program
 
 MAX_QUBITS = 7
@@ -67,7 +65,7 @@ class Amplitudes:
         require(program.num_params > 0, "program", "have angles", "without any", UnsupportedModelError)
         self.program = program
         test = replace(hadamard_test(program), weights={}, data=program.weights)
-        self._circuit = trace(to_qnode(test)[0], INPUTS, (program.num_params,), {})
+        self._circuit = lowered_program(test)
 
     @property
     def num_params(self) -> int:

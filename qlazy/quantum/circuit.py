@@ -6,29 +6,29 @@ import inspect
 import math
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, final, get_args
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, final, get_args
 
-import pennylane as qml
 import torch
 from torch import Tensor, nn
 
 from qlazy.base.errors import UnsupportedModelError, require
 from qlazy.base.torch_private import outside_transforms
 from qlazy.models.model import Model, blocks_of
-from qlazy.quantum.backends.backend import INPUTS, Backend, LoweredBackend, TorchBackend
-from qlazy.quantum.backends.branches import without_last_measurements
-from qlazy.quantum.backends.choice import (
+from qlazy.quantum.backends.backend import (
+    INPUTS,
+    Backend,
     Choice,
-    choose,
-    choose_for,
-    lowering_of,
-    on_default_qubit,
-    on_seeded_qubits,
+    LoweredBackend,
+    TorchBackend,
 )
 from qlazy.quantum.backends.lowered import LoweredCircuit, Lowering
+from qlazy.quantum.backends.programs import choose_for, lowered_program, without_last_measurements
 from qlazy.quantum.corpus import load_program, program_from_qasm
-from qlazy.quantum.pennylane.qnodes import to_qnode
 from qlazy.quantum.program.program import Program
+
+if TYPE_CHECKING:
+    import pennylane as qml
 
 DTYPES = (torch.float64, torch.float32)
 EXACT_DEVICES = ("default.qubit", "lightning.qubit")
@@ -58,7 +58,7 @@ class Circuit(Model):
 
     def __init__(
         self,
-        qnode: qml.QNode,
+        qnode: qml.QNode | Program,
         weight_shapes: Mapping[str, int | Sequence[int]],
         *,
         backend: BackendName = "auto",
@@ -69,24 +69,32 @@ class Circuit(Model):
             f"be one of {', '.join(get_args(BackendName))}",
             backend,
         )
-        _check_qnode(qnode, backend)
-        self.qnode = qnode
         self._shapes = {name: _shape(name, size) for name, size in weight_shapes.items()}
-        _check_signature(qnode, self._shapes)
-        self._blocks = blocks_of({name: math.prod(shape) for name, shape in self._shapes.items()})
+        if not isinstance(qnode, Program):
+            _check_qnode(qnode, backend)
+            _check_signature(qnode, self._shapes)
+        self._source = without_last_measurements(qnode) if isinstance(qnode, Program) else qnode
+        self.program = qnode if isinstance(qnode, Program) else None
         require(self.num_params >= 1, "weight_shapes", "name at least one weight", weight_shapes)
         self._wanted = backend
         self._chosen: dict[tuple[int, ...], Choice] = {}
         self._lowerings: dict[tuple[int, ...], Lowering] = {}
-        self.program: Program | None = None
 
     @classmethod
     def from_program(cls, program: Program, *, backend: BackendName = "auto") -> Circuit:
         """The circuit of an OpenQASM 3 program: its weights in declared order, one row of x for its data."""
-        circuit = cls(*to_qnode(without_last_measurements(program)), backend=backend)
-        circuit.program = program
+        circuit = cls(program, program.weights, backend=backend)
         circuit._choice((program.num_features,))
         return circuit
+
+    @cached_property
+    def qnode(self) -> qml.QNode:
+        """The circuit as a QNode; that of a program is made when it is first asked for."""
+        if not isinstance(self._source, Program):
+            return self._source
+        from qlazy.quantum.pennylane.qnodes import to_qnode
+
+        return to_qnode(self._source)[0]
 
     @property
     def num_params(self) -> int:
@@ -94,7 +102,7 @@ class Circuit(Model):
 
     @property
     def blocks(self) -> Mapping[str, slice]:
-        return self._blocks
+        return blocks_of({name: math.prod(shape) for name, shape in self._shapes.items()})
 
     @property
     def weight_shapes(self) -> Mapping[str, tuple[int, ...]]:
@@ -143,7 +151,11 @@ class Circuit(Model):
         OpenQASM program that measures on its way: a QNode with ``qml.measure`` takes shots.
         """
         require(shots >= 1, "shots", "be at least 1", shots)
-        is_circuit = self.program is None or without_last_measurements(self.program).is_unitary
+        import pennylane as qml
+
+        from qlazy.quantum.backends.choice import on_seeded_qubits
+
+        is_circuit = not isinstance(self._source, Program) or self._source.is_unitary
         must = "be a QNode, or an OpenQASM program that does not measure on its way, to take shots"
         require(is_circuit, "model", must, repr(self), UnsupportedModelError)
         if self._wanted == "device":
@@ -171,8 +183,15 @@ class Circuit(Model):
         if row not in self._lowerings:
             choice = self._choice(row)
             with outside_transforms():
-                self._lowerings[row] = lowering_of(choice, self.qnode, self._shapes, row)
+                self._lowerings[row] = self._lowering(choice, row)
         return self._lowerings[row]
+
+    def _lowering(self, choice: Choice, row: tuple[int, ...]) -> Lowering:
+        if isinstance(program := self._source, Program) and program.is_unitary:
+            return lowered_program(program).lowering
+        from qlazy.quantum.backends.choice import lowering_of
+
+        return lowering_of(choice, self.qnode, self._shapes, row)
 
     def _run(self, params: Tensor, x: Tensor) -> Backend:
         choice = self._choice(tuple(x.shape[1:]))
@@ -182,24 +201,29 @@ class Circuit(Model):
             choice.name == "adjoint", "params", f"be on the CPU for backend={choice.name!r}", f"on {params.device}",
             UnsupportedModelError,
         )  # fmt: skip
+        from qlazy.quantum.backends.choice import on_default_qubit
+
         return TorchBackend(on_default_qubit(self.qnode), self._shapes)
 
     def _choice(self, row: tuple[int, ...]) -> Choice:
         if row not in self._chosen:
-            with outside_transforms():
-                self._chosen[row] = self._choose(row)
+            self._chosen[row] = self._choose(row)
         return self._chosen[row]
 
     def _choose(self, row: tuple[int, ...]) -> Choice:
-        program = None if self.program is None else without_last_measurements(self.program)
-        if program is None or program.is_unitary:
+        if isinstance(program := self._source, Program):
+            require(row == (program.num_features,), "x", f"have rows of {program.num_features} features", row)
+            if not program.is_unitary or self._wanted in ("auto", "adjoint", "branches"):
+                return choose_for(self._wanted, program)
+        from qlazy.quantum.backends.choice import choose
+
+        with outside_transforms():
             return choose(self._wanted, self.qnode, self._shapes, row)
-        require(row == (program.num_features,), "x", f"have rows of {program.num_features} features", row)
-        return choose_for(self._wanted, program)
 
     def __getstate__(self) -> dict[str, Any]:
         # How the circuit is run is chosen anew: compiled code and formulas do not travel.
-        return {**self.__dict__, "_chosen": {}, "_lowerings": {}}
+        kept = {name: value for name, value in self.__dict__.items() if name != "qnode"}
+        return {**kept, "_chosen": {}, "_lowerings": {}}
 
     def __repr__(self) -> str:
         name = self.program.name if self.program else getattr(self.qnode.func, "__name__", "qnode")
@@ -270,6 +294,8 @@ def _shape(name: str, size: int | Sequence[int]) -> tuple[int, ...]:
 
 
 def _check_qnode(qnode: object, backend: str) -> None:
+    import pennylane as qml
+
     require(
         isinstance(qnode, qml.QNode), "qnode", "be a pennylane.QNode (not a TorchLayer or a plain function)",
         type(qnode).__name__, TypeError,

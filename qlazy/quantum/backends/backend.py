@@ -7,9 +7,9 @@ import contextlib
 import math
 import warnings
 from collections.abc import Iterator, Mapping
-from typing import Any, final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, final
 
-import pennylane as qml
 import torch
 from torch import Tensor
 
@@ -18,8 +18,12 @@ from qlazy.base.torch_private import is_transformed, tree_flatten
 from qlazy.models.model import blocks_of
 from qlazy.models.rowwise import jacobian_by_rows, outputs_by_rows
 from qlazy.quantum.backends.lowered import LoweredCircuit
-from qlazy.quantum.pennylane.tracing import is_dynamic
 
+if TYPE_CHECKING:
+    import pennylane as qml
+
+AUTO, ADJOINT, BRANCHES, TORCH = "auto", "adjoint", "branches", "torch"
+LIGHTNING, DEVICE = "lightning", "device"
 INPUTS = "inputs"  # the data argument's name, as in PennyLane's TorchLayer
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -35,6 +39,14 @@ class Backend(abc.ABC):
     def jacobian(self, params: Tensor, x: Tensor) -> Tensor | None:
         """Derivatives (n, c, p), or None where ``torch.func`` on the outputs is the way."""
         return None
+
+
+class Choice(NamedTuple):
+    """A backend by name, and why it is not the adjoint simulator where that was not asked for."""
+
+    name: str
+    backend: Backend
+    reason: str = ""
 
 
 @final
@@ -79,6 +91,8 @@ class TorchBackend(Backend):
 
     def tape(self, params: Tensor, row: Tensor) -> qml.tape.QuantumScript:
         """What the QNode queues for one row."""
+        import pennylane as qml  # here, so that programs can do without
+
         return qml.workflow.construct_tape(self._qnode, level="user")(**{INPUTS: row}, **self.weights(params))
 
     def measure(self, params: Tensor, row: Tensor) -> Tensor:
@@ -93,28 +107,24 @@ class TorchBackend(Backend):
 
 
 @final
+@dataclass(frozen=True, eq=False)
 class LoweredBackend(Backend):
     """A lowered circuit: the adjoint simulator, or another engine."""
 
-    def __init__(self, circuit: LoweredCircuit) -> None:
-        self._circuit = circuit
-
-    @property
-    def circuit(self) -> LoweredCircuit:
-        return self._circuit
+    circuit: LoweredCircuit
 
     @property
     def num_wires(self) -> int:
-        return self._circuit.lowering.num_wires
+        return self.circuit.lowering.num_wires
 
     def outputs(self, params: Tensor, x: Tensor) -> Tensor:
-        return self._circuit.outputs(params, _flat(x, params))
+        return self.circuit.outputs(params, _flat(x, params))
 
     def jacobian(self, params: Tensor, x: Tensor) -> Tensor | None:
         if is_transformed(params, x):
             return None
         with torch.no_grad():
-            return self._circuit.jacobian(params, _flat(x, params))
+            return self.circuit.jacobian(params, _flat(x, params))
 
 
 def _flat(x: Tensor, params: Tensor) -> Tensor:
@@ -148,6 +158,8 @@ def _probe_rows(row: tuple[int, ...]) -> Iterator[Tensor]:
 
 def measures_on_the_way(backend: TorchBackend, num_params: int, row: tuple[int, ...]) -> bool:
     """Whether the circuit has mid-circuit measurements; False where that cannot be told."""
+    from qlazy.quantum.pennylane.tracing import is_dynamic
+
     params = torch.linspace(0.3, 2.9, num_params, dtype=torch.float64)
     try:
         return is_dynamic(backend.tape(params, torch.full(row, 0.1, dtype=torch.float64)))

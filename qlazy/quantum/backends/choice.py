@@ -6,7 +6,6 @@ import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
 import pennylane as qml
 import torch
@@ -14,25 +13,29 @@ import torch
 from qlazy.base.errors import SlowBackendWarning, UnsupportedModelError, refuse, require
 from qlazy.quantum.backends.autograd import MakeEngine
 from qlazy.quantum.backends.backend import (
+    ADJOINT,
+    AUTO,
+    BRANCHES,
+    DEVICE,
     INPUTS,
+    LIGHTNING,
+    TORCH,
     Backend,
+    Choice,
     LoweredBackend,
     Shapes,
     TorchBackend,
     changes_with_row,
     measures_on_the_way,
 )
-from qlazy.quantum.backends.branches import lowered_program
 from qlazy.quantum.backends.lightning import LightningCircuit
-from qlazy.quantum.backends.lowered import Lowering
+from qlazy.quantum.backends.lowered import Lowering, require_wires
+from qlazy.quantum.backends.programs import require_no_branches
 from qlazy.quantum.pennylane.device_tracing import device_circuit
 from qlazy.quantum.pennylane.lowering import NotLoweredError
-from qlazy.quantum.pennylane.tracing import Traced, require_wires, traced_qnode
-from qlazy.quantum.program.program import Program
+from qlazy.quantum.pennylane.tracing import Traced, traced_qnode
 from qlazy.simulator.rotations import RotationCircuit
 
-AUTO, ADJOINT, BRANCHES, TORCH = "auto", "adjoint", "branches", "torch"
-LIGHTNING, DEVICE = "lightning", "device"
 _DYNAMIC = "it measures on its way"
 _WRONG = {ADJOINT: _DYNAMIC, LIGHTNING: _DYNAMIC, BRANCHES: "it does not measure on its way"}
 SIMULATORS = {
@@ -47,14 +50,6 @@ TOLERANCE = 1e-9
 PROBE_WIRES = 12
 
 
-class Choice(NamedTuple):
-    """A backend by name, and why it is not the adjoint simulator where that was not asked for."""
-
-    name: str
-    backend: Backend
-    reason: str = ""
-
-
 def choose(wanted: str, qnode: qml.QNode, shapes: Shapes, row: tuple[int, ...]) -> Choice:
     """The backend for inputs of shape ``row``.
 
@@ -64,7 +59,7 @@ def choose(wanted: str, qnode: qml.QNode, shapes: Shapes, row: tuple[int, ...]) 
         return Choice(DEVICE, _on_device(qnode, shapes, row))
     reference = TorchBackend(on_default_qubit(qnode), shapes)
     if wanted == TORCH:
-        _require_no_branches(measures_on_the_way(reference, _size(shapes), row))
+        require_no_branches(measures_on_the_way(reference, _size(shapes), row))
         require_wires(len(qnode.device.wires or ()))
         _require_dependence(changes_with_row(reference, _size(shapes), row), row)
         return Choice(TORCH, reference)
@@ -106,24 +101,6 @@ def lowering_of(choice: Choice, qnode: qml.QNode, shapes: Shapes, row: tuple[int
             return traced.lowered().lowering
     except NotLoweredError as reason:
         refuse("circuit", must, f"not: {reason}", UnsupportedModelError)
-
-
-def choose_for(wanted: str, program: Program) -> Choice:
-    """The backend of a program that measures and branches."""
-    _require_no_branches(wanted == TORCH)
-    require(wanted in (AUTO, BRANCHES), "backend", f"be {AUTO!r} or {BRANCHES!r} for this program", wanted)
-    return Choice(BRANCHES, LoweredBackend(lowered_program(program)))
-
-
-def _require_no_branches(dynamic: bool) -> None:
-    # default.qubit defers measurements, and is silently wrong on nested conditions.
-    require(
-        not dynamic,
-        "backend",
-        "be 'branches' for a circuit that measures on its way",
-        TORCH,
-        UnsupportedModelError,
-    )
 
 
 def by_tree_traversal(qnode: qml.QNode) -> qml.QNode:

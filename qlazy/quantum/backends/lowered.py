@@ -12,13 +12,22 @@ from typing import Any, final
 
 from torch import Tensor
 
-from qlazy.base.torch_private import is_transformed
+from qlazy.base.errors import UnsupportedModelError, require
+from qlazy.base.torch_private import is_transformed, outside_transforms
 from qlazy.quantum.backends.angles import AngleMap, Layout
 from qlazy.quantum.backends.autograd import Engine, MakeEngine, derivatives, outputs
 from qlazy.quantum.program.expression import Constant, Expression
 from qlazy.simulator.observables import Observable
 from qlazy.simulator.operations import Operation, PauliRotation
 from qlazy.simulator.rotations import RotationCircuit
+
+MAX_WIRES = 24
+
+
+def require_wires(count: int, name: str = "qnode") -> None:
+    """Refuse a circuit whose state would not fit in memory, whatever would run it."""
+    actual = f"one of {count}: a state would take {2.0 ** (count - 26):g} GiB"
+    require(count <= MAX_WIRES, name, f"have at most {MAX_WIRES} wires", actual, UnsupportedModelError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,10 +46,14 @@ class LoweredCircuit:
     """A lowered circuit, run by an engine: the adjoint simulator unless another is given."""
 
     def __init__(self, lowering: Lowering, make: MakeEngine = RotationCircuit) -> None:
-        self._make = make
-        formulas = [f for f in lowering.formulas if f is not None and not isinstance(f, Constant)]
-        self.angles = AngleMap(formulas, lowering.layout)
-        self._lowering = lowering
+        self._make, self._lowering = make, lowering
+
+    @cached_property
+    def angles(self) -> AngleMap:
+        """The angles as functions of parameters and rows, compiled when they are first asked for."""
+        formulas = [f for f in self._lowering.formulas if f is not None and not isinstance(f, Constant)]
+        with outside_transforms():
+            return AngleMap(formulas, self._lowering.layout)
 
     @property
     def lowering(self) -> Lowering:

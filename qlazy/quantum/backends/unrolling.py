@@ -8,12 +8,11 @@ one track, however many there are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, final
 
-import numpy as np
-
+from qlazy.quantum.backends.gates import gate_operations
 from qlazy.quantum.program.classical import (
     Classical,
     ClassicalError,
@@ -24,11 +23,9 @@ from qlazy.quantum.program.classical import (
     resolve,
 )
 from qlazy.quantum.program.expression import Constant, Expression
-from qlazy.quantum.program.gates import FIXED
 from qlazy.quantum.program.liveness import live_behind, read_by
 from qlazy.quantum.program.program import Semantics
 from qlazy.quantum.program.statements import (
-    UNITARY,
     Assign,
     Block,
     Branch,
@@ -40,11 +37,7 @@ from qlazy.quantum.program.statements import (
     While,
 )
 from qlazy.simulator.branching.skeleton import Apply, Drop, Instruction, Merge, Skeleton, Split
-from qlazy.simulator.operations import MAX_DENSE_WIRES, Flip, Operation, PauliRotation, Unitary
-
-Part = tuple[Operation, Expression | None]
-Controls = Sequence[tuple[int, int]]  # wire and value
-_AXES = {"rx": "X", "ry": "Y", "rz": "Z"}
+from qlazy.simulator.operations import Flip, Operation
 
 MAX_TRACKS = 4096
 MAX_INSTRUCTIONS = 500_000
@@ -282,41 +275,3 @@ def _value(target: Variable, value: Classical | Expression, track: _Track) -> Sc
         found = resolve(value, track.state)
         return found.value if isinstance(found, Constant) else found
     return convert(value.evaluate(track.state), target.kind)
-
-
-def gate_operations(gate: Gate, angles: Sequence[Expression]) -> Iterator[Part]:
-    """The operations of ``gate`` in order, each with the formula of its angle, for these ``angles``."""
-    controls = tuple(zip(gate.controls, gate.control_values, strict=True))
-    if gate.name in _AXES:
-        yield rotation(_AXES[gate.name], gate.wires, angles[0], controls)
-    elif gate.name == "p":
-        yield rotation("Z", gate.wires, angles[0], controls)
-        yield from _phase(angles[0] / 2.0, controls)
-    elif gate.name == "U":
-        theta, phi, lam = angles
-        for letter, angle in (("Z", lam), ("Y", theta), ("Z", phi)):
-            yield rotation(letter, gate.wires, angle, controls)
-        yield from _phase((theta + phi + lam) / 2.0, controls)
-    elif gate.name not in ("gphase", "id"):  # a phase of everything is seen by no output
-        yield _fixed(gate), None
-
-
-def rotation(word: str, wires: tuple[int, ...], angle: Expression, controls: Controls = ()) -> Part:
-    """exp(-i angle P / 2) under controls."""
-    numbers, values = tuple(wire for wire, _ in controls), tuple(value for _, value in controls)
-    value = angle.value if isinstance(angle, Constant) else None
-    return PauliRotation(word, wires, value, numbers, values or None), angle
-
-
-def _phase(phase: Expression, controls: Controls) -> Iterator[Part]:
-    """exp(i phase) where all controls have their values."""
-    if controls:
-        *others, (last, value) = controls
-        yield rotation("Z", (last,), phase if value else -phase, others)
-        yield from _phase(phase / 2.0, others)
-
-
-def _fixed(gate: Gate) -> Operation:
-    matrix = np.array(gate.matrix if gate.name == UNITARY else FIXED[gate.name], dtype=complex)
-    assert len(gate.wires) <= MAX_DENSE_WIRES
-    return Unitary(gate.wires, matrix, gate.controls, gate.control_values or None)

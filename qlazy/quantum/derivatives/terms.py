@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from qlazy.base.errors import UnsupportedModelError, refuse
-from qlazy.quantum.backends.branches import MAX_WIRES, engine, layout_of, measured_sum
-from qlazy.quantum.backends.lowered import LoweredCircuit, Lowering
+from qlazy.quantum.backends.branches import engine
+from qlazy.quantum.backends.lowered import MAX_WIRES, LoweredCircuit, Lowering
+from qlazy.quantum.backends.programs import layout_of, measured_sum
 from qlazy.quantum.backends.unrolling import UnrollingError, unroll_reading
 from qlazy.quantum.program.classical import ClassicalError, resolve, variables_of
 from qlazy.quantum.program.expression import Expression

@@ -15,7 +15,7 @@ import pennylane as qml
 from numpy.typing import NDArray
 
 from qlazy.base.errors import UnsupportedModelError, require
-from qlazy.quantum.backends.branches import without_last_measurements
+from qlazy.quantum.backends.programs import without_last_measurements
 from qlazy.quantum.circuit import Circuit
 
 Channel = Literal["depolarizing", "amplitude_damping", "phase_damping", "bit_flip"]

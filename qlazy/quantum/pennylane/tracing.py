@@ -13,11 +13,10 @@ import torch
 from pennylane.ops import Conditional
 from pennylane.ops.mid_measure import MidMeasure
 
-from qlazy.base.errors import UnsupportedModelError, require
 from qlazy.quantum.backends.angles import Layout
 from qlazy.quantum.backends.autograd import MakeEngine
-from qlazy.quantum.backends.branches import MAX_WIRES, lowered_branches
-from qlazy.quantum.backends.lowered import LoweredCircuit, Lowering
+from qlazy.quantum.backends.branches import lowered_branches
+from qlazy.quantum.backends.lowered import LoweredCircuit, Lowering, require_wires
 from qlazy.quantum.pennylane.lowering import NotLoweredError, lower, observables
 from qlazy.quantum.pennylane.symbolic import NotSymbolic, formula, symbols
 from qlazy.quantum.pennylane.tapes import statements_of
@@ -155,9 +154,3 @@ def _wire_index(qnode: qml.QNode, tape: qml.tape.QuantumScript) -> dict[Any, int
         raise NotLoweredError(f"wires {unknown} are not on the device")
     require_wires(len(index))
     return index
-
-
-def require_wires(count: int) -> None:
-    """Refuse a circuit whose state would not fit in memory, whatever would run it."""
-    actual = f"one of {count}: a state would take {2.0 ** (count - 26):g} GiB"
-    require(count <= MAX_WIRES, "qnode", f"have at most {MAX_WIRES} wires", actual, UnsupportedModelError)

@@ -34,10 +34,9 @@ from qlazy.quantum.qasm.gates.bodies import check_body
 from qlazy.quantum.qasm.gates.standard import STANDARD
 from qlazy.quantum.qasm.parse import parse
 from qlazy.quantum.qasm.reader import MAX_QUBITS, Reader
-from qlazy.quantum.qasm.runtime import assign, give_slots, is_known, outside_gates
+from qlazy.quantum.qasm.runtime import assign, give_slots, is_known, new_variable, outside_gates
 from qlazy.quantum.qasm.source import Source, is_file
 from qlazy.quantum.qasm.statements import execute, execute_all
-from qlazy.quantum.qasm.subroutines import new_variable
 
 
 @execute.register

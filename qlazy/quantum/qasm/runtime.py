@@ -30,6 +30,15 @@ def shown(slot: Variable) -> Number:
     return Local(slot) if slot.kind.name in ("float", "angle") else slot
 
 
+def new_variable(name: str, value: Number, kind: Kind, node: ast.QASMNode, reader: Reader) -> Binding:
+    """A scalar declared with a value: with a slot where that is known at run time only."""
+    if is_known(value):
+        return Binding(Role.VARIABLE, value, kind)
+    slot = reader.variable(name, kind)
+    assign(slot, value, node, reader)
+    return Binding(Role.VARIABLE, shown(slot), kind, (slot,))
+
+
 def give_slots(name: str, binding: Binding, node: ast.QASMNode, reader: Reader, keep: bool = True) -> None:
     """Let a variable live at run time, with the value it has now unless that is about to be replaced."""
     value, kind = binding.value, binding.kind

@@ -9,9 +9,9 @@ from qlazy.quantum.qasm.bits import assign_bits, bits_value, measured, new_bits,
 from qlazy.quantum.qasm.control import jump
 from qlazy.quantum.qasm.expressions import arithmetic
 from qlazy.quantum.qasm.expressions.evaluation import evaluate, integer, number, qubits, scalar_kind
-from qlazy.quantum.qasm.expressions.values import Array, Binding, Bits, Number, Role, Subroutine, Value
+from qlazy.quantum.qasm.expressions.values import Array, Binding, Bits, Role, Subroutine, Value
 from qlazy.quantum.qasm.reader import Frame, Jump, Reader
-from qlazy.quantum.qasm.runtime import assign, is_known, outside_gates, shown
+from qlazy.quantum.qasm.runtime import assign, is_known, new_variable, outside_gates, shown
 from qlazy.quantum.qasm.statements import Skipped, execute, execute_all
 
 MAX_CALLS = 100  # one inside another
@@ -111,15 +111,6 @@ def _array(formal: ast.ClassicalArgument, actual: ast.Expression, reader: Reader
     if not isinstance(value, Array):
         reader.fail(actual, "an array is needed")
     return Binding(Role.PARAMETER, Array(value.shape, list(value.elements)))
-
-
-def new_variable(name: str, value: Number, kind: Kind, node: ast.QASMNode, reader: Reader) -> Binding:
-    """A scalar declared with a value: with a slot where that is known at run time only."""
-    if is_known(value):
-        return Binding(Role.VARIABLE, value, kind)
-    slot = reader.variable(name, kind)
-    assign(slot, value, node, reader)
-    return Binding(Role.VARIABLE, shown(slot), kind, (slot,))
 
 
 def _keep_result(node: ast.ReturnStatement, frame: Frame, reader: Reader) -> None:

@@ -9,9 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qlazy import Circuit, Linearized, Scaled, load_circuit
+from qlazy import Circuit, Linearized, Scaled, from_qasm, load_circuit
 from qlazy.base.errors import SlowBackendWarning, UnsupportedModelError
-from qlazy.quantum.corpus import names
+from qlazy.quantum.corpus import load_program, names, program_names
 from tests.makers import inputs, reuploading, rng
 
 WIRES = 4
@@ -111,13 +111,35 @@ def test_jacobian_of_random_circuits(sequence, observables):
     torch.testing.assert_close(adjoint.jacobian(params, x), jacobian, rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("name", names())
-def test_families_of_the_corpus_run_on_the_adjoint_simulator(name):
-    adjoint, reference = load_circuit(name, backend="adjoint"), load_circuit(name, backend="torch")
+UNITARY = [*names(), *(name for name in program_names() if load_program(name).is_unitary)]
+EVERY_GATE = """OPENQASM 3; include "stdgates.inc"; input array[float[64], 3] w; qubit[4] q; h q;
+    rx(w[0]) q[0]; ry(2 * w[1]) q[1]; rz(w[2] / 3) q[2]; p(w[0] * w[1]) q[3]; U(w[0], w[1], 0.3) q[0];
+    y q[0]; s q[1]; tdg q[2]; sx q[3]; swap q[0], q[2]; cx q[1], q[3]; cz q[0], q[1]; ccx q[0], q[1], q[2];
+    negctrl @ x q[2], q[3]; negctrl @ ctrl @ z q[0], q[1], q[2]; ctrl @ rx(w[1]) q[3], q[0];
+    ctrl @ negctrl @ p(w[2]) q[1], q[2], q[3]; ctrl @ U(w[1], 0.4, w[2]) q[2], q[0];
+    negctrl @ gphase(w[0]) q[1]; cswap q[3], q[0], q[1]; pow(0.3) @ h q[2]; ctrl @ pow(0.5) @ y q[0], q[3];
+    negctrl @ s q[1], q[2]; ctrl(3) @ ry(w[2]) q[0], q[1], q[2], q[3]; rx(0.7) q[1];"""
+
+
+@pytest.mark.parametrize("name", [*UNITARY, "every gate"])
+def test_programs_on_the_adjoint_simulator(name):
+    """Families and programs are lowered without their QNode, which backend "torch" runs: the two agree."""
+
+    def load(backend="auto"):
+        if name == "every gate":
+            return from_qasm(EVERY_GATE, observables=["Z q[0] X q[2]", "Y q[1]", "Z q[3]"], backend=backend)
+        return load_circuit(name, backend=backend)
+
+    adjoint, reference = load("adjoint"), load("torch")
     params, x = adjoint.init(rng()), inputs(3, adjoint.program.num_features)
-    assert load_circuit(name).backend == "adjoint"
+    assert load().backend == "adjoint"
     torch.testing.assert_close(adjoint(params, x), reference(params, x), rtol=0, atol=1e-12)
     torch.testing.assert_close(adjoint.jacobian(params, x), reference.jacobian(params, x), rtol=0, atol=1e-12)
+
+
+def test_a_program_that_ignores_its_data_is_refused():
+    with pytest.raises(UnsupportedModelError, match="`program` must depend on its data"):
+        from_qasm("OPENQASM 3; input float x; input float w; qubit q; U(w, 0, 0) q;", data=["x"])
 
 
 TEMPLATES = {

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import qlazy
-from qlazy.quantum.backends.branches import lowered_program
+from qlazy.quantum.backends.programs import lowered_program
 from qlazy.quantum.corpus import load_program, program_from_qasm
 from qlazy.quantum.derivatives import additive_form, differentiate, find_element
 from qlazy.quantum.program.analysis import occurrences

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from qlazy.base.errors import UnsupportedModelError
-from qlazy.quantum.backends.branches import lowered_program
+from qlazy.quantum.backends.programs import lowered_program
 from qlazy.quantum.corpus import load_program, names, program_from_qasm, program_names
 from qlazy.quantum.program.printing import to_qasm
 from qlazy.quantum.program.program import Gate, PauliSum, Program
