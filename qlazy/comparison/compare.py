@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from tqdm.auto import tqdm
 
 from qlazy.base.errors import require
 from qlazy.base.execution import Results, in_processes, on_cluster, on_threads, require_workers
+from qlazy.base.keys import digest, key, readable
 from qlazy.base.storage import remove_stale_drafts
 from qlazy.base.version import __version__, versions
 from qlazy.comparison.baselines import InfiniteNet
@@ -175,10 +174,8 @@ class SeededModel:
 
     def key(self, alpha: float) -> str:
         """A folder name that is the same only for the same model, data, settings and scale."""
-        text = json.dumps({**self.description(), "alpha": alpha, "model": self._fingerprint}, sort_keys=True)
-        digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-        stem = "".join(c if c.isalnum() or c in "-_" else "-" for c in self.name)[:40]
-        return f"{stem}-seed{self.seed}-a{alpha:g}-{digest}"
+        settings = {**self.description(), "seed": self.seed, "alpha": alpha, "numbers": self._fingerprint}
+        return key(f"{readable(self.name)}-seed{self.seed}-a{alpha:g}", settings)
 
     def description(self) -> dict[str, Any]:
         """The settings that every run of a comparison shares, as JSON."""
@@ -200,10 +197,8 @@ class SeededModel:
 
     @cached_property
     def _fingerprint(self) -> str:
-        # A model's code cannot be hashed, but what it computes can: another model under the same name differs.
         data = self.data
-        tensors = (self.initial, self._outputs, data.x_train, data.y_train, data.x_test, data.y_test)
-        return hashlib.sha256(b"".join(t.cpu().numpy().tobytes() for t in tensors)).hexdigest()
+        return digest(self.initial, self._outputs, data.x_train, data.y_train, data.x_test, data.y_test)
 
     def _kernel_at(self, trace: History) -> Tensor:
         params = torch.from_numpy(trace.params[-1]).to(self.initial)

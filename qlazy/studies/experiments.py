@@ -6,8 +6,6 @@ there, and leaves the bytes of an uninterrupted one.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm.auto import tqdm
 
+from qlazy.base.keys import key, readable
 from qlazy.base.storage import load_arrays, save_arrays
 from qlazy.base.tables import Table
 from qlazy.base.version import versions
@@ -65,8 +64,7 @@ def carry_out(
 def _kept(folder: Path, study: str, settings: Any, name: str, experiment: Callable[[], Outcome]) -> Outcome:
     """The outcome in the folder, put there first if it is not; other settings or versions have other files."""
     about = {"study": study, "settings": asdict(settings), "experiment": name, "versions": _libraries()}
-    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:12]
-    path = folder / f"{name.replace(' ', '-')}-{digest}.npz"
+    path = folder / f"{key(readable(name), about)}.npz"
     if not path.exists():
         done = experiment()
         texts = {

@@ -15,9 +15,10 @@ from tqdm.auto import tqdm
 
 from qlazy.base.errors import require, require_finite
 from qlazy.base.execution import cores, on_cluster, on_threads, require_workers
+from qlazy.base.keys import digest
 from qlazy.base.storage import remove_stale_drafts
 from qlazy.kernels.operator import TangentKernel
-from qlazy.kernels.tiles.description import Description, claim, digest, read, thinned
+from qlazy.kernels.tiles.description import Description, claim, read, thinned
 from qlazy.kernels.tiles.kernel import TiledKernel, require_zarr
 from qlazy.kernels.tiles.rules import JACOBIAN, gram_tile, rule_for
 from qlazy.models.model import Model, refuse_zero_jacobian

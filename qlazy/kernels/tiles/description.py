@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from contextlib import suppress
@@ -61,12 +60,6 @@ class Description:
 
 _COMPARED = ("shape", "outputs", "dtype", "tile", "rule", "num_params", "params", "x", "x2")
 _NAMES = {"x": "inputs x", "x2": "inputs x2", "num_params": "number of parameters"}
-
-
-def digest(tensor: Tensor) -> str:
-    """A hash of a tensor's dtype, shape and every bit."""
-    array = np.ascontiguousarray(tensor.detach().cpu().numpy())
-    return hashlib.sha256(f"{array.dtype.str}{array.shape}".encode() + array.tobytes()).hexdigest()
 
 
 def thinned(probe: Tensor) -> tuple[float, ...]:

@@ -10,9 +10,9 @@ The controls are all data, and the validation set alone, which is clean, is neve
 leverage, herding and chance do not get to see. "Random" is one fifth, drawn once: what one would pay for otherwise.
 Drawn afresh for every batch it sees all labels in the end and is another control. "Kernel agreement" is qlazy's own:
 leave-one-out regression in the tangent kernel at the start, which also names the labels to be doubted
-(``label_issues``,
-in the findings); the tables have what the model trained under each rule doubts. Not reproduced: the paper's own tables
-and data sets.
+(``label_issues``, in
+the findings); the tables have what the model trained under each rule doubts. Not reproduced: the paper's own tables and
+data sets.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +35,7 @@ from qlazy.data.named import SOURCES
 from qlazy.models.model import Model
 from qlazy.models.nets import mlp
 from qlazy.quantum.circuit import load_circuit
-from qlazy.studies.report import finish
+from qlazy.studies.experiments import Outcome, carry_out
 from qlazy.studies.result import Finding, StudyResult, Table, mean_and_error
 from qlazy.tasks.subset.agreement import KernelAgreement
 from qlazy.tasks.subset.baselines import (
@@ -120,25 +120,12 @@ class Problem:
 
 def run(settings: Settings, out: str | os.PathLike[str] | None = None, progress: bool = True) -> StudyResult:
     """Every rule on every task from every seed; with ``out`` runs already there are taken up."""
-    shape = (len(settings.rules), settings.seeds)
-    arrays = {f"{kind}_{task}": np.full(shape, np.nan) for kind in KINDS for task in BARS}
-    arrays |= {f"doubts_{task}": np.full((2, settings.seeds), np.nan) for task in BARS}
     folder = None if out is None else Path(out, "runs")
-    with tqdm(total=len(BARS) * shape[0] * shape[1], disable=not progress) as bar:
-        for task in BARS:
-            for seed in range(settings.seeds):
-                problem = make_problem(task, settings, seed)
-                arrays[f"doubts_{task}"][:, seed] = judged(doubts(problem, seed), problem.wrong)
-                for row, rule in enumerate(settings.rules):
-                    bar.set_description(f"{task}, {rule}")
-                    found = measure(problem, rule, settings, seed, folder)
-                    for kind, value in zip(KINDS, found, strict=True):
-                        arrays[f"{kind}_{task}"][row, seed] = value
-                    bar.update()
-    tables = tuple(_table(arrays, settings.rules, task) for task in BARS)
-    findings = tuple(finding for task in BARS for finding in _findings(arrays, settings.rules, task))
+    experiments = {task: partial(compare_rules, task, settings, folder, progress) for task in BARS}
     conventions = {"loss": f"net {CrossEntropy.convention}; circuit {SquaredError.convention}"}
-    return finish(StudyResult("subset", settings, findings, arrays, tables, conventions), out, figures)
+    return carry_out(
+        "subset", settings, experiments, figures, conventions=conventions, out=out, progress=progress
+    )
 
 
 def figures(result: StudyResult) -> Mapping[str, Figure]:
@@ -146,6 +133,24 @@ def figures(result: StudyResult) -> Mapping[str, Figure]:
     from qlazy.tasks.subset.figures import subset_figures
 
     return subset_figures(result.arrays, tuple(result.settings.rules), tuple(BARS))
+
+
+def compare_rules(task: str, settings: Settings, folder: Path | None, progress: bool) -> Outcome:
+    """Every rule on one task from every seed; runs are kept in ``folder``, if given."""
+    arrays = {f"{kind}_{task}": np.full((len(settings.rules), settings.seeds), np.nan) for kind in KINDS}
+    arrays[f"doubts_{task}"] = np.full((2, settings.seeds), np.nan)
+    with tqdm(total=arrays[f"loop_{task}"].size, disable=not progress, leave=False) as bar:
+        for seed in range(settings.seeds):
+            problem = make_problem(task, settings, seed)
+            arrays[f"doubts_{task}"][:, seed] = judged(doubts(problem, seed), problem.wrong)
+            for row, rule in enumerate(settings.rules):
+                bar.set_description(f"{task}, {rule}")
+                found = measure(problem, rule, settings, seed, folder)
+                for kind, value in zip(KINDS, found, strict=True):
+                    arrays[f"{kind}_{task}"][row, seed] = value
+                bar.update()
+    findings = _findings(arrays, settings.rules, task)
+    return Outcome(findings, arrays, (_table(arrays, settings.rules, task),))
 
 
 def make_problem(task: str, settings: Settings, seed: int) -> Problem:

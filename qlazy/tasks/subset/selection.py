@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import os
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from qlazy.base.errors import NotFiniteError, require, require_dtype, require_finite, require_shape
+from qlazy.base.keys import key
 from qlazy.base.storage import load_arrays, save_arrays
 from qlazy.base.version import __version__, versions
 from qlazy.data.datasets import Dataset
@@ -120,7 +119,7 @@ class Loop:
 
     def run(self, folder: Path | None, progress: bool, data: str) -> Subset:
         """Every pass that is not done yet, then the choice."""
-        path = None if folder is None else folder / f"{type(self.selector).__name__}-{self.key()}.npz"
+        path = None if folder is None else folder / f"{self.key()}.npz"
         margins = self.margins()
         now = self.begin() if path is None or not path.exists() else self.restore(path)
         with tqdm(
@@ -211,15 +210,13 @@ class Loop:
         }  # fmt: skip
 
     def key(self) -> str:
-        """The same only for the same model, data and settings: what the model computes stands for its code."""
+        """A file name that is the same only for the same model, data and settings."""
         task = self.task
         with torch.no_grad():
             tensors = [task.params, task.x, task.y, task.model(task.params, task.x)]
         tensors += [*(task.validation or ()), *(self.test or ())]
-        digest = hashlib.sha256(json.dumps([self.description(), __version__, torch.__version__]).encode())
-        for tensor in tensors:
-            digest.update(tensor.cpu().numpy().tobytes())
-        return digest.hexdigest()[:12]
+        settings = {**self.description(), "qlazy": __version__, "torch": torch.__version__}
+        return key(type(self.selector).__name__, settings, *tensors)
 
     def keep(self, path: Path, now: Progress) -> None:
         """Write where the loop stands, in place of what was there."""
