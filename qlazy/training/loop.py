@@ -13,12 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from qlazy.base.errors import NotFiniteError, require, require_dtype, require_finite, require_shape
+from qlazy.base.errors import NotFiniteError, require, require_finite
 from qlazy.base.version import versions
 from qlazy.data.datasets import Dataset
 from qlazy.models.model import Model, require_model
 from qlazy.training.history import DivergedError, History
-from qlazy.training.losses import Loss, Objective, SquaredError
+from qlazy.training.losses import Loss, Objective, Pair, SquaredError, examples_of
 from qlazy.training.methods import LBFGS, SGD, Adam, GradientDescent, GradientFlow, Method, State
 
 __all__ = ["LBFGS", "SGD", "Adam", "GradientDescent", "GradientFlow", "Record", "train"]
@@ -58,7 +58,7 @@ class Record:
 def train(
     model: Model,
     params: Tensor,
-    data: Dataset | tuple[Tensor, Tensor],
+    data: Dataset | Pair,
     *,
     steps: int,
     alpha: float = 1.0,
@@ -118,39 +118,20 @@ class _Row(NamedTuple):
 
 
 def _objectives(
-    model: Model, params: Tensor, data: Dataset | tuple[Tensor, Tensor], alpha: float, loss: Loss
+    model: Model, params: Tensor, data: Dataset | Pair, alpha: float, loss: Loss
 ) -> tuple[Objective, Objective | None]:
     """The objectives on the training and the test part, checked at ``params``."""
     require_model("model", model)
-    require_finite("params", params)
     lost = alpha >= 1e4 and params.dtype != torch.float64
     require(not lost, "params", "be float64 from alpha = 1e4 on, where the drift is 1/alpha", params.dtype)
-    if isinstance(data, Dataset):
-        parts = [("x_train", data.x_train, "y_train", data.y_train)]
-        parts += [("x_test", data.x_test, "y_test", data.y_test)] if len(data.x_test) else []
-    else:
-        require(isinstance(data, tuple) and len(data) == 2, "data", "be a Dataset or a pair (x, y)", data)
-        parts = [("x", data[0], "y", data[1])]
-    objectives = [_objective(model, params, part, alpha, loss) for part in parts]
-    return objectives[0], objectives[1] if len(objectives) > 1 else None
-
-
-def _objective(
-    model: Model, params: Tensor, part: tuple[str, Tensor, str, Tensor], alpha: float, loss: Loss
-) -> Objective:
-    x_name, x, y_name, y = part
-    for name, tensor in ((x_name, x), (y_name, y)):
-        require(isinstance(tensor, Tensor), name, "be a torch tensor", f"a {type(tensor).__name__}")
-        require_finite(name, tensor)
-    require(x.ndim >= 1 and len(x) > 0, x_name, "hold at least one sample", f"of shape {tuple(x.shape)}")
+    x, y, test = examples_of(data)
     objective = Objective(model, x, y, alpha, loss)
-    with torch.no_grad():
-        outputs = objective.outputs(params)
-    require_finite("outputs at the start", outputs)
-    require_shape(y_name, y, tuple(outputs.shape))
-    require_dtype(y_name, y, params, "params")
-    loss.check(outputs, y)
-    return objective
+    held = None if test is None else Objective(model, test[0], test[1], alpha, loss)
+    part = "_train" if isinstance(data, Dataset) else ""
+    objective.check(params, f"x{part}", f"y{part}")
+    if held is not None:
+        held.check(params, "x_test", "y_test")
+    return objective, held
 
 
 def _limit(objective: Objective, params: Tensor) -> float:
@@ -181,9 +162,7 @@ def _copy(tensor: Tensor) -> NDArray[np.floating]:
     return tensor.detach().cpu().numpy().copy()
 
 
-def _trace(
-    rows: list[_Row], objective: Objective, method: Method, data: Dataset | tuple[Tensor, Tensor]
-) -> History:
+def _trace(rows: list[_Row], objective: Objective, method: Method, data: Dataset | Pair) -> History:
     columns: dict[str, Any] = {
         name: None if column[0] is None else np.stack(column)
         for name, column in zip(_Row._fields, zip(*rows, strict=True), strict=True)

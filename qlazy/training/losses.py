@@ -24,6 +24,7 @@ from qlazy.base.errors import (
     require_finite,
     require_shape,
 )
+from qlazy.data.datasets import Dataset
 from qlazy.models.model import Model
 
 
@@ -95,6 +96,26 @@ class CrossEntropy(Loss):
         return -(targets * torch.log_softmax(outputs, 1)).sum(1).mean()
 
 
+Pair = tuple[Tensor, Tensor]
+"""Inputs (n, ...) and targets (n, c)."""
+
+
+def examples_of(data: Dataset | Pair) -> tuple[Tensor, Tensor, Pair | None]:
+    """Inputs and targets, and the test part where there is one. Raises ValueError for what is no data."""
+    if isinstance(data, Dataset):
+        return data.x_train, data.y_train, (data.x_test, data.y_test) if len(data.x_test) else None
+    require(isinstance(data, tuple) and len(data) == 2, "data", "be a Dataset or a pair (x, y)", data)
+    return *data, None
+
+
+def require_samples(argument: str, tensor: Tensor) -> None:
+    """Refuse what is no tensor of one or more finite samples."""
+    require(isinstance(tensor, Tensor), argument, "be a torch tensor", f"a {type(tensor).__name__}")
+    require_finite(argument, tensor)
+    shape = f"of shape {tuple(tensor.shape)}"
+    require(tensor.ndim >= 1 and len(tensor) > 0, argument, "hold at least one sample", shape)
+
+
 @dataclass(frozen=True)
 class Objective:
     """F_a(w) = R(a h(w)) / a^2 on inputs x (n, ...) and targets y (n, c).
@@ -108,6 +129,18 @@ class Objective:
     y: Tensor
     alpha: float
     loss: Loss
+
+    def check(self, params: Tensor, x_name: str = "x", y_name: str = "y") -> None:
+        """Refuse examples that are not finite, do not fit the model at ``params``, or that the loss cannot take."""
+        require_finite("params", params)
+        require_samples(x_name, self.x)
+        require_samples(y_name, self.y)
+        with torch.no_grad():
+            outputs = self.outputs(params)
+        require_finite("outputs at the start", outputs)
+        require_shape(y_name, self.y, tuple(outputs.shape))
+        require_dtype(y_name, self.y, params, "params")
+        self.loss.check(outputs, self.y)
 
     @cached_property
     def _on_inputs(self) -> Callable[[Tensor], Tensor]:

@@ -31,7 +31,8 @@ def test_a_key_tells_settings_and_arrays_apart() -> None:
     x = torch.ones(2)
     keys = {
         key("net", {"a": 1}), key("net", {"a": 1.5}), key("net", {"a": "1"}), key("net", {"a": None}),
-        key("net", {"a": 1}, x), key("net", {"a": 1}, x, x), key("net", {"a": {"b": [1, 2]}}), key("net", {"a": {"b": [2, 1]}}),
+        key("net", {"a": 1}, x), key("net", {"a": 1}, x, x), key("net", {"a": {"b": [1, 2]}}),
+        key("net", {"a": {"b": [2, 1]}}),
     }  # fmt: skip
     assert len(keys) == 8
     assert key("net", {"a": 1, "b": 2}, x) == key("net", {"b": 2, "a": 1}, x.clone())

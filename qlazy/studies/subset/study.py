@@ -52,12 +52,11 @@ from qlazy.tasks.subset.labels import flip_labels, hold_out, margins
 from qlazy.tasks.subset.leave_one_out import label_margins
 from qlazy.tasks.subset.selection import select_subset
 from qlazy.tasks.subset.selector import Selector, Task
-from qlazy.training.losses import CrossEntropy, Loss, SquaredError
+from qlazy.training.losses import CrossEntropy, Loss, Pair, SquaredError
 
 if TYPE_CHECKING:
     from qlazy.drawing.style import Figure
 
-Pair = tuple[Tensor, Tensor]
 
 FRACTION = 0.2
 ALL, TRUSTED, CHANCE = "all data", "validation only", "random"

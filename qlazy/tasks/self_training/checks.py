@@ -8,13 +8,11 @@ import torch
 from torch import Tensor
 
 from qlazy.base.errors import refuse, require, require_dtype, require_finite, require_shape
-from qlazy.data.datasets import Dataset
 from qlazy.data.labels import are_labels
 from qlazy.models.model import Model
 from qlazy.tasks.self_training.teachers import Teacher
+from qlazy.training.losses import Objective, Pair, SquaredError, require_samples
 from qlazy.training.methods import Adam, GradientDescent
-
-Pair = tuple[Tensor, Tensor]
 
 
 def check_run(steps: int, warmup: int, teacher: Teacher, method: GradientDescent | Adam) -> None:
@@ -29,30 +27,14 @@ def check_run(steps: int, warmup: int, teacher: Teacher, method: GradientDescent
     require(known, "method", "be GradientDescent or Adam", type(method).__name__, TypeError)
 
 
-def examples_of(data: Dataset | Pair) -> tuple[Tensor, Tensor, Pair | None]:
-    """Inputs and labels, and the test part where there is one."""
-    if isinstance(data, Dataset):
-        return data.x_train, data.y_train, (data.x_test, data.y_test) if len(data.x_test) else None
-    require(isinstance(data, tuple) and len(data) == 2, "data", "be a Dataset or a pair (x, y)", data)
-    return *data, None
-
-
 def check_examples(model: Model, params: Tensor, x: Tensor, y: Tensor, unlabeled: Tensor) -> None:
     """Refuse examples that are not finite or that do not fit one another, the model or its parameters."""
-    require_finite("params", params)
-    for name, tensor in (("x", x), ("y", y), ("unlabeled", unlabeled)):
-        require(isinstance(tensor, Tensor), name, "be a torch tensor", f"a {type(tensor).__name__}")
-        shape = f"of shape {tuple(tensor.shape)}"
-        require(tensor.ndim >= 1 and len(tensor) > 0, name, "hold at least one sample", shape)
-        require_finite(name, tensor)
+    Objective(model, x, y, 1.0, SquaredError()).check(params)
+    require_samples("unlabeled", unlabeled)
     require(unlabeled.shape[1:] == x.shape[1:], "unlabeled", f"have rows of shape {tuple(x.shape[1:])}, as x",
             tuple(unlabeled.shape[1:]))  # fmt: skip
     with torch.no_grad():
-        outputs = model(params, x)
-        require_finite("outputs at the start", outputs)
         require_finite("outputs at the start, unlabelled", model(params, unlabeled))
-    require_shape("y", y, tuple(outputs.shape))
-    require_dtype("y", y, params, "params")
     if not are_labels(y):
         must = "be -1 or +1" if y.shape[1] == 1 else "have one-hot rows"
         refuse("y", must, "something else in some row")

@@ -11,20 +11,14 @@ from tqdm.auto import tqdm
 from qlazy.base.errors import require, require_shape
 from qlazy.data.datasets import Dataset
 from qlazy.models.model import Model
-from qlazy.tasks.self_training.checks import (
-    Pair,
-    check_examples,
-    check_run,
-    check_teacher,
-    check_test,
-    examples_of,
-)
+from qlazy.tasks.self_training.checks import check_examples, check_run, check_teacher, check_test
 from qlazy.tasks.self_training.game import Lanes
 from qlazy.tasks.self_training.result import SelfTrained
 from qlazy.tasks.self_training.teachers import DifferentiableTeacher, Teacher
 from qlazy.tasks.self_training.training import settings_of
 from qlazy.tasks.self_training.walk import Row, measure, result, walk
 from qlazy.training.loop import Record
+from qlazy.training.losses import Pair, examples_of
 from qlazy.training.methods import Adam, GradientDescent
 
 

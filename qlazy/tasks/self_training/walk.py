@@ -14,10 +14,8 @@ from qlazy.models.model import Model
 from qlazy.tasks.self_training.game import Losses, Move
 from qlazy.tasks.self_training.result import SelfTrained
 from qlazy.training.history import DivergedError
-from qlazy.training.losses import accuracy
+from qlazy.training.losses import Pair, accuracy
 from qlazy.training.methods import Adam, GradientDescent
-
-Pair = tuple[Tensor, Tensor]
 
 
 class State(NamedTuple):

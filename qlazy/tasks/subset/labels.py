@@ -10,8 +10,7 @@ from torch import Tensor
 from qlazy.base.errors import require
 from qlazy.data.datasets import Dataset, class_index
 from qlazy.data.labels import label_codes
-
-Pair = tuple[Tensor, Tensor]
+from qlazy.training.losses import Pair
 
 
 def margins(outputs: Tensor, targets: Tensor) -> Tensor:

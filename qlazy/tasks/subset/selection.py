@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from qlazy.base.errors import NotFiniteError, require, require_dtype, require_finite, require_shape
+from qlazy.base.errors import NotFiniteError, require
 from qlazy.base.keys import key
 from qlazy.base.storage import load_arrays, save_arrays
 from qlazy.base.version import __version__, versions
@@ -26,10 +26,8 @@ from qlazy.tasks.subset.labels import top_by_class
 from qlazy.tasks.subset.leave_one_out import label_margins
 from qlazy.tasks.subset.result import Subset
 from qlazy.tasks.subset.selector import Batch, Selector, State, Task, top, weighted_gradient
-from qlazy.training.losses import Loss, Objective, SquaredError, accuracy
+from qlazy.training.losses import Loss, Objective, Pair, SquaredError, accuracy, examples_of
 from qlazy.training.methods import stable_rate
-
-Pair = tuple[Tensor, Tensor]
 
 
 def select_subset(
@@ -76,13 +74,13 @@ def select_subset(
     )
     require(isinstance(selector, Selector), "selector", "be a Selector", type(selector).__name__, TypeError)
     require_model("model", model)
-    x, y, test = _examples(data)
+    x, y, test = examples_of(data)
     start = (
         model.init(torch.Generator().manual_seed(seed)).to(y) if params is None else params.detach().clone()
     )
-    _check(model, start, loss, ("x", x, "y", y))
+    Objective(model, x, y, 1.0, loss).check(start)
     if validation is not None:
-        _check(model, start, loss, ("validation[0]", validation[0], "validation[1]", validation[1]))
+        Objective(model, *validation, 1.0, loss).check(start, "validation[0]", "validation[1]")
     require(batch_size <= len(x), "batch_size", f"be at most {len(x)}, the examples there are", batch_size)
     count = max(1, round(fraction * len(x)))
     task = Task(model, start, x, y, loss, count, validation)
@@ -237,26 +235,3 @@ class Loop:
         params, totals = tensors.pop("params"), tensors.pop("totals")
         state = {name.removeprefix("state."): tensor for name, tensor in tensors.items()}
         return Progress(settings["done"], params, state, totals, history)
-
-
-def _examples(data: Dataset | Pair) -> tuple[Tensor, Tensor, Pair | None]:
-    if isinstance(data, Dataset):
-        return data.x_train, data.y_train, (data.x_test, data.y_test) if len(data.x_test) else None
-    require(isinstance(data, tuple) and len(data) == 2, "data", "be a Dataset or a pair (x, y)", data)
-    return *data, None
-
-
-def _check(model: Model, params: Tensor, loss: Loss, part: tuple[str, Tensor, str, Tensor]) -> None:
-    """Refuse examples that are not finite, do not fit the model or its parameters, or that the loss cannot take."""
-    x_name, x, y_name, y = part
-    for name, tensor in ((x_name, x), (y_name, y)):
-        require(isinstance(tensor, Tensor), name, "be a torch tensor", f"a {type(tensor).__name__}")
-        require_finite(name, tensor)
-    require(x.ndim >= 1 and len(x) > 0, x_name, "hold at least one sample", f"of shape {tuple(x.shape)}")
-    require_finite("params", params)
-    with torch.no_grad():
-        outputs = model(params, x)
-    require_finite("outputs at the start", outputs)
-    require_shape(y_name, y, tuple(outputs.shape))
-    require_dtype(y_name, y, params, "params")
-    loss.check(outputs, y)
