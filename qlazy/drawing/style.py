@@ -138,7 +138,7 @@ def note(axes: Axes, text: str) -> None:
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=GUIDE)
 
 
-def legend_below(figure: Figure, handles: list, *, columns: int | None = None) -> None:
+def legend_below(figure: Figure, handles: list[Any], *, columns: int | None = None) -> None:
     """One legend under all panels, in as many columns as its entries leave room for."""
     longest = max(len(str(handle.get_label())) for handle in handles)
     fitting = max(1, int(figure.get_figwidth() * 15 / (longest + 6)))

@@ -24,7 +24,7 @@ from qlazy.kernels.tiles.rules import JACOBIAN, gram_tile, rule_for
 from qlazy.models.model import Model, refuse_zero_jacobian
 
 if TYPE_CHECKING:
-    from qlazy.base.execution import Client
+    from distributed import Client
 
 TILE_ROWS = 1024
 """Rows of a tile unless told: 8 MiB of float64."""

@@ -3,13 +3,12 @@
 from qlazy.quantum.derivatives.additive import Additive
 from qlazy.quantum.derivatives.derivative import (
     Derivative,
-    Estimate,
     SampledDerivative,
     additive_form,
     differentiate,
 )
 from qlazy.quantum.derivatives.elements import find_element
-from qlazy.quantum.derivatives.terms import Term
+from qlazy.quantum.derivatives.terms import Estimate, Term
 
 __all__ = [
     "Additive",

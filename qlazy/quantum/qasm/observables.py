@@ -18,12 +18,12 @@ from typing import NoReturn
 
 from openqasm3 import ast
 
-from qlazy.quantum.program.classical import Classical
+from qlazy.quantum.program.classical import Classical, Kind
 from qlazy.quantum.program.expression import Expression
 from qlazy.quantum.program.program import PauliSum, PauliTerm, check_observable
 from qlazy.quantum.qasm.expressions import arithmetic
 from qlazy.quantum.qasm.expressions.evaluation import Context, loop_values, number, qubits
-from qlazy.quantum.qasm.expressions.values import Binding, Kind, Role, Scope
+from qlazy.quantum.qasm.expressions.values import Binding, Role, Scope
 from qlazy.quantum.qasm.parse import parse_expression, parse_range
 from qlazy.quantum.qasm.reader import Pragma, Reader
 from qlazy.quantum.qasm.source import QasmError

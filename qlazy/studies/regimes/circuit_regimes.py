@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from qlazy.base.tables import Table
 from qlazy.models.model import Model
 from qlazy.models.nets import mlp
 from qlazy.models.wrappers import Readout
@@ -23,7 +24,7 @@ from qlazy.quantum.circuit import Circuit, from_qasm
 from qlazy.quantum.corpus import load_program
 from qlazy.studies.experiments import Outcome
 from qlazy.studies.regimes.quadratic_nets import least_norm, make_task, target_matrix
-from qlazy.studies.result import Finding, Table, mean_and_error
+from qlazy.studies.result import Finding, mean_and_error
 from qlazy.theory.quadratic import (
     GaussianMixture,
     QuadraticTask,

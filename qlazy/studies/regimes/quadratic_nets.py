@@ -11,9 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from qlazy.base.tables import Table
 from qlazy.studies.experiments import Outcome
 from qlazy.studies.regimes.population_risk import PopulationRisk
-from qlazy.studies.result import Finding, Relation, Table, mean_and_error
+from qlazy.studies.result import Finding, Relation, mean_and_error
 from qlazy.theory import regimes
 from qlazy.theory.quadratic import (
     GaussianMixture,

@@ -30,13 +30,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from qlazy.base.tables import Table
 from qlazy.data.datasets import Dataset, from_arrays
 from qlazy.data.named import SOURCES
 from qlazy.models.model import Model
 from qlazy.models.nets import mlp
 from qlazy.quantum.circuit import load_circuit
 from qlazy.studies.experiments import Outcome, carry_out
-from qlazy.studies.result import Finding, StudyResult, Table, mean_and_error
+from qlazy.studies.result import Finding, StudyResult, mean_and_error
 from qlazy.tasks.subset.agreement import KernelAgreement
 from qlazy.tasks.subset.baselines import (
     AllExamples,

@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from qlazy.base.tables import Table
 from qlazy.models.model import Model
 from qlazy.studies.experiments import Outcome
-from qlazy.studies.result import Finding, Table, mean_and_error
+from qlazy.studies.result import Finding, mean_and_error
 from qlazy.tasks.tensor.baselines import parafac, power_iteration, symmetric_parafac
 from qlazy.tasks.tensor.circuit import CircuitTensor, decompose_with_circuits, real_ansatz
 from qlazy.tasks.tensor.decomposition import Decomposition, random_target
