@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from qlazy.base.errors import require
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client as Client
 
 TaskFunction = Callable[[Any, Any], Any]
 Results = Iterator[tuple[int, Any]]

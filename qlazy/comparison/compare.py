@@ -32,7 +32,7 @@ from qlazy.training.losses import Loss, Objective, SquaredError
 from qlazy.training.methods import GradientDescent, Method
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from qlazy.base.execution import Client
 
 ALPHAS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 

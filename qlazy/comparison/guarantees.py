@@ -2,7 +2,7 @@
 
 Everything is in ||.||_n, as in :mod:`qlazy.theory.bounds`, with L and L' upper bounds on Lip(h) and Lip(Dh)
 (circuits have
-them, :attr:`qlazy.Run.lipschitz`), e0 = ||a h(w0) - y||_n, T the time trained and R0 the loss at the start:
+them, :attr:`qlazy.Run.lipschitz`), e0 = ||a h(w0) - y||_n, T the time trained and R0 the loss at initialisation:
 
     COB 2.2   drift <= sqrt(T R0) / a                     gradient flow, any model and loss
     COB 2.3   drift <= T L e0 / a, gap <= T^2 L^2 L' e0 / a    square loss; of gradient descent too, see below

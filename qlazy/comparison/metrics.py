@@ -24,5 +24,5 @@ RESULTS: Mapping[str, Callable[[Run], float]] = {
 ACCURACIES: Mapping[str, Callable[[Run], float]] = {
     "train accuracy": lambda run: run.train_accuracy,
     "test accuracy": lambda run: run.test_accuracy,
-    "linearised test accuracy": lambda run: run.linear_test_accuracy,
+    "linearized test accuracy": lambda run: run.linear_test_accuracy,
 }

@@ -1,7 +1,7 @@
 """Runs of several models at several scales and seeds, as plain data: metrics, slopes and tables.
 
-Parameter drift, kernel change and output gap are three metrics and stay three: small drift does not imply a frozen
-kernel, nor a frozen kernel a small gap. What is drawn and saved stands above: :class:`qlazy.Comparison`.
+Parameter drift, kernel change and output gap are three metrics and stay three: small drift does not imply a kernel
+that stays, nor a kernel that stays a small gap. What is drawn and saved stands above: :class:`qlazy.Comparison`.
 """
 
 from __future__ import annotations

@@ -31,11 +31,11 @@ from qlazy.data.preprocessing import Floats, Scaling, fit_inputs, standardized
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Dataset:
-    """Training and test examples: inputs x (n, d) and targets y (n, c) in one dtype on one device.
+    """Training and test samples: inputs x (n, d) and targets y (n, c) in one dtype on one device.
 
     Two classes give c = 1 with targets -1 (the class named first) and +1; more give c one-hot columns of
     zeros and ones, in the order of ``classes``. Regression has no classes and c = 1.
-    ``description`` says in one sentence how the examples were chosen and preprocessed.
+    ``description`` says in one sentence how the samples were chosen and preprocessed.
     """
 
     name: str
@@ -139,13 +139,13 @@ def from_arrays(
 ) -> Dataset:
     """A data set from inputs x (n, d) and labels y (n,), split at random and preprocessed.
 
-    ``classes`` chooses classes and their order (default: all, sorted); ``train`` and ``test`` count examples
+    ``classes`` chooses classes and their order (default: all, sorted); ``train`` and ``test`` count samples
     (default: 70 % for training, and all that remain for the other part). The split is stratified, so that
     both parts hold the classes in the proportions of the whole, and is a function of ``seed`` alone. See
     :func:`from_split` for the preprocessing, which is fitted on the training part.
 
     Raises ValueError for empty or mismatched arrays, classes that are absent or fewer than two, more features
-    or examples than there are; NotFiniteError for NaN or infinity in x or y.
+    or samples than there are; NotFiniteError for NaN or infinity in x or y.
     """
     inputs, labels = _arrays("x", x, "y", y, regression)
     names = () if regression else choose_classes(classes, labels)
@@ -208,7 +208,7 @@ def from_split(
         x_held, labels_held = _keep(x_held, labels_held, names)
     inputs = fit_inputs(x_fit, features, scaling)
     encode = standardized(labels_fit) if regression else encoder(names)
-    counts = f"{len(x_fit)} training and {len(x_held)} test examples"
+    counts = f"{len(x_fit)} training and {len(x_held)} test samples"
     return Dataset(
         name=name,
         x_train=_tensor(inputs.apply(x_fit), dtype),
@@ -237,7 +237,7 @@ def _arrays(
 ) -> tuple[Floats, Labels]:
     inputs, labels = _array(x), _array(y)
     require(inputs.ndim == 2, x_name, "have shape (n, d)", inputs.shape)
-    require(inputs.size, x_name, "hold at least one example and one feature", f"of shape {inputs.shape}")
+    require(inputs.size, x_name, "hold at least one sample and one feature", f"of shape {inputs.shape}")
     require(inputs.dtype.kind in "biuf", x_name, "hold real numbers", f"of dtype {inputs.dtype}")
     inputs = inputs.astype(np.float64)
     require_finite(x_name, torch.from_numpy(inputs))
@@ -249,7 +249,7 @@ def _arrays(
 
 def _keep(x: Floats, labels: Labels, names: tuple[str, ...]) -> tuple[Floats, Labels]:
     chosen = np.isin(labels, names)
-    require(chosen.any(), "y_test", f"hold examples of {', '.join(names)}", "of other classes only")
+    require(chosen.any(), "y_test", f"hold samples of {', '.join(names)}", "of other classes only")
     return x[chosen], labels[chosen]
 
 
@@ -261,16 +261,14 @@ def _split(
     total, least = len(labels), max(len(names), 1)
     require(0 <= seed < 2**32, "seed", "be a whole number from 0 to 2**32 - 1", seed)
     rare = [name for name in names if (labels == name).sum() < 2]
-    require(not rare, "y", "hold two examples or more of each class", f"not so for {', '.join(rare)}")
+    require(not rare, "y", "hold two samples or more of each class", f"not so for {', '.join(rare)}")
     if train is None:
         train = round(0.7 * total) if test is None else total - test
     test = total - train if test is None else test
     for name, size in (("train", train), ("test", test)):
-        require(isinstance(size, Integral), name, "be a whole number of examples", size)
-        require(size >= least, name, f"leave at least {least} examples", f"{size} of the {total}")
-    require(
-        train + test <= total, "train + test", f"be at most {total}, the examples there are", train + test
-    )
+        require(isinstance(size, Integral), name, "be a whole number of samples", size)
+        require(size >= least, name, f"leave at least {least} samples", f"{size} of the {total}")
+    require(train + test <= total, "train + test", f"be at most {total}, the samples there are", train + test)
     fit, held = train_test_split(
         np.arange(total),
         train_size=train,
@@ -279,5 +277,5 @@ def _split(
         stratify=labels if names else None,
     )
     absent = sorted(set(names) - set(labels[fit].tolist()))
-    require(not absent, "train", f"be large enough for an example of {', '.join(absent)}", train)
+    require(not absent, "train", f"be large enough for a sample of {', '.join(absent)}", train)
     return fit, held

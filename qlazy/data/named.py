@@ -12,7 +12,7 @@ Arrays = tuple[NDArray[np.float64], NDArray[Any]]
 
 
 class Source(NamedTuple):
-    """A data set by name. ``read`` takes a number of examples and a seed; stored sets need neither."""
+    """A data set by name. ``read`` takes a number of samples and a seed; stored sets need neither."""
 
     read: Callable[[int, int], Arrays]
     classes: tuple[str, ...] | None = None

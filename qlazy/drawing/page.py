@@ -32,7 +32,7 @@ CAPTIONS = {
     "drift": "Parameter drift and kernel change against the output scale",
     "gap": "Distance from the linearised model trained on its own",
     "losses": "Losses along training, trained and linearised",
-    "spectra": "Spectra of the tangent kernels at the start and at the end",
+    "spectra": "Spectra of the tangent kernels at initialisation and at the end",
     "kernels": "Tangent kernels, samples in the order of their classes",
     "accuracy": "Test accuracy, trained and linearised, against the output scale",
     "kernel": "The tangent kernel: its spectrum, its label energy, and itself by class",

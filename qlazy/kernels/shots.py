@@ -26,7 +26,7 @@ BATCHES = 8
 
 @dataclass(frozen=True, eq=False)
 class MeasuredKernel:
-    """A tangent kernel (n c, n c) of n samples and c outputs, rows i*c + a, from independent Jacobians.
+    """A tangent kernel (n c, n c) of n samples and c outputs, rows i*c + k, from independent Jacobians.
 
     ``values`` is unbiased, and so it need not be positive semidefinite; ``errors`` are its standard errors.
     ``naive`` is J J^T of the mean Jacobian: positive semidefinite, and too large by the variance of J.
@@ -66,7 +66,7 @@ class MeasuredKernel:
 
 @dataclass(frozen=True, eq=False)
 class MeasuredCrossKernel:
-    """The tangent kernel (n c, m c) between x and y, rows i*c + a, from independent Jacobians of both.
+    """The tangent kernel (n c, m c) between x and y, rows i*c + k, from independent Jacobians of both.
 
     No error of one meets itself in the other, not even where x and y have samples in common: ``values``, the product
     of the two mean Jacobians, is unbiased as it is. ``errors`` are its standard errors.

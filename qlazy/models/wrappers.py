@@ -117,7 +117,7 @@ class Centered(_Anchored):
 
 @final
 class Linearized(_Anchored):
-    """The tangent model h(w0) + Dh(w0)(w - w0): linear in w, with the kernel of h at the anchor w0.
+    """The linearised model h(w0) + Dh(w0)(w - w0): linear in w, with the kernel of h at the anchor w0.
 
     An exact first-order expansion through a Jacobian-vector product; no gate or activation is frozen
     (Chizat, Oyallon, Bach 2019, arXiv 1812.07956).

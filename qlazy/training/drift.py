@@ -1,10 +1,10 @@
-"""How far training moved: parameters, kernel and outputs, each by figures of its own.
+"""How far training moved: parameters, kernel and outputs, each by metrics of its own.
 
-Small parameter drift does not imply a frozen kernel, nor a frozen kernel a small linearisation gap, so
+Small parameter drift does not imply a kernel that stays, nor a kernel that stays a small output gap, so
 nothing here is a single score of laziness. Arguments may carry leading dimensions, parameters (t, p) or
 kernels (t, N, N) along a path; results are then (t,). Definitions: Chizat, Oyallon, Bach 2019 (arXiv
 1812.07956) for drift, gaps and activation stability; Fort et al. 2020 (arXiv 2010.15110) for the kernel
-distance and velocity. A figure relative to something that is zero is refused, not returned as NaN.
+distance and velocity. A metric relative to something that is zero is refused, not returned as NaN.
 """
 
 from __future__ import annotations

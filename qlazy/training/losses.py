@@ -137,7 +137,7 @@ class Objective:
         require_samples(y_name, self.y)
         with torch.no_grad():
             outputs = self.outputs(params)
-        require_finite("outputs at the start", outputs)
+        require_finite("outputs at initialisation", outputs)
         require_shape(y_name, self.y, tuple(outputs.shape))
         require_dtype(y_name, self.y, params, "params")
         self.loss.check(outputs, self.y)

@@ -23,7 +23,7 @@ def test_compare_prints_tables_and_leaves_a_folder(capsys, tmp_path: Path) -> No
     assert comparison.models == ("hardware_efficient:layers=1", "mlp:2")
     assert comparison.table() in captured.out
     assert "hardware_efficient:layers=1: 8 parameters" in captured.out
-    assert captured.out.startswith("digits, classes 3 (-1) and 8 (+1), 8 training and 12 test examples")
+    assert captured.out.startswith("digits, classes 3 (-1) and 8 (+1), 8 training and 12 test samples")
     assert captured.out.endswith("figures, table and arrays: here; all in one page: here/report.html\n")
     page = (tmp_path / "here" / "report.html").read_text()
     assert "qlazy compare hardware_efficient:layers=1 mlp:2" in page

@@ -199,7 +199,7 @@ def refused(message: str, error: type[Exception] = ValueError, **changes: Any) -
 
 def test_bad_arrays_are_refused() -> None:
     x, y = blobs()
-    refused("`x` must hold at least one example", x=x[:0], y=y[:0])
+    refused("`x` must hold at least one sample", x=x[:0], y=y[:0])
     refused("`x` must have shape", x=x[:, 0])
     refused("`x` must hold real numbers", x=[["a"]] * 60)
     refused("`x` must hold real numbers", x=x * 1j)
@@ -225,7 +225,7 @@ def test_bad_classes_are_refused() -> None:
     x, y = blobs()
     with pytest.raises(ValueError, match="`y_test` must hold classes of y_train, 0, 1, but is also 2"):
         from_split(x, y, x, y + 1)
-    with pytest.raises(ValueError, match="`y_test` must hold examples of 0, 1"):
+    with pytest.raises(ValueError, match="`y_test` must hold samples of 0, 1"):
         from_split(x, y, x, y + 5, classes=(0, 1))
     with pytest.raises(ValueError, match="`x_test` must have 5 features"):
         from_split(x, y, x[:, :4], y)
@@ -237,14 +237,14 @@ def test_bad_sizes_are_refused() -> None:
     refused("`features` must be a whole number", features=2.5)
     refused("`features` must be at most 2, the rank", features=4, train=3)
     refused(r"`train \+ test` must be at most 60.*70", train=40, test=30)
-    refused("`test` must leave at least 2 examples, but is 0 of the 60", train=60)
-    refused("`train` must leave at least 2 examples", train=-1)
+    refused("`test` must leave at least 2 samples, but is 0 of the 60", train=60)
+    refused("`train` must leave at least 2 samples", train=-1)
     refused("`train` must be a whole number", train=0.7)
     refused("`seed` must be a whole number", seed=-1)
     refused("`scaling` must be one of angle, standard, none", scaling="minmax")
     refused("`dtype` must be a real floating point type", dtype=torch.int64)
-    refused("`y` must hold two examples or more of each class, but is not so for 1", y=[0] * 59 + [1])
-    refused("`train` must be large enough for an example of 1", y=[0] * 55 + [1] * 5, train=3)
+    refused("`y` must hold two samples or more of each class, but is not so for 1", y=[0] * 59 + [1])
+    refused("`train` must be large enough for a sample of 1", y=[0] * 55 + [1] * 5, train=3)
 
 
 def test_an_unknown_name_lists_the_known() -> None:

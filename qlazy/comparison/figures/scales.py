@@ -46,13 +46,13 @@ def accuracy_figure(comparison: Runs) -> Figure | None:
     look = looks(comparison.models)
     figure, panels = grid(1, 1, height=3.0, width=1.3 * COLUMN)
     axes = panels[0, 0]
-    measures: Mapping[str, Callable[[Run], float]] = {
+    metrics: Mapping[str, Callable[[Run], float]] = {
         "-": lambda run: run.test_accuracy,
         "--": lambda run: run.linear_test_accuracy,
     }
     for model in comparison.models:
-        for line, measure in measures.items():
-            _draw(axes, series(comparison, model, measure), look[model], line)
+        for line, metric in metrics.items():
+            _draw(axes, series(comparison, model, metric), look[model], line)
     beside = [_baseline(axes, baseline, index) for index, baseline in enumerate(comparison.baselines)]
     chance = np.bincount(labels).max() / len(labels)
     axes.axhline(chance, color=GUIDE, linewidth=1, linestyle=":")

@@ -24,7 +24,7 @@ from qlazy.kernels.tiles.rules import JACOBIAN, gram_tile, rule_for
 from qlazy.models.model import Model, refuse_zero_jacobian
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from qlazy.base.execution import Client
 
 TILE_ROWS = 1024
 """Rows of a tile unless told: 8 MiB of float64."""
@@ -46,7 +46,7 @@ def tiled_kernel(
 ) -> TiledKernel:
     """Compute the tangent kernel K = J(x) J(y)^T, (n c, m c), into the Zarr store ``store``, tile by tile.
 
-    Arguments are those of :func:`qlazy.tangent_kernel`, rows i*c + a. A tile is the kernel between ``tile``
+    Arguments are those of :func:`qlazy.tangent_kernel`, rows i*c + k. A tile is the kernel between ``tile``
     samples and ``tile`` others, by default as many as give 1024 rows. Memory is a few tiles a worker, whatever n.
     Without ``x2`` the tiles above the diagonal are computed, and mirrored. Where the Jacobian (n c, p) is smaller
     than the kernel it is computed once, kept in the store, and a tile is a product of two of its blocks; a net gives

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @final
 @dataclass(frozen=True, eq=False, repr=False)
 class TiledKernel:
-    """A finished tangent kernel on disk, of shape (n c, m c), rows i*c + a. Made by :func:`qlazy.tiled_kernel`.
+    """A finished tangent kernel on disk, of shape (n c, m c), rows i*c + k. Made by :func:`qlazy.tiled_kernel`.
 
     ``@``, ``diagonal``, ``trace`` and blocks are read a tile at a time; every tile read is held to its checksum.
     The functions of :mod:`qlazy.kernels.lowrank` take it as they take a :class:`qlazy.TangentKernel`.

@@ -31,7 +31,7 @@ def _has_own_rule(model: Model) -> bool:
 
 
 def jacobian_rows(model: Model, params: Tensor, x: Tensor, outputs: int) -> Tensor:
-    """J of the samples x as rows i*c + a, (b c, p), computed in blocks of bounded memory."""
+    """J of the samples x as rows i*c + k, (b c, p), computed in blocks of bounded memory."""
     with _ONE_AT_A_TIME:
         blocks = [block.flatten(0, 1) for _, block in jacobian_blocks(model, params, x, outputs)]
     return torch.cat(blocks).cpu()

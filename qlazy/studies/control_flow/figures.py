@@ -17,7 +17,7 @@ _LOOKS = looks(("p1", "p2", "p2 parity"))
 _METRICS = {
     "parameter_drift": "parameter drift",
     "kernel_change": "relative kernel change",
-    "output_gap": "linearisation gap",
+    "output_gap": "output gap",
 }
 _RUNS = (
     ("p1", "last", "P1, target s(z4)"),

@@ -9,7 +9,7 @@ What is new is the reason, and the regime. With s(b) = (-1)^b and bits z1, z4,
     P1:  f = 1/2 - A s(z4),    P2:  f = 1/2 - A s(z4) - B s(z1 xor z4),
 
 so that the tangent kernel of P1 has rank 1 and does not see the target, while that of P2 has rank 2 and does:
-"tangent kernels". On targets that a program can represent, drift, kernel change and linearisation gap fall as
+"tangent kernels". On targets that a program can represent, drift, kernel change and output gap fall as
 1/a with and without control: "lazy regime".
 
 Loss: 1/2 of the squares summed over the four (z1, z4), with z2 = z3 = 0. Not reproduced: the paper's times, its

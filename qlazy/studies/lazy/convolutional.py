@@ -1,10 +1,9 @@
 """Convolutional nets on real images against the scale a, beside a truly linearised net.
 
-A VGG-like net, centred and without batch norm, is trained by SGD on R(a h(w)) / a^2 with the square loss, all scales of
-a seed from the same start, at the same rate, on the same batches. The linearised net is the tangent model itself,
-:class:`qlazy.Linearized`, trained in the same way; a net of frozen gates would not be it. After Chizat, Oyallon, Bach
-(2019, arXiv 1812.07956), who take VGG-11 on CIFAR-10; here a net for two cores learns a few hundred images. All in
-float32.
+A VGG-like net, centred and without batch norm, is trained by SGD on R(a h(w)) / a^2 with the square loss, all scales
+of a seed from the same start, at the same rate, on the same batches. The linearised net is :class:`qlazy.Linearized`
+itself, trained in the same way; a net of frozen gates would not be it. After Chizat, Oyallon, Bach (2019, arXiv
+1812.07956), who take VGG-11 on CIFAR-10; here a net for two cores learns a few hundred images. All in float32.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ LARGEST_SIDE = 14
 """Images of more pixels a side are averaged down to it."""
 PLATEAU = 10.0
 """From this scale on, accuracy is claimed to have stopped falling."""
-MEASURES = ("train accuracy", "test accuracy", "activation stability", "||dw||/||w0||")
+METRICS = ("train accuracy", "test accuracy", "activation stability", "||dw||/||w0||")
 
 
 def images(name: str, train_size: int, test_size: int, seed: int) -> Dataset:
@@ -146,7 +145,7 @@ def _table(name: str, alphas: Sequence[float], measured: NDArray[Any], linear: N
     rows = [(f"{alpha:g}", *map(cell, measured[:, i])) for i, alpha in enumerate(alphas)]
     rows.append(("linearised", *map(cell, linear), "-", "-"))
     title = f"Convolutional nets on {name}: mean and standard error of {linear.shape[1]} seeds"
-    return Table(title, ("a", *MEASURES), tuple(rows))
+    return Table(title, ("a", *METRICS), tuple(rows))
 
 
 def _accuracies(trace: History, data: Dataset) -> tuple[float, float]:

@@ -105,7 +105,7 @@ def _images(arrays: Arrays) -> Figure:
     _spread(left, alphas, test, _BLUE, "test")
     for values, look, label in zip(arrays["net_linear"], (_GREEN, _BLUE), ("linearised", None), strict=True):
         _level(left, values, look, label)
-    left.set(title="accuracy falls with a, to that of the tangent model", ylabel="accuracy")
+    left.set(title="accuracy falls with a, to that of the linearised model", ylabel="accuracy")
     _spread(right, alphas, 1 - stable, _RED, "gates that changed")
     _spread(right, alphas, drift, _BLUE, r"$\|w - w_0\|\,/\,\|w_0\|$")
     log_axis(right, "y", np.concatenate([(1 - stable).ravel(), drift.ravel()]))

@@ -1,7 +1,7 @@
 """Circuits in place of nets: a data re-uploading circuit as student and as teacher, and on digits.
 
 The student a (h(w) - h(w0)) learns y = h(u) - h(w0), the same circuit at other angles u: at a = 1 it represents the
-labels exactly, with w = u. A lazy student is left with what its tangent model can represent. The linearised student is
+labels exactly, with w = u. A lazy student is left with what its linearised model can represent. The linearised one is
 the exact path of its kernel.
 """
 
@@ -65,7 +65,7 @@ def digits(qubits: int, layers: int, alphas: Sequence[float], seeds: int, steps:
     for seed in range(seeds):
         data = load_data("digits", classes=(3, 8), features=qubits, seed=seed)
         one = compare({FAMILY: circuit}, data, alphas=alphas, seeds=[seed], steps=steps, progress=False)
-        for k, metric in enumerate(("train accuracy", "test accuracy", "linearised test accuracy")):
+        for k, metric in enumerate(("train accuracy", "test accuracy", "linearized test accuracy")):
             measured[k, :, seed] = _by_scale(one, metric)
     _, test, linear = measured
     agree = mean_and_error(linear[-1] - test[-1])
@@ -75,7 +75,7 @@ def digits(qubits: int, layers: int, alphas: Sequence[float], seeds: int, steps:
         Finding("circuit, digits", f"linearised less {last}, test accuracy", 0.0, *agree, 0.01),
         Finding("circuit, digits", f"{first} less {last}, test accuracy", math.nan, *fall, relation=""),
     ]
-    head = ("a", "train accuracy", "test accuracy", "linearised test accuracy")
+    head = ("a", "train accuracy", "test accuracy", "linearized test accuracy")
     title = f"{circuit!r} on digits 3 and 8: mean and standard error of {seeds} seeds"
     arrays = {"digits_alphas": np.array(alphas), "digits_measured": measured}
     return Outcome(findings, arrays, [_table(title, head, alphas, measured)])

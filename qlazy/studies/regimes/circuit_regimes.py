@@ -1,6 +1,6 @@
 """The experiments of ``regimes`` on circuits: the three regimes at few features, beside nets of as many parameters.
 
-RF trains the weights of an observable of Pauli words on the state of a random circuit, NT the tangent model of the
+RF trains the weights of an observable of Pauli words on the state of a random circuit, NT the linearised model of the
 circuit and its observable at random angles, NN all of it. Circuits upload the features as angles in each of L layers.
 """
 
@@ -150,7 +150,7 @@ def regress(features: Tensor, features_test: Tensor, sample: Sample) -> float:
 
 
 def tangent_regression(model: Model, params: Tensor, sample: Sample) -> float:
-    """R / R0 of the best tangent model at ``params``, by least squares over the columns of the Jacobian."""
+    """R / R0 of the best linearised model at ``params``, by least squares over the columns of the Jacobian."""
     left, right = (model.jacobian(params, x)[:, 0] for x in (sample.x, sample.x_test))
     return regress(left, right, sample)
 

@@ -1,4 +1,4 @@
-"""Random features, tangent model, trained model: what each regime can learn, for two-layer nets and for circuits.
+"""Random features, linearised model, trained model: what each regime can learn, for two-layer nets and for circuits.
 
 Ghorbani, Mei, Misiakiewicz, Montanari, "Limitations of Lazy Training of Two-layers Neural Networks" (2019, arXiv
 1906.08899), on quadratic functions (qf) and mixtures of Gaussians (mg); formulas in :mod:`qlazy.theory.regimes`.

@@ -116,7 +116,7 @@ def _circuit() -> Model:
 def _problem(
     model: Model, unlabeled: int, seed: int, features: int, scaling: Scaling, dtype: torch.dtype
 ) -> Problem:
-    """The first labelled examples of each class keep their labels, those after them only their inputs."""
+    """The first labelled samples of each class keep their labels, those after them only their inputs."""
     x, y = _digits()
     data = from_arrays(
         x, y, name="digits / 16", classes=CLASSES, features=features, train=len(CLASSES) * LABELS + unlabeled,

@@ -2,10 +2,10 @@
 
 Zuo et al. (DRIFT, arXiv 2109.07049): the teacher is an exponential average of the student, its pseudo-labels and
 weights are functions of the student's parameters, and the student's gradient goes through them. Every learner starts
-from the same parameters and sees the same examples in every seed, digits {3, 5, 8, 9}, 3 labels a class and 300 inputs
+from the same parameters and sees the same samples in every seed, digits {3, 5, 8, 9}, 3 labels a class and 300 inputs
 without, principal components of the pixels:
 
-    supervised        the labelled examples alone
+    supervised        the labelled samples alone
     hard labels       plain self-training: the student's own most probable class at every step, at weight 1
     hard, in rounds   plain self-training: a trained teacher labels once, and a student starts afresh on its labels
     stopped           DRIFT's soft labels and weights from the same teacher, where the gradient stops
@@ -166,7 +166,7 @@ def by_warmup(s: Settings, progress: bool) -> Outcome:
 
 
 def linearized(s: Settings, progress: bool) -> Outcome:
-    """The net and its linearisation at the start, at one setting: does the gain survive?"""
+    """The net and its linearisation at initialisation, at one setting: does the gain survive?"""
     problems, recipes = _problems(net_problem, s, s.linear_seeds), dict.fromkeys(LEARNERS, COMMON)
     trained = _measure(problems, recipes, s, progress, "net")
     linear = _measure([p.linearized() for p in problems], recipes, s, progress, "net, linearised")

@@ -17,7 +17,7 @@ Arrays = Mapping[str, NDArray[Any]]
 
 _CHANNELS = {"depolarizing": "depolarising", "amplitude_damping": "amplitude damping"}
 _LOOKS = looks(_CHANNELS)
-_MEASURES = ("parameter drift", "kernel change", "linearisation gap")
+_METRICS = ("parameter drift", "kernel change", "output gap")
 
 
 def shots_and_noise_figures(arrays: Arrays) -> dict[str, Figure]:
@@ -76,7 +76,7 @@ def _laziness(arrays: Arrays) -> Figure:
     figure, (panels,) = grid(1, 3, width=2.7, height=2.6)
     alphas, strengths = arrays["alphas"], arrays["strengths"]
     shades = np.linspace(0.4, 1.0, len(strengths))
-    for index, (axes, name) in enumerate(zip(panels, _MEASURES, strict=True)):
+    for index, (axes, name) in enumerate(zip(panels, _METRICS, strict=True)):
         shown = [arrays["lazy_exact"][:, index]]
         axes.plot(alphas, shown[0], "--", color=INK, label="no noise", zorder=3)
         for channel, title in _CHANNELS.items():

@@ -42,7 +42,7 @@ for int k in [0:1] { ry(x[k]) q[k]; rx(a[k, 0]) q[k]; ry(a[k, 1]) q[k]; }
 
 
 class Laziness(NamedTuple):
-    """Largest drift, kernel change at the end, largest linearisation gap of outputs: three figures, never one."""
+    """Largest drift, kernel change at the end, largest output gap: three metrics, never one."""
 
     drift: float
     change: float
@@ -137,7 +137,7 @@ def after_every_gate(strengths: Sequence[float], alphas: Sequence[float], steps:
         rising = float(np.diff(np.concatenate([[1.0], trace])).max())
         name = "largest rise of tr K with strength"  # of no sign that theory knows, at one point
         findings.append(Finding(f"{channel} after every gate", name, math.nan, rising, relation=""))
-        for index, name in ((1, "kernel change"), (2, "linearisation gap")):
+        for index, name in ((1, "kernel change"), (2, "output gap")):
             slope = log_log_slope(large, lazy[-1][[alpha in large for alpha in alphas], index]).slope
             what = f"slope of {name} against a, p={strengths[-1]:g}"
             findings.append(Finding(f"{channel} after every gate", what, -1.0, slope, tolerance=0.05))

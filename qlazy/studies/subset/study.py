@@ -9,7 +9,7 @@ the model that is being trained; then a model is trained anew, for as many steps
 The controls are all data, and the validation set alone, which is clean, is never the test set, and which small-loss,
 leverage, herding and chance do not get to see. "Random" is one fifth, drawn once: what one would pay for otherwise.
 Drawn afresh for every batch it sees all labels in the end and is another control. "Kernel agreement" is qlazy's own:
-leave-one-out regression in the tangent kernel at the start, which also names the labels to be doubted
+leave-one-out regression in the tangent kernel at initialisation, which also names the labels to be doubted
 (``label_issues``, in
 the findings); the tables have what the model trained under each rule doubts. Not reproduced: the paper's own tables and
 data sets.
@@ -86,7 +86,7 @@ against, those that are wrong, and the share that these are of all wrong ones.""
 
 @dataclass(frozen=True)
 class Settings:
-    """``seeds`` runs of each rule on each task, of ``epochs`` over ``train`` examples, ``held`` of them trusted."""
+    """``seeds`` runs of each rule on each task, of ``epochs`` over ``train`` samples, ``held`` of them trusted."""
 
     seeds: int = 10
     epochs: int = 10
@@ -154,7 +154,7 @@ def compare_rules(task: str, settings: Settings, folder: Path | None, progress: 
 
 
 def make_problem(task: str, settings: Settings, seed: int) -> Problem:
-    """Data split, validation examples taken out, labels flipped and the model chosen, all from ``seed``."""
+    """Data split, validation samples taken out, labels flipped and the model chosen, all from ``seed``."""
     name, classes, features, share = {
         "net": ("digits", (3, 5, 8, 9), 8, 0.4),
         "circuit": ("mnist", (3, 8), 4, 0.35),

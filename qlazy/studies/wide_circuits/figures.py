@@ -89,7 +89,7 @@ def _width(arrays: Arrays) -> Figure:
     figure, ((left, right),) = grid(1, 2)
     qubits = arrays["qubits"]
     panels = (("wide_largest", _BLUE, r"$\max|\Delta\theta|$"), ("wide_change", _RED, r"$\|\Delta K\|\,/\,\|K\|$"),
-              ("wide_gap", _GREEN, "linearisation gap"))  # fmt: skip
+              ("wide_gap", _GREEN, "output gap"))  # fmt: skip
     for name, look, label in panels:
         _points(left, qubits, arrays[name], look, label)
     for name, power in (("wide_largest", -0.5), ("wide_change", -1.0)):

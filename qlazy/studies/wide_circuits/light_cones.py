@@ -68,7 +68,7 @@ def width(qubits: Sequence[int], seeds: int, steps: int) -> Outcome:
     slopes = {
         "sup |dtheta|": (sizes, largest, spread_law),
         "|dK|/K": (sizes[wide], change[wide], -1.0),
-        "linearisation gap": (sizes[wide], gap[wide], -1.0),
+        "output gap": (sizes[wide], gap[wide], -1.0),
     }
     findings = []
     for name, (at, values, expected) in slopes.items():

@@ -176,7 +176,7 @@ def scale(qubits: int, layers: int, alphas: Sequence[float], steps: int) -> Outc
         gap = np.abs(trace.train_outputs - path.numpy()).max()
         final = kernel_at(begin.circuit, torch.from_numpy(trace.params[-1]))
         rows.append((trace.drift.max(), gap, abs(final / begin.kernel - 1)))
-    columns = dict(zip(("drift", "linearisation gap", "|dK|/K"), np.array(rows).T, strict=True))
+    columns = dict(zip(("drift", "output gap", "|dK|/K"), np.array(rows).T, strict=True))
     findings = []
     for name, values in columns.items():
         slope = log_log_slope(alphas, values)

@@ -1,4 +1,4 @@
-"""What self-training refuses: settings, examples and starts that mean nothing or do not fit one another."""
+"""What self-training refuses: settings, samples and starts that mean nothing or do not fit one another."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def check_run(steps: int, warmup: int, teacher: Teacher, method: GradientDescent
 
 
 def check_examples(model: Model, params: Tensor, x: Tensor, y: Tensor, unlabeled: Tensor) -> None:
-    """Refuse examples that are not finite or that do not fit one another, the model or its parameters."""
+    """Refuse samples that are not finite or that do not fit one another, the model or its parameters."""
     Objective(model, x, y, 1.0, SquaredError()).check(params)
     require_samples("unlabeled", unlabeled)
     require(unlabeled.shape[1:] == x.shape[1:], "unlabeled", f"have rows of shape {tuple(x.shape[1:])}, as x",
             tuple(unlabeled.shape[1:]))  # fmt: skip
     with torch.no_grad():
-        require_finite("outputs at the start, unlabelled", model(params, unlabeled))
+        require_finite("outputs at initialisation, unlabelled", model(params, unlabeled))
     if not are_labels(y):
         must = "be -1 or +1" if y.shape[1] == 1 else "have one-hot rows"
         refuse("y", must, "something else in some row")

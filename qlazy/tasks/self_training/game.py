@@ -42,7 +42,7 @@ class Move(NamedTuple):
 class Losses(abc.ABC):
     """F(S, T) = cross-entropy(h(S, x), y) + strength * mean w KL(q || softmax h(S, u)), with q and w from h(T, u).
 
-    Labelled examples x (n, ...), y (n, c), unlabelled inputs u (m, ...). A single column of outputs f stands for
+    Labelled samples x (n, ...), y (n, c), unlabelled inputs u (m, ...). A single column of outputs f stands for
     the logits (0, f), so that the cross-entropy is the logistic loss.
     """
 
@@ -54,7 +54,7 @@ class Losses(abc.ABC):
 
     @abc.abstractmethod
     def supervised(self, student: Tensor) -> Tensor:
-        """The cross-entropy on the labelled examples."""
+        """The cross-entropy on the labelled samples."""
 
     @abc.abstractmethod
     def lesson(self, teacher: Tensor, student: Tensor) -> tuple[Tensor, Tensor]:
@@ -69,7 +69,7 @@ class Losses(abc.ABC):
     def move(self, student: Tensor, teacher: Tensor, lessons: bool = True) -> Move:
         """Loss and gradients at student S and teacher T; only vector-Jacobian products of the model.
 
-        Without ``lessons`` the labelled examples alone count. Raises ZeroJacobianError for a model without gradients.
+        Without ``lessons`` the labelled samples alone count. Raises ZeroJacobianError for a model without gradients.
         """
         with torch.enable_grad():
             leader = student.detach().requires_grad_()
@@ -127,10 +127,10 @@ class Game(Losses):
 @final
 @dataclass(frozen=True, eq=False)
 class Lanes(Losses):
-    """Many students of one model side by side, each with its own teacher, examples and inputs.
+    """Many students of one model side by side, each with its own teacher, samples and inputs.
 
     Every tensor has an axis of lanes in front, parameters (l, p) among them; a pass of the model under
-    ``torch.func.vmap`` serves all lanes.
+    ``torch.func.vmap`` serves them all.
     """
 
     @cached_property

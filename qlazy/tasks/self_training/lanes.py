@@ -1,4 +1,4 @@
-"""Many runs of self-training at once, side by side as lanes of one: seeds for the price of a few."""
+"""Many runs of self-training at once, side by side in one batch: seeds for the price of a few."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def self_train_batched(
 
     All l runs step together, their parameters an array (l, p), and a pass of the model under ``torch.func.vmap``
     serves all of them: small nets pay for their arithmetic and no longer for calls. The model must run under that
-    transform, and the examples of all lanes must have the same shapes. GradientDescent needs a rate.
+    transform, and the samples of all runs must have the same shapes. GradientDescent needs a rate.
 
-    Raises what self_train raises, for the first lane that gives cause; one lane that diverges ends them all.
+    Raises what self_train raises, for the first run that gives cause; one that diverges ends them all.
     """
     check_run(steps, warmup, teacher, method)
     rate_known = not (isinstance(method, GradientDescent) and method.learning_rate is None)
-    require(rate_known, "method", "have a rate, one for all lanes", repr(method))
+    require(rate_known, "method", "have a learning rate, one for all runs", repr(method))
     starts = [start.detach() for start in params]
     teachers = starts if teacher_params is None else [given.detach() for given in teacher_params]
     _check_lengths(len(starts), data=data, unlabeled=unlabeled, teacher_params=teachers)
@@ -67,7 +67,7 @@ def self_train_batched(
         int(steps),
         int(warmup),
     )
-    with tqdm(total=int(steps), unit="step", disable=not progress, desc=f"{len(starts)} lanes") as bar:
+    with tqdm(total=int(steps), unit="step", disable=not progress, desc=f"{len(starts)} runs") as bar:
         for state in path:
             if state.step in wanted:
                 for lane, (_, _, test) in enumerate(examples):
@@ -85,7 +85,7 @@ def self_train_batched(
 
 
 def _check_lengths(lanes: int, **given: Sequence[object]) -> None:
-    require(lanes > 0, "params", "hold the start of at least one lane", "empty")
+    require(lanes > 0, "params", "hold the start of at least one run", "empty")
     for name, entries in given.items():
         require(len(entries) == lanes, name, f"have {lanes} entries, one for each start", len(entries))
 

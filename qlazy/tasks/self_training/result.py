@@ -25,7 +25,7 @@ FORMAT = 1
 class SelfTrained:
     """Student and teacher at the end, p parameters each, and t recorded steps of the run.
 
-    ``supervised_loss`` is the student's cross-entropy on the labelled examples, ``lesson_loss`` the mean weighted
+    ``supervised_loss`` is the student's cross-entropy on the labelled samples, ``lesson_loss`` the mean weighted
     divergence from the pseudo-labels without its factor, ``weight`` the mean weight. ``direct`` and ``interaction``
     are the norms of the two parts of the gradient. Accuracies are on the test part, NaN where there is none.
     """

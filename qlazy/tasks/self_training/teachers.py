@@ -56,7 +56,7 @@ class Teacher(abc.ABC):
 @final
 @dataclass(frozen=True)
 class NoTeacher(Teacher):
-    """The labelled examples alone; what follows the student is its exponential average, and says nothing."""
+    """The labelled samples alone; what follows the student is its exponential average, and says nothing."""
 
     alpha: float = 0.5
 

@@ -37,7 +37,7 @@ def self_train(
     seed: int = 0,
     progress: bool = True,
 ) -> SelfTrained:
-    """Learn from few labelled examples and many inputs without labels, from a teacher that follows the student.
+    """Learn from few labelled samples and many inputs without labels, from a teacher that follows the student.
 
     At every step the teacher moves to T = alpha T_old + (1 - alpha) S, and the student S goes down
 
@@ -45,12 +45,12 @@ def self_train(
 
     q and w the pseudo-labels and weights of ``teacher``. With a :class:`DifferentiableTeacher` the gradient is that
     of S -> F(S, T(S)): (1 - alpha) times the gradient at the teacher comes on top of the student's own. For
-    ``warmup`` of the ``steps`` the labelled examples count alone: a teacher that knows nothing yet teaches nothing.
+    ``warmup`` of the ``steps`` the labelled samples count alone: a teacher that knows nothing yet teaches nothing.
 
     ``data`` is a Dataset, whose test part is used for accuracies only, or a pair of inputs (n, ...) and labels
     (n, c): one-hot rows, or signs where c = 1. ``unlabeled`` are inputs (m, ...). ``params`` (p,) is where the
     student starts, by default drawn from ``seed``, and the teacher too unless ``teacher_params`` (p,) are given: a
-    teacher that was trained before, and with alpha = 1 stays. ``method`` steps on all examples; GradientDescent
+    teacher that was trained before, and with alpha = 1 stays. ``method`` steps on all samples; GradientDescent
     without a rate takes n / (2 lambda_max(K)) on the labelled ones.
 
     Raises ValueError for shapes, labels and settings that do not fit; NotFiniteError for NaN or infinity in data or

@@ -61,7 +61,7 @@ def _refuse_divergence(losses: Losses, move: Move, step: int) -> None:
     if finite.all():
         return
     worst = total[~finite].flatten()[0].item()
-    where = f" in lane {int((~finite).nonzero()[0])}" if finite.ndim else ""
+    where = f" in run {int((~finite).nonzero()[0])}" if finite.ndim else ""
     raise DivergedError(
         f"self-training diverged at step {step}{where}: loss {worst:g} (try a smaller rate)", step
     )

@@ -1,4 +1,4 @@
-"""A selector of qlazy's own: examples whose labels the tangent kernel, told all the others, would have guessed."""
+"""A selector of qlazy's own: samples whose labels the tangent kernel, told all the others, would have guessed."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from qlazy.tasks.subset.selector import Batch, Selection, Selector, State, Task,
 @final
 @dataclass(frozen=True)
 class KernelAgreement(Selector):
-    """Examples whose label the tangent kernel at the start, fitted to all the others, would have given them.
+    """Samples whose label the tangent kernel at initialisation, fitted to all the others, would have given them.
 
     Kernel ridge regression on one-hot labels, with k the trace of K over the outputs and the ridge of the least
-    leave-one-out error, gives each example an output that has not seen its own label, in closed form from one
+    leave-one-out error, gives each sample an output that has not seen its own label, in closed form from one
     eigendecomposition. Of every class the share ``agreeing`` with the largest leave-one-out margins is taken for
-    rightly labelled, and the choice among them is by chance: the very largest margins are the easiest examples,
-    and teach less. Validation examples, where there are any, are fitted along.
+    rightly labelled, and the choice among them is by chance: the very largest margins are the easiest samples,
+    and teach less. Validation samples, where there are any, are fitted along.
 
     One kernel is all it costs: nothing is trained. Needs class labels.
     """
@@ -46,7 +46,7 @@ class KernelAgreement(Selector):
 
 
 def ranks_in_class(scores: Tensor, labels: Tensor) -> Tensor:
-    """The share of its class (n,) that scores at least as high as each example, in (0, 1], ties in order."""
+    """The share of its class (n,) that scores at least as high as each sample, in (0, 1], ties in order."""
     ranks = torch.empty_like(scores)
     for label in labels.unique():
         members = (labels == label).nonzero()[:, 0]

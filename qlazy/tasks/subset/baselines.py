@@ -29,7 +29,7 @@ from qlazy.tasks.subset.selector import (
 @final
 @dataclass(frozen=True)
 class AllExamples(Selector):
-    """No selection: every example counts the same."""
+    """No selection: every sample counts the same."""
 
     def weigh(self, task: Task, state: State, batch: Batch) -> tuple[Selection, State]:
         ones = task.y.new_ones(len(batch.index))
@@ -56,7 +56,7 @@ class RandomSubset(Selector):
 @final
 @dataclass(frozen=True)
 class SmallLoss(Selector):
-    """The examples that the model, as it is now, finds easiest: scores -l_j(theta).
+    """The samples that the model, as it is now, finds easiest: scores -l_j(theta).
 
     The small-loss trick of learning with noisy labels (Han et al. 2018, arXiv 1804.06872), with one model.
     """
@@ -70,7 +70,7 @@ class SmallLoss(Selector):
 @final
 @dataclass(frozen=True)
 class TracIn(Selector):
-    """The examples whose gradient agrees with that of the validation loss: scores <grad L_val, grad l_j> at theta.
+    """The samples whose gradient agrees with that of the validation loss: scores <grad L_val, grad l_j> at theta.
 
     Pruthi, Liu, Sundararajan, Kale 2020 (arXiv 2002.08484); one jvp and one vjp a batch.
     """
@@ -83,10 +83,10 @@ class TracIn(Selector):
 @final
 @dataclass(frozen=True)
 class LeverageScores(Selector):
-    """Ridge leverage in the tangent kernel at the start: scores sum_a [K (K + n lambda I)^-1]_ia,ia.
+    """Ridge leverage in the tangent kernel at initialisation: scores sum_a [K (K + n lambda I)^-1]_ia,ia.
 
     ``ridge`` is lambda in units of the mean eigenvalue, tr K / (n c). The larger the score, the less the other
-    examples say about this one (Alaoui, Mahoney 2015, arXiv 1411.0306). Labels play no part.
+    samples say about this one (Alaoui, Mahoney 2015, arXiv 1411.0306). Labels play no part.
     """
 
     ridge: float = 0.01
@@ -107,7 +107,7 @@ class LeverageScores(Selector):
 @final
 @dataclass(frozen=True)
 class KernelHerding(Selector):
-    """Greedy herding in the tangent kernel at the start: the chosen stand for the mean of all.
+    """Greedy herding in the tangent kernel at initialisation: the chosen stand for the mean of all.
 
     After m choices the next is argmax_i mean_j k(x_i, x_j) - 1/(m+1) sum_chosen k(x_i, x_c), with k the trace
     of K over the outputs (Chen, Welling, Smola 2010, arXiv 1203.3472). Labels play no part.
@@ -125,7 +125,7 @@ class KernelHerding(Selector):
 
 
 def leverage_scores(kernel: Tensor, ridge: float, outputs: int = 1) -> Tensor:
-    """sum_a [K (K + ridge I)^-1]_ia,ia for every example i (n,), from the dense kernel (n c, n c)."""
+    """sum_a [K (K + ridge I)^-1]_ia,ia for every sample i (n,), from the dense kernel (n c, n c)."""
     check_kernel("kernel", kernel)
     require(ridge > 0, "ridge", "be positive", ridge)
     shifted = kernel + ridge * torch.eye(len(kernel), dtype=kernel.dtype, device=kernel.device)
@@ -133,7 +133,7 @@ def leverage_scores(kernel: Tensor, ridge: float, outputs: int = 1) -> Tensor:
 
 
 def herd(kernel: Tensor) -> Tensor:
-    """All examples (n,) in the order in which greedy herding takes them, from a dense kernel (n, n)."""
+    """All samples (n,) in the order in which greedy herding takes them, from a dense kernel (n, n)."""
     check_kernel("kernel", kernel)
     mean, taken = kernel.mean(1), torch.zeros(len(kernel), dtype=kernel.dtype, device=kernel.device)
     open_, order = torch.zeros_like(taken), []

@@ -1,4 +1,4 @@
-"""How examples are seen by a selector: fixed features, before anything is learnt on top of them."""
+"""How samples are seen by a selector: fixed features, before anything is learnt on top of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from qlazy.tasks.subset.selector import Task
 
 
 class Features(abc.ABC):
-    """A map from the examples of a task to vectors (n, d), labels left out."""
+    """A map from the samples of a task to vectors (n, d), labels left out."""
 
     @abc.abstractmethod
     def of(self, task: Task) -> Tensor:
@@ -34,7 +34,7 @@ class DataFeatures(Features):
 @final
 @dataclass(frozen=True)
 class KernelComponents(Features):
-    """Rows of the Jacobian at the start, seen through the leading directions of the tangent kernel.
+    """Rows of the Jacobian at initialisation, seen through the leading directions of the tangent kernel.
 
     With k(x, x') the trace of K over the outputs, centred, and its eigenpairs (mu, v), the features are
     v_1, ..., v_d sqrt(n): kernel principal components, each to standard deviation 1. With ``components``

@@ -1,4 +1,4 @@
-"""Figures of a selection of training examples, and of the study that compares the rules."""
+"""Figures of a selection of training samples, and of the study that compares the rules."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _draw_samples(axes: Any, indices: NDArray[Any], scores: NDArray[Any], margin
 
 
 def subset_figures(arrays: Arrays, rules: tuple[str, ...], tasks: tuple[str, ...]) -> dict[str, Figure]:
-    """Test accuracy of every rule, seed by seed: trained in the loop, and anew on the examples chosen."""
+    """Test accuracy of every rule, seed by seed: trained in the loop, and anew on the samples chosen."""
     with style():
         figure, (panels,) = grid(1, len(tasks), height=0.27 * len(rules) + 0.9, width=4.2)
         for axes, task in zip(panels, tasks, strict=True):

@@ -37,8 +37,8 @@ class HostCP(Selector):
 
     A small net of one hidden layer embeds ``features`` and labels (one-hot) in ``width`` dimensions; squared
     distances there, in units of their mean, are the costs of :func:`qlazy.tasks.subset.program.assign` between the
-    incoming examples and the last ``memory`` that were chosen. With ``priced`` the net also sets a price p_j on
-    each example, which is added to the costs of being represented by it. The scores s_j = sum_i Z_ij, cut to the
+    incoming samples and the last ``memory`` that were chosen. With ``priced`` the net also sets a price p_j on
+    each sample, which is added to the costs of being represented by it. The scores s_j = sum_i Z_ij, cut to the
     highest and normalised, weigh the model's step. The net is then trained, by Adam at ``learning_rate``, on the
     validation loss after the look-ahead step theta^ = theta - eta sum_j w_j grad l_j, with w = s / sum s, by
 
@@ -47,7 +47,7 @@ class HostCP(Selector):
     This is exact: theta^ is affine in the weights, so that no second derivative of the model enters, and it takes
     a vjp for each of the two gradients and one jvp. What theta owes to earlier choices is left out.
 
-    Needs validation examples and the extra ``subset``. Das, Singh, Chatterjee, Bhattacharya, Bhattacharya 2021
+    Needs validation samples and the extra ``subset``. Das, Singh, Chatterjee, Bhattacharya, Bhattacharya 2021
     (arXiv 2104.13794); the quadratic term ``gamma`` and the prices are not theirs.
     """
 

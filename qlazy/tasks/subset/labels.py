@@ -46,10 +46,10 @@ def _seats(sizes: Tensor, count: int) -> list[int]:
 
 
 def hold_out(data: Dataset, count: int, *, seed: int = 0) -> tuple[Dataset, Pair]:
-    """Take ``count`` training examples out of a data set: what remains, and the pair (x, y) taken out.
+    """Take ``count`` training samples out of a data set: what remains, and the pair (x, y) taken out.
 
     To be labelled with care and used for validation; the test part stays as it is. Drawn from ``seed``.
-    Raises ValueError where no example would remain on either side.
+    Raises ValueError where no sample would remain on either side.
     """
     total = len(data.x_train)
     require(1 <= count < total, "count", f"be from 1 to {total - 1}", count)
@@ -59,13 +59,13 @@ def hold_out(data: Dataset, count: int, *, seed: int = 0) -> tuple[Dataset, Pair
         data,
         x_train=data.x_train[rest],
         y_train=data.y_train[rest],
-        description=f"{data.description}; {count} training examples held out with seed {seed}",
+        description=f"{data.description}; {count} training samples held out with seed {seed}",
     )
     return remaining, (data.x_train[held], data.y_train[held])
 
 
 def flip_labels(data: Dataset, share: float, *, seed: int = 0) -> tuple[Dataset, Tensor]:
-    """Give each training example, with probability ``share``, another class at random: the data, and who was hit.
+    """Give each training sample, with probability ``share``, another class at random: the data, and who was hit.
 
     The second result is a mask (n,). The test part stays clean. Raises ValueError for regression data and for a
     share outside [0, 1].

@@ -1,4 +1,4 @@
-"""What the tangent kernel, told the labels of all the other examples, says of each one; and whom it doubts."""
+"""What the tangent kernel, told the labels of all the other samples, says of each one; and whom it doubts."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ RIDGES = tuple(10.0 ** (k / 2) for k in range(-8, 3))
 """Ridges that are tried, in units of the mean of k(x_i, x_i)."""
 
 ROWS = 1024
-"""Of more examples than that, each is judged by a random part of the others: a kernel costs the cube of its size."""
+"""Of more samples than that, each is judged by a random part of the others: a kernel costs the cube of its size."""
 
 
 class LeaveOneOut(NamedTuple):
-    """Outputs (n, c) at every example of a fit to all the others, and the ridge of the least squared error."""
+    """Outputs (n, c) at every sample of a fit to all the others, and the ridge of the least squared error."""
 
     outputs: Tensor
     ridge: float
 
 
 def leave_one_out(kernel: Tensor, targets: Tensor) -> LeaveOneOut:
-    """Kernel ridge regression with each example left out in turn, the targets' mean (of all) as its offset.
+    """Kernel ridge regression with each sample left out in turn, the targets' mean (of all) as its offset.
 
     With H = K (K + ridge I)^-1 the output at i without i is ((H y)_i - H_ii y_i) / (1 - H_ii): kernel (n, n),
     targets (n, c). The ridge is that of ``RIDGES`` with the least sum of squares (Allen 1974's PRESS).
@@ -50,9 +50,9 @@ def leave_one_out(kernel: Tensor, targets: Tensor) -> LeaveOneOut:
 
 
 def outputs_left_out(task: Task, index: Tensor | None = None) -> Tensor:
-    """Leave-one-out outputs (n, classes) from one-hot labels and the kernel at the start, traced over outputs.
+    """Leave-one-out outputs (n, classes) from one-hot labels and the kernel at initialisation, traced over outputs.
 
-    Of the examples ``index``, or all. Validation examples that are class labels are fitted along, up to ``ROWS``.
+    Of the samples ``index``, or all. Validation samples that are class labels are fitted along, up to ``ROWS``.
     """
     x, codes = task.x, label_codes(task.y)
     if index is not None:
@@ -66,17 +66,17 @@ def outputs_left_out(task: Task, index: Tensor | None = None) -> Tensor:
 
 
 def label_margins(task: Task, generator: torch.Generator) -> Tensor:
-    """How far the tangent kernel at the start, told all other labels, speaks for each label: (n,), negative against.
+    """How far the tangent kernel at initialisation, told all other labels, speaks for each label (n,), or against.
 
     The outputs f_ij of :func:`outputs_left_out` are compared with what they are where the label is j: with t_j the
-    mean of f_ij over the examples labelled j and s_ij = f_ij - t_j, the margin of label y is
+    mean of f_ij over the samples labelled j and s_ij = f_ij - t_j, the margin of label y is
 
         max(s_iy, 0) - max_{j != y} s_ij
 
     so that a label is doubted where another class is more like that class than its own mean member is, and more so
     than the label given. The thresholds, which follow the noise there is, are those of confident learning (Northcutt,
     Jiang, Chuang, J. Artif. Intell. Res. 70, 2021, arXiv 1911.00068). A kernel that knows nothing of the classes
-    doubts every other label. Of more than ``ROWS`` examples (fewer for many outputs) random parts judge themselves.
+    doubts every other label. Of more than ``ROWS`` samples (fewer for many outputs) random parts judge themselves.
     """
     rows = max(2, min(ROWS, DENSE_ROWS // task.y.shape[1]))
     n = len(task.x)

@@ -1,4 +1,4 @@
-"""What a selection leaves: the examples chosen, their scores, the labels that look wrong, and how training went."""
+"""What a selection leaves: the samples chosen, their scores, the labels that look wrong, and how training went."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ SHOWN = 10
 @final
 @dataclass(frozen=True, eq=False, repr=False)
 class Subset:
-    """k examples chosen out of n, and the run that chose them: t = passes + 1 recorded states of p parameters.
+    """k samples chosen out of n, and the run that chose them: t = passes + 1 recorded states of p parameters.
 
-    ``scores`` rank the examples; ``margins`` say how far the tangent kernel at the start, told the labels of
+    ``scores`` rank the samples; ``margins`` say how far the tangent kernel at initialisation, told the labels of
     the others, speaks for the label each was given, negative where it speaks against it (NaN where targets are no class
     labels): :func:`qlazy.tasks.subset.leave_one_out.label_margins`. Accuracy and loss are
     NaN where there was nothing to measure them on.
@@ -43,7 +43,7 @@ class Subset:
 
     @property
     def label_issues(self) -> NDArray[np.int64]:
-        """Examples whose label the tangent kernel, told those of the others, speaks against, the most doubtful first.
+        """Samples whose label the tangent kernel, told those of the others, speaks against, the most doubtful first.
 
         Not those that the trained model speaks against, which the rule that chose may have left untrained. Six seeds
         of digits with 5, 20 and 40 % of the labels flipped, for a net on four classes and a circuit on two: of these
@@ -57,11 +57,11 @@ class Subset:
         return np.argsort(self.margins, kind="stable")[: int((self.margins < 0).sum())]
 
     def of(self, data: Dataset) -> Dataset:
-        """The data set with the chosen examples alone for training; its test part stays whole.
+        """The data set with the chosen samples alone for training; its test part stays whole.
 
         Raises ValueError for a data set that is not as long as the one chosen from.
         """
-        require(len(data.x_train) == len(self.scores), "data", f"have the {len(self.scores)} training examples chosen "
+        require(len(data.x_train) == len(self.scores), "data", f"have the {len(self.scores)} training samples chosen "
                 "from", len(data.x_train))  # fmt: skip
         kept = torch.from_numpy(self.indices).to(data.x_train.device)
         description = (

@@ -48,12 +48,12 @@ def select_subset(
 ) -> Subset:
     """Choose the part of a training set that is worth training on, with the model that learns from it.
 
-    Batches of the training examples come in ``epochs`` times, each time in another order. ``selector`` weighs
+    Batches of the training samples come in ``epochs`` times, each time in another order. ``selector`` weighs
     them, by default with weight on ``fraction`` of a batch at most, and the model takes the step
-    -rate sum_j w_j grad l_j. What is chosen in the end are the examples of the highest mean score over the later
+    -rate sum_j w_j grad l_j. What is chosen in the end are the samples of the highest mean score over the later
     half of the passes, ``fraction`` of all.
 
-    ``data`` is a Dataset or a pair of inputs (n, ...) and targets (n, c). ``validation`` is such a pair of examples
+    ``data`` is a Dataset or a pair of inputs (n, ...) and targets (n, c). ``validation`` is such a pair of samples
     that are trusted (:func:`qlazy.subset.hold_out`): some selectors learn from them, and the test part of a Dataset
     is never used but to report accuracy. ``params`` (p,) is where the model starts, by default drawn from ``seed``;
     ``learning_rate`` defaults to n / (2 lambda_max(K)), safe for the square loss. With ``out`` the state after every
@@ -81,7 +81,7 @@ def select_subset(
     Objective(model, x, y, 1.0, loss).check(start)
     if validation is not None:
         Objective(model, *validation, 1.0, loss).check(start, "validation[0]", "validation[1]")
-    require(batch_size <= len(x), "batch_size", f"be at most {len(x)}, the examples there are", batch_size)
+    require(batch_size <= len(x), "batch_size", f"be at most {len(x)}, the samples there are", batch_size)
     count = max(1, round(fraction * len(x)))
     task = Task(model, start, x, y, loss, count, validation)
     if learning_rate is None:
@@ -138,7 +138,7 @@ class Loop:
         return Progress(0, params, state, torch.zeros_like(self.task.y[:, 0]), (self.measure(params),))
 
     def advance(self, now: Progress) -> Progress:
-        """One pass over the examples in batches of equal size; what is left over waits for the next."""
+        """One pass over the samples in batches of equal size; what is left over waits for the next."""
         generator = self.generator(now.done + 1)
         order = torch.randperm(len(self.task.x), generator=generator).to(now.params.device)
         params, state, totals = now.params, now.state, now.totals.clone()
@@ -157,13 +157,13 @@ class Loop:
         return Progress(now.done + 1, params, state, totals, (*now.history, self.measure(params)))
 
     def margins(self) -> Tensor:
-        """What the tangent kernel at the start makes of every label; NaN where targets are no labels."""
+        """What the tangent kernel at initialisation makes of every label; NaN where targets are no labels."""
         if not are_labels(self.task.y):
             return torch.full_like(self.task.y[:, 0], torch.nan)
         return label_margins(self.task, self.generator(self.epochs + 1))
 
     def choose(self, now: Progress, margins: Tensor, data: str) -> Subset:
-        """The examples with the highest scores, beside the margins of all labels."""
+        """The samples with the highest scores, beside the margins of all labels."""
         task = self.task
         scores = now.totals / (self.epochs - self.epochs // 2)
         labeled = are_labels(task.y)
@@ -180,7 +180,7 @@ class Loop:
         )
 
     def measure(self, params: Tensor) -> tuple[float, float]:
-        """Loss on the validation examples and accuracy on the test part; NaN where there are none."""
+        """Loss on the validation samples and accuracy on the test part; NaN where there are none."""
         task = self.task
         with torch.no_grad():
             held = math.nan
@@ -202,7 +202,7 @@ class Loop:
         task = self.task
         return {
             "selector": repr(self.selector), "model": repr(task.model), "loss": task.loss.convention,
-            "examples": len(task.x), "chosen": task.count, "epochs": self.epochs, "batch_size": self.batch_size,
+            "samples": len(task.x), "chosen": task.count, "epochs": self.epochs, "batch_size": self.batch_size,
             "learning_rate": self.learning_rate, "seed": self.seed,
             "validation": 0 if task.validation is None else len(task.validation[0]),
         }  # fmt: skip

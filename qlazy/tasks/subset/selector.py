@@ -1,4 +1,4 @@
-"""What a selector is: given a batch of incoming examples, it weighs them for the model's next step."""
+"""What a selector is: given a batch of incoming samples, it weighs them for the model's next step."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ State = Mapping[str, Tensor]
 class Task:
     """What is chosen from, and for which model.
 
-    Examples x (n, ...), y (n, c), of which ``count`` are to be kept; parameters (p,) that the model starts
-    from; ``validation`` (inputs and targets), examples that are trusted, if there are any.
+    Samples x (n, ...), y (n, c), of which ``count`` are to be kept; parameters (p,) that the model starts
+    from; ``validation`` (inputs and targets), samples that are trusted, if there are any.
     """
 
     model: Model
@@ -39,7 +39,7 @@ class Task:
         return self.count / len(self.x)
 
     def trusted(self, selector: Selector) -> tuple[Tensor, Tensor]:
-        """The validation examples. Raises ValueError where a selector needs them and there are none."""
+        """The validation samples. Raises ValueError where a selector needs them and there are none."""
         require(self.validation, "validation", f"be given for {type(selector).__name__}", "None")
         assert self.validation is not None
         return self.validation
@@ -47,9 +47,9 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Incoming examples by their numbers (b,), the model's parameters (p,) now, and the step it is about to take.
+    """Incoming samples by their numbers (b,), the model's parameters (p,) now, and the step it is about to take.
 
-    The step is -``learning_rate`` sum_j w_j grad l_j; ``count`` of the examples may carry weight.
+    The step is -``learning_rate`` sum_j w_j grad l_j; ``count`` of the samples may carry weight.
     """
 
     index: Tensor
@@ -60,14 +60,14 @@ class Batch:
 
 
 class Selection(NamedTuple):
-    """Scores (b,), by which examples are ranked, and weights (b,) of the model's next step, none negative."""
+    """Scores (b,), by which samples are ranked, and weights (b,) of the model's next step, none negative."""
 
     scores: Tensor
     weights: Tensor
 
 
 class Selector(abc.ABC):
-    """A rule that weighs incoming examples. Settings are its fields; what it learns on the way is a :data:`State`."""
+    """A rule that weighs incoming samples. Settings are its fields; what it learns on the way is a :data:`State`."""
 
     def start(self, task: Task, generator: torch.Generator) -> State:
         """The state before the first batch."""
@@ -86,7 +86,7 @@ def keep_top(scores: Tensor, count: int) -> Selection:
 
 
 def keep_members(scores: Tensor, batch: Batch, count: int) -> Selection:
-    """Weights on those examples of a batch that are among the ``count`` highest of all scores (n,)."""
+    """Weights on those samples of a batch that are among the ``count`` highest of all scores (n,)."""
     member = torch.zeros_like(scores)
     member[top(scores, count)] = 1
     return Selection(scores[batch.index], member[batch.index] / batch.count)
@@ -98,13 +98,13 @@ def top(scores: Tensor, count: int) -> Tensor:
 
 
 def each_loss(loss: Loss, outputs: Tensor, targets: Tensor) -> Tensor:
-    """The loss of every example alone, (n,), from outputs and targets (n, c)."""
+    """The loss of every sample alone, (n,), from outputs and targets (n, c)."""
     one: Callable[[Tensor, Tensor], Tensor] = lambda f, y: loss.value(f[None], y[None])  # noqa: E731
     return torch.func.vmap(one)(outputs, targets)
 
 
 def output_gradients(task: Task, params: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """d l_i / d f_i (n, c): the gradient of every example's loss in its own outputs, at ``params``."""
+    """d l_i / d f_i (n, c): the gradient of every sample's loss in its own outputs, at ``params``."""
     with torch.no_grad():
         outputs = task.model(params, x)
     return torch.func.grad(lambda f: each_loss(task.loss, f, y).sum())(outputs)
@@ -118,13 +118,13 @@ def weighted_gradient(task: Task, params: Tensor, index: Tensor, weights: Tensor
 
 
 def gradient_products(task: Task, params: Tensor, index: Tensor, direction: Tensor) -> Tensor:
-    """<direction, grad l_j> for every example (b,), by one product with the Jacobian."""
+    """<direction, grad l_j> for every sample (b,), by one product with the Jacobian."""
     x, y = task.x[index], task.y[index]
     along = task.model.jvp(params, x, direction).detach()
     return (along * output_gradients(task, params, x, y)).sum(1)
 
 
 def validation_gradient(task: Task, params: Tensor, validation: tuple[Tensor, Tensor]) -> Tensor:
-    """The gradient (p,) of the mean loss over the validation examples."""
+    """The gradient (p,) of the mean loss over the validation samples."""
     x, y = validation
     return task.model.vjp(params, x, output_gradients(task, params, x, y) / len(x)).detach()

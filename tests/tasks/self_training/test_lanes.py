@@ -108,7 +108,7 @@ def test_a_lane_that_runs_away_is_named() -> None:
     model, data, unlabeled = net_lanes()
     params = starts(model)
     params[2] = params[2] * 1e160
-    with pytest.raises(DivergedError, match="at step 1 in lane") as caught:
+    with pytest.raises(DivergedError, match="at step 1 in run") as caught:
         qlazy.self_training.self_train_batched(
             model, data, unlabeled, params, method=GradientDescent(1e308), warmup=0, steps=3, progress=False
         )
@@ -130,7 +130,7 @@ def test_what_does_not_fit_is_refused() -> None:
     longer = [*unlabeled[:2], torch.cat([unlabeled[2]] * 2)]
     bad = [params[0], params[1], params[2].where(params[2] < 0, torch.nan)]
     refusals = [
-        ((data, unlabeled, []), {}, ValueError, "`params` must hold the start of at least one lane"),
+        ((data, unlabeled, []), {}, ValueError, "`params` must hold the start of at least one run"),
         ((data[:2], unlabeled, params), {}, ValueError, "`data` must have 3 entries"),
         ((data, unlabeled[:1], params), {}, ValueError, "`unlabeled` must have 3 entries"),
         ((data, longer, params), {}, ValueError, "`unlabeled` must have shape"),
@@ -141,7 +141,12 @@ def test_what_does_not_fit_is_refused() -> None:
             ValueError,
             "`teacher_params` must have 3",
         ),
-        ((data, unlabeled, params), {"method": GradientDescent()}, ValueError, "`method` must have a rate"),
+        (
+            (data, unlabeled, params),
+            {"method": GradientDescent()},
+            ValueError,
+            "`method` must have a learning rate",
+        ),
         ((data, unlabeled, params), {"warmup": 400}, ValueError, "`warmup`"),
     ]
     for given, settings, error, message in refusals:

@@ -103,7 +103,7 @@ def test_a_slow_teacher_cannot_be_led(problem) -> None:
 
 
 def test_linearised_players_are_linear_players(problem) -> None:
-    """Linearising twice changes nothing; and at the anchor the tangent model takes the same first step."""
+    """Linearising twice changes nothing; and at the anchor the linearised model takes the same first step."""
     model, data, unlabeled = problem
     anchor = model.init(torch.Generator().manual_seed(1))
     linear = qlazy.Linearized(model, anchor)

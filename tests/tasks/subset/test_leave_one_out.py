@@ -56,7 +56,7 @@ def noisy(kind: str, share: float, seed: int):
 
 
 def test_margins_by_the_definition() -> None:
-    """Example by example, with thresholds from a loop over the classes."""
+    """Sample by sample, with thresholds from a loop over the classes."""
     task, _, _ = noisy("net", 0.2, 0)
     task = dataclasses.replace(task, x=task.x[:40], y=task.y[:40])
     outputs, codes = outputs_left_out(task), label_codes(task.y)
@@ -118,7 +118,7 @@ def test_many_examples_judge_each_other_in_parts(monkeypatch) -> None:
 
 
 def test_what_is_there_is_enough(monkeypatch) -> None:
-    """One class, one example, no trusted labels or trusted targets that are no labels: margins are numbers."""
+    """One class, one sample, no trusted labels or trusted targets that are no labels: margins are numbers."""
     task, _, _ = noisy("net", 0.2, 0)
     alone = dataclasses.replace(task, x=task.x[:1], y=task.y[:1])
     one_class = dataclasses.replace(task, y=task.y[:1].expand_as(task.y))

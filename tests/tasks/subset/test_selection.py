@@ -61,7 +61,7 @@ class Oracle(Selector):
 
 
 def test_a_rule_of_ones_own_is_followed(problem) -> None:
-    """Of 60 examples a third is flipped; an oracle's choice holds none, and the doubted are mostly those."""
+    """Of 60 samples a third is flipped; an oracle's choice holds none, and the doubted are mostly those."""
     model, data, trusted = problem
     noisy, hit = qlazy.subset.flip_labels(data, 0.3, seed=1)
     selector = Oracle(tuple(hit.tolist()))
@@ -243,5 +243,5 @@ def test_examples_that_do_not_fit(problem) -> None:
             (model, dataclasses.replace(data, x_train=data.x_train * torch.nan), (x, y)), selector=TracIn()
         )
     kept = choose(problem, selector=SmallLoss(), epochs=1)
-    with pytest.raises(ValueError, match="`data` must have the 60 training examples"):
+    with pytest.raises(ValueError, match="`data` must have the 60 training samples"):
         kept.of(qlazy.load_data("wine"))
