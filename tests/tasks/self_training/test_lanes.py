@@ -121,7 +121,7 @@ def test_progress_is_shown_and_silenced(capsys) -> None:
         qlazy.self_training.self_train_batched(
             model, data, unlabeled, starts(model), steps=2, warmup=0, progress=progress
         )
-        assert ("3 lanes" in capsys.readouterr().err) == progress
+        assert ("3 runs" in capsys.readouterr().err) == progress
 
 
 def test_what_does_not_fit_is_refused() -> None:
