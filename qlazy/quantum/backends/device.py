@@ -30,20 +30,12 @@ from qlazy.quantum.pennylane.operators import (
     steps,
     wrapped,
 )
+from qlazy.quantum.program.shift_rules import Term, shift_rule
 from qlazy.simulator.observables import Observable
 from qlazy.simulator.operations import Operation
 from qlazy.simulator.rotations import Derivatives, Real
 
 Wrap = Callable[[Operator], Operator]
-
-TWO_TERMS = ((math.pi / 2, 0.5), (-math.pi / 2, -0.5))
-FOUR_TERMS = (
-    *TWO_TERMS,
-    (math.pi, -(math.sqrt(2) - 1) / 4),
-    (-math.pi, (math.sqrt(2) - 1) / 4),
-)
-"""(shift, weight): exact for frequency 1, and for the frequencies 1/2 and 1 of a controlled rotation. Schuld et
-al. 2019 (arXiv 1811.11184); Wierichs et al. 2022 (arXiv 2107.12390)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +134,7 @@ class DeviceCircuit:
     def shifts(self) -> list[Shift]:
         """The shifted circuits of a sample, in the order in which they are run."""
         return [
-            Shift(site.number, site.sampled, weight) for _, site in self._sites for _, weight in _rule(site)
+            Shift(site.number, site.sampled, weight) for _, site in self._sites for weight, _ in _rule(site)
         ]
 
     @property
@@ -190,7 +182,7 @@ class DeviceCircuit:
     def _shifted(self, operators: list[Operator], shared: Real, row: Real) -> Iterator[list[Operator]]:
         for position, site in self._sites:
             angle = site.angle(shared, row)
-            for shift, _ in _rule(site):
+            for _, shift in _rule(site):
                 yield [*operators[:position], site.make(angle + shift), *operators[position + 1 :]]
 
     def _derivatives(self, results: NDArray[np.float64], shared: Real, sampled: Real) -> Derivatives:
@@ -200,7 +192,7 @@ class DeviceCircuit:
         )
         first = 0
         for _, site in self._sites:
-            weights = [weight for _, weight in _rule(site)]
+            weights = [weight for weight, _ in _rule(site)]
             target = found.sampled if site.sampled else found.shared
             target[..., site.number] = np.einsum(
                 "k,nkc->nc", weights, results[:, first : first + len(weights)]
@@ -209,8 +201,8 @@ class DeviceCircuit:
         return found
 
 
-def _rule(site: Rotation) -> tuple[tuple[float, float], ...]:
-    return FOUR_TERMS if site.controlled else TWO_TERMS
+def _rule(site: Rotation) -> tuple[Term, ...]:
+    return shift_rule(site.controlled)
 
 
 def _steps(template: DeviceTemplate, operations: Sequence[Operation]) -> Iterator[Step]:

@@ -4,25 +4,15 @@ With one ancilla and one run, the gadget
 
     h a; R(t) q; ctrl @ V a, q; sdg a; h a;      d/dt <O> = <Z_a O>,
 
-or with two runs and no ancilla, the shift rule
-
-    d/dt f = 1/2 [f(t + pi/2) - f(t - pi/2)].
-
-A controlled rotation has two frequencies, 1/2 and 1, and so four runs:
-
-    d/dt f = (sqrt(2) + 1)/(4 sqrt(2)) [f(t + pi/2) - f(t - pi/2)]
-           - (sqrt(2) - 1)/(4 sqrt(2)) [f(t + 3 pi/2) - f(t - 3 pi/2)].
-
-Both hold through measurement and branches, since both are linear in the state behind the gate.
+or with more runs and no ancilla, a shift rule: see :mod:`qlazy.quantum.program.shift_rules`. Both hold through
+measurement and branches, since both are linear in the state behind the gate.
 
 Gadget: Zhu, Hung, Chakrabarti, Wu, PLDI 2020 (arXiv 2004.01122), with a fixed controlled gate in place of a
-controlled rotation. Shifts: Mitarai et al. 2018 (arXiv 1803.00745); four terms: Anselmetti et al. 2021
-(arXiv 2104.05695).
+controlled rotation.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 from qlazy.quantum.derivatives.sites import Site, generator, is_controlled_rotation
@@ -30,22 +20,13 @@ from qlazy.quantum.derivatives.tangents import product
 from qlazy.quantum.program.classical import Variable
 from qlazy.quantum.program.expression import Constant
 from qlazy.quantum.program.partial_derivative import ZERO
+from qlazy.quantum.program.shift_rules import Term, shift_rule
 from qlazy.quantum.program.statements import Assign, Block, Gate
 
-_ROOT = math.sqrt(2)
-_TWO_TERMS = ((0.5, math.pi / 2), (-0.5, -math.pi / 2))
-_NEAR, _FAR = (_ROOT + 1) / (4 * _ROOT), (_ROOT - 1) / (4 * _ROOT)
-_FOUR_TERMS = (
-    (_NEAR, math.pi / 2),
-    (-_NEAR, -math.pi / 2),
-    (-_FAR, 3 * math.pi / 2),
-    (_FAR, -3 * math.pi / 2),
-)
 
-
-def shifts(gate: Gate) -> tuple[tuple[float, float], ...]:
-    """Pairs (c, s) with df/dt = sum c f(t + s)."""
-    return _FOUR_TERMS if is_controlled_rotation(gate) else _TWO_TERMS
+def shifts(gate: Gate) -> tuple[Term, ...]:
+    """The shift rule of a rotation."""
+    return shift_rule(is_controlled_rotation(gate))
 
 
 @dataclass(frozen=True)
