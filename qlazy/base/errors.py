@@ -64,4 +64,4 @@ def require_finite(argument: str, tensor: Tensor) -> None:
 
 
 class SlowBackendWarning(UserWarning):
-    """A circuit that the adjoint simulator does not take and that runs on default.qubit instead."""
+    """A circuit that the adjoint simulator does not take, or a net that is differentiated row by row."""

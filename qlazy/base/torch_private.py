@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -15,8 +15,11 @@ from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 __all__ = [
     "are_transforms_active",  # torch's own autograd.Function.apply asks it, before it binds signatures
+    "in_plain_autograd",
     "is_transformed",
     "outside_transforms",
+    "plain_params",
+    "plain_rows",
     "tree_flatten",  # torch's results are nested tuples, and torch.func has no public way through them
     "tree_map",
     "tree_unflatten",
@@ -45,3 +48,40 @@ def outside_transforms() -> Iterator[None]:
     """Plain tensors are plain in here, even while ``torch.func`` maps or differentiates around it."""
     with temporarily_clear_interpreter_stack(), torch.no_grad():
         yield
+
+
+@contextmanager
+def in_plain_autograd() -> Iterator[None]:
+    """As :func:`outside_transforms`, with autograd that records, whatever mode the code around runs in."""
+    with (
+        outside_transforms(),
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        torch.autograd.forward_ad._set_fwd_grad_enabled(False),
+    ):
+        yield
+
+
+def plain_params(params: Tensor) -> Tensor:
+    """Parameters (p,) without wrappers and history: of a batch of them the first."""
+    return _plain(_unwrapped(params, lambda batch: batch[0]))
+
+
+def plain_rows(x: Tensor) -> Tensor:
+    """Inputs (n, ...) without wrappers and history: the rows of all that a transform maps over."""
+    return _plain(_unwrapped(x, lambda batch: batch.flatten(0, 1)))
+
+
+def _unwrapped(tensor: Tensor, merge: Callable[[Tensor], Tensor]) -> Tensor:
+    functorch = torch._C._functorch
+    while functorch.is_functorch_wrapped_tensor(tensor):
+        inner = functorch.get_unwrapped(tensor)
+        if functorch.is_batchedtensor(tensor):
+            inner = merge(inner.movedim(functorch.maybe_get_bdim(tensor), 0))
+        tensor = inner
+    return tensor
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    with in_plain_autograd():
+        return tensor.clone() if tensor.is_inference() else tensor.detach()

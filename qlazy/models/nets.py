@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
@@ -12,9 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from qlazy.base.errors import UnsupportedModelError, require
+from qlazy.base.torch_private import in_plain_autograd, plain_params, plain_rows
+from qlazy.models.derivatives import Derivatives, Key, kind_of
 from qlazy.models.layerwise import is_applicable, layerwise_gram
 from qlazy.models.model import Model, blocks_of
-from qlazy.models.thread_copies import ReplicaPerThread
+from qlazy.models.thread_copies import ReplicaPerThread, copied
+from qlazy.models.trial import Trial, called
 
 _GLOBAL_GENERATOR = threading.Lock()
 
@@ -29,15 +31,21 @@ class Net(Model):
 
     Raises UnsupportedModelError for a module whose rows are not independent or not deterministic (dropout in
     training mode, batch normalisation on batch statistics) and for PennyLane's TorchLayer, whose weights
-    cannot be substituted: its Jacobian would silently be zero.
+    cannot be substituted: its Jacobian would silently be zero. What cannot be read off a module is tried at the first
+    call with inputs of a new shape, in about eight forward passes of a few rows (:mod:`qlazy.models.trial`).
+
+    The Jacobian is that of plain autograd, row by row. A module that ``torch.func`` cannot map over samples (recurrent
+    layers) is differentiated row by row, with a SlowBackendWarning.
     """
 
     def __init__(self, module: nn.Module, *, init: Callable[[torch.Generator], Tensor] | None = None) -> None:
         _refuse_unsupported(module)
-        self.module = copy.deepcopy(module)
+        self.module = copied(module)
         self._replicas = ReplicaPerThread(self.module)
         self._features = _features(self.module)
         self._init = init
+        self._tried: dict[Key, int] = {}  # how many rows that differ were seen
+        self._derivatives = Derivatives("module")
         trainable = {name: p for name, p in self.module.named_parameters() if p.requires_grad}
         require(trainable, "module", "have a trainable parameter", "without one", UnsupportedModelError)
         dtypes = {p.dtype for p in trainable.values()}
@@ -47,6 +55,13 @@ class Net(Model):
         )  # fmt: skip
         self._shapes = {name: p.shape for name, p in trainable.items()}
         self._blocks = blocks_of({name: p.numel() for name, p in trainable.items()})
+        require(
+            self.num_params,
+            "module",
+            "have a trainable parameter",
+            "one of empty ones",
+            UnsupportedModelError,
+        )
 
     @property
     def num_params(self) -> int:
@@ -68,7 +83,7 @@ class Net(Model):
         """
         if self._init is not None:
             return self._init(generator)
-        fresh = copy.deepcopy(self.module)
+        fresh = copied(self.module)
         seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
         with _GLOBAL_GENERATOR, torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
@@ -81,9 +96,23 @@ class Net(Model):
         if self._features is not None:
             must = f"have shape (n, ..., {self._features}), as the net's first layer takes"
             require(x.ndim >= 2 and x.shape[-1] == self._features, "x", must, tuple(x.shape))
+        if self._tried.get(kind_of(params, x), 0) < min(2, len(x)):
+            self._try(params, x)
 
     def forward(self, params: Tensor, x: Tensor) -> Tensor:
-        return torch.func.functional_call(self._replicas.module, self.state(params), (x,))
+        return called(self._replicas.module, self.state(params), x)
+
+    def jacobian(self, params: Tensor, x: Tensor) -> Tensor:
+        self.check(params, x)
+        return self._derivatives.jacobian(self, params, x)
+
+    def jvp(self, params: Tensor, x: Tensor, tangent: Tensor) -> Tensor:
+        self.check(params, x)
+        return self._derivatives.jvp(self, params, x, tangent)
+
+    def vjp(self, params: Tensor, x: Tensor, cotangent: Tensor) -> Tensor:
+        self.check(params, x)
+        return self._derivatives.vjp(self, params, x, cotangent)
 
     def gram(self, params: Tensor, x: Tensor, y: Tensor | None = None) -> Tensor:
         """The tangent kernel (n, c, m, c), layer by layer: see :mod:`qlazy.models.layerwise`.
@@ -97,6 +126,10 @@ class Net(Model):
             return layerwise_gram(self, params, x, y)
         return super().gram(params, x, y)
 
+    def is_mapped(self, params: Tensor, x: Tensor) -> bool:
+        """Whether ``torch.func`` maps the module's gradients over samples; otherwise they are taken row by row."""
+        return self._derivatives.is_mapped(self, params, x)
+
     def state(self, params: Tensor) -> dict[str, Tensor]:
         """Parameters, frozen parameters and buffers by name, for ``torch.func.functional_call``."""
         fixed = {name: p for name, p in self.module.named_parameters() if name not in self._shapes}
@@ -104,6 +137,14 @@ class Net(Model):
         for name, block in self._blocks.items():
             state[name] = params[block].reshape(self._shapes[name])
         return state
+
+    def _try(self, params: Tensor, x: Tensor) -> None:
+        at, rows = plain_params(params), plain_rows(x)
+        with in_plain_autograd():
+            trial, kind = Trial(self, self._replicas.module, at, rows), kind_of(params, x)
+            if trial.differing > self._tried.get(kind, 0):
+                trial.run()
+                self._tried[kind] = trial.differing
 
     def _flatten(self, module: nn.Module) -> Tensor:
         tensors = dict(module.named_parameters())
@@ -142,7 +183,11 @@ def mlp(
 
 
 def _follow(tensor: Tensor, params: Tensor) -> Tensor:
-    dtype = params.dtype if tensor.is_floating_point() else tensor.dtype
+    dtype = tensor.dtype
+    if tensor.is_floating_point():
+        dtype = params.dtype
+    elif tensor.is_complex():
+        dtype = params.dtype.to_complex()
     return tensor.to(device=params.device, dtype=dtype)
 
 

@@ -19,9 +19,7 @@ _GATES = {
 
 def calls_relu(model: Model, params: Tensor, x: Tensor) -> bool:
     """Whether the model calls a ReLU or a leaky ReLU on x, as a module or as a function."""
-    with torch.no_grad(), _GateRecorder() as recorder:
-        model(params, x)
-    return bool(recorder.open)
+    return bool(_gates(model, params, x))
 
 
 class _GateRecorder(TorchFunctionMode):
@@ -42,7 +40,14 @@ class _GateRecorder(TorchFunctionMode):
 
 def open_gates(model: Model, params: Tensor, x: Tensor) -> Tensor:
     require_finite("params", params)
-    with torch.no_grad(), _GateRecorder() as recorder:
-        model(params, x)
-    require(recorder.open, "model", "call a ReLU", f"{model!r}, which calls none", UnsupportedModelError)
-    return torch.cat([gates.flatten() for gates in recorder.open])
+    gates = _gates(model, params, x)
+    require(gates, "model", "call a ReLU", f"{model!r}, which calls none", UnsupportedModelError)
+    return torch.cat([gate.flatten() for gate in gates])
+
+
+def _gates(model: Model, params: Tensor, x: Tensor) -> list[Tensor]:
+    with torch.no_grad():
+        model(params, x)  # what a model tries out at its first call is not to be recorded
+        with _GateRecorder() as recorder:
+            model(params, x)
+    return recorder.open

@@ -4,15 +4,33 @@ from __future__ import annotations
 
 import copy
 import threading
+from collections.abc import Iterable
 from typing import Any, final
 
-from torch import nn
+from torch import Tensor, nn
+
+from qlazy.base.errors import UnsupportedModelError
 
 
 def replica(module: nn.Module) -> nn.Module:
     """A copy of the module that shares its parameters and buffers."""
-    shared = [*module.parameters(), *module.buffers()]
-    return copy.deepcopy(module, {id(tensor): tensor for tensor in shared})
+    return copied(module, [*module.parameters(), *module.buffers()])
+
+
+def copied(module: nn.Module, shared: Iterable[Tensor] = ()) -> nn.Module:
+    """A deep copy of the module but for the tensors that it shares.
+
+    Raises UnsupportedModelError for a module that holds what cannot be copied.
+    """
+    memo: dict[int, Any] = {id(tensor): tensor for tensor in shared}
+    for part in module.modules():  # torch copies no results, such as the weight of an old-style weight norm
+        results = (v for v in vars(part).values() if isinstance(v, Tensor) and not v.is_leaf)
+        memo |= {id(tensor): tensor.detach().clone() for tensor in results}
+    try:
+        return copy.deepcopy(module, memo)
+    except (TypeError, RuntimeError, AttributeError, copy.Error) as error:
+        must = "`module` must be one that copy.deepcopy copies"
+        raise UnsupportedModelError(f"{must}, but is a {type(module).__name__}: {error}") from error
 
 
 @final

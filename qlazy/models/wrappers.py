@@ -185,6 +185,19 @@ class Readout(Model):
         features = self._features(inner, x)
         return torch.cat([moved, features, features.new_ones(len(x), 1)], dim=1).unsqueeze(1)
 
+    def jvp(self, params: Tensor, x: Tensor, tangent: Tensor) -> Tensor:
+        self.check(params, x)
+        inner, readout, _ = self._parts(params)
+        moved, turned, shifted = self._parts(tangent)
+        along = self.model.jvp(inner, x, moved) @ readout + self._features(inner, x) @ turned
+        return (along + shifted).unsqueeze(1)
+
+    def vjp(self, params: Tensor, x: Tensor, cotangent: Tensor) -> Tensor:
+        self.check(params, x)
+        inner, readout, _ = self._parts(params)
+        moved = self.model.vjp(inner, x, cotangent * readout)
+        return torch.cat([moved, cotangent[:, 0] @ self._features(inner, x), cotangent.sum(0)])
+
     def _parts(self, params: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         inner, readout, offset = params.split([self.model.num_params, self.outputs, 1])
         return inner, readout, offset

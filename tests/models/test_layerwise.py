@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from qlazy import Net
+from qlazy.base.errors import UnsupportedModelError
 from qlazy.models.layerwise import RULES, assemble, capture, plan
 from qlazy.models.model import Model
 from tests.makers import inputs, residual_net, rng, tanh_net
@@ -260,9 +261,11 @@ INTERACTING = {
 
 
 @pytest.mark.parametrize("use", INTERACTING)
-def test_interacting_rows_are_left_to_the_default(use):
+def test_interacting_rows_are_not_read(use):
+    """Net refuses them; and if it did not, nothing would be taken layer by layer."""
     module, x = Using(INTERACTING[use]).double(), inputs(4, 3)
-    assert_default(module, x)
+    with pytest.raises(UnsupportedModelError, match="each sample on its own"):
+        Net(module).gram(Net(module).params, x)
     assert read_layers(module, x) == set()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, final
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from qlazy.base.errors import require
 from qlazy.base.torch_private import is_transformed
+from qlazy.models.derivatives import jacobian_by_rows
 from qlazy.models.layerwise.factors import ReadFactor
 from qlazy.models.layerwise.rules import Rule, rule_for
 from qlazy.models.thread_copies import replica
@@ -44,10 +45,18 @@ class Instrumented:
     """A private copy of a net's structure, at fixed parameter values, whose layers can be listened to.
 
     The tensors are shared and the net itself stays as it is, without hooks that other threads would meet.
+    ``is_mapped(x)`` tells whether ``torch.func`` maps the net over samples like x.
     """
 
-    def __init__(self, module: nn.Module, state: Mapping[str, Tensor], trainable: Sequence[str]) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        state: Mapping[str, Tensor],
+        trainable: Sequence[str],
+        is_mapped: Callable[[Tensor], bool] = lambda x: True,
+    ) -> None:
         self.module = replica(module)
+        self._is_mapped = is_mapped
         self.state = {name: tensor.detach() for name, tensor in state.items()}
         self.leaves = {name: self.state[name].detach().requires_grad_() for name in trainable}
         self.like = next(iter(self.leaves.values())).detach()
@@ -83,13 +92,24 @@ class Instrumented:
         return outputs
 
     def jacobian(self, x: Tensor, leaves: Mapping[str, Tensor]) -> Tensor:
-        """Per-sample gradients (n, c, q) of some parameters by ``torch.func``, whatever they are used for."""
+        """Per-sample gradients (n, c, q) of some parameters, whatever they are used for."""
+        if not self._is_mapped(x):
+            return self._jacobian_by_rows(x, leaves)
 
         def single(leaves: Mapping[str, Tensor], row: Tensor) -> Tensor:
             return self.run(row.unsqueeze(0), leaves).squeeze(0)
 
         rows = torch.func.vmap(torch.func.jacrev(single), (None, 0))(leaves, x)
-        return torch.cat([rows[name].flatten(2) for name in leaves], 2)
+        shape = next(iter(rows.values())).shape[:2]
+        return torch.cat([rows[name].reshape(*shape, leaf.numel()) for name, leaf in leaves.items()], 2)
+
+    def _jacobian_by_rows(self, x: Tensor, leaves: Mapping[str, Tensor]) -> Tensor:
+        def run(flat: Tensor, x: Tensor) -> Tensor:
+            parts = flat.split([leaf.numel() for leaf in leaves.values()])
+            shaped = zip(leaves.items(), parts, strict=True)
+            return self.run(x, {name: part.view_as(leaf) for (name, leaf), part in shaped})
+
+        return jacobian_by_rows(run, torch.cat([leaf.flatten() for leaf in leaves.values()]), x)
 
     def called(self, x: Tensor, layers: Sequence[Layer]) -> set[Layer]:
         """The layers whose every call on these inputs can be read."""

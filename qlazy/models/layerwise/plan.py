@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol, final
 
 import torch
@@ -35,6 +36,8 @@ class ParametrisedModule(Protocol):
 
     def state(self, params: Tensor) -> dict[str, Tensor]: ...
 
+    def is_mapped(self, params: Tensor, x: Tensor) -> bool: ...
+
 
 def is_applicable(*tensors: Tensor) -> bool:
     """Whether a kernel of these parameters and inputs can be taken layer by layer.
@@ -56,7 +59,8 @@ def layerwise_gram(net: ParametrisedModule, params: Tensor, x: Tensor, y: Tensor
     Where a layer turns out to be misread, it is started again with that layer left to ``torch.func``.
     """
     with torch.no_grad():
-        instrumented = Instrumented(net.module, net.state(params), list(net.blocks))
+        maps = partial(net.is_mapped, params)
+        instrumented = Instrumented(net.module, net.state(params), list(net.blocks), maps)
         return search(instrumented, x, y)[1]
 
 

@@ -1,0 +1,268 @@
+"""Derivatives of a function that torch differentiates, by the rule that is right for it.
+
+The Jacobian of a function is what reverse mode gives row by row, by plain autograd: what training follows.
+``torch.func`` is faster and not always the same. It cannot map every module over samples (recurrent layers,
+branches on values), and its forward mode is another derivative wherever gradients are stopped or replaced on the
+way backward (``no_grad``, ``detach``, a padding index, an ``autograd.Function`` of one's own). So each rule is tried
+once, against plain autograd on the rows at hand, and a slower one is taken where it differs.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any, Literal, final
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+
+from qlazy.base.errors import SlowBackendWarning, UnsupportedModelError, refuse
+from qlazy.base.torch_private import in_plain_autograd, plain_params, plain_rows, within_transform
+
+Function = Callable[[Tensor, Tensor], Tensor]
+"""(params (p,), x (n, ...)) -> outputs (n, c), row by row."""
+
+Key = tuple[Any, ...]
+
+TRIED_ROWS = 3
+"""The map over samples is tried on so many rows, spread over x."""
+
+TRIED_TANGENTS = 64
+"""Forward mode is tried on so many rows, spread over x."""
+
+
+def kind_of(params: Tensor, x: Tensor) -> Key:
+    """What a rule is tried once for: the shape of a row, dtypes and device."""
+    return x.shape[1:], x.dtype, params.dtype, params.device
+
+
+def spread(x: Tensor, count: int) -> Tensor:
+    """``count`` rows of x or fewer, evenly spaced from the first to the last."""
+    if len(x) <= count:
+        return x
+    return x[torch.linspace(0, len(x) - 1, count, device=x.device).long()]
+
+
+@final
+class Derivatives:
+    """Jacobian products of one function, and which rules hold for it, found out at their first use."""
+
+    def __init__(self, function: str) -> None:
+        self._function = function  # how the argument that holds it is called
+        self._mapped: dict[Key, bool] = {}
+        self._forms: dict[Key, Literal["forward", "reverse", "rows"]] = {}
+
+    def jacobian(self, f: Function, params: Tensor, x: Tensor) -> Tensor:
+        """(n, c, p)."""
+        if len(x) == 0:
+            return params.new_zeros(*f(params, x).shape, len(params))
+        return (mapped_jacobian if self.is_mapped(f, params, x) else jacobian_by_rows)(f, params, x)
+
+    def jvp(self, f: Function, params: Tensor, x: Tensor, tangent: Tensor) -> Tensor:
+        """J v for v (p,): (n, c)."""
+        form = self._form(f, params, x)
+        if form == "forward":
+            return _forward(f, params, x, tangent)
+        if form == "reverse":
+            return _reverse(f, params, x, tangent)
+        return torch.cat([self.jacobian(f, params, row) @ tangent for row in x.split(1)])
+
+    def vjp(self, f: Function, params: Tensor, x: Tensor, cotangent: Tensor) -> Tensor:
+        """J^T u for u (n, c): (p,)."""
+        return pulled_back(f, params, x, cotangent)
+
+    def is_mapped(self, f: Function, params: Tensor, x: Tensor) -> bool:
+        """Whether ``torch.func`` maps the gradients of f over samples; a warning says why it does not.
+
+        Raises UnsupportedModelError where gradients are not linear in their cotangents or mix the rows.
+        """
+        key = kind_of(params, x)
+        if key not in self._mapped:
+            at, rows = plain_params(params), spread(plain_rows(x), TRIED_ROWS)
+            with in_plain_autograd():
+                self._mapped[key] = self._try_map(f, at, rows)
+        return self._mapped[key]
+
+    def _try_map(self, f: Function, params: Tensor, x: Tensor) -> bool:
+        weights = _random(f(params, x))
+        pairs = list(zip(x.split(1), weights.split(1), strict=True))
+        alone = torch.stack([pulled_back(f, params, row, u) for row, u in pairs])
+        together = pulled_back(f, params, x, -2 * weights)
+        if not _agree(together, -2 * alone.sum(0), alone.norm()):
+            must = "pass gradients back linearly and from each sample on its own"
+            actual = "not: the gradient of a batch is not the sum of those of its rows"
+            refuse(self._function, must, actual, UnsupportedModelError)
+        try:
+            gradients = torch.func.vmap(torch.func.jacrev(_contraction(f)), (None, 0, 0))(params, x, weights)
+            why = "its gradients under torch.func.vmap are not those of plain autograd"
+        except (
+            Exception
+        ) as error:  # whatever a module raises where torch hands it something else than a tensor
+            gradients, why = None, f"torch.func cannot map it over samples ({_first_line(error)})"
+        if gradients is not None and _agree(gradients.squeeze(1), alone, alone.norm()):
+            return True
+        message = f"`{self._function}` is differentiated row by row, which is slower: {why}"
+        warnings.warn(message, SlowBackendWarning, stacklevel=2)
+        return False
+
+    def _form(self, f: Function, params: Tensor, x: Tensor) -> Literal["forward", "reverse", "rows"]:
+        key = kind_of(params, x)
+        if key not in self._forms and len(x):
+            at, rows = plain_params(params), spread(plain_rows(x), TRIED_TANGENTS)
+            with in_plain_autograd(), _PaddingRecorder() as recorder:
+                f(at, rows[:1])
+            with in_plain_autograd():
+                self._forms[key] = _try_forms(f, at, rows, may_go_forward=not recorder.found)
+        return self._forms.get(key, "forward")
+
+
+def mapped_jacobian(f: Function, params: Tensor, x: Tensor) -> Tensor:
+    """(n, c, p) by ``torch.func``, all samples at once."""
+
+    def single(params: Tensor, row: Tensor) -> Tensor:
+        return f(params, row.unsqueeze(0)).squeeze(0)
+
+    return torch.func.vmap(torch.func.jacrev(single), (None, 0))(params, x)
+
+
+def jacobian_by_rows(f: Function, params: Tensor, x: Tensor) -> Tensor:
+    """(n, c, p) by one backward pass an output and sample."""
+    return torch.cat([_row_jacobian(f, params, row) for row in x.split(1)])
+
+
+def pulled_back(f: Function, params: Tensor, x: Tensor, cotangent: Tensor) -> Tensor:
+    """J^T u (p,): by plain autograd, within transforms by ``torch.func``."""
+    if not _is_plain(params, x, cotangent):
+        return _outputs_and_pull(f, params, x)[1](cotangent)[0]
+    recorded = _is_recorded(params, x, cotangent)
+    with torch.enable_grad():
+        leaf = _leaf(params)
+        return _gradient(f(leaf, x), leaf, cotangent, recorded)
+
+
+def _row_jacobian(f: Function, params: Tensor, row: Tensor) -> Tensor:
+    if not _is_plain(params, row):
+        outputs, pull = _outputs_and_pull(f, params, row)
+        return torch.stack([pull(unit)[0] for unit in _units(outputs)]).unsqueeze(0)
+    recorded = _is_recorded(params, row)
+    with torch.enable_grad():
+        leaf = _leaf(params)
+        outputs = f(leaf, row)
+        gradients = [_gradient(outputs, leaf, unit, recorded, keep=True) for unit in _units(outputs)]
+        return torch.stack(gradients).unsqueeze(0)
+
+
+def _outputs_and_pull(f: Function, params: Tensor, x: Tensor) -> tuple[Tensor, Any]:
+    outputs, pull, *_ = torch.func.vjp(lambda w: f(w, x), params)
+    return outputs, pull
+
+
+def _forward(f: Function, params: Tensor, x: Tensor, tangent: Tensor) -> Tensor:
+    return torch.func.jvp(lambda w: f(w, x), (params,), (tangent,))[1]
+
+
+def _reverse(f: Function, params: Tensor, x: Tensor, tangent: Tensor) -> Tensor:
+    """J v as the derivative of J^T u, linear in u, along v: two backward passes."""
+    if not _is_plain(params, x, tangent):
+        outputs, pull = _outputs_and_pull(f, params, x)
+        return torch.func.vjp(lambda u: pull(u)[0], torch.zeros_like(outputs))[1](tangent)[0]
+    recorded = _is_recorded(params, x, tangent)
+    with torch.enable_grad():
+        leaf = _leaf(params)
+        outputs = f(leaf, x)
+        weights = torch.zeros_like(outputs, requires_grad=True)
+        gradient = _gradient(outputs, leaf, weights, recorded=True)
+        return _gradient(gradient, weights, tangent, recorded)
+
+
+def _try_forms(
+    f: Function, params: Tensor, x: Tensor, *, may_go_forward: bool
+) -> Literal["forward", "reverse", "rows"]:
+    """The fastest form for which <u, J v> = <J^T u, v>."""
+    weights, direction = _random(f(params, x)), _random(params)
+    gradient = pulled_back(f, params, x, weights)
+    expected, size = gradient @ direction, gradient.norm() * direction.norm()
+    forms: dict[Literal["forward", "reverse"], Any] = {"forward": _forward, "reverse": _reverse}
+    for name, form in forms.items():
+        if name == "forward" and not may_go_forward:
+            continue
+        try:
+            found = (weights * form(f, params, x, direction)).sum()
+        except Exception:  # no forward mode, or no second derivative: there is another form
+            continue
+        if _agree(found, expected, size):
+            return name
+    return "rows"
+
+
+@final
+class _PaddingRecorder(TorchFunctionMode):
+    """Notes embeddings with a padding index, which has no gradient: rows that were not tried may hold it."""
+
+    found = False
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func is F.embedding:
+            padding = args[2] if len(args) > 2 else kwargs.get("padding_idx")
+            self.found = self.found or padding is not None
+        return func(*args, **kwargs)
+
+
+def _contraction(f: Function) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    def contraction(params: Tensor, row: Tensor, weights: Tensor) -> Tensor:
+        return (f(params, row.unsqueeze(0)) * weights).sum(1)
+
+    return contraction
+
+
+def _is_plain(*tensors: Tensor) -> bool:
+    """Whether plain autograd can be used: no transform, no dual numbers, no inference mode."""
+    if within_transform() or torch.is_inference_mode_enabled():
+        return False
+    unpack = torch.autograd.forward_ad.unpack_dual
+    return not any(t.is_inference() or unpack(t).tangent is not None for t in tensors)
+
+
+def _is_recorded(*tensors: Tensor) -> bool:
+    return torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
+
+
+def _leaf(params: Tensor) -> Tensor:
+    return params if params.requires_grad else params.detach().requires_grad_()
+
+
+def _gradient(
+    outputs: Tensor, leaf: Tensor, cotangent: Tensor, recorded: bool, *, keep: bool = False
+) -> Tensor:
+    if not outputs.requires_grad:
+        return torch.zeros_like(leaf)
+    (gradient,) = torch.autograd.grad(
+        outputs, leaf, cotangent, create_graph=recorded, retain_graph=recorded or keep,
+        allow_unused=True, materialize_grads=True,
+    )  # fmt: skip
+    return gradient
+
+
+def _units(outputs: Tensor) -> Tensor:
+    """The unit cotangents (c, 1, c) of outputs (1, c)."""
+    return torch.eye(outputs.shape[1], dtype=outputs.dtype, device=outputs.device).unsqueeze(1)
+
+
+def _random(like: Tensor) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(like.shape, generator=generator, dtype=torch.float64).to(like.detach())
+
+
+def _agree(found: Tensor, expected: Tensor, size: Tensor) -> bool:
+    """Up to rounding; what is not finite is not for this module to judge."""
+    error = (found - expected).norm()
+    return not bool(error > torch.finfo(expected.dtype).eps ** 0.5 * size)
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0]}"

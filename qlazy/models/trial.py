@@ -1,0 +1,236 @@
+"""What a torch module is held to before a number is taken from it, once for each kind of rows.
+
+A :class:`~qlazy.models.nets.Net` promises that row i of the outputs depends on row i of the inputs alone, and that
+a call changes nothing and depends on no other call. A module can break that in ways nobody can read off it, so it is
+run: a batch against its rows one by one, and a copy of the module that was used before against one that was not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NoReturn, final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from qlazy.base.errors import NotFiniteError, UnsupportedModelError, ZeroJacobianError, refuse, require
+from qlazy.base.torch_private import within_transform
+from qlazy.models.derivatives import spread
+from qlazy.models.layerwise.plan import ParametrisedModule
+from qlazy.models.thread_copies import replica
+
+ROWS = 3
+"""So many rows are run one by one."""
+
+BATCH = 32
+"""They are held to a batch of so many, spread over x."""
+
+_OF_EVERY_MODULE = frozenset(vars(nn.Module())) - {"training"}
+_OURS = (UnsupportedModelError, NotFiniteError, ZeroJacobianError)
+
+
+def distinct_rows(x: Tensor) -> Tensor:
+    """Up to ROWS rows of x (n, ...) that differ, in the form (k, ...): equal rows would not show that they mix."""
+    batch = spread(x, BATCH)
+    chosen = [0]
+    for i in range(1, len(batch)):
+        if len(chosen) < ROWS and all(not torch.equal(batch[i], batch[j]) for j in chosen):
+            chosen.append(i)
+    return batch[chosen]
+
+
+@final
+class Trial:
+    """One net at params (p,) on inputs (n, ...), plain tensors, with a copy of its module that was not run yet."""
+
+    def __init__(self, net: ParametrisedModule, unused: nn.Module, params: Tensor, x: Tensor) -> None:
+        self._net = net
+        self._unused = unused
+        self._params = params
+        self._x = x
+        self._rows = distinct_rows(x)
+        self._elsewhere = _moved(params)
+
+    @property
+    def differing(self) -> int:
+        """How many rows that differ it has; with one, whether rows mix is not seen."""
+        return len(self._rows)
+
+    def run(self) -> None:
+        """Raise UnsupportedModelError where the module breaks the promise, ValueError where it does not take x."""
+        outputs = self._deterministic()
+        used = self._require_no_history(outputs)
+        if len(self._rows) > 1:
+            self._require_independence(used)
+
+    def _deterministic(self) -> Tensor:
+        """The outputs of the rows. Random numbers are noticed by the generator they are drawn from."""
+        before = _random_state(self._params)
+        outputs = self._call(self._unused, self._params, self._rows)
+        for _ in range(3):  # other threads draw too, though hardly in every one of these calls
+            now = _random_state(self._params)
+            if torch.equal(now, before):
+                return outputs
+            before = now
+            self._call(replica(self._net.module), self._params, self._rows)
+        actual = "draws random numbers in forward: call .eval() first, or leave them out"
+        return self._refuse("be deterministic", actual)
+
+    def _require_no_history(self, outputs: Tensor) -> nn.Module:
+        """A copy of the module that was used before and gives the same."""
+        used = replica(self._net.module)
+        try:
+            self._call(used, self._elsewhere, self._rows[:1])
+        except Exception:  # another point, fewer rows: what is wrong with that is found elsewhere
+            used = replica(self._net.module)
+        again = self._call(used, self._params, self._rows)
+        must = "give the same outputs whatever it was called with before"
+        if not _close(again, outputs):
+            self._refuse(must, "does not: a second call differs")
+        for (name, part), other in zip(self._unused.named_modules(), used.modules(), strict=False):
+            for attribute, value in _attributes(part):
+                if not _equal(value, vars(other).get(attribute)):
+                    whole = f"{name}.{attribute}".lstrip(".")
+                    self._refuse(must, f"changes its attribute {whole} from call to call")
+        return used
+
+    def _require_independence(self, module: nn.Module) -> None:
+        batch = torch.cat([self._rows, spread(self._x, BATCH - len(self._rows))])
+        try:
+            own = module if batch.dtype == torch.float64 else replica(module)  # it may keep what it saw
+            together, alone = self._both(own, self._elsewhere.double(), _double(batch))
+        except Exception:  # not a module for double precision, or for parameters elsewhere
+            together, alone = self._both(module, self._params, batch)
+        if not (together.isfinite().all() and alone.isfinite().all()):
+            together, alone = self._both(module, self._params, batch)
+        if not _close(alone, together):
+            self._refuse_mixing("does not: a batch and its rows one by one differ")
+
+    def _both(self, module: nn.Module, params: Tensor, batch: Tensor) -> tuple[Tensor, Tensor]:
+        """The outputs (k, c) of the rows within the batch, and one by one."""
+        together = self._call(module, params, batch)[: len(self._rows)]
+        try:
+            alone = [self._call(module, params, row) for row in batch[: len(self._rows)].split(1)]
+        except Exception as error:
+            self._refuse_mixing(f"runs on {len(batch)} rows and not on one ({_said(error)})", error)
+        return together, torch.cat(alone)
+
+    def _call(self, module: nn.Module, params: Tensor, x: Tensor) -> Tensor:
+        """Outputs (n, c) of a call that leaves everything as it was."""
+        given, fixed = x.clone(), self._net.state(params)
+        state = {name: tensor.clone() for name, tensor in fixed.items()}
+        outputs = called(module, state, given)
+        for name, tensor in fixed.items():
+            if not _identical(tensor, state[name]):
+                actual = f"changes {name} in forward (call .eval() first, if it does so in training only)"
+                self._refuse("leave its parameters and buffers as they are", actual)
+        if not _identical(given, x):
+            self._refuse("leave its inputs as they are", "writes to x: an `inplace=True` less, or a .clone()")
+        require_outputs(outputs, x, module)
+        require(
+            outputs.dtype == params.dtype, "module", f"return outputs in the dtype of params, {params.dtype}",
+            f"{type(module).__name__}, which returns {outputs.dtype}", UnsupportedModelError,
+        )  # fmt: skip
+        return outputs
+
+    def _refuse_mixing(self, actual: str, cause: Exception | None = None) -> NoReturn:
+        must = (
+            "map each sample on its own (attention and recurrent layers with batch_first=True, norms and"
+            " statistics over features)"
+        )
+        self._refuse(must, actual, cause)
+
+    def _refuse(self, must: str, actual: str, cause: Exception | None = None) -> NoReturn:
+        name = type(self._net.module).__name__
+        raise UnsupportedModelError(f"`module` must {must}, but {name} {actual}") from cause
+
+
+def called(module: nn.Module, state: dict[str, Tensor], x: Tensor) -> Any:
+    """The module's outputs; what it raises outside of transforms comes as a ValueError that says for which x."""
+    try:
+        return torch.func.functional_call(module, state, (x,))
+    except (*_OURS, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        if within_transform():
+            raise
+        actual = f"rows of shape {tuple(x.shape[1:])}, {x.dtype}, on which it raises {_said(error)}"
+        raise ValueError(f"`x` must be inputs that {type(module).__name__} takes, but is {actual}") from error
+
+
+def require_outputs(outputs: Any, x: Tensor, module: nn.Module) -> None:
+    """Refuse what is not one tensor (n, c)."""
+    if not isinstance(outputs, Tensor):
+        kind = f"{type(module).__name__}, which returns a {type(outputs).__name__}"
+        must = "return one tensor (n, c) (wrap it in a module that picks the part wanted)"
+        refuse("module", must, kind, UnsupportedModelError)
+    must = f"have shape (n, c) with n = {len(x)}"
+    require(outputs.ndim == 2 and len(outputs) == len(x), "outputs", must, tuple(outputs.shape))
+
+
+def _moved(params: Tensor) -> Tensor:
+    """A point nearby where nothing vanishes by construction, as an output layer that starts at zero does."""
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(2, *params.shape, generator=generator, dtype=torch.float64).to(params)
+    return params * (1 + noise[0] / 10) + noise[1] / 100
+
+
+def _random_state(params: Tensor) -> Tensor:
+    return torch.cuda.get_rng_state(params.device) if params.is_cuda else torch.get_rng_state()
+
+
+def _attributes(module: nn.Module) -> Iterator[tuple[str, Any]]:
+    """What a module holds beside parameters, buffers and parts."""
+    return ((name, value) for name, value in vars(module).items() if name not in _OF_EVERY_MODULE)
+
+
+def _equal(one: Any, other: Any, depth: int = 3) -> bool:
+    """Whether two values are the same, as far as numbers in them tell."""
+    if isinstance(one, Tensor):
+        return isinstance(other, Tensor) and one.shape == other.shape and _close(other, one)
+    if isinstance(one, np.ndarray):
+        return isinstance(other, np.ndarray) and bool(np.all((one == other) | (one != one)))
+    if isinstance(one, torch.Generator):
+        return isinstance(other, torch.Generator) and torch.equal(one.get_state(), other.get_state())
+    if isinstance(one, float) and math.isnan(one):
+        return isinstance(other, float) and math.isnan(other)
+    if isinstance(one, bool | int | float | complex | str) or one is None:
+        return bool(one == other)
+    if isinstance(one, Mapping):
+        one, other = list(one.values()), list(other.values()) if isinstance(other, Mapping) else other
+    if isinstance(one, Sequence) and depth:
+        same_length = isinstance(other, Sequence) and len(one) == len(other)
+        return same_length and all(_equal(a, b, depth - 1) for a, b in zip(one, other, strict=True))
+    return True
+
+
+def _identical(one: Tensor, other: Tensor) -> bool:
+    if one.shape != other.shape or one.dtype != other.dtype:
+        return False
+    return torch.equal(one, other) or torch.allclose(one, other, rtol=0.0, atol=0.0, equal_nan=True)
+
+
+def _close(found: Tensor, expected: Tensor) -> bool:
+    """Equal up to rounding in units of the largest finite entry."""
+    if found.shape != expected.shape or found.dtype != expected.dtype:
+        return False
+    if not expected.dtype.is_floating_point and not expected.dtype.is_complex:
+        return torch.equal(found, expected)
+    if torch.equal(found, expected):
+        return True
+    finite = expected[expected.isfinite()]
+    size = float(finite.abs().max()) if finite.numel() else 0.0
+    slack = torch.finfo(expected.dtype).eps ** 0.5 * size
+    return torch.allclose(found, expected, rtol=0.0, atol=slack, equal_nan=True)
+
+
+def _double(x: Tensor) -> Tensor:
+    return x.double() if x.is_floating_point() else x
+
+
+def _said(error: BaseException) -> str:
+    """The first line of the error that a module raised."""
+    cause = error.__cause__ or error
+    return f"{type(cause).__name__}: {(str(cause).strip() or 'no message').splitlines()[0]}"
