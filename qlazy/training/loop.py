@@ -47,7 +47,7 @@ class Record:
     def steps(self, last: int) -> list[int]:
         """The steps to record in a run of ``last`` steps, in order."""
         if self.at is None:
-            chosen = np.geomspace(1, max(last, 1), self.count - 1).round().astype(int).tolist()
+            chosen = np.geomspace(max(last, 1), 1, self.count - 1).round().astype(int).tolist()
         else:
             outside = [step for step in self.at if not 0 <= step <= last]
             require(not outside, "at", f"name steps from 0 to {last}", outside)

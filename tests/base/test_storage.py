@@ -7,11 +7,13 @@ import resource
 import signal
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from qlazy.base.storage import atomic_write, draft_of, remove_stale_drafts
+from qlazy.base.storage import atomic_write, draft_of, load_arrays, remove_stale_drafts, save_arrays
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="drafts are locked on POSIX alone")
 
@@ -108,3 +110,17 @@ def test_a_full_disk_names_the_file_and_leaves_the_old_one(tmp_path: Path) -> No
     assert raised.value.errno == errno.EFBIG
     assert path.read_bytes() == b"old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_member_longer_than_its_array_is_refused(tmp_path: Path) -> None:
+    """Bytes behind an array are not part of what was saved, whether or not their checksum fits."""
+    path = save_arrays(tmp_path / "whole.npz", {"a": np.arange(3.0)}, {"name": "b"})
+    arrays, settings = load_arrays(path)
+    assert arrays["a"].tolist() == [0, 1, 2]
+    assert settings == {"name": "b"}
+    longer = tmp_path / "longer.npz"
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(longer, "w") as target:
+        for name in source.namelist():
+            target.writestr(name, source.read(name) + (b"\0" if name == "a.npy" else b""))
+    with pytest.raises(ValueError, match=r"longer\.npz is damaged .*a\.npy is longer than its array"):
+        load_arrays(longer)

@@ -106,6 +106,18 @@ def test_other_settings_are_other_runs(data, tmp_path, change):
     assert len(list((tmp_path / "runs").iterdir())) == 2
 
 
+@pytest.mark.parametrize("part", ["x_train", "y_train", "x_test", "y_test"])
+def test_one_other_number_in_the_data_is_another_run(data, tmp_path, part):
+    """A run kept for the same inputs with other test data, or other targets, is not taken for this one's."""
+    changed = getattr(data, part).clone()
+    changed[0, 0] = -changed[0, 0] + (changed[0, 0] == 0)
+    for found in (data, replace(data, **{part: changed})):
+        qlazy.compare(
+            {"net": mlp([3, 4, 1])}, found, alphas=(3,), seeds=(0,), steps=2, out=tmp_path, progress=False
+        )
+    assert len(list((tmp_path / "runs").iterdir())) == 2
+
+
 def test_a_run_that_diverges_does_not_stop_the_others(data, tmp_path):
     models = {"net": mlp([3, 4, 1])}
     method = GradientDescent(learning_rate=2000.0)
@@ -170,6 +182,15 @@ def test_float32_stays_float32(data):
     assert found.settings["dtype"] == "float32"
 
 
+def test_what_stands_after_a_mean_is_the_standard_deviation_of_a_sample(comparison):
+    """Two seeds differ by d: d / sqrt(2), and not d / 2, which a few seeds' spread would be called on average less."""
+    found = comparison[0]
+    for row in found.rows():
+        values = found.values(row["model"], "output gap")[found.alphas.index(row["alpha"])]
+        assert row["output gap sd"] == pytest.approx(abs(values[0] - values[1]) / math.sqrt(2), rel=1e-12)
+        assert row["output gap"] == pytest.approx((values[0] + values[1]) / 2, rel=1e-12)
+
+
 def test_tables_for_notebooks_and_spreadsheets(comparison):
     found, out = comparison
     assert found.table().count("±") == (7 + 8) * len(SCALES)
@@ -196,6 +217,14 @@ def test_refused_settings(data, change, message):
     arguments = {"models": {"net": mlp([3, 4, 1])}, "alphas": (1,), "seeds": (0,), "steps": 5} | change
     with pytest.raises(ValueError, match=message):
         qlazy.compare(data=data, progress=False, **arguments)
+
+
+def test_every_model_is_checked_before_any_is_trained(data, tmp_path):
+    """A second model that does not fit the data is found at once, not after the first one's runs."""
+    models = {"fits": mlp([3, 1]), "does not": mlp([3, 2])}
+    with pytest.raises(ValueError, match=r"`models\['does not'\]` must have 1 outputs"):
+        qlazy.compare(models, data, alphas=(1,), seeds=(0, 1), steps=1, out=tmp_path, progress=False)
+    assert not (tmp_path / "runs").exists()
 
 
 def test_refused_types(data):

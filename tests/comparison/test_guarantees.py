@@ -74,6 +74,26 @@ def test_steps_can_violate_the_bound_of_the_flow(comparisons) -> None:
     assert "COB 2.2 for steps" in given[1e4]
 
 
+def test_steps_keep_within_2_3_up_to_a_rate_of_two_inverse_curvatures(comparisons) -> None:
+    """Beyond eta ||Dh||^2 = 2 a step overshoots even in the linearised model: no bound may be given."""
+    run = next(run for run in comparisons["small steps"].runs if run.model in CIRCUITS)
+    curvature = float(torch.linalg.eigvalsh(torch.from_numpy(run.kernel_initial))[-1]) / len(
+        run.train_targets
+    )
+    for product, given in ((1.99, True), (2.01, False), (3.9, False)):
+        rated = replace(run, trace=replace(run.trace, learning_rate=product / curvature))
+        assert ("COB 2.3" in [one.theorem for one in guarantees(rated)]) is given
+
+
+def test_no_bound_is_given_for_steps_whose_loss_has_grown(comparisons) -> None:
+    """The proof supposes errors that never exceed that of the start; a single recorded loss above it is enough."""
+    run = next(run for run in comparisons["small steps"].runs if run.model in CIRCUITS)
+    assert guarantees(run)
+    losses = run.trace.train_loss.copy()
+    losses[len(losses) // 2] = 1.001 * losses[0]
+    assert guarantees(replace(run, trace=replace(run.trace, train_loss=losses))) == []
+
+
 def test_theorem_2_4_where_it_applies() -> None:
     """Two samples, twelve angles, and a scale above ||y|| / C0."""
     x, y = 2 * systems.normal(2, 2), systems.normal(2, 1, seed=5)

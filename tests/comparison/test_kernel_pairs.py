@@ -51,6 +51,17 @@ def test_pairs_go_both_ways_and_do_not_depend_on_scales() -> None:
     assert "ridge 0.2" in pair_table([there]).title
 
 
+def test_the_spread_of_a_difference_is_the_standard_deviation_of_a_sample() -> None:
+    """Over two seeds |g1 - g2| / sqrt(2): dividing by the number of seeds would call it a 1.4th of that."""
+    ones, other, labels = [a_kernel(1), a_kernel(5)], a_kernel(2), systems.normal(6, 1, seed=4)
+    (there, _) = kernel_pairs(
+        {"a": [one.numpy() for one in ones], "b": [other.numpy()]}, labels.numpy(), ridge=0.2
+    )
+    first, second = (geometric_difference(normalized(one), normalized(other), 0.2).item() for one in ones)
+    assert there.difference == pytest.approx((first + second) / 2)
+    assert there.difference_sd == pytest.approx(abs(first - second) / 2**0.5)
+
+
 def test_a_comparison_sets_circuit_against_net(capsys, monkeypatch, tmp_path) -> None:
     monkeypatch.setattr(qlazy.Comparison, "plot", lambda self, folder: [])
     arguments = ["--train", "8", "--test", "6", "--steps", "2", "--alphas", "1", "--seeds", "2", "--quiet"]

@@ -146,6 +146,25 @@ def test_the_error_of_the_trace_covers():
     assert 0.90 <= (off <= T_95).double().mean() <= 0.99
 
 
+@pytest.mark.parametrize("batches", [3, 8])
+def test_errors_of_what_is_linear_in_the_batches_are_those_of_a_mean(batches):
+    """The jackknife of a mean is the sample's deviation over sqrt(B): without its factor it is too small or large.
+
+    Jacobians e + h d_b with a small h have kernels e e^T + h (d_b e^T + e d_b^T) to first order.
+    """
+    size, e = 1e-7, inputs(2, 1, 3, seed=1)
+    d = [inputs(2, 1, 3, seed=10 + b) for b in range(batches)]
+    jacobians = [e + size * one for one in d]
+    sides = torch.stack([one[:, 0] @ e[:, 0].T for one in d])
+    both = sides + sides.mT
+    found = kernel_of_batches(jacobians)
+    torch.testing.assert_close(found.errors, size * both.std(0) / batches**0.5, rtol=1e-5, atol=0)
+    traces = both.diagonal(dim1=1, dim2=2).sum(1)
+    assert found.trace_error == pytest.approx(size * float(traces.std()) / batches**0.5, rel=1e-5)
+    cross = cross_kernel_of_batches(jacobians, jacobians)
+    torch.testing.assert_close(cross.errors, size * both.std(0) / batches**0.5, rtol=1e-5, atol=0)
+
+
 def test_cross_kernels_are_unbiased_and_their_errors_cover_where_samples_are_shared():
     """x and y have a sample in common: its entries have no variance too much, the two being measured apart."""
     params, x, y = torch.zeros(3, dtype=F64), inputs(2, 3), torch.cat([inputs(2, 3)[:1], inputs(4, 3)[2:]])

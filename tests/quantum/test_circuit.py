@@ -6,9 +6,10 @@ import math
 
 import pennylane as qml
 import pytest
+import scipy.stats
 import torch
 
-from qlazy import Circuit
+from qlazy import Circuit, CircuitLayer
 from qlazy.base.errors import SlowBackendWarning, UnsupportedModelError
 from tests.makers import inputs, reuploading, rng
 
@@ -48,6 +49,34 @@ def test_weights_named_one_are_scalars():
         return rx(inputs, theta)
 
     assert Circuit(qml.QNode(scalar, DEVICE), {"theta": 1})(torch.zeros(1), torch.zeros(1, 1)).shape == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "draw", [lambda circuit: circuit.init(rng()), lambda circuit: CircuitLayer(circuit).weights]
+)
+def test_angles_start_anywhere_on_the_circle(draw):
+    """Uniform over the whole period of 2 pi: over half of it every circuit would start on one side."""
+    torch.manual_seed(0)
+    angles = draw(Circuit(qml.QNode(rx, DEVICE), {"theta": 4000})).detach().numpy()
+    assert 0 <= angles.min() < 0.02
+    assert 2 * math.pi - 0.02 < angles.max() < 2 * math.pi
+    assert scipy.stats.kstest(angles, scipy.stats.uniform(0, 2 * math.pi).cdf).pvalue > 0.01
+
+
+def nudged(inputs, theta):
+    # Symbols are not numbers: what it does with numbers alone is not in the formulas.
+    return rx(inputs, theta + (NUDGE if type(theta) is torch.Tensor else 0.0))
+
+
+NUDGE = 1e-4
+
+
+def test_formulas_that_miss_what_the_qnode_computes_are_not_used():
+    """However small the difference: outputs are those of the QNode, and a warning says why it is slow."""
+    model, params = Circuit(qml.QNode(nudged, DEVICE), {"theta": 1}), torch.tensor([0.4], dtype=torch.float64)
+    with pytest.warns(SlowBackendWarning, match="its formulas miss what it computes"):
+        outputs = model(params, inputs(2, 1))
+    torch.testing.assert_close(outputs, torch.full_like(outputs, math.cos(0.4 + NUDGE)), rtol=0, atol=1e-12)
 
 
 def blind(inputs, theta):

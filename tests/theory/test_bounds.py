@@ -118,6 +118,20 @@ def test_adjoint_circuits_and_relus_go_by_differences() -> None:
     assert "differences" in bounds.second_derivative_norm(relu, start, x, rng()).method
 
 
+@pytest.mark.parametrize("a", [1e-6, 1e3])
+def test_the_dqntk_by_differences_does_not_depend_on_the_size_of_the_gradient(a: float) -> None:
+    """f = a sin(w . x) has mu = -a^3 cos^2 sin |x|^4; a step along the gradient moves w by itself, not by a times it.
+
+    A step of a |x| would leave the range of the expansion where a is large, and drown in rounding where it is small.
+    """
+    model = qlazy.Function(lambda w, x: a * torch.sin(x @ w).unsqueeze(1), 3)
+    params, x = systems.normal(3), systems.normal(N, 3, seed=1)
+    phase = x @ params
+    expected = -(a**3) * phase.cos() ** 2 * phase.sin() * x.square().sum(1) ** 2
+    found = curvature.dqntk(model, params, x, step=curvature.STEP)
+    torch.testing.assert_close(found[:, 0], expected, rtol=1e-6, atol=0)
+
+
 CIRCUITS = {
     "re-uploading": lambda: models.qnode_circuit(),
     "probabilities": lambda: models.probability_circuit(),

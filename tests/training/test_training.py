@@ -275,7 +275,17 @@ def test_records_are_ordered_and_hold_both_ends(last: int, count: int) -> None:
     steps = Record(count=count).steps(last)
     assert steps == sorted(set(steps))
     assert (steps[0], steps[-1]) == (0, last)
-    assert len(steps) <= count + 1
+    assert len(steps) <= count
+
+
+def test_records_are_spaced_evenly_in_the_logarithm_of_the_step() -> None:
+    """As many as were asked for, from two up: the ends alone are two, and not three."""
+    assert Record(count=5).steps(1000) == [0, 1, 10, 100, 1000]
+    assert Record(count=3).steps(1000) == [0, 1, 1000]
+    assert Record(count=2).steps(1000) == [0, 1000]
+    assert Record().steps(0) == [0]
+    assert Record(count=50).steps(3) == [0, 1, 2, 3]
+    assert Record(at=(3, 1)).steps(5) == [0, 1, 3, 5]
 
 
 def test_a_dataset_brings_its_test_part_and_its_description() -> None:

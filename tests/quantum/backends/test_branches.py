@@ -206,6 +206,13 @@ def test_vectors_and_densities_agree():
         torch.testing.assert_close(first, second, rtol=0, atol=1e-13)
 
 
+def test_a_branch_of_little_probability_counts():
+    """Vectors are dropped where they change nothing: one of 1e-7 in probability changes outputs and derivatives."""
+    body = "ry(0.001 * a) q[0]; bit c = measure q[0]; if (c) { ry(b) q[1]; rx(a) q[2]; }"
+    assert abs(expected(body)[1]) > 1e-8
+    check(body)
+
+
 def test_a_loop_of_many_rounds_costs_one_track():
     body = (
         "bit c = 1;\n@qlazy.bound 18\nwhile (c) { ry(a) q[0]; cx q[0], q[1]; c = measure q[1]; reset q[1]; }"
