@@ -138,6 +138,8 @@ class SeededModel:
         anchor = self.anchor
         trace, diverged = self._train(alpha)
         linear, law = anchor.linearized(trace), anchor.by_variance_law(trace)
+        params = torch.from_numpy(trace.params[-1]).to(self.initial)
+        final = tangent_kernel(anchor.model, params, self.data.x_train, allow_zero=True)
         return Run(
             model=self.name,
             seed=self.seed,
@@ -149,7 +151,7 @@ class SeededModel:
             train_targets=self.data.y_train.numpy(),
             test_targets=self.data.y_test.numpy(),
             kernel_initial=anchor.kernel.numpy(),
-            kernel_final=self._kernel_at(trace).numpy(),
+            kernel_final=final.to_dense().cpu().numpy(),
             diverged=diverged,
             law_train_outputs=None if law is None else law[0].numpy(),
             law_test_outputs=None if law is None else law[1].numpy(),
@@ -200,10 +202,6 @@ class SeededModel:
         data = self.data
         return digest(self.initial, self._outputs, data.x_train, data.y_train, data.x_test, data.y_test)
 
-    def _kernel_at(self, trace: History) -> Tensor:
-        params = torch.from_numpy(trace.params[-1]).to(self.initial)
-        return tangent_kernel(self.anchor.model, params, self.data.x_train, allow_zero=True).to_dense().cpu()
-
 
 class RunTask(NamedTuple):
     """One run: of the seeded model in this place, at one scale, kept in a folder if there is one."""
@@ -244,7 +242,9 @@ def _runs(
         for index, run in _made(seeded, [tasks[i] for i in missing], workers, client):
             if run is not None:
                 made[missing[index]] = run
-            bar.set_description(_label(seeded, tasks[missing[index]]), refresh=False)
+            task = tasks[missing[index]]
+            one = seeded[task.which]
+            bar.set_description(f"{one.name}, seed {one.seed}, a = {task.alpha:g}", refresh=False)
             bar.update()
     return [
         (seeded[task.which].key(task.alpha), made[i] if i in made else Run.load(task.kept(seeded)))
@@ -260,11 +260,6 @@ def _made(
     if workers > 1:
         return in_processes(make_run, seeded, tasks, workers)
     return on_threads(make_run, seeded, tasks, 1)
-
-
-def _label(seeded: Sequence[SeededModel], task: RunTask) -> str:
-    one = seeded[task.which]
-    return f"{one.name}, seed {one.seed}, a = {task.alpha:g}"
 
 
 def _settings(seeded: Sequence[SeededModel], alphas: Sequence[float], seeds: Sequence[int]) -> dict[str, Any]:

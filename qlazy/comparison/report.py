@@ -50,10 +50,9 @@ def text(value: Any) -> str:
 
 def _call(settings: Mapping[str, Any]) -> str:
     chosen = {name: settings[name] for name in ("alphas", "seeds", "steps", "centered") if name in settings}
-    options = "".join(f"\n    {name}={_literal(value)}," for name, value in chosen.items())
+    options = "".join(
+        f"\n    {name}={value if isinstance(value, bool) else json.dumps(value)},"
+        for name, value in chosen.items()
+    )
     method = f"\n    method=qlazy.{settings['method']}," if "method" in settings else ""
     return f"qlazy.compare(\n    models,\n    data,{options}{method}\n)"
-
-
-def _literal(value: Any) -> str:
-    return json.dumps(value) if not isinstance(value, bool) else str(value)

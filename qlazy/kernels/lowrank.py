@@ -92,7 +92,7 @@ def nystrom(kernel: SymmetricOperator, rank: int, generator: torch.Generator) ->
         left.clamp_min_(0)
         if left.amax() <= floor:
             break
-        pivot = int(torch.multinomial(_on(left, generator).double(), 1, generator=generator))
+        pivot = int(torch.multinomial(left.to(generator.device).double(), 1, generator=generator))
         found = kernel @ _unit(left, pivot) - factor[:, :column] @ factor[pivot, :column]
         pivots.append(pivot)
         factor[:, column] = found / found[pivot].sqrt()
@@ -142,7 +142,8 @@ def random_eigenpairs(
     for _ in range(1 + iterations):
         basis = torch.linalg.qr(kernel @ basis).Q
     image = kernel @ basis
-    values, rotation = torch.linalg.eigh(_symmetric(basis.T @ image))
+    product = basis.T @ image
+    values, rotation = torch.linalg.eigh((product + product.T) / 2)
     values, rotation = values.flip(0)[:k], rotation.flip(1)[:, :k]
     vectors = basis @ rotation
     residuals = (image @ rotation - vectors * values).norm(dim=0)
@@ -208,18 +209,10 @@ def _signs(kernel: SymmetricOperator, columns: int, generator: torch.Generator) 
     return (2 * random - 1).to(dtype=kernel.dtype, device=kernel.device)
 
 
-def _on(tensor: Tensor, generator: torch.Generator) -> Tensor:
-    return tensor.to(generator.device)
-
-
 def _unit(like: Tensor, index: int) -> Tensor:
     vector = torch.zeros_like(like)
     vector[index] = 1
     return vector
-
-
-def _symmetric(matrix: Tensor) -> Tensor:
-    return (matrix + matrix.T) / 2
 
 
 def _standard_error(samples: Tensor) -> Tensor:

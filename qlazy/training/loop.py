@@ -83,7 +83,8 @@ def train(
     wanted = set(record.steps(int(steps)))
     start = params.detach().clone()
     method = method.prepared(objective, start)
-    limit = _limit(objective, start)
+    zero = objective.loss(torch.zeros_like(objective.y), objective.y).item()
+    limit = RUNAWAY * max(objective.risk(start), zero)
     rows: list[_Row] = []
     step = 0
     try:
@@ -132,11 +133,6 @@ def _objectives(
     if held is not None:
         held.check(params, "x_test", "y_test")
     return objective, held
-
-
-def _limit(objective: Objective, params: Tensor) -> float:
-    zero = objective.loss(torch.zeros_like(objective.y), objective.y).item()
-    return RUNAWAY * max(objective.risk(params), zero)
 
 
 def _require_tame(risk: float, limit: float) -> None:

@@ -137,16 +137,13 @@ def _draw_fits(axes: Axes, comparison: Runs, metric: str, fitted: list[tuple[Loo
         handles.append(Line2D([], [], color=look.color, marker=look.marker, label=label))
     middle = np.exp(np.log(ends).mean())
     highest = max(np.exp(slope.intercept) * middle**slope.slope for _, slope in fitted)
+    label = f"{THEORY[metric]:+.0f} in theory".replace("-", "\N{MINUS SIGN}")
     guide = 2 * highest * (ends / middle) ** THEORY[metric]
     axes.plot(ends, guide, color=GUIDE, linestyle=":", linewidth=1.2, scalex=False, scaley=False)
-    handles.append(Line2D([], [], color=GUIDE, linestyle=":", label=_theory_label(metric)))
+    handles.append(Line2D([], [], color=GUIDE, linestyle=":", label=label))
     beside = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
     place = {"loc": "lower left"} if len(fitted) <= _FEW else beside
     axes.legend(handles=handles, title="slope [95 %]", **place)
-
-
-def _theory_label(metric: str) -> str:
-    return f"{THEORY[metric]:+.0f} in theory".replace("-", "\N{MINUS SIGN}")
 
 
 def _draw(axes: Axes, points: Series, look: Look, line: str, *, log: bool = False) -> None:

@@ -35,7 +35,8 @@ class Series:
 def series(comparison: Runs, model: str, metric: Callable[[Run], float]) -> Series:
     """A metric of one model over the scales that it was run at."""
     alphas = [alpha for alpha in comparison.alphas if comparison.select(model, alpha)]
-    values = [_finished(comparison, model, alpha, metric) for alpha in alphas]
+    finished = ([run for run in comparison.select(model, alpha) if not run.diverged] for alpha in alphas)
+    values = [np.array([metric(run) for run in runs] or [np.nan]) for runs in finished]
     columns = [np.array([reduce(v) for v in values]) for reduce in (np.mean, np.min, np.max)]
     return Series(np.array(alphas), *columns)
 
@@ -67,8 +68,3 @@ def _losses(run: Run, path: Floats) -> Floats | None:
         return None
     targets = torch.from_numpy(run.train_targets)
     return np.array([float(loss(torch.from_numpy(outputs), targets)) for outputs in path])
-
-
-def _finished(comparison: Runs, model: str, alpha: float, metric: Callable[[Run], float]) -> Floats:
-    values = [metric(run) for run in comparison.select(model, alpha) if not run.diverged]
-    return np.array(values or [np.nan])

@@ -63,7 +63,8 @@ class AngleMap:
     @property
     def trainable(self) -> tuple[bool, ...]:
         """Whether each angle depends on a parameter."""
-        return tuple(_depends_on_weights(formula, self._layout) for formula in self._formulas)
+        is_data = self._layout.is_data
+        return tuple(any(not is_data(name) for name, _ in formula.elements) for formula in self._formulas)
 
     @cached_property
     def partials(self) -> Partials:
@@ -242,10 +243,6 @@ def _form(expression: Expression, layout: Layout) -> object:
 
 def _depends_on_data(expression: Expression, layout: Layout) -> bool:
     return any(layout.is_data(name) for name, _ in expression.elements)
-
-
-def _depends_on_weights(expression: Expression, layout: Layout) -> bool:
-    return any(not layout.is_data(name) for name, _ in expression.elements)
 
 
 def _is_one(expression: Expression, layout: Layout) -> bool:

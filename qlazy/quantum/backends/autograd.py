@@ -46,7 +46,8 @@ MakeEngine = Callable[[int, Sequence[Operation], Sequence[Observable]], Engine]
 
 def outputs(engine: Engine, shared: Tensor, sampled: Tensor) -> Tensor:
     """Outputs (n, c) for angles (S,) and (n, T)."""
-    if engine.num_outputs == 1 and _wants_backward(shared, sampled):
+    recorded = torch.is_grad_enabled() and (shared.requires_grad or sampled.requires_grad)
+    if engine.num_outputs == 1 and recorded and not is_transformed(shared, sampled):
         # One sweep gives the value and everything backward() will ask for.
         return _Swept.apply(engine, shared, sampled)[0]
     return _Expectations.apply(engine, shared, sampled)
@@ -55,11 +56,6 @@ def outputs(engine: Engine, shared: Tensor, sampled: Tensor) -> Tensor:
 def derivatives(engine: Engine, shared: Tensor, sampled: Tensor) -> tuple[Tensor, Tensor]:
     """d outputs / d angles: (n, c, S) and (n, c, T)."""
     return _Derivatives.apply(engine, shared, sampled)
-
-
-def _wants_backward(*angles: Tensor) -> bool:
-    wanted = torch.is_grad_enabled() and any(a.requires_grad for a in angles)
-    return wanted and not is_transformed(*angles)
 
 
 class _Function(torch.autograd.Function):

@@ -18,7 +18,7 @@ from pennylane.tape import QuantumScript
 
 from qlazy.quantum.pennylane.lowering import NotLoweredError
 from qlazy.quantum.pennylane.operators import Rotation, circuits, numbers, steps
-from qlazy.simulator.observables import Hermitian, Observable, PauliSum, PauliWord, Probabilities, Projector
+from qlazy.simulator.observables import Hermitian, Observable, PauliSum, Probabilities, Projector
 from qlazy.simulator.operations import Operation
 from qlazy.simulator.rotations import Derivatives, Real
 
@@ -114,7 +114,8 @@ def _trainable(steps: Sequence[Any]) -> list[int]:
 def _measured(observable: Observable) -> Measured:
     match observable:
         case PauliSum(words):
-            return _one(_sum(words))
+            operators = [_word(word.word, word.wires) for word in words]
+            return _one(qml.Hamiltonian([word.coefficient for word in words], operators))
         case Hermitian(matrix, wires):
             return _one(qml.Hermitian(np.asarray(matrix), wires=wires))
         case Projector(bits, wires):
@@ -126,10 +127,6 @@ def _measured(observable: Observable) -> Measured:
 
 def _one(operator: Any) -> Measured:
     return Measured((operator,), np.ones((1, 1)), np.zeros(1))
-
-
-def _sum(words: Sequence[PauliWord]) -> Any:
-    return qml.Hamiltonian([w.coefficient for w in words], [_word(w.word, w.wires) for w in words])
 
 
 def _word(letters: str, wires: Sequence[int]) -> Any:

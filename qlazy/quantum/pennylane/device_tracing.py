@@ -91,7 +91,7 @@ def _parts(op: Operator, index: Mapping[Any, int], labels: Sequence[Any]) -> Ite
         if op.postselect is not None:
             raise NotLoweredError("postselection divides by a probability, so that no shift rule holds")
         yield Part(op)
-    elif _varies(op):
+    elif any(isinstance(parameter, Symbolic) for parameter in op.data):
         yield from _rotations(op, index, labels)
     elif _is_composite(op):
         for inner in op.decomposition():
@@ -110,10 +110,6 @@ def _rotations(op: Operator, index: Mapping[Any, int], labels: Sequence[Any]) ->
             yield Part(fixed_gate(operation, labels))
         else:
             yield Part(operation, formula(angle))
-
-
-def _varies(op: Operator) -> bool:
-    return any(isinstance(parameter, Symbolic) for parameter in op.data)
 
 
 def _is_composite(op: Operator) -> bool:

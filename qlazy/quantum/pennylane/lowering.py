@@ -176,7 +176,7 @@ def _controlled(
     for word, wires, angle in rotations.factors:
         operation = PauliRotation(word, _wires(wires, index), controls=numbers, control_values=values or None)
         yield Lowered(operation, angle)
-    if controls and not _is_zero(rotations.phase):
+    if controls and not (_is_number(rotations.phase) and rotations.phase == 0):
         yield from _phase_on(numbers, values, rotations.phase)
 
 
@@ -281,7 +281,3 @@ def _is_fixed_gate(op: Any) -> bool:
 
 def _is_constant(op: Any) -> bool:
     return all(isinstance(p, np.ndarray) or _is_number(p) for p in op.data)
-
-
-def _is_zero(phase: Angle) -> bool:
-    return _is_number(phase) and phase == 0

@@ -46,7 +46,7 @@ def to_qnode(program: Program) -> tuple[qml.QNode, dict[str, Shape]]:
     """
     device = qml.device("default.qubit", wires=program.num_qubits)
     observables = [_observable(observable) for observable in program.observables]
-    gates = [gate for gate in _gates(program) if gate.wires and gate.name != "id"]
+    gates = [g for g in program.operations if isinstance(g, Gate) and g.wires and g.name != "id"]
     shapes = {name: tuple(shape) for name, shape in program.weights.items()}
 
     def circuit(inputs: Tensor | None = None, **weights: Tensor) -> list[Any]:
@@ -60,10 +60,6 @@ def to_qnode(program: Program) -> tuple[qml.QNode, dict[str, Shape]]:
         return [qml.expval(observable) for observable in observables]
 
     return qml.QNode(circuit, device, interface="torch", diff_method="backprop"), shapes
-
-
-def _gates(program: Program) -> list[Gate]:
-    return [statement for statement in program.operations if isinstance(statement, Gate)]
 
 
 def _data(program: Program, inputs: Tensor | None) -> dict[str, Tensor]:

@@ -73,9 +73,12 @@ class Symbolic(Tensor):
     def __torch_function__(
         cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        if _is_direct(func, kwargs):
+        name = getattr(func, "__name__", "")
+        if name in STRUCTURAL or (
+            name in RULES and not kwargs
+        ):  # what the operation of that name below means
             # Below __torch_function__ torch first imports its distributed tensors and SymPy: most of a second.
-            return _with_formulas(func, func.__name__, args, dict(kwargs or {}))
+            return _with_formulas(func, name, args, dict(kwargs or {}))
         with without_overrides():
             return func(*args, **(kwargs or {}))
 
@@ -120,12 +123,6 @@ def _formulas(argument: Any) -> Any:
             raise NotSymbolic("complex arithmetic on weights or inputs")
         return np.asarray(argument.tolist(), dtype=object)
     return argument
-
-
-def _is_direct(func: Any, kwargs: Mapping[str, Any] | None) -> bool:
-    """Whether a function of torch means what the operation of that name below it does."""
-    name = getattr(func, "__name__", "")
-    return name in STRUCTURAL or (name in RULES and not kwargs)
 
 
 def _with_formulas(func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -220,12 +217,11 @@ def _remainder(array: Any, divisor: Any) -> Any:
     return np.frompyfunc(partial(Printed, "remainder"), 2, 1)(array, divisor)
 
 
-def _named_round(value: Any, options: Mapping[str, Any]) -> Printed:
-    return value if isinstance(value, Printed) else Printed("round", value, options)
-
-
 def _round(array: Any, **options: Any) -> Any:
-    return np.frompyfunc(lambda value: _named_round(value, options), 1, 1)(array)
+    def named(value: Any) -> Printed:
+        return value if isinstance(value, Printed) else Printed("round", value, options)
+
+    return np.frompyfunc(named, 1, 1)(array)
 
 
 def _pow(base: Any, exponent: Any) -> Any:
