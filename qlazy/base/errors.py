@@ -63,5 +63,9 @@ def require_finite(argument: str, tensor: Tensor) -> None:
         refuse(argument, "be finite", actual, NotFiniteError)
 
 
+class IgnoredPragmaWarning(UserWarning):
+    """A pragma of an OpenQASM program that is not known here, with its place: it may have a meaning elsewhere."""
+
+
 class SlowBackendWarning(UserWarning):
     """A circuit that the adjoint simulator does not take, or a net that is differentiated row by row."""

@@ -109,7 +109,16 @@ class Register(Classical):
         return sum(int(bit.evaluate(state)) << place for place, bit in enumerate(self.bits))
 
     def __str__(self) -> str:
-        return self.text or " ++ ".join(map(str, self.bits))
+        return self.text or _selection([str(bit) for bit in self.bits])
+
+
+def _selection(names: list[str]) -> str:
+    """Bits of one register as the language selects them: a slice, or a set."""
+    register = names[0].partition("[")[0]
+    places = [int(name.removeprefix(f"{register}[").removesuffix("]")) for name in names]
+    if places == list(range(places[0], places[0] + len(places))):
+        return f"{register}[{places[0]}:{places[-1]}]"
+    return f"{register}[{{{', '.join(map(str, places))}}}]"
 
 
 @dataclass(frozen=True)

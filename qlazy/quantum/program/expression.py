@@ -193,6 +193,8 @@ FUNCTIONS: dict[str, tuple[Callable[[float], float], Callable[[Tensor], Tensor]]
     "exp": (math.exp, torch.exp),
     "log": (math.log, torch.log),
     "sqrt": (math.sqrt, torch.sqrt),
+    "abs": (abs, torch.abs),
+    "sign": (lambda value: math.copysign(1.0, value) if value else 0.0, torch.sign),
 }
 
 

@@ -84,6 +84,8 @@ def _over(left: Expression, right: Expression) -> Expression:
 
 
 _OUTER = {
+    "abs": lambda a: call("sign", a),
+    "sign": lambda a: ZERO,
     "sin": lambda a: call("cos", a),
     "cos": lambda a: -call("sin", a),
     "tan": lambda a: 1.0 / call("cos", a) ** 2.0,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from dataclasses import replace
+from itertools import groupby, pairwise
 
 import numpy as np
 
-from qlazy.base.errors import UnsupportedModelError, refuse
 from qlazy.quantum.program.classical import Variable
 from qlazy.quantum.program.program import PauliSum, PauliTerm, Program, Shape
 from qlazy.quantum.program.statements import (
@@ -33,10 +33,7 @@ _EXACT = 1e-12
 
 
 def to_qasm(program: Program) -> str:
-    """The program as OpenQASM 3, with observables and data as qlazy writes them.
-
-    Raises UnsupportedModelError for a dense unitary on several qubits, which has no name in the language.
-    """
+    """The program as OpenQASM 3, with observables and data as qlazy writes them."""
     qubits = qubit_names(program)
     lines = [
         *HEADER,
@@ -141,22 +138,77 @@ def indented(lines: Iterable[str]) -> Iterator[str]:
 
 
 def gate_lines(gate: Gate, qubits: Sequence[str]) -> Iterator[str]:
-    """A gate as a call of the standard library; a constant matrix as U, with a phase where it has one."""
+    """A gate as calls of the standard library, in words on which all readers agree.
+
+    A constant matrix of one qubit is U, whose phase readers differ in; so under controls, where phases count, it is
+    rotations and a phase. One on several qubits is a sequence of controlled ones.
+    """
     if gate.name != UNITARY:
         angles = f"({', '.join(map(str, gate.angles))})" if gate.angles else ""
         yield _call(gate, angles, qubits)
-        return
-    if len(gate.wires) > 1:
-        refuse(
-            "gate", "act on one qubit to have a text", f"a matrix on {len(gate.wires)}", UnsupportedModelError
-        )
-    *angles_of_u, phase = _euler(np.array(gate.matrix))
+    elif len(gate.wires) > 1:
+        for part in one_qubit_factors(gate):
+            yield from gate_lines(part, qubits)
+    else:
+        theta, phi, lam, phase = _euler(np.array(gate.matrix))
+        if not gate.controls:
+            yield from _phase(gate, phase, qubits)
+            yield _call(gate, f"({theta!r}, {phi!r}, {lam!r})", qubits)
+            return
+        yield from _phase(gate, phase + (theta + phi + lam) / 2, qubits)
+        for name, angle in (("rz", lam), ("ry", theta), ("rz", phi)):
+            if abs(angle) > _EXACT:
+                yield _call(replace(gate, name=name), f"({angle!r})", qubits)
+
+
+def _phase(gate: Gate, phase: float, qubits: Sequence[str]) -> Iterator[str]:
     if abs(phase) > _EXACT:
-        yield (
-            f"{_modifiers(gate.control_values)}gphase({phase!r}) {_wires(gate.controls, qubits)}".rstrip()
-            + ";"
-        )
-    yield _call(gate, f"({', '.join(map(repr, angles_of_u))})", qubits)
+        called = f"{_modifiers(gate.control_values)}gphase({phase!r}) {_wires(gate.controls, qubits)}"
+        yield called.rstrip() + ";"
+
+
+def one_qubit_factors(gate: Gate) -> Iterator[Gate]:
+    """A constant matrix on n qubits as matrices on one of them controlled by the others, first applied first.
+
+    Givens rotations between basis states that follow each other in a Gray code, and so differ in one bit, bring the
+    matrix to a diagonal one (Barenco et al. 1995, arXiv quant-ph/9503016, section 8).
+    """
+    matrix, n = np.array(gate.matrix), len(gate.wires)
+    gray = [place ^ place >> 1 for place in range(2**n)]
+    found: list[Gate] = []
+    for column, state in enumerate(gray[:-1]):
+        for above, below in reversed([*pairwise(gray[column:])]):
+            if abs(matrix[below, state]) > _EXACT:
+                rotation = _onto_first(matrix[above, state], matrix[below, state])
+                matrix[[above, below]] = rotation @ matrix[[above, below]]
+                found.append(_between(gate, above, below, rotation.conj().T))
+    phases = np.diag(matrix)
+    for even, odd in zip(gray[::2], gray[1::2], strict=True):
+        if np.abs(phases[[even, odd]] - 1).max() > _EXACT:
+            yield _between(gate, even, odd, np.diag(phases[[even, odd]]))
+    yield from reversed(found)
+
+
+def _onto_first(first: complex, second: complex) -> np.ndarray:
+    """The unitary (2, 2) that takes (first, second) to (r, 0), r > 0."""
+    return np.array([[np.conj(first), np.conj(second)], [-second, first]]) / np.hypot(abs(first), abs(second))
+
+
+def _between(gate: Gate, first: int, second: int, matrix: np.ndarray) -> Gate:
+    """A matrix on two basis states of ``gate.wires``, which differ in one bit."""
+    n = len(gate.wires)
+    bits = [first >> n - 1 - place & 1 for place in range(n)]
+    target = n - (first ^ second).bit_length()
+    if bits[target]:
+        matrix = matrix[::-1, ::-1]
+    others = [place for place in range(n) if place != target]
+    return replace(
+        gate,
+        wires=(gate.wires[target],),
+        controls=(*gate.controls, *(gate.wires[place] for place in others)),
+        control_values=(*gate.control_values, *(bits[place] for place in others)),
+        matrix=tuple(tuple(map(complex, row)) for row in matrix),
+    )
 
 
 def _call(gate: Gate, angles: str, qubits: Sequence[str]) -> str:

@@ -1,15 +1,18 @@
 """How many rounds a loop takes at most, where a counter bounds it.
 
 The condition of such a loop holds only while a counter, known before it, is on one side of a constant, and
-each round moves the counter by a constant towards it: `while (failed && k < 18) { ...; k += 1; }`.
+each round moves the counter by a constant towards it: `while (failed && k < 18) { ...; k += 1; }`. Counter, step and
+limit are integers whose names the body neither assigns otherwise nor declares anew, and the counter reaches the limit
+within its type.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Set
 
 from openqasm3 import ast
 
+from qlazy.quantum.qasm.expressions import arithmetic
 from qlazy.quantum.qasm.expressions.evaluation import number
 from qlazy.quantum.qasm.reader import Reader
 from qlazy.quantum.qasm.runtime import Visitor, assigned
@@ -31,7 +34,8 @@ def rounds_of(node: ast.WhileLoop, reader: Reader) -> int:
 
 
 def _bounds(node: ast.WhileLoop, reader: Reader) -> Iterator[int]:
-    changed = assigned(node.block)
+    changed, hidden = assigned(node.block), _declared(node.block)
+    moved = hidden | set(changed)
     for part in _conjuncts(node.while_condition):
         if not isinstance(part, ast.BinaryExpression) or part.op.name not in _MIRRORED:
             continue
@@ -39,11 +43,24 @@ def _bounds(node: ast.WhileLoop, reader: Reader) -> Iterator[int]:
             (part.lhs, part.op.name, part.rhs),
             (part.rhs, _MIRRORED[part.op.name], part.lhs),
         ):
-            if isinstance(counter, ast.Identifier) and changed.get(counter.name) == 1:
-                start, end = _known(counter, reader), _known(limit, reader)
-                step = _step(counter.name, node, reader)
-                if start is not None and end is not None and step and not _names(limit) & set(changed):
-                    yield from _count(start, symbol, end, step)
+            if not isinstance(counter, ast.Identifier) or counter.name in hidden:
+                continue
+            step = _step(counter.name, node, reader, moved) if changed.get(counter.name) == 1 else None
+            start, end = _known(counter, reader), _known(limit, reader, moved)
+            if start is None or end is None or not step:
+                continue
+            for rounds in _count(start, symbol, end, step):
+                if _holds(counter, start + rounds * step, reader):
+                    yield rounds
+
+
+def _holds(counter: ast.Identifier, value: int, reader: Reader) -> bool:
+    """Whether the counter's type has the value at which the loop ends: a narrow one would wrap before."""
+    kind = reader.binding(counter).kind
+    try:
+        return kind is not None and arithmetic.convert(value, kind) == value
+    except arithmetic.ArithmeticRefusal:
+        return False
 
 
 def _count(start: int, symbol: str, end: int, step: int) -> Iterator[int]:
@@ -62,32 +79,33 @@ def _conjuncts(node: ast.Expression) -> Iterator[ast.Expression]:
         yield node
 
 
-def _step(name: str, node: ast.WhileLoop, reader: Reader) -> int | None:
-    """What every round adds to the counter, if it is one constant."""
+def _step(name: str, node: ast.WhileLoop, reader: Reader, moved: Set[str]) -> int | None:
+    """What every round adds to the counter, if it is one constant, of names that the body leaves alone."""
     for statement in node.block:
         if isinstance(statement, ast.ClassicalAssignment) and _is(statement.lvalue, name):
             if statement.op.name in ("+=", "-="):
-                step = _known(statement.rvalue, reader)
+                step = _known(statement.rvalue, reader, moved)
                 return -step if step is not None and statement.op.name == "-=" else step
-            return _added(name, statement.rvalue, reader) if statement.op.name == "=" else None
+            return _added(name, statement.rvalue, reader, moved) if statement.op.name == "=" else None
     return None
 
 
-def _added(name: str, value: ast.Expression, reader: Reader) -> int | None:
+def _added(name: str, value: ast.Expression, reader: Reader, moved: Set[str]) -> int | None:
     if not isinstance(value, ast.BinaryExpression) or value.op.name not in "+-":
         return None
     if _is(value.lhs, name):
-        step = _known(value.rhs, reader)
+        step = _known(value.rhs, reader, moved)
         return -step if step is not None and value.op.name == "-" else step
-    return _known(value.lhs, reader) if value.op.name == "+" and _is(value.rhs, name) else None
+    return _known(value.lhs, reader, moved) if value.op.name == "+" and _is(value.rhs, name) else None
 
 
 def _is(node: ast.QASMNode, name: str) -> bool:
     return isinstance(node, ast.Identifier) and node.name == name
 
 
-def _known(node: ast.Expression, reader: Reader) -> int | None:
-    if any(name in reader.subroutines for name in _names(node)):
+def _known(node: ast.Expression, reader: Reader, moved: Set[str] = frozenset()) -> int | None:
+    """The value of an expression that no round changes."""
+    if _names(node) & (set(reader.subroutines) | moved):
         return None
     try:
         value = number(node, reader)
@@ -108,6 +126,31 @@ class _Names(Visitor):
 
     def visit_Identifier(self, node: ast.Identifier) -> None:
         self.names.add(node.name)
+
+
+def _declared(statements: Iterable[ast.QASMNode]) -> set[str]:
+    """The names that a block declares anywhere in it: within, they are not those outside."""
+    found = _Declared()
+    for statement in statements:
+        found.visit(statement)
+    return found.names
+
+
+class _Declared(Visitor):
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+
+    def visit_ClassicalDeclaration(self, node: ast.ClassicalDeclaration) -> None:
+        self.names.add(node.identifier.name)
+
+    visit_ConstantDeclaration = visit_ClassicalDeclaration
+
+    def visit_AliasStatement(self, node: ast.AliasStatement) -> None:
+        self.names.add(node.target.name)
+
+    def visit_ForInLoop(self, node: ast.ForInLoop) -> None:
+        self.names.add(node.identifier.name)
+        self.generic_visit(node)
 
 
 class _Continues(Visitor):

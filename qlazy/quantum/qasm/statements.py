@@ -16,6 +16,7 @@ from qlazy.quantum.program.classical import Classical, Operation, Variable
 from qlazy.quantum.program.expression import as_expression
 from qlazy.quantum.program.program import Gate, Semantics
 from qlazy.quantum.program.statements import Block, Branch
+from qlazy.quantum.qasm import pragmas
 from qlazy.quantum.qasm.expressions import arithmetic
 from qlazy.quantum.qasm.expressions.evaluation import (
     angle,
@@ -80,11 +81,11 @@ def execute_all(statements: Iterable[ast.QASMNode], reader: Reader) -> None:
 
 def _check_annotations(node: ast.QASMNode, reader: Reader) -> None:
     for annotation in getattr(node, "annotations", []):
-        if not annotation.keyword.startswith("qlazy."):
-            continue  # other tools' annotations do not change the meaning
         if annotation.keyword not in _ANNOTATED:
-            known = " and ".join(f"@{keyword}" for keyword in _ANNOTATED)
-            reader.fail(annotation, f"unknown annotation @{annotation.keyword}; known are {known}")
+            words = f"{annotation.keyword} {annotation.command or ''}"
+            if near := pragmas.meant(words, _ANNOTATED):
+                reader.fail(annotation, f"unknown annotation @{annotation.keyword}; write @{near}")
+            continue  # other tools' annotations do not change the meaning
         kind, what = _ANNOTATED[annotation.keyword]
         if not isinstance(node, kind):
             reader.fail(annotation, f"@{annotation.keyword} stands before {what}")
@@ -93,11 +94,9 @@ def _check_annotations(node: ast.QASMNode, reader: Reader) -> None:
 @execute.register
 def _(node: ast.Pragma, reader: Reader) -> None:
     word, _, rest = (node.command or "").partition(" ")
-    if not word.startswith("qlazy."):
-        return  # other tools' pragmas do not change the meaning
-    if word not in ("qlazy.observable", "qlazy.require", "qlazy.loops"):
-        known = "qlazy.observable, qlazy.require and qlazy.loops"
-        reader.fail(node, f"unknown pragma {word}; known are {known}")
+    if word not in pragmas.OWN:
+        pragmas.foreign(node, reader)
+        return
     if word == "qlazy.loops":
         reader.loops = _semantics(rest.strip(), node, reader)
         return

@@ -8,11 +8,11 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from qlazy.base.errors import UnsupportedModelError
 from qlazy.quantum.backends.programs import lowered_program
 from qlazy.quantum.corpus import load_program, names, program_from_qasm, program_names
 from qlazy.quantum.program.printing import to_qasm
 from qlazy.quantum.program.program import Gate, PauliSum, Program
+from tests import oracle
 from tests.quantum.programs import programs
 
 
@@ -61,9 +61,38 @@ def test_names_that_are_none_of_the_language_are_replaced():
     assert "h q[1];" in to_qasm(program)
 
 
-def test_a_matrix_on_two_qubits_has_no_text():
-    identity = tuple(tuple(complex(i == j) for j in range(4)) for i in range(4))
-    gate = Gate("unitary", (), (0, 1), matrix=identity)
-    program = Program("two", ("q[0]", "q[1]"), {}, {}, (gate,), (PauliSum.z(0),))
-    with pytest.raises(UnsupportedModelError, match="`gate` must act on one qubit to have a text"):
-        to_qasm(program)
+@pytest.mark.parametrize("seed", range(6))
+def test_a_matrix_on_several_qubits_is_printed_as_controlled_ones(seed):
+    """Held to the matrix itself, controls included: a phase under a control counts."""
+    random = np.random.default_rng(seed)
+    n = 2 + seed % 2
+    matrix, _ = np.linalg.qr(random.normal(size=(2**n, 2**n)) + 1j * random.normal(size=(2**n, 2**n)))
+    frozen = tuple(tuple(map(complex, row)) for row in matrix)
+    wires = tuple(map(int, random.permutation(n + 1)))
+    gate = Gate("unitary", (), wires[1:], wires[:1], (seed % 2,), frozen)
+    names = tuple(f"q[{wire}]" for wire in range(n + 1))
+    program = Program("matrix", names, {}, {}, (gate,), (PauliSum.z(0),))
+    again = program_from_qasm(to_qasm(program))
+    assert oracle.equal_up_to_phase(oracle.unitary(again, []), oracle.unitary(program, [])) < 1e-12
+
+
+@pytest.mark.parametrize("call", ["pow(0.5) @ swap q[0], q[1]", "ctrl @ pow(0.3) @ swap q[2], q[0], q[1]"])
+def test_fractional_powers_of_gates_on_two_qubits_have_a_text(call):
+    program = program_from_qasm(f'OPENQASM 3.0; include "stdgates.inc"; qubit[3] q; h q; {call};')
+    again = program_from_qasm(to_qasm(program))
+    assert oracle.equal_up_to_phase(oracle.unitary(again, []), oracle.unitary(program, [])) < 1e-12
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    ["c", "c[0:1]", "c[1:2]", "c[{0, 2}]", "c[{2, 0}]", "c[0:2:2]", "c[2:-1:0]", "c[-1:-1]", "c[1:1]"],
+)
+def test_selected_bits_as_one_number(chosen):
+    text = f"""OPENQASM 3.0; include "stdgates.inc"; qubit[4] q; bit[3] c; h q[0]; ry(0.4) q[1]; rx(1.3) q[2];
+    c = measure q[0:2]; if ({chosen} == 1) {{ x q[3]; }} if ({chosen} > 1) {{ ry(0.3) q[3]; }}"""
+    program = program_from_qasm(text)
+    again = program_from_qasm(to_qasm(program))
+    assert_same(program_from_qasm(to_qasm(again)), again)
+    empty = torch.zeros(0, dtype=torch.float64), torch.zeros(1, 0, dtype=torch.float64)
+    found, expected = (lowered_program(p).outputs(*empty) for p in (again, program))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-14)

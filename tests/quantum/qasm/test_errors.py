@@ -166,7 +166,7 @@ REFUSALS = [
     ('^include "qelib1.inc";', "the library of OpenQASM 2"),
     ("^@qlazy.data\nfloat f = 1;", "@qlazy.data stands before an input"),
     ("^@qlazy.weight\ninput float f;", "unknown annotation @qlazy.weight"),
-    ("^pragma qlazy.output Z q[0]", "unknown pragma qlazy.output"),
+    ("^pragma qlazy.output Z q[0]", "unknown pragma `qlazy.output"),
     ("^pragma qlazy.require 1 > 2", "the program requires 1 > 2"),
     ("x q[0]^", "the text ends in the middle of a statement"),
     ("x q[0^;", "`;` is not expected here"),

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from qlazy.base.errors import IgnoredPragmaWarning
 from qlazy.quantum.corpus import load_program, program_from_qasm
 from tests import oracle
 
@@ -277,7 +278,8 @@ def test_includes_are_relative_to_their_file(tmp_path):
 def test_what_other_tools_say_is_left_alone():
     body = "pragma vendor.noise 0.1\n#pragma other\n@vendor.hint 3\nqubit[2] q;\n"
     body += "barrier q; barrier q[0], q[1]; barrier;"
-    assert gates(body + "x q[0]; // comment\n/* and\nanother */") == ["x 0"]
+    with pytest.warns(IgnoredPragmaWarning):
+        assert gates(body + "x q[0]; // comment\n/* and\nanother */") == ["x 0"]
 
 
 def test_line_ends_and_byte_order_marks():

@@ -74,7 +74,8 @@ def invert(value: Number) -> Number:
 
 
 def function(name: str, arguments: list[Number]) -> Number:
-    """A standard function by its OpenQASM name."""
+    """A standard function by its OpenQASM name, or by that under which exporters write it."""
+    name = _ALIASES.get(name, name)
     if name in FUNCTIONS:
         (argument,) = _arity(name, arguments, 1)
         _refuse_bool(name, argument)
@@ -334,4 +335,5 @@ _BITWISE: dict[str, Callable[[int, int], int]] = {
     "<<": operator.lshift,
     ">>": operator.rshift,
 }
+_ALIASES = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "ceil": "ceiling", "ln": "log"}
 _ROUNDING: dict[str, Callable[[float], int]] = {"ceiling": math.ceil, "floor": math.floor}

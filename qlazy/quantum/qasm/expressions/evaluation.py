@@ -363,7 +363,7 @@ def select_bits(bits: Bits, index: ast.IndexElement, context: Context, node: ast
         context.fail(node, "a single bit cannot be indexed")
     places = select(Register(tuple(range(len(bits.bits)))), index, context, node)
     chosen = tuple(bits.bits[place] for place in places.wires)
-    return Bits(chosen, places.single, " ++ ".join(str(bit) for bit in chosen))
+    return Bits(chosen, places.single)
 
 
 def _slice(node: ast.RangeDefinition, size: int, context: Context) -> range:
