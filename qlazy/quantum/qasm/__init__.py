@@ -11,12 +11,12 @@ from openqasm3 import ast
 from qlazy.quantum.backends.unrolling import UnrollingError, unroll
 from qlazy.quantum.program.program import Gate, PauliSum, Program
 from qlazy.quantum.qasm import declarations
+from qlazy.quantum.qasm.control.subroutines import call
 from qlazy.quantum.qasm.observables import read_observable
 from qlazy.quantum.qasm.parse import parse
 from qlazy.quantum.qasm.reader import Jump, Pragma, Reader
 from qlazy.quantum.qasm.source import QasmError, Source
 from qlazy.quantum.qasm.statements import execute_all
-from qlazy.quantum.qasm.subroutines import call
 
 __all__ = ["QasmError", "Source", "read"]
 

@@ -12,7 +12,7 @@ from openqasm3 import ast
 
 from qlazy.quantum.program.classical import BIT, Classical, Literal, Operation
 from qlazy.quantum.program.statements import Assign, Branch, Statement, While
-from qlazy.quantum.qasm.counting import rounds_of
+from qlazy.quantum.qasm.control.counting import rounds_of
 from qlazy.quantum.qasm.expressions import arithmetic
 from qlazy.quantum.qasm.expressions.evaluation import condition, integer, loop_values, number, scalar_kind
 from qlazy.quantum.qasm.expressions.values import Binding, Role

@@ -6,7 +6,7 @@ from openqasm3 import ast
 
 from qlazy.quantum.program.classical import Kind
 from qlazy.quantum.qasm.bits import assign_bits, bits_value, measured, new_bits, whole_of
-from qlazy.quantum.qasm.control import jump
+from qlazy.quantum.qasm.control.branches import jump
 from qlazy.quantum.qasm.expressions import arithmetic
 from qlazy.quantum.qasm.expressions.evaluation import evaluate, integer, number, qubits, scalar_kind
 from qlazy.quantum.qasm.expressions.values import Array, Binding, Bits, Role, Subroutine, Value

@@ -1,0 +1,1 @@
+"""Branches, loops and their bounds, jumps, subroutines."""
