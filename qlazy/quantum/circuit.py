@@ -20,6 +20,7 @@ from qlazy.quantum.backends.backend import (
     Backend,
     Choice,
     LoweredBackend,
+    Sample,
     TorchBackend,
 )
 from qlazy.quantum.backends.lowered import LoweredCircuit, Lowering
@@ -84,7 +85,7 @@ class Circuit(Model):
     def from_program(cls, program: Program, *, backend: BackendName = "auto") -> Circuit:
         """The circuit of an OpenQASM 3 program: its weights in declared order, one row of x for its data."""
         circuit = cls(program, program.weights, backend=backend)
-        circuit._choice((program.num_features,))
+        circuit._choose((program.num_features,), Sample())
         return circuit
 
     @cached_property
@@ -116,12 +117,15 @@ class Circuit(Model):
 
     @property
     def backend_reason(self) -> str:
-        """Why "auto" did not take the adjoint simulator, or why rows run one by one; empty where neither is so."""
+        """Why "auto" did not take the adjoint simulator, why rows run one by one, and what could not be checked.
+
+        Empty where none is the case: outputs and a derivative were then the same as those of plain calls.
+        """
         choice = next(iter(self._chosen.values()), None)
         if choice is None:
             return ""
         by_rows = choice.backend.reason if isinstance(choice.backend, TorchBackend) else ""
-        return "; ".join(filter(None, (choice.reason, by_rows)))
+        return "; ".join(filter(None, (choice.reason, by_rows, choice.unchecked)))
 
     def init(self, generator: torch.Generator) -> Tensor:
         uniform = torch.rand(
@@ -133,7 +137,7 @@ class Circuit(Model):
         super().check(params, x)
         require(params.dtype in DTYPES, "params", "be float64 or float32", params.dtype)
         require(not x.is_complex(), "x", "be real", x.dtype)
-        self._choice(tuple(x.shape[1:]))
+        self._choice(params, x)
 
     def forward(self, params: Tensor, x: Tensor) -> Tensor:
         return self._run(params, x).outputs(params, x)
@@ -170,7 +174,7 @@ class Circuit(Model):
         """What backend "device" runs for rows like those of ``x``. Raises UnsupportedModelError for another backend."""
         must = "have backend='device' (circuit.measured(shots) has)"
         require(self._wanted == "device", "model", must, repr(self), UnsupportedModelError)
-        backend = self._choice(tuple(x.shape[1:])).backend
+        backend = self._choice(None, x).backend
         assert isinstance(backend, LoweredBackend)
         return backend.circuit
 
@@ -181,7 +185,7 @@ class Circuit(Model):
         """
         row = tuple(x.shape[1:])
         if row not in self._lowerings:
-            choice = self._choice(row)
+            choice = self._choice(None, x)
             with outside_transforms():
                 self._lowerings[row] = self._lowering(choice, row)
         return self._lowerings[row]
@@ -194,7 +198,7 @@ class Circuit(Model):
         return lowering_of(choice, self.qnode, self._shapes, row)
 
     def _run(self, params: Tensor, x: Tensor) -> Backend:
-        choice = self._choice(tuple(x.shape[1:]))
+        choice = self._choice(params, x)
         if params.device.type == "cpu" or choice.name == "torch":
             return choice.backend
         require(
@@ -205,12 +209,15 @@ class Circuit(Model):
 
         return TorchBackend(on_default_qubit(self.qnode), self._shapes)
 
-    def _choice(self, row: tuple[int, ...]) -> Choice:
-        if row not in self._chosen:
-            self._chosen[row] = self._choose(row)
+    def _choice(self, params: Tensor | None, x: Tensor) -> Choice:
+        row = tuple(x.shape[1:])
+        return self._chosen[row] if row in self._chosen else self._choose(row, Sample.of(params, x))
+
+    def _choose(self, row: tuple[int, ...], sample: Sample) -> Choice:
+        self._chosen[row] = self._found(row, sample)
         return self._chosen[row]
 
-    def _choose(self, row: tuple[int, ...]) -> Choice:
+    def _found(self, row: tuple[int, ...], sample: Sample) -> Choice:
         if isinstance(program := self._source, Program):
             require(row == (program.num_features,), "x", f"have rows of {program.num_features} features", row)
             if not program.is_unitary or self._wanted in ("auto", "adjoint", "branches"):
@@ -218,7 +225,7 @@ class Circuit(Model):
         from qlazy.quantum.backends.choice import choose
 
         with outside_transforms():
-            return choose(self._wanted, self.qnode, self._shapes, row)
+            return choose(self._wanted, self.qnode, self._shapes, row, sample)
 
     def __getstate__(self) -> dict[str, Any]:
         # How the circuit is run is chosen anew: compiled code and formulas do not travel.

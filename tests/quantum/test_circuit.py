@@ -10,7 +10,7 @@ import scipy.stats
 import torch
 
 from qlazy import Circuit, CircuitLayer
-from qlazy.base.errors import SlowBackendWarning, UnsupportedModelError
+from qlazy.base.errors import UnsupportedModelError
 from tests.makers import inputs, reuploading, rng
 
 DEVICE = qml.device("default.qubit", wires=2)
@@ -101,9 +101,8 @@ def quantum_state(inputs, theta):
 
 def test_complex_measurements_are_refused():
     model = Circuit(qml.QNode(quantum_state, DEVICE), {"theta": 1})
-    with (
-        pytest.raises(UnsupportedModelError, match="expectation values or probabilities"),
-        pytest.warns(SlowBackendWarning, match="StateMP"),
+    with pytest.raises(
+        UnsupportedModelError, match="expectation values or probabilities, but is returning StateMP"
     ):
         model(torch.zeros(1), torch.zeros(1, 1))
 

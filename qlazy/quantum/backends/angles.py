@@ -24,6 +24,7 @@ from qlazy.quantum.program.expression import (
     Expression,
     Input,
     Negative,
+    Stopped,
 )
 from qlazy.quantum.program.partial_derivative import derivative
 
@@ -195,6 +196,9 @@ def _compile(group: Sequence[Expression], layout: Layout) -> Evaluate:
         case Negative():
             operand = _compile([e.operand for e in group], layout)  # type: ignore[attr-defined]
             return lambda params, x: -operand(params, x)
+        case Stopped():
+            held = _compile([e.operand for e in group], layout)  # type: ignore[attr-defined]
+            return lambda params, x: held(params, x).detach()
         case Binary(operator):
             left = _compile([e.left for e in group], layout)  # type: ignore[attr-defined]
             right = _compile([e.right for e in group], layout)  # type: ignore[attr-defined]
@@ -234,6 +238,8 @@ def _form(expression: Expression, layout: Layout) -> object:
             return ROW if layout.is_data(name) else PARAMS
         case Negative(operand):
             return ("-", _form(operand, layout))
+        case Stopped(operand):
+            return ("stop", _form(operand, layout))
         case Binary(operator, left, right):
             return (operator, _form(left, layout), _form(right, layout))
         case Call(function, argument):

@@ -10,7 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from qlazy.base.errors import SlowBackendWarning, UnsupportedModelError, require
@@ -42,11 +44,24 @@ class Backend(abc.ABC):
 
 
 class Choice(NamedTuple):
-    """A backend by name, and why it is not the adjoint simulator where that was not asked for."""
+    """A backend by name, why it is not the adjoint simulator, and why it could not be held to the QNode."""
 
     name: str
     backend: Backend
     reason: str = ""
+    unchecked: str = ""
+
+
+class Sample(NamedTuple):
+    """The weights (p,) and the first row of the call for which a backend is chosen, where they are numbers."""
+
+    params: NDArray[np.float64] | None = None
+    row: NDArray[np.float64] | None = None
+
+    @classmethod
+    def of(cls, params: Tensor | None, x: Tensor | None) -> Sample:
+        """Nothing under a transform of ``torch.func``, and nothing of numbers that are not real and finite."""
+        return cls(_numbers(params), _numbers(None if x is None or not len(x) else x[0]))
 
 
 @final
@@ -156,17 +171,14 @@ def _probe_rows(row: tuple[int, ...]) -> Iterator[Tensor]:
     yield from torch.nn.functional.normalize(wide, dim=1).reshape(2, *row)
 
 
-def measures_on_the_way(backend: TorchBackend, num_params: int, row: tuple[int, ...]) -> bool:
-    """Whether the circuit has mid-circuit measurements; False where that cannot be told."""
-    from qlazy.quantum.pennylane.tracing import is_dynamic
-
-    params = torch.linspace(0.3, 2.9, num_params, dtype=torch.float64)
-    try:
-        return is_dynamic(backend.tape(params, torch.full(row, 0.1, dtype=torch.float64)))
-    except Exception:  # a row that this QNode does not admit
-        return False
-
-
 def _description(tape: qml.tape.QuantumScript) -> list[Any]:
     angles = [torch.as_tensor(p).tolist() for p in tape.get_parameters(trainable_only=False)]
     return [*((op.name, op.wires.tolist()) for op in tape.operations), angles]
+
+
+def _numbers(tensor: Tensor | None) -> NDArray[np.float64] | None:
+    if tensor is None:
+        return None
+    if is_transformed(tensor) or not tensor.is_floating_point() or not bool(tensor.isfinite().all()):
+        return None
+    return tensor.detach().to("cpu", torch.float64).numpy().copy()

@@ -6,11 +6,15 @@ import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pennylane as qml
 import torch
+from pennylane import measurements
+from pennylane.tape import QuantumScript
 
 from qlazy.base.errors import SlowBackendWarning, UnsupportedModelError, refuse, require
+from qlazy.quantum.backends.agreement import DisagreementError, Lock
 from qlazy.quantum.backends.autograd import MakeEngine
 from qlazy.quantum.backends.backend import (
     ADJOINT,
@@ -23,16 +27,19 @@ from qlazy.quantum.backends.backend import (
     Backend,
     Choice,
     LoweredBackend,
+    Sample,
     Shapes,
     TorchBackend,
     changes_with_row,
-    measures_on_the_way,
 )
+from qlazy.quantum.backends.device import DeviceCircuit
 from qlazy.quantum.backends.lightning import LightningCircuit
 from qlazy.quantum.backends.lowered import Lowering, require_wires
 from qlazy.quantum.backends.programs import require_no_branches
 from qlazy.quantum.pennylane.device_tracing import device_circuit
 from qlazy.quantum.pennylane.lowering import NotLoweredError
+from qlazy.quantum.pennylane.plain import PlainQNode
+from qlazy.quantum.pennylane.tapes import transforms_of
 from qlazy.quantum.pennylane.tracing import Traced, traced_qnode
 from qlazy.simulator.rotations import RotationCircuit
 
@@ -44,45 +51,47 @@ SIMULATORS = {
     LIGHTNING: "lightning.qubit",
 }
 
-TOLERANCE = 1e-9
-"""How far outputs of a lowered circuit may be from the QNode's own, at a probe point."""
+NOTHING = Sample()
+MEASURED = (
+    measurements.ExpectationMP, measurements.ProbabilityMP, measurements.VarianceMP, measurements.PurityMP,
+    measurements.VnEntropyMP, measurements.MutualInfoMP,
+)  # fmt: skip
 
-PROBE_WIRES = 12
 
+def choose(
+    wanted: str, qnode: qml.QNode, shapes: Shapes, row: tuple[int, ...], sample: Sample = NOTHING
+) -> Choice:
+    """The backend for inputs of shape ``row``, held to the QNode where that can be run; ``sample`` is the call's own.
 
-def choose(wanted: str, qnode: qml.QNode, shapes: Shapes, row: tuple[int, ...]) -> Choice:
-    """The backend for inputs of shape ``row``.
-
-    Raises UnsupportedModelError where the circuit ignores its inputs, or the backend asked for does not take it.
+    Raises UnsupportedModelError where the QNode itself does not run, where it ignores its inputs, and where the
+    backend asked for does not take it or gives other numbers.
     """
+    lock = Lock(PlainQNode(qnode, _exact_device(wanted, qnode)), shapes, row, sample)
+    if lock.tape is not None:
+        _require_outputs(lock.tape, qnode)
     if wanted == DEVICE:
-        return Choice(DEVICE, _on_device(qnode, shapes, row))
-    reference = TorchBackend(on_default_qubit(qnode), shapes)
+        return _on_device(lock, qnode, shapes, row)
     if wanted == TORCH:
-        require_no_branches(measures_on_the_way(reference, _size(shapes), row))
-        require_wires(len(qnode.device.wires or ()))
-        _require_dependence(changes_with_row(reference, _size(shapes), row), row)
-        return Choice(TORCH, reference)
-    traced, dynamic = None, False
+        require_no_branches(lock.is_dynamic)
+        return _on_torch(lock, qnode, shapes, row)
+    traced = None
     try:
         with _errors_of_the_qnode():
             traced = traced_qnode(qnode, INPUTS, row, shapes)
-        dynamic = traced.is_dynamic
-        name = LIGHTNING if wanted == LIGHTNING and not dynamic else BRANCHES if dynamic else ADJOINT
+        name = LIGHTNING if wanted == LIGHTNING and not traced.is_dynamic else _simulator(traced)
         if wanted not in (AUTO, name):
             raise NotLoweredError(_WRONG[wanted])
-        make: MakeEngine = LightningCircuit if wanted == LIGHTNING else RotationCircuit
-        check = TorchBackend(by_tree_traversal(qnode), shapes) if dynamic else reference
-        return Choice(name, _lowered(check, traced, shapes, row, make))
+        backend = _lowered(traced, row, LightningCircuit if wanted == LIGHTNING else RotationCircuit)
+        return Choice(name, backend, unchecked=_held(lock, backend))
     except NotLoweredError as reason:
-        dynamic = dynamic or (traced is None and measures_on_the_way(reference, _size(shapes), row))
-        if dynamic or wanted != AUTO:
+        if lock.is_dynamic or wanted != AUTO:
             simulator = SIMULATORS[BRANCHES if wanted == AUTO else wanted]
             refuse("qnode", f"be a circuit for {simulator}", f"not: {reason}", UnsupportedModelError)
-        _require_dependence(changes_with_row(reference, _size(shapes), row), row)
+        lock.require_own()
+        choice = _on_torch(lock, qnode, shapes, row)
         message = f"running on default.qubit, not on the adjoint simulator, which is much faster: {reason}"
         warnings.warn(message, SlowBackendWarning, stacklevel=2)
-        return Choice(TORCH, reference, str(reason))
+        return choice._replace(reason=str(reason))
 
 
 def lowering_of(choice: Choice, qnode: qml.QNode, shapes: Shapes, row: tuple[int, ...]) -> Lowering:
@@ -103,11 +112,6 @@ def lowering_of(choice: Choice, qnode: qml.QNode, shapes: Shapes, row: tuple[int
         refuse("circuit", must, f"not: {reason}", UnsupportedModelError)
 
 
-def by_tree_traversal(qnode: qml.QNode) -> qml.QNode:
-    """The same circuit run branch by branch, without derivatives."""
-    return on_default_qubit(qnode).update(mcm_method="tree-traversal", diff_method=None)
-
-
 def on_default_qubit(qnode: qml.QNode) -> qml.QNode:
     """The same circuit, transforms included, where torch can differentiate it."""
     device = qnode.device
@@ -126,27 +130,68 @@ def on_seeded_qubits(qnode: qml.QNode, generator: torch.Generator | None) -> qml
     return qnode.update(device=device, interface="torch", diff_method=None)
 
 
-def _on_device(qnode: qml.QNode, shapes: Shapes, row: tuple[int, ...]) -> Backend:
+def _simulator(traced: Traced) -> str:
+    return BRANCHES if traced.is_dynamic else ADJOINT
+
+
+def _exact_device(wanted: str, qnode: qml.QNode) -> Any:
+    """Where a QNode is run plainly: its own device where backend "device" is, default.qubit for the others."""
+    is_own = wanted == DEVICE or qnode.device.name == "default.qubit"
+    return qnode.device if is_own else qml.device("default.qubit", wires=qnode.device.wires)
+
+
+def _require_outputs(tape: QuantumScript, qnode: qml.QNode) -> None:
+    kinds = [type(m).__name__ for m in tape.measurements if not isinstance(m, MEASURED)]
+    must = "return expectation values or probabilities"
+    if not transforms_of(qnode):
+        require(not kinds, "qnode", must, f"returning {', '.join(kinds)}", UnsupportedModelError)
+    channels = {op.name for op in tape.operations if isinstance(op, qml.operation.Channel)}
+    require(
+        not channels or qnode.device.name != "default.qubit", "qnode",
+        "be free of channels, or run on default.mixed with backend='device'", f"one with {', '.join(channels)}",
+        UnsupportedModelError,
+    )  # fmt: skip
+
+
+def _on_torch(lock: Lock, qnode: qml.QNode, shapes: Shapes, row: tuple[int, ...]) -> Choice:
+    backend = TorchBackend(on_default_qubit(qnode), shapes)
+    require_wires(len(qnode.device.wires or ()))
+    _require_dependence(changes_with_row(backend, _size(shapes), row), row)
+    try:
+        return Choice(TORCH, backend, unchecked=lock.check(backend))
+    except DisagreementError as reason:
+        must = "give the same under torch as called in NumPy (no weight may leave torch: float(), .item(), math, NumPy)"
+        refuse("qnode", must, f"not: {reason}", UnsupportedModelError)
+
+
+def _on_device(lock: Lock, qnode: qml.QNode, shapes: Shapes, row: tuple[int, ...]) -> Choice:
     try:
         with _errors_of_the_qnode():
             circuit = device_circuit(qnode, INPUTS, row, shapes)
-            circuit.for_params  # noqa: B018 - as below
+            engine = circuit.for_params  # as below
+        _require_dependence(INPUTS in circuit.inputs, row)
+        backend = LoweredBackend(circuit)
+        if qnode.shots:
+            return Choice(DEVICE, backend, unchecked="not checked against the QNode, whose shots are random")
+        assert isinstance(engine, DeviceCircuit)
+        return Choice(DEVICE, backend, unchecked=_held(lock, backend, engine.circuits_per_sample))
     except NotLoweredError as reason:
         refuse("qnode", "be a circuit for parameter shifts", f"not: {reason}", UnsupportedModelError)
+
+
+def _lowered(traced: Traced, row: tuple[int, ...], make: MakeEngine) -> Backend:
+    with _errors_of_the_qnode():
+        circuit = traced.lowered(make)
+        circuit.for_params  # noqa: B018 - an engine refuses what it does not take when it is made
     _require_dependence(INPUTS in circuit.inputs, row)
     return LoweredBackend(circuit)
 
 
-def _lowered(
-    reference: TorchBackend, traced: Traced, shapes: Shapes, row: tuple[int, ...], make: MakeEngine
-) -> Backend:
-    with _errors_of_the_qnode():
-        circuit = traced.lowered(make)
-        circuit.for_params  # noqa: B018 - an engine refuses what it does not take when it is made
-    backend = LoweredBackend(circuit)
-    _require_dependence(INPUTS in circuit.inputs, row)
-    _require_agreement(backend, reference, shapes, row)
-    return backend
+def _held(lock: Lock, backend: Backend, runs: int = 1) -> str:
+    try:
+        return lock.check(backend, runs)
+    except DisagreementError as reason:
+        raise NotLoweredError(str(reason)) from reason
 
 
 @contextmanager
@@ -164,24 +209,6 @@ def _require_dependence(depends: bool, row: tuple[int, ...]) -> None:
         depends or math.prod(row) == 0, "qnode", f"depend on `{INPUTS}`", "the same for every input",
         UnsupportedModelError,
     )  # fmt: skip
-
-
-def _require_agreement(
-    backend: LoweredBackend, reference: TorchBackend, shapes: Shapes, row: tuple[int, ...]
-) -> None:
-    # A QNode that computes outside torch would leave constants in its formulas: its values tell. Symbolic
-    # tensors refuse to become numbers, so that this is a second lock, and not worth a large state.
-    if backend.num_wires > PROBE_WIRES:
-        return
-    params = torch.linspace(-1.0, 2.3, _size(shapes), dtype=torch.float64)
-    x = torch.linspace(0.9, -0.7, math.prod(row), dtype=torch.float64).reshape(row)
-    try:
-        expected = reference.measure(params, x)
-    except Exception:  # the probe is outside the QNode's domain
-        return
-    difference = float((backend.outputs(params, x.unsqueeze(0))[0] - expected).abs().max())
-    if not difference <= TOLERANCE:
-        raise NotLoweredError(f"its formulas miss what it computes outside torch (off by {difference:.1g})")
 
 
 def _size(shapes: Shapes) -> int:

@@ -30,6 +30,7 @@ from qlazy.quantum.pennylane.operators import (
     steps,
     wrapped,
 )
+from qlazy.quantum.pennylane.tapes import executed, flat
 from qlazy.quantum.program.shift_rules import Term, shift_rule
 from qlazy.simulator.observables import Observable
 from qlazy.simulator.operations import Operation
@@ -89,11 +90,8 @@ class Executor:
             QuantumScript(operators, measurements, shots=number)
             for operators, number in zip(circuits, numbers, strict=True)
         ]
-        results = qml.execute(
-            tapes, self.device, diff_method=None, interface=None, cache=False,
-            mcm_method=self.mcm_method, postselect_mode=self.postselect_mode,
-        )  # fmt: skip
-        return np.stack([_flat(result) for result in results])
+        results = executed(tapes, self.device, self.mcm_method, self.postselect_mode)
+        return np.stack([flat(result).astype(np.float64) for result in results])
 
 
 @final
@@ -222,9 +220,3 @@ def _square(measurement: Any) -> NDArray[np.float64]:
     if words is None or len(words) != 1:
         return np.full(1, np.nan)
     return np.array([abs(coefficient) ** 2 for coefficient in words.values()])
-
-
-def _flat(result: Any) -> NDArray[np.float64]:
-    if isinstance(result, (tuple, list)):
-        return np.concatenate([_flat(part) for part in result])
-    return np.asarray(result, dtype=np.float64).reshape(-1)

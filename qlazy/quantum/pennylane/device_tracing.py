@@ -24,12 +24,11 @@ from qlazy.quantum.backends.lowered import LoweredCircuit, Lowering
 from qlazy.quantum.pennylane.lowering import NOTHING, NotLoweredError, lower
 from qlazy.quantum.pennylane.operators import Operator, fixed_gate
 from qlazy.quantum.pennylane.symbolic import NotSymbolic, Symbolic, formula, symbols
+from qlazy.quantum.pennylane.tapes import TREE, single_tape, wire_order
 from qlazy.quantum.program.expression import Expression
 from qlazy.simulator.operations import PauliRotation
 
 Shapes = Mapping[str, tuple[int, ...]]
-
-TREE = "tree-traversal"
 
 STARTS = (0.3, -1.1)
 """Where the values begin at which a QNode is traced: its formulas must not depend on them."""
@@ -43,6 +42,7 @@ class Part(NamedTuple):
     under: tuple[Any, ...] = ()
 
 
+@torch.enable_grad()  # so that only the QNode's own no_grad is seen
 def device_circuit(qnode: qml.QNode, data: str, row: tuple[int, ...], weights: Shapes) -> LoweredCircuit:
     """A QNode for inputs of shape ``row``, ready to run on its device.
 
@@ -56,7 +56,7 @@ def device_circuit(qnode: qml.QNode, data: str, row: tuple[int, ...], weights: S
     if [_description(part) for part in parts] != [_description(part) for part in others]:
         raise NotLoweredError("its gates depend on values that were computed outside torch")
     rotations = [part for part in parts if part.formula is not None]
-    labels = _labels(qnode, tape)
+    labels = wire_order(qnode, tape)
     lowering = Lowering(
         num_wires=len(labels),
         operations=tuple(part.operator for part in rotations),
@@ -73,10 +73,13 @@ def _traced(
 ) -> tuple[qml.tape.QuantumScript, list[Part]]:
     arguments = {name: symbols(name, _values(shape, start)) for name, shape in weights.items()}
     inputs: Any = symbols(data, _values(row, start / 3))
-    tape = qml.workflow.construct_tape(qnode, level="user")(**{data: inputs}, **arguments)
+    tape, combined = single_tape(qnode, **{data: inputs}, **arguments)
+    if combined is not None:
+        raise NotLoweredError("its transforms compute with its results")
     for measurement in tape.measurements:
         _check_measurement(measurement)
-    labels = _labels(qnode, tape)
+    labels = wire_order(qnode, tape)
+    tape = tape.copy(measurements=[_on_all(m, labels) for m in tape.measurements])
     index = {label: number for number, label in enumerate(labels)}
     return tape, [part for op in tape.operations for part in _parts(op, index, labels)]
 
@@ -160,12 +163,10 @@ def _executor(qnode: qml.QNode, parts: Sequence[Part]) -> Executor:
     return Executor(qnode.device, qnode.shots, method, options.get("postselect_mode"))
 
 
-def _labels(qnode: qml.QNode, tape: qml.tape.QuantumScript) -> list[Any]:
-    labels = list(tape.wires if qnode.device.wires is None else qnode.device.wires)
-    unknown = [wire for wire in tape.wires if wire not in labels]
-    if unknown:
-        raise NotLoweredError(f"wires {unknown} are not on the device")
-    return labels
+def _on_all(measurement: Any, labels: Sequence[Any]) -> Any:
+    """`probs()` with its wires, whose order must not depend on how the device takes gates apart."""
+    is_whole = isinstance(measurement, qml.measurements.ProbabilityMP) and not measurement.wires
+    return qml.measurements.ProbabilityMP(wires=qml.wires.Wires(labels)) if is_whole else measurement
 
 
 def _description(part: Part) -> Any:

@@ -207,12 +207,12 @@ def _exponential(op: Any, wires: tuple[int, ...]) -> Iterator[Lowered]:
     generator = np.asarray(qml.matrix(op.generator(), wire_order=op.wires), dtype=complex)
     eigenvalues, vectors = np.linalg.eigh(generator)
     yield Lowered(_fixed(vectors.conj().T, wires))
-    for word, coefficient in _walsh(eigenvalues):
+    for word, coefficient in walsh(eigenvalues):
         yield Lowered(PauliRotation(word, wires), -2 * coefficient * op.parameters[0])
     yield Lowered(_fixed(vectors, wires))
 
 
-def _walsh(eigenvalues: NDArray[np.float64]) -> Iterator[tuple[str, float]]:
+def walsh(eigenvalues: NDArray[np.float64]) -> Iterator[tuple[str, float]]:
     """A diagonal as a sum of words of I and Z, the identity left out: it is a global phase."""
     signs = np.array([[1.0]])
     for _ in range(len(eigenvalues).bit_length() - 1):
@@ -234,27 +234,30 @@ def _fixed(matrix: NDArray[np.complex128], wires: tuple[int, ...]) -> Operation:
 
 def observables(measurements: Sequence[Any], index: Index) -> tuple[Observable, ...]:
     """The observables of PennyLane measurements, in order. Raises NotLoweredError for any but exact linear ones."""
-    return tuple(_observable(measurement, index) for measurement in measurements)
+    return tuple(observable(measurement, index) for measurement in measurements)
 
 
-def _observable(measurement: Any, index: Index) -> Observable:
+def observable(measurement: Any, index: Index) -> Observable:
+    """The observable of a measurement of the final state. Raises NotLoweredError as `observables` does."""
+    if measurement.mv is not None:
+        raise NotLoweredError("an output of values measured on the way")
     if isinstance(measurement, qml.measurements.ProbabilityMP) and measurement.obs is None:
         return Probabilities(_wires(measurement.wires or tuple(index), index))
     if not isinstance(measurement, qml.measurements.ExpectationMP) or measurement.obs is None:
         raise NotLoweredError(f"{type(measurement).__name__} is not an expectation value or a probability")
-    observable = measurement.obs
-    if isinstance(observable, qml.Projector) and observable.parameters[0].ndim == 1:
-        bits = np.asarray(observable.parameters[0]).astype(int).tolist()
-        if len(bits) == len(observable.wires):
-            return Projector(tuple(bits), _wires(observable.wires, index))
-    if observable.pauli_rep is not None:
-        return PauliSum(tuple(_word(word, c, index) for word, c in observable.pauli_rep.items()))
-    if isinstance(observable, qml.SparseHamiltonian) and len(observable.wires) <= MAX_DENSE_WIRES:
-        return Hermitian(observable.sparse_matrix().toarray(), _wires(observable.wires, index))
-    if observable.has_matrix and len(observable.wires) <= MAX_DENSE_WIRES and _is_constant(observable):
-        matrix = np.asarray(qml.matrix(observable), dtype=complex)
-        return Hermitian(matrix, _wires(observable.wires, index))
-    raise NotLoweredError(f"{observable.name} is not a sum of Pauli words or a constant matrix on few wires")
+    measured = measurement.obs
+    if isinstance(measured, qml.Projector) and measured.parameters[0].ndim == 1:
+        bits = np.asarray(measured.parameters[0]).astype(int).tolist()
+        if len(bits) == len(measured.wires):
+            return Projector(tuple(bits), _wires(measured.wires, index))
+    if measured.pauli_rep is not None:
+        return PauliSum(tuple(_word(word, c, index) for word, c in measured.pauli_rep.items()))
+    if isinstance(measured, qml.SparseHamiltonian) and len(measured.wires) <= MAX_DENSE_WIRES:
+        return Hermitian(measured.sparse_matrix().toarray(), _wires(measured.wires, index))
+    if measured.has_matrix and len(measured.wires) <= MAX_DENSE_WIRES and _is_constant(measured):
+        matrix = np.asarray(qml.matrix(measured), dtype=complex)
+        return Hermitian(matrix, _wires(measured.wires, index))
+    raise NotLoweredError(f"{measured.name} is not a sum of Pauli words or a constant matrix on few wires")
 
 
 def _word(word: Any, coefficient: Any, index: Index) -> PauliWord:

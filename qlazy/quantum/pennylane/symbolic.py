@@ -6,6 +6,7 @@ A QNode is run once on such tensors. Every torch operation on them acts on numbe
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
@@ -23,7 +24,7 @@ from qlazy.base.torch_private import (
     without_overrides,
     wrapper_subclass,
 )
-from qlazy.quantum.program.expression import Expression, Input, as_expression, call
+from qlazy.quantum.program.expression import Expression, Input, Stopped, as_expression, call
 
 Formulas = NDArray[np.object_]
 
@@ -73,6 +74,9 @@ class Symbolic(Tensor):
     def __torch_function__(
         cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
+        if stops_gradient(func):
+            with without_overrides():
+                return _stopped(func(*args, **(kwargs or {})))
         name = getattr(func, "__name__", "")
         if name in STRUCTURAL or (
             name in RULES and not kwargs
@@ -111,6 +115,20 @@ def formula(angle: Any) -> Expression:
     return as_expression(np.asarray(array, dtype=object).reshape(-1)[0])
 
 
+def stops_gradient(func: Any) -> bool:
+    """Whether a call of ``func``, two frames up, is one of the QNode's author by which torch drops a gradient."""
+    if not torch.is_grad_enabled():
+        return True
+    caller = sys._getframe(2).f_globals.get("__name__", "")
+    return func in STOPPING and caller.split(".")[0] not in LIBRARIES
+
+
+def _stopped(found: Any) -> Any:
+    if not isinstance(found, Symbolic):
+        return found
+    return Symbolic(found.numbers, np.asarray(_stop(found.formulas), dtype=object))
+
+
 def _values(argument: Any) -> Any:
     return argument.numbers if isinstance(argument, Symbolic) else argument
 
@@ -146,6 +164,10 @@ def _wrapped(values: Any, formulas: Iterable[Formulas]) -> Any:
         tensors.append(Symbolic(value, array))
     return tree_unflatten(tensors, spec)
 
+
+STOPPING = frozenset([Tensor.detach, Tensor.detach_, Tensor.data.__get__])  # type: ignore[attr-defined]
+LIBRARIES = ("pennylane", "autoray")
+"""Where a tensor is detached to look at its numbers, not to stop its gradient."""
 
 STRUCTURAL = frozenset(
     [
@@ -207,6 +229,9 @@ def _rearranged(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> lis
     elements = np.empty(len(pool), dtype=object)
     elements[:] = pool
     return [elements[indices.numpy()] for indices in moved]
+
+
+_stop = np.frompyfunc(lambda value: Stopped(value) if isinstance(value, Expression) else value, 1, 1)
 
 
 def _call(function: str) -> Callable[[Any], Any]:

@@ -1,4 +1,4 @@
-"""PennyLane tapes with mid-circuit measurements as statements.
+"""PennyLane tapes: what transforms leave of them, and those with mid-circuit measurements as statements.
 
 `qml.measure` becomes a measurement into a bit of its own, `qml.cond` a branch. What PennyLane computes from
 measured values is a function that can only be called, so a condition is written out as the outcomes for which
@@ -7,23 +7,30 @@ it holds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pennylane as qml
+from numpy.typing import NDArray
 from pennylane.ops import Conditional
 from pennylane.ops.mid_measure import MidMeasure
+from pennylane.tape import QuantumScript
 
-from qlazy.quantum.pennylane.lowering import NotLoweredError, lower
+from qlazy.quantum.pennylane.lowering import NotLoweredError, lower, observable, walsh
 from qlazy.quantum.pennylane.symbolic import formula
 from qlazy.quantum.program.classical import BIT, Classical, Literal, Operation, Register, Variable
 from qlazy.quantum.program.expression import Constant, Expression
 from qlazy.quantum.program.statements import UNITARY, Block, Branch, Gate, Measure, Reset, Statement
+from qlazy.simulator.observables import Observable, PauliSum, PauliWord, Probabilities
 from qlazy.simulator.operations import Cnot, Diagonal, Flip, PauliRotation, Swap, Unitary
 from qlazy.simulator.operations import Operation as SimulatorOperation
+
+TREE = "tree-traversal"
 
 MAX_MEASURED = 10
 """Measurements that one condition may depend on."""
@@ -31,17 +38,201 @@ _ROTATIONS = {"X": "rx", "Y": "ry", "Z": "rz"}
 _TO_Z = {"X": ("h", "h"), "Y": ("sx", "sxdg"), "Z": ("id", "id")}  # before and after, so that P becomes Z
 
 
-def statements_of(tape: qml.tape.QuantumScript, index: Mapping[Any, int]) -> Block:
-    """The operations of a tape as statements. Raises NotLoweredError for what is no gate, and for postselection."""
+def is_dynamic(tape: QuantumScript) -> bool:
+    """Whether a tape measures or branches while it runs."""
+    return any(isinstance(op, MidMeasure | Conditional) for op in tape.operations)
+
+
+def single_tape(qnode: qml.QNode, **arguments: Any) -> tuple[QuantumScript, Affine | None]:
+    """What the QNode queues, after its transforms, and what these make of its results, None for nothing.
+
+    Raises NotLoweredError for transforms that make several circuits, or whose outputs are not linear in results.
+    """
+    batch, combine = qml.workflow.construct_batch(qnode, level="user")(**arguments)
+    if len(batch) != 1:
+        raise NotLoweredError(f"its transforms make {len(batch)} circuits of it")
+    return batch[0], _affine(batch[0], combine) if transforms_of(qnode) else None
+
+
+def transforms_of(qnode: qml.QNode) -> Any:
+    """The transforms of a QNode, which have had two names."""
+    return qnode.compile_pipeline if hasattr(qnode, "compile_pipeline") else qnode.transform_program
+
+
+def executed(
+    tapes: Sequence[QuantumScript], device: Any, mcm_method: Any = None, postselect_mode: Any = None
+) -> list[Any]:
+    """Results of tapes, all handed to the device together, numbers as NumPy has them.
+
+    Exact tree traversal mixes up outputs of measured values with others, so that there each output has its own run.
+    """
+    parts = [_apart(tape) if mcm_method == TREE else [tape] for tape in tapes]
+    results = iter(
+        qml.execute(
+            [part for group in parts for part in group], device, diff_method=None, interface=None, cache=False,
+            mcm_method=mcm_method, postselect_mode=postselect_mode,
+        )
+    )  # fmt: skip
+    return [
+        next(results) if len(group) == 1 else tuple(np.squeeze(next(results)) for _ in group)
+        for group in parts
+    ]
+
+
+def _apart(tape: QuantumScript) -> list[QuantumScript]:
+    if tape.shots or not any(measured_values(m) for m in tape.measurements):
+        return [tape]
+    return [tape.copy(measurements=[measurement]) for measurement in tape.measurements]
+
+
+@dataclass(frozen=True, eq=False)
+class Affine:
+    """Outputs as ``matrix`` (c, m) times results (m,), plus ``offset`` (c,)."""
+
+    matrix: NDArray[np.float64]
+    offset: NDArray[np.float64]
+
+    def of(self, observables: Sequence[Observable]) -> tuple[Observable, ...]:
+        """The observables of the outputs. Raises NotLoweredError where one is no sum of Pauli words."""
+        words = [o.words for o in observables if isinstance(o, PauliSum)]
+        if len(words) != len(observables):
+            raise NotLoweredError("its transforms compute with results that are no sums of Pauli words")
+        return tuple(
+            PauliSum(
+                (
+                    PauliWord(float(constant), "", ()),
+                    *(
+                        replace(w, coefficient=float(c) * w.coefficient)
+                        for c, part in zip(row, words, strict=True)
+                        for w in part
+                    ),
+                )
+            )
+            for row, constant in zip(self.matrix, self.offset, strict=True)
+        )
+
+
+def _affine(tape: QuantumScript, combine: Callable[[Any], Any]) -> Affine | None:
+    """What a transform computes from results, seen from what it makes of numbers put in their places."""
+    sizes = [math.prod(m.shape(None, len(tape.wires))) for m in tape.measurements]
+    count = sum(sizes)
+    marks = np.random.default_rng(0).uniform(0.1, 0.9, count)
+
+    def outputs(results: NDArray[np.float64]) -> NDArray[np.float64]:
+        parts = np.split(results, np.cumsum(sizes)[:-1])
+        shaped = [
+            part.reshape(m.shape(None, len(tape.wires)))
+            for part, m in zip(parts, tape.measurements, strict=True)
+        ]
+        return flat(combine((shaped[0] if len(shaped) == 1 else tuple(shaped),))).astype(np.float64)
+
+    try:
+        marked = outputs(marks)
+        if np.array_equal(marked, marks):
+            return None
+        offset = outputs(np.zeros(count))
+        matrix = np.stack([outputs(unit) - offset for unit in np.eye(count)], axis=1)
+    except Exception as error:  # of the transform's own, on numbers that are no results
+        raise NotLoweredError(f"its transforms compute with its results: {error}") from error
+    if not np.allclose(matrix @ marks + offset, marked, rtol=1e-12, atol=0):
+        raise NotLoweredError("its transforms compute with its results, and not linearly")
+    return Affine(matrix, offset)
+
+
+def flat(result: Any) -> NDArray[Any]:
+    """Results of a device or a transform, nested as they may be, one after the other."""
+    if isinstance(result, Mapping):
+        result = list(result.values())
+    if isinstance(result, Sequence):
+        return np.concatenate([flat(part) for part in result])
+    return np.asarray(result).reshape(-1)
+
+
+def wire_order(qnode: qml.QNode, tape: QuantumScript) -> tuple[Any, ...]:
+    """The wires of the state in PennyLane's order, which `probs()` shows: the device's, or those that are used.
+
+    The latter in increasing order where they are 0, 1, 2, ..., gates' before measurements'; else by first use.
+    Raises NotLoweredError for wires that are not on the device.
+    """
+    if qnode.device.wires is not None:
+        unknown = [wire for wire in tape.wires if wire not in qnode.device.wires]
+        if unknown:
+            raise NotLoweredError(f"wires {unknown} are not on the device")
+        return tuple(qnode.device.wires)
+    used = qml.wires.Wires.all_wires([op.wires for op in tape.operations])
+    only_measured = set(tape.wires) - set(used)
+    if set(used) == set(range(len(used))) and only_measured == set(range(len(used), len(tape.wires))):
+        return tuple(range(len(tape.wires)))
+    return (*used, *only_measured)
+
+
+class Branching(NamedTuple):
+    """A tape that measures on its way, as statements and observables on ``num_wires`` wires."""
+
+    statements: Block
+    observables: tuple[Observable, ...]
+    num_wires: int
+
+
+def branching_of(tape: QuantumScript, index: Mapping[Any, int]) -> Branching:
+    """A tape as statements. A measured value that is an output is copied to a wire of its own, to be read there.
+
+    Raises NotLoweredError for what is no gate, and for postselection.
+    """
     bits: dict[Any, Variable] = {}
-    return tuple(statement for op in tape.operations for statement in _statements(op, index, bits))
+    values = [value for m in tape.measurements for value in measured_values(m)]
+    uids = dict.fromkeys(m.meas_uid for value in values for m in value.measurements)
+    copies = {uid: len(index) + place for place, uid in enumerate(uids)}
+    statements = tuple(s for op in tape.operations for s in _statements(op, index, bits, copies))
+    measured = tuple(
+        _of_values(m, copies) if measured_values(m) else observable(m, index) for m in tape.measurements
+    )
+    return Branching(statements, measured, len(index) + len(copies))
 
 
-def _statements(op: Any, index: Mapping[Any, int], bits: dict[Any, Variable]) -> Iterator[Statement]:
+def measured_values(measurement: Any) -> tuple[Any, ...]:
+    """The values measured on the way that an output is made of; empty for one of the final state."""
+    values = measurement.mv
+    if values is None:
+        return ()
+    return tuple(values) if isinstance(values, Sequence) else (values,)
+
+
+def _of_values(measurement: Any, copies: Mapping[Any, int]) -> Observable:
+    values = measured_values(measurement)
+    wires = [tuple(copies[m.meas_uid] for m in value.measurements) for value in values]
+    if isinstance(measurement, qml.measurements.ProbabilityMP) and all(len(w) == 1 for w in wires):
+        return Probabilities(tuple(wire for (wire,) in wires))
+    if not isinstance(measurement, qml.measurements.ExpectationMP) or len(values) != 1:
+        raise NotLoweredError(f"{type(measurement).__name__} of measured values")
+    if len(wires[0]) > MAX_MEASURED:
+        raise NotLoweredError(f"a value of more than {MAX_MEASURED} measurements")
+    return _diagonal([float(value) for _, value in sorted(values[0].branches.items())], wires[0])
+
+
+def _diagonal(values: Sequence[float], wires: tuple[int, ...]) -> PauliSum:
+    """An observable of given values of bits, in the order of binary numbers, as a sum of words of Z."""
+    words = (
+        (tuple(w for w, letter in zip(wires, word, strict=True) if letter == "Z"), c)
+        for word, c in walsh(np.asarray(values))
+    )
+    return PauliSum(
+        (
+            PauliWord(float(np.mean(values)), "", ()),
+            *(PauliWord(float(c), "Z" * len(on), on) for on, c in words),
+        )
+    )
+
+
+def _statements(
+    op: Any, index: Mapping[Any, int], bits: dict[Any, Variable], copies: Mapping[Any, int]
+) -> Iterator[Statement]:
     if isinstance(op, MidMeasure):
         yield from _measurement(op, index, bits)
+        if op.meas_uid in copies:
+            yield Branch(bits[op.meas_uid], (Gate("x", (), (copies[op.meas_uid],)),))
     elif isinstance(op, Conditional):
-        inner = tuple(_statements(op.base, index, bits))
+        inner = tuple(_statements(op.base, index, bits, copies))
         yield Branch(_condition(op.meas_val, bits), inner)
     else:
         for operation, angle in lower(op, index):

@@ -10,8 +10,6 @@ from typing import Any, final
 
 import pennylane as qml
 import torch
-from pennylane.ops import Conditional
-from pennylane.ops.mid_measure import MidMeasure
 
 from qlazy.quantum.backends.angles import Layout
 from qlazy.quantum.backends.autograd import MakeEngine
@@ -19,8 +17,10 @@ from qlazy.quantum.backends.branches import lowered_branches
 from qlazy.quantum.backends.lowered import LoweredCircuit, Lowering, require_wires
 from qlazy.quantum.pennylane.lowering import NotLoweredError, lower, observables
 from qlazy.quantum.pennylane.symbolic import NotSymbolic, formula, symbols
-from qlazy.quantum.pennylane.tapes import statements_of
+from qlazy.quantum.pennylane.tapes import Affine, branching_of, is_dynamic, single_tape, wire_order
+from qlazy.quantum.program.expression import stops
 from qlazy.quantum.program.program import PauliSum, PauliTerm, Program
+from qlazy.quantum.program.statements import Block, Branch, Gate
 from qlazy.simulator.observables import Observable
 from qlazy.simulator.observables import PauliSum as MeasuredSum
 from qlazy.simulator.rotations import RotationCircuit
@@ -44,6 +44,7 @@ class Traced:
 
     qnode: qml.QNode
     tape: qml.tape.QuantumScript
+    combined: Affine | None
     layout: Layout
 
     @property
@@ -51,6 +52,7 @@ class Traced:
         """Whether it measures or branches while it runs."""
         return is_dynamic(self.tape)
 
+    @torch.enable_grad()
     def lowered(self, make: MakeEngine = RotationCircuit) -> LoweredCircuit:
         """The circuit, ready to run.
 
@@ -62,11 +64,11 @@ class Traced:
             index = _wire_index(self.qnode, self.tape)
             if not self.is_dynamic:
                 return LoweredCircuit(self._lowering(index), make)
-            statements = statements_of(self.tape, index)
-            measured = observables(self.tape.measurements, index)
+            branching = branching_of(self.tape, index)
+            measured = self._outputs(branching.observables)
         except NotSymbolic as reason:
             raise NotLoweredError(str(reason)) from reason
-        return lowered_branches(statements, len(index), measured, self.layout)
+        return lowered_branches(branching.statements, branching.num_wires, measured, self.layout)
 
     def _lowering(self, index: dict[Any, int]) -> Lowering:
         parts = [part for operator in self.tape.operations for part in lower(operator, index)]
@@ -74,26 +76,26 @@ class Traced:
             num_wires=len(index),
             operations=tuple(part.operation for part in parts),
             formulas=tuple(None if part.angle is None else formula(part.angle) for part in parts),
-            observables=observables(self.tape.measurements, index),
+            observables=self._outputs(observables(self.tape.measurements, index)),
             layout=self.layout,
         )
 
-
-def is_dynamic(tape: qml.tape.QuantumScript) -> bool:
-    """Whether a tape measures or branches while it runs."""
-    return any(isinstance(op, MidMeasure | Conditional) for op in tape.operations)
+    def _outputs(self, measured: tuple[Observable, ...]) -> tuple[Observable, ...]:
+        return measured if self.combined is None else self.combined.of(measured)
 
 
+@torch.enable_grad()  # so that only the QNode's own no_grad is seen
 def traced_qnode(
     qnode: qml.QNode, data: str, row: tuple[int, ...], weights: Mapping[str, tuple[int, ...]]
 ) -> Traced:
     """Run a QNode once. Raises NotLoweredError where its structure depends on values."""
     try:
-        return Traced(qnode, _tape(qnode, data, row, weights), Layout(_starts(weights), {data: 0}))
+        return Traced(qnode, *_tape(qnode, data, row, weights), Layout(_starts(weights), {data: 0}))
     except NotSymbolic as reason:
         raise NotLoweredError(str(reason)) from reason
 
 
+@torch.enable_grad()
 def program_of(
     qnode: qml.QNode, data: str, row: tuple[int, ...], weights: Mapping[str, tuple[int, ...]]
 ) -> Program:
@@ -102,19 +104,31 @@ def program_of(
     Raises NotLoweredError as `trace` does, and for an output that is no sum of Pauli products.
     """
     try:
-        tape = _tape(qnode, data, row, weights)
-        index = _wire_index(qnode, tape)
-        statements = statements_of(tape, index)
+        tape, combined = _tape(qnode, data, row, weights)
+        branching = branching_of(tape, _wire_index(qnode, tape))
     except NotSymbolic as reason:
         raise NotLoweredError(str(reason)) from reason
+    measured = branching.observables if combined is None else combined.of(branching.observables)
+    _require_no_stops(branching.statements)
     return Program(
         name=getattr(qnode.func, "__name__", "qnode"),
-        qubits=tuple(f"q[{wire}]" for wire in range(len(index))),
+        qubits=tuple(f"q[{wire}]" for wire in range(branching.num_wires)),
         weights=dict(weights),
         data={data: row} if math.prod(row) else {},
-        operations=statements,
-        observables=tuple(_pauli_sum(o) for o in observables(tape.measurements, index)),
+        operations=branching.statements,
+        observables=tuple(_pauli_sum(o) for o in measured),
     )
+
+
+def _require_no_stops(block: Block) -> None:
+    for statement in block:
+        match statement:
+            case Gate(angles=angles) if any(stops(angle) for angle in angles):
+                raise NotLoweredError(
+                    "it stops a gradient (detach, no_grad), for which programs have no words"
+                )
+            case Branch(_, then, otherwise):
+                _require_no_stops((*then, *otherwise))
 
 
 def _pauli_sum(observable: Observable) -> PauliSum:
@@ -133,11 +147,11 @@ def _starts(weights: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
 
 def _tape(
     qnode: qml.QNode, data: str, row: tuple[int, ...], weights: Mapping[str, tuple[int, ...]]
-) -> qml.tape.QuantumScript:
+) -> tuple[qml.tape.QuantumScript, Affine | None]:
     # Values that no formula is likely to hit by chance; only the formulas matter.
     arguments = {name: symbols(name, _values(shape, 0.3)) for name, shape in weights.items()}
     inputs: Any = symbols(data, _values(row, 0.1))
-    return qml.workflow.construct_tape(qnode, level="user")(**{data: inputs}, **arguments)
+    return single_tape(qnode, **{data: inputs}, **arguments)
 
 
 def _values(shape: tuple[int, ...], start: float) -> torch.Tensor:
@@ -147,10 +161,6 @@ def _values(shape: tuple[int, ...], start: float) -> torch.Tensor:
 
 
 def _wire_index(qnode: qml.QNode, tape: qml.tape.QuantumScript) -> dict[Any, int]:
-    wires = qnode.device.wires if qnode.device.wires is not None else tape.wires
-    index = {wire: number for number, wire in enumerate(wires)}
-    unknown = [wire for wire in tape.wires if wire not in index]
-    if unknown:
-        raise NotLoweredError(f"wires {unknown} are not on the device")
-    require_wires(len(index))
-    return index
+    wires = wire_order(qnode, tape)
+    require_wires(len(wires))
+    return {wire: number for number, wire in enumerate(wires)}

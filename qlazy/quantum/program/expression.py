@@ -182,6 +182,33 @@ class Call(_Node):
         return f"{self.function}({self.argument})"
 
 
+@dataclass(frozen=True)
+class Stopped(_Node):
+    """An expression whose derivatives count as zero: ``detach`` of torch, for which OpenQASM has no words."""
+
+    operand: Expression
+
+    def __post_init__(self) -> None:
+        self._measure(self.operand)
+
+    def evaluate(self, values: Mapping[str, Tensor]) -> Tensor | float:
+        value = self.operand.evaluate(values)
+        return value.detach() if isinstance(value, torch.Tensor) else value
+
+    def __str__(self) -> str:
+        return f"detach({self.operand})"
+
+
+def stops(expression: Expression) -> bool:
+    """Whether an expression stops a derivative anywhere within it."""
+    match expression:
+        case Negative(operand) | Call(_, operand):
+            return stops(operand)
+        case Binary(_, left, right):
+            return stops(left) or stops(right)
+    return isinstance(expression, Stopped)
+
+
 # OpenQASM name -> (on a Python float, on a tensor). Only differentiable functions: these may take an input.
 FUNCTIONS: dict[str, tuple[Callable[[float], float], Callable[[Tensor], Tensor]]] = {
     "sin": (math.sin, torch.sin),

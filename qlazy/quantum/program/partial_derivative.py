@@ -12,6 +12,7 @@ from qlazy.quantum.program.expression import (
     Expression,
     Input,
     Negative,
+    Stopped,
     call,
 )
 
@@ -37,6 +38,11 @@ def _(expression: Input, element: Element) -> Expression:
 @_derivative.register
 def _(expression: Negative, element: Element) -> Expression:
     return -derivative(expression.operand, element)
+
+
+@_derivative.register
+def _(expression: Stopped, element: Element) -> Expression:
+    return ZERO
 
 
 @_derivative.register

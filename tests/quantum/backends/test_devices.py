@@ -256,7 +256,7 @@ REFUSED = {
         qml.cond(qml.measure(0), qml.cond(qml.measure(1), qml.RX))(w, wires=0),
         qml.expval(qml.Z(0)),
     ),
-    "it raises KeyError": lambda x, w: {}[0],
+    "is raising KeyError": lambda x, w: {}[0],
     r"must depend on `inputs`": lambda x, w: (qml.RX(w, wires=0), qml.expval(qml.Z(0))),
 }
 

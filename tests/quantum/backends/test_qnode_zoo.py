@@ -16,16 +16,6 @@ from tests.quantum.backends.qnode_zoo import ZOO, Zoo
 
 STEP = 1e-5
 
-AWAITED = {
-    "SelectPauliRot",
-    "product with a list of wires",
-    "sample",
-    "counts",
-    "expval of a measured value",
-    "probs of a measured value",
-}
-"""What the check against the QNode itself is to catch or refuse in words; none of these once it does."""
-
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
@@ -61,9 +51,7 @@ def differences(zoo: Zoo, weights: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", ZOO)
-def test_as_the_qnode_itself(name: str, request: pytest.FixtureRequest) -> None:
-    if name in AWAITED:
-        request.applymarker(pytest.mark.xfail(strict=True))
+def test_as_the_qnode_itself(name: str) -> None:
     zoo = ZOO[name]()
     model = qlazy.Circuit(zoo.qnode, zoo.shapes)
     weights = np.random.default_rng(7).uniform(0.3, 2.8, model.num_params)

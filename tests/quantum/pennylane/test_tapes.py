@@ -119,14 +119,14 @@ def test_what_is_refused():
         qml.measure(0, postselect=1)
         return qml.expval(qml.Z(0))
 
-    def measured_value(inputs, w):
+    def variance(inputs, w):
         qml.RX(w[0] * inputs[0], 0)
         bit = qml.measure(0)
-        return qml.expval(bit)
+        return qml.var(bit)
 
     for function, reason in (
         (postselected, "postselection"),
-        (measured_value, "is not an expectation value"),
+        (variance, "VarianceMP of measured values"),
     ):
         with pytest.raises(UnsupportedModelError, match=reason):
             Circuit(qml.QNode(function, device()), {"w": 4})(WEIGHTS, ROW[None])

@@ -1,0 +1,192 @@
+"""The reference of all backends: a QNode called plainly, one row at a time, on numbers in NumPy.
+
+PennyLane's torch interface is no reference: some of its gates lose values or gradients there. So the QNode's
+function runs on torch tensors, as its author wrote it, and every number that it queues becomes a NumPy array
+before any transform or device sees it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import numpy as np
+import pennylane as qml
+import torch
+from numpy.typing import NDArray
+from pennylane.ops import Conditional
+from pennylane.ops.mid_measure import MidMeasure
+from pennylane.tape import QuantumScript
+from torch.overrides import TorchFunctionMode
+
+from qlazy.base.errors import UnsupportedModelError, require
+from qlazy.quantum.pennylane.symbolic import stops_gradient
+from qlazy.quantum.pennylane.tapes import TREE, executed, flat, is_dynamic, transforms_of
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """Where a circuit is evaluated: weights by name and one row of inputs, under the name of the data argument."""
+
+    weights: Mapping[str, Array]
+    data: str
+    row: Array
+
+    @property
+    def arguments(self) -> dict[str, Array]:
+        return {self.data: self.row, **self.weights}
+
+
+@dataclass(eq=False)
+class Stops(TorchFunctionMode):
+    """The tensors whose gradients a QNode stops, by ``detach`` or ``no_grad``.
+
+    Kept in a first run, and handed out again in later ones: differences are then what torch's gradients mean.
+    """
+
+    kept: list[torch.Tensor] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        self._left: list[torch.Tensor] | None = None
+
+    def again(self) -> Stops:
+        """Hand out from the first again."""
+        self._left = list(self.kept)
+        return self
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        found = func(*args, **(kwargs or {}))
+        if not isinstance(found, torch.Tensor) or not stops_gradient(func):
+            return found
+        if self._left is None:
+            self.kept.append(found.clone())
+            return found
+        return self._left.pop(0)
+
+
+@final
+class PlainQNode:
+    """A QNode on a device without shots, as a function from points to outputs (c,)."""
+
+    def __init__(self, qnode: qml.QNode, device: Any) -> None:
+        self._qnode, self._device = qnode, device
+
+    def outputs(self, point: Point, stops: Stops | None = None) -> Array:
+        """What the QNode's measurements give, in order. Raises what the QNode raises."""
+        return self.run(self.tape(point, stops))
+
+    def tape(self, point: Point, stops: Stops | None = None) -> QuantumScript:
+        """What the QNode queues at a point, in NumPy. Raises what the QNode raises."""
+        build = qml.workflow.construct_tape(self._qnode, level="top")
+        try:
+            tensors = {name: torch.from_numpy(value.copy()) for name, value in point.arguments.items()}
+            with torch.enable_grad(), stops or Stops():
+                tape = build(**tensors)
+        except TypeError:  # from a function that wants arrays
+            return build(**point.arguments)
+        return tape.copy(
+            operations=[in_numpy(op) for op in tape.operations],
+            measurements=[in_numpy(measurement) for measurement in tape.measurements],
+            trainable_params=[],
+        )
+
+    def transformed(self, tape: QuantumScript) -> tuple[Sequence[QuantumScript], Callable[[Any], Any]]:
+        """What the QNode's transforms make of a tape, and of the results."""
+        program = transforms_of(self._qnode)
+        return program([tape]) if program else ([tape], lambda results: results)
+
+    def run(self, tape: QuantumScript) -> Array:
+        """Outputs (c,) of a tape. Raises what the device raises, and UnsupportedModelError for complex ones."""
+        options = self._qnode.execute_kwargs
+        method = options.get("mcm_method")
+        batch, combine = self.transformed(tape)
+        if method is None and any(map(is_dynamic, batch)) and self._device.name == "default.qubit":
+            method = TREE  # deferred measurements can be wrong on nested conditions
+        found = flat(combine(executed(batch, self._device, method, options.get("postselect_mode"))))
+        require(
+            not np.iscomplexobj(found), "qnode", "return expectation values or probabilities",
+            "returning complex numbers", UnsupportedModelError,
+        )  # fmt: skip
+        return found.astype(np.float64)
+
+
+@final
+class Outputs:
+    """The outputs of a tape in groups, one a measurement, with the size that each may reach."""
+
+    def __init__(self, tape: QuantumScript, num_outputs: int) -> None:
+        sizes = [_length(measurement, len(tape.wires)) for measurement in tape.measurements]
+        norms = [_norm(measurement) for measurement in tape.measurements]
+        if sum(sizes) == num_outputs:
+            self._groups = np.repeat(np.arange(len(sizes)), sizes)
+            self.norms: Array = np.repeat(norms, sizes)
+        else:  # a transform has made other outputs of them
+            self._groups, self.norms = np.arange(num_outputs), np.full(num_outputs, sum(norms))
+
+    def largest(self, *values: Array) -> Array:
+        """The largest magnitude in each output's group, (c,), over all ``values`` (c,)."""
+        top = np.max(np.abs(values), axis=0)
+        return np.array([top[self._groups == group].max() for group in self._groups])
+
+
+def in_numpy(part: Any) -> Any:
+    """An operator or measurement with NumPy arrays in place of tensors."""
+    if isinstance(part, Conditional):
+        return Conditional(part.meas_val, in_numpy(part.base))
+    if isinstance(part, MidMeasure) or not _has_tensors(part):
+        return part
+    if isinstance(part, qml.operation.Operator):
+        with contextlib.suppress(Exception):  # some operators are bound, others rebuilt, few do both
+            bound = qml.ops.functions.bind_new_parameters(
+                part, [_array(parameter) for parameter in part.data]
+            )
+            if not _has_tensors(bound):
+                return bound
+    leaves, structure = qml.pytrees.flatten(part)
+    return qml.pytrees.unflatten([_array(leaf) for leaf in leaves], structure)
+
+
+def _has_tensors(part: Any) -> bool:
+    return any(isinstance(leaf, torch.Tensor) for leaf in qml.pytrees.flatten(part)[0])
+
+
+def work(tape: QuantumScript) -> float:
+    """Gates times amplitudes: what a run on a state vector costs, in updates of one amplitude."""
+    return sum(_gates(op) for op in tape.operations) * 2.0 ** len(tape.wires)
+
+
+def _gates(op: Any) -> int:
+    if op.has_matrix or not op.has_decomposition:
+        return 1
+    try:
+        return sum(_gates(part) for part in op.decomposition())
+    except Exception:  # a decomposition that PennyLane itself cannot take
+        return 1
+
+
+def _array(leaf: Any) -> Any:
+    return leaf.detach().resolve_conj().numpy() if isinstance(leaf, torch.Tensor) else leaf
+
+
+def _length(measurement: Any, wires: int) -> int:
+    return math.prod(measurement.shape(None, wires))
+
+
+def _norm(measurement: Any) -> float:
+    if not isinstance(measurement, qml.measurements.ExpectationMP):
+        return 1.0
+    if measurement.mv is not None:
+        return float(max(abs(value) for value in measurement.mv.branches.values()))
+    words = None if measurement.obs is None else measurement.obs.pauli_rep
+    if words is not None:
+        return float(sum(abs(coefficient) for coefficient in words.values()))
+    numbers = [np.abs(np.asarray(p)).max() for p in getattr(measurement.obs, "data", ()) if np.size(p)]
+    return float(max([1.0, *numbers]))
