@@ -179,6 +179,8 @@ class Lock:
         self._plain.tape(self._point(params, row), around.stops)  # what is stopped stays what it is here
         plus, minus = self._beside(around, STEPS[0])
         slopes = (plus - minus) / (2 * STEPS[0])
+        if around.stops.kept:  # a step aside these values are not the QNode's own
+            return Measured(params, row, self._plain.outputs(self._point(params, row)), around, slopes)
         return Measured(params + STEPS[0] * around.direction, row, plus, around, slopes)
 
     def _beside(self, around: Around, step: float) -> Iterator[Array]:
@@ -211,7 +213,12 @@ class Lock:
         if isinstance(error, UnsupportedModelError):
             raise error
         must = f"run for `{INPUTS}` of shape {self._row}, one row of x, and weights of shapes {dict(self._shapes)}"
-        raised = UnsupportedModelError(f"`qnode` must {must}, but is raising {type(error).__name__}: {error}")
+        hint = (
+            " (`inputs` is one row: inputs[..., 0] works for both)" if isinstance(error, IndexError) else ""
+        )
+        raised = UnsupportedModelError(
+            f"`qnode` must {must}, but is raising {type(error).__name__}: {error}{hint}"
+        )
         raise raised from error
 
     @staticmethod

@@ -143,6 +143,7 @@ def _exact_device(wanted: str, qnode: qml.QNode) -> Any:
 def _require_outputs(tape: QuantumScript, qnode: qml.QNode) -> None:
     kinds = [type(m).__name__ for m in tape.measurements if not isinstance(m, MEASURED)]
     must = "return expectation values or probabilities"
+    require(tape.measurements, "qnode", must, "returning nothing measured", UnsupportedModelError)
     if not transforms_of(qnode):
         require(not kinds, "qnode", must, f"returning {', '.join(kinds)}", UnsupportedModelError)
     channels = {op.name for op in tape.operations if isinstance(op, qml.operation.Channel)}
