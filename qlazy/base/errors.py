@@ -6,10 +6,10 @@ A refusal names the argument, says what it must be and what it is.
 from __future__ import annotations
 
 import reprlib
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
-if TYPE_CHECKING:
-    from torch import Tensor
+import torch
+from torch import Tensor
 
 
 class UnsupportedModelError(ValueError):
@@ -46,7 +46,32 @@ def require(
         refuse(argument, must, actual, error)
 
 
+def require_tensor(argument: str, tensor: object) -> None:
+    """Refuse what is no tensor with all of its values at hand: lists, arrays, sparse, nested and meta tensors."""
+    require(isinstance(tensor, Tensor), argument, "be a torch tensor", f"a {_kind(tensor)}", TypeError)
+    assert isinstance(tensor, Tensor)
+    is_dense = tensor.layout is torch.strided and not tensor.is_nested
+    require(is_dense, argument, "be dense (`.to_dense()`)", f"of layout {tensor.layout}")
+    require(not tensor.is_meta, argument, "hold values", "on the meta device")
+
+
+def _kind(value: object) -> str:
+    return f"class, {value.__name__}" if isinstance(value, type) else type(value).__name__
+
+
+def require_instance(argument: str, value: object, kind: type, example: str) -> None:
+    """Refuse what is not of a kind, a class in place of an instance above all; ``example`` is how one is made."""
+    require(isinstance(value, kind), argument, f"be such as {example}", f"a {_kind(value)}", TypeError)
+
+
+def require_full_precision(argument: str, tensor: Tensor) -> None:
+    """Refuse half precision, which torch has no eigenvalues in and which loses a kernel's small ones."""
+    must = "be float32 or float64 for this (`.float()`)"
+    require(tensor.dtype in (torch.float32, torch.float64), argument, must, tensor.dtype)
+
+
 def require_shape(argument: str, tensor: Tensor, shape: tuple[int, ...]) -> None:
+    require_tensor(argument, tensor)
     require(tuple(tensor.shape) == shape, argument, f"have shape {shape}", tuple(tensor.shape))
 
 
@@ -56,6 +81,7 @@ def require_dtype(argument: str, tensor: Tensor, like: Tensor, of: str) -> None:
 
 def require_finite(argument: str, tensor: Tensor) -> None:
     """Refuse NaN and infinity, naming how many entries and where the first one stands."""
+    require_tensor(argument, tensor)
     bad = ~tensor.isfinite()
     if bad.any():
         first = tuple(int(i) for i in bad.nonzero()[0])

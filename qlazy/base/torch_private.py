@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -29,6 +30,8 @@ __all__ = [
     "wrapper_subclass",
 ]
 
+_without_dual_numbers = partial(torch.autograd.forward_ad._set_fwd_grad_enabled, False)
+
 wrapper_subclass = torch.Tensor._make_wrapper_subclass
 """A tensor without memory of its own, for a subclass that holds its values elsewhere; documented, yet private."""
 
@@ -52,13 +55,11 @@ def outside_transforms() -> Iterator[None]:
 
 @contextmanager
 def in_plain_autograd() -> Iterator[None]:
-    """As :func:`outside_transforms`, with autograd that records, whatever mode the code around runs in."""
-    with (
-        outside_transforms(),
-        torch.inference_mode(False),
-        torch.enable_grad(),
-        torch.autograd.forward_ad._set_fwd_grad_enabled(False),
-    ):
+    """As :func:`outside_transforms`, with autograd that records, whatever mode the code around runs in.
+
+    What is computed within a transform carries its wrappers: take values in by ``plain_params`` and ``plain_rows``.
+    """
+    with outside_transforms(), torch.inference_mode(False), torch.enable_grad(), _without_dual_numbers():
         yield
 
 

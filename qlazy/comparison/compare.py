@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from qlazy.base.errors import require
+from qlazy.base.errors import require, require_instance
 from qlazy.base.execution import Results, in_processes, on_cluster, on_threads, require_workers
 from qlazy.base.keys import digest, key, readable
 from qlazy.base.storage import remove_stale_drafts
@@ -73,7 +74,14 @@ def compare(
 
     Raises ValueError for models that do not fit the data, and for empty, repeated or impossible settings.
     """
-    _check_settings(models, data, alphas, seeds, steps)
+    alphas = _values("alphas", alphas, Real, "numbers")
+    seeds = _values("seeds", seeds, Integral, "whole numbers")
+    require(all(0 < alpha < float("inf") for alpha in alphas), "alphas", "be positive", list(alphas))
+    require(all(abs(seed) < 2**63 for seed in seeds), "seeds", "be below 2^63", list(seeds))
+    require(isinstance(steps, Integral) and steps >= 1, "steps", "be a positive whole number", steps)
+    require_instance("loss", loss, Loss, "SquaredError()")
+    require_instance("method", method, Method, "GradientDescent()")
+    _check_models(models, data)
     require_workers(workers, client)
     seeded = [
         SeededModel(name, model, data, seed, loss, method, steps, centered)
@@ -278,17 +286,23 @@ def _settings(seeded: Sequence[SeededModel], alphas: Sequence[float], seeds: Seq
     }
 
 
-def _check_settings(
-    models: Mapping[str, Model], data: Dataset, alphas: Sequence[float], seeds: Sequence[int], steps: int
-) -> None:
+def _values(argument: str, values: Iterable[Any], kind: type, noun: str) -> tuple[Any, ...]:
+    """Distinct numbers of whatever holds them, a range, an array or a generator, as plain ones."""
+    fits = isinstance(values, Iterable) and not isinstance(values, str)
+    require(fits, argument, f"be a sequence of {noun}", values, TypeError)
+    found = tuple(value.item() if hasattr(value, "item") else value for value in values)
+    plain = all(isinstance(value, kind) and not isinstance(value, bool) for value in found)
+    require(plain, argument, f"hold {noun} alone", found, TypeError)
+    require(found, argument, "hold at least one value", "empty")
+    require(len(set(found)) == len(found), argument, "hold each value once", list(found))
+    return found
+
+
+def _check_models(models: Mapping[str, Model], data: Dataset) -> None:
     require(isinstance(data, Dataset), "data", "be a qlazy Dataset", type(data).__name__, TypeError)
     must = "be a mapping from names to models"
     require(isinstance(models, Mapping), "models", must, f"a {type(models).__name__}", TypeError)
     require(len(models), "models", "hold at least one model", "empty")
     for name, model in models.items():
+        require(isinstance(name, str) and name, "models", "have names that are words", name, TypeError)
         require_model(f"models[{name!r}]", model)
-    for argument, values in (("alphas", alphas), ("seeds", seeds)):
-        require(len(values), argument, "hold at least one value", "empty")
-        require(len(set(values)) == len(values), argument, "hold each value once", list(values))
-    require(all(0 < alpha < float("inf") for alpha in alphas), "alphas", "be positive", list(alphas))
-    require(steps >= 1, "steps", "be positive", steps)

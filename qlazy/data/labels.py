@@ -29,7 +29,10 @@ def class_labels(name: str, labels: Labels) -> Labels:
         require_finite(name, torch.from_numpy(labels.astype(np.float64)))
         broken = labels[labels != np.round(labels)].tolist()
         require(not broken, name, "hold class labels unless regression=True", broken)
-    return np.array([_label(label) for label in labels.tolist()])
+    names = labels.tolist()
+    missing = [i for i, label in enumerate(names) if label is None or label != label]
+    require(not missing, name, "have a label for every sample", f"without one at {missing}")
+    return np.array([_label(label) for label in names])
 
 
 def _label(value: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Integral
 from typing import TYPE_CHECKING, NamedTuple, final, overload
 
 import numpy as np
@@ -10,7 +11,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from qlazy.base.errors import NotConvergedError, refuse, require, require_dtype, require_finite
+from qlazy.base.errors import (
+    NotConvergedError,
+    refuse,
+    require,
+    require_dtype,
+    require_finite,
+    require_full_precision,
+    require_tensor,
+)
 from qlazy.base.memory import require_memory
 from qlazy.kernels.spectrum import eigenvalues, ridge_solve
 from qlazy.models.model import Model, jacobian_blocks, num_outputs, refuse_zero_jacobian, require_model
@@ -226,8 +235,10 @@ class TangentKernel:
         Signs of eigenvectors are arbitrary, and so is the basis where eigenvalues coincide.
         """
         self._require_symmetric("eigh")
+        require_full_precision("params", self.params)
         size = self.shape[0]
-        require(k is None or 1 <= k <= size, "k", f"be between 1 and the kernel's size {size}", k)
+        fits = k is None or (isinstance(k, Integral) and 1 <= k <= size)
+        require(fits, "k", f"be a whole number between 1 and the kernel's size {size}", k)
         if k is None or k == size or not self._is_matrix_free(matrix_free):
             values, vectors = torch.linalg.eigh(self.to_dense())
             return Eigenpairs(values.flip(0)[:k], vectors.flip(1)[:, :k])
@@ -250,6 +261,7 @@ class TangentKernel:
         ``max_steps`` are not enough, as for a b outside the range of a singular K: a ridge helps.
         """
         self._require_symmetric("solve")
+        require_full_precision("params", self.params)
         if not self._is_matrix_free(matrix_free):
             return ridge_solve(self.to_dense(), right, ridge)
         require(ridge >= 0, "ridge", "not be negative", ridge)
@@ -323,6 +335,7 @@ class TangentKernel:
 def _inputs(argument: str, model: Model, params: Tensor, x: Tensor | NDArray[np.generic]) -> Tensor:
     tensor = _from_numpy(argument, params, x) if isinstance(x, np.ndarray) else x
     require(isinstance(tensor, Tensor), argument, "be a torch tensor or a NumPy array", type(x).__name__)
+    require_tensor(argument, tensor)
     require(tensor.ndim >= 1 and len(tensor) > 0, argument, "hold at least one sample", tuple(tensor.shape))
     require(
         tensor.device == params.device,
@@ -338,6 +351,8 @@ def _inputs(argument: str, model: Model, params: Tensor, x: Tensor | NDArray[np.
 
 
 def _from_numpy(argument: str, params: Tensor, array: NDArray[np.generic]) -> Tensor:
+    is_numpys = params.dtype != torch.bfloat16
+    require(is_numpys, argument, "be a torch tensor where params are of dtype bfloat16", "a NumPy array")
     wanted = torch.empty(0, dtype=params.dtype).numpy().dtype
     fits = array.dtype == wanted or np.issubdtype(array.dtype, np.integer)
     require(fits, argument, f"have the dtype of params, {wanted}, or be integer", array.dtype)

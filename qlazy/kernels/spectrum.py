@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from qlazy.base.errors import require, require_dtype, require_finite
+from qlazy.base.errors import require, require_dtype, require_finite, require_full_precision
 
 
 def eigenvalues(kernel: Tensor) -> Tensor:
@@ -143,6 +143,7 @@ def check_kernel(argument: str, kernel: Tensor) -> None:
         if isinstance(kernel, Tensor)
         else f"a {type(kernel).__name__}; see `.to_dense()`",
     )
+    require_full_precision(argument, kernel)
     require_finite(argument, kernel)
 
 

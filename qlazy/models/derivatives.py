@@ -80,9 +80,9 @@ class Derivatives:
         """
         key = kind_of(params, x)
         if key not in self._mapped:
-            at, rows = plain_params(params), spread(plain_rows(x), TRIED_ROWS)
+            at, rows = plain_params(params), plain_rows(x)
             with in_plain_autograd():
-                self._mapped[key] = self._try_map(f, at, rows)
+                self._mapped[key] = self._try_map(f, at, spread(rows, TRIED_ROWS))
         return self._mapped[key]
 
     def _try_map(self, f: Function, params: Tensor, x: Tensor) -> bool:
@@ -110,11 +110,9 @@ class Derivatives:
     def _form(self, f: Function, params: Tensor, x: Tensor) -> Literal["forward", "reverse", "rows"]:
         key = kind_of(params, x)
         if key not in self._forms and len(x):
-            at, rows = plain_params(params), spread(plain_rows(x), TRIED_TANGENTS)
-            with in_plain_autograd(), _PaddingRecorder() as recorder:
-                f(at, rows[:1])
+            at, rows = plain_params(params), plain_rows(x)
             with in_plain_autograd():
-                self._forms[key] = _try_forms(f, at, rows, may_go_forward=not recorder.found)
+                self._forms[key] = _try_forms(f, at, spread(rows, TRIED_TANGENTS))
         return self._forms.get(key, "forward")
 
 
@@ -177,16 +175,15 @@ def _reverse(f: Function, params: Tensor, x: Tensor, tangent: Tensor) -> Tensor:
         return _gradient(gradient, weights, tangent, recorded)
 
 
-def _try_forms(
-    f: Function, params: Tensor, x: Tensor, *, may_go_forward: bool
-) -> Literal["forward", "reverse", "rows"]:
+def _try_forms(f: Function, params: Tensor, x: Tensor) -> Literal["forward", "reverse", "rows"]:
     """The fastest form for which <u, J v> = <J^T u, v>."""
-    weights, direction = _random(f(params, x)), _random(params)
+    with torch.no_grad(), _PaddingRecorder() as recorder:
+        weights, direction = _random(f(params, x)), _random(params)
     gradient = pulled_back(f, params, x, weights)
     expected, size = gradient @ direction, gradient.norm() * direction.norm()
     forms: dict[Literal["forward", "reverse"], Any] = {"forward": _forward, "reverse": _reverse}
     for name, form in forms.items():
-        if name == "forward" and not may_go_forward:
+        if name == "forward" and recorder.found:
             continue
         try:
             found = (weights * form(f, params, x, direction)).sum()

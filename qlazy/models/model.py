@@ -21,7 +21,9 @@ from qlazy.base.errors import (
     require,
     require_dtype,
     require_shape,
+    require_tensor,
 )
+from qlazy.models.derivatives import Derivatives, mapped_jacobian
 from qlazy.models.norms import norms_for_transforms
 
 JACOBIAN_BYTES = 2**30
@@ -79,6 +81,7 @@ class Model(abc.ABC):
         """Refuse parameters and inputs that do not fit each other or the model."""
         require_shape("params", params, (self.num_params,))
         require(params.is_floating_point(), "params", "be real floating point", params.dtype)
+        require_tensor("x", x)
         require(x.ndim >= 1, "x", "have shape (n, ...)", tuple(x.shape))
         if x.is_floating_point():
             require_dtype("x", x, params, "params")
@@ -92,16 +95,19 @@ class Model(abc.ABC):
 
     def jacobian(self, params: Tensor, x: Tensor) -> Tensor:
         """Derivatives of every output with respect to every parameter, (n, c, p)."""
+        self.check(params, x)
         if len(x) == 0:
             return params.new_zeros(*self(params, x).shape, self.num_params)
-        return torch.func.vmap(torch.func.jacrev(self._single), (None, 0))(params, x)
+        return mapped_jacobian(self, params, x)
 
     def jvp(self, params: Tensor, x: Tensor, tangent: Tensor) -> Tensor:
         """J v for a parameter direction v (p,): the directional derivative of the outputs, (n, c)."""
+        self.check(params, x)
         return torch.func.jvp(lambda w: self(w, x), (params,), (tangent,))[1]
 
     def vjp(self, params: Tensor, x: Tensor, cotangent: Tensor) -> Tensor:
         """J^T u for output weights u (n, c): the gradient of sum(u * outputs), (p,)."""
+        self.check(params, x)
         return torch.func.vjp(lambda w: self(w, x), params)[1](cotangent)[0]
 
     def gram(self, params: Tensor, x: Tensor, y: Tensor | None = None) -> Tensor:
@@ -110,6 +116,7 @@ class Model(abc.ABC):
         Each Jacobian is computed once and kept whole up to JACOBIAN_BYTES. Larger ones are taken a block of
         samples at a time, those of the columns again for every block of rows.
         """
+        self.check(params, x)
         samples = max(len(x), 0 if y is None else len(y))
         size = self._block_size(params, x, samples)
         if samples > size:
@@ -149,14 +156,12 @@ class Model(abc.ABC):
             outputs = self(params, x[:1]).shape[1]
         return max(1, JACOBIAN_BYTES // max(1, outputs * row))
 
-    def _single(self, params: Tensor, row: Tensor) -> Tensor:
-        return self(params, row.unsqueeze(0)).squeeze(0)
-
 
 @final
 class Function(Model):
-    """A model from a plain function ``f(params, x) -> (n, c)`` made of torch operations.
+    """A model from a plain function ``f(params, x) -> (n, c)`` made of torch operations, row by row.
 
+    Its derivatives are those of plain autograd (:mod:`qlazy.models.derivatives`).
     ``init`` draws standard normal float64 parameters unless a function of a generator is given.
     """
 
@@ -173,6 +178,7 @@ class Function(Model):
         self._num_params = num_params
         self._blocks = {"params": slice(0, num_params)} if blocks is None else dict(blocks)
         self._init = init
+        self._derivatives = Derivatives("f")
 
     @property
     def num_params(self) -> int:
@@ -189,6 +195,18 @@ class Function(Model):
 
     def forward(self, params: Tensor, x: Tensor) -> Tensor:
         return self._f(params, x)
+
+    def jacobian(self, params: Tensor, x: Tensor) -> Tensor:
+        self.check(params, x)
+        return self._derivatives.jacobian(self, params, x)
+
+    def jvp(self, params: Tensor, x: Tensor, tangent: Tensor) -> Tensor:
+        self.check(params, x)
+        return self._derivatives.jvp(self, params, x, tangent)
+
+    def vjp(self, params: Tensor, x: Tensor, cotangent: Tensor) -> Tensor:
+        self.check(params, x)
+        return self._derivatives.vjp(self, params, x, cotangent)
 
     def __repr__(self) -> str:
         name = getattr(self._f, "__name__", type(self._f).__name__)

@@ -140,8 +140,9 @@ class Net(Model):
 
     def _try(self, params: Tensor, x: Tensor) -> None:
         at, rows = plain_params(params), plain_rows(x)
+        kind = kind_of(params, x)
         with in_plain_autograd():
-            trial, kind = Trial(self, self._replicas.module, at, rows), kind_of(params, x)
+            trial = Trial(self, self._replicas.module, at, rows)
             if trial.differing > self._tried.get(kind, 0):
                 trial.run()
                 self._tried[kind] = trial.differing

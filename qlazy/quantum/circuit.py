@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import math
 import os
@@ -137,6 +138,8 @@ class Circuit(Model):
         super().check(params, x)
         require(params.dtype in DTYPES, "params", "be float64 or float32", params.dtype)
         require(not x.is_complex(), "x", "be real", x.dtype)
+        for name, tensor in (("params", params), ("x", x)):
+            require(not tensor.is_neg(), name, "have its signs resolved (`.resolve_neg()`)", "a negated view")
         self._choice(params, x)
 
     def forward(self, params: Tensor, x: Tensor) -> Tensor:
@@ -240,7 +243,8 @@ class Circuit(Model):
 class CircuitLayer(nn.Module):
     """A circuit as a torch module, for hybrid nets: ``Net(nn.Sequential(..., CircuitLayer(circuit), ...))``.
 
-    Unlike PennyLane's TorchLayer its weights may be substituted, so that ``torch.func`` sees them.
+    Unlike PennyLane's TorchLayer its weights may be substituted, so that ``torch.func`` sees them. The layout is
+    TorchLayer's: the last dimension of x is one row of ``inputs``, the others stay, (..., features) -> (..., c).
     """
 
     def __init__(self, circuit: Circuit, *, dtype: torch.dtype = torch.float64) -> None:
@@ -254,13 +258,17 @@ class CircuitLayer(nn.Module):
         nn.init.uniform_(self.weights, 0.0, 2 * math.pi)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.circuit(self.weights, x)
+        if x.ndim == 1:
+            return self.circuit(self.weights, x.unsqueeze(0)).squeeze(0)
+        outputs = self.circuit(self.weights, x.flatten(0, -2))
+        return outputs.unflatten(0, x.shape[:-1])
 
     def __deepcopy__(self, memo: dict[int, Any]) -> CircuitLayer:
-        # A circuit is a value, and QNodes do not always copy: share it, copy the weights.
-        copy = CircuitLayer(self.circuit, dtype=self.weights.dtype)
-        copy.weights = nn.Parameter(self.weights.detach().clone(), requires_grad=self.weights.requires_grad)
-        return copy
+        # A circuit is a value, and QNodes do not always copy: share it. Nothing is drawn anew.
+        layer = CircuitLayer.__new__(CircuitLayer)
+        memo |= {id(self): layer, id(self.circuit): self.circuit}
+        layer.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return layer
 
 
 def load_circuit(

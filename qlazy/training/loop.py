@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from qlazy.base.errors import NotFiniteError, require, require_finite
+from qlazy.base.errors import NotFiniteError, require, require_finite, require_instance, require_tensor
 from qlazy.base.version import versions
 from qlazy.data.datasets import Dataset
 from qlazy.models.model import Model, require_model
@@ -79,6 +79,8 @@ def train(
     """
     require(math.isfinite(alpha) and alpha > 0, "alpha", "be positive", alpha)
     require(isinstance(steps, Integral) and steps >= 0, "steps", "be a whole number, not negative", steps)
+    require_instance("method", method, Method, "GradientDescent()")
+    require_instance("record", record, Record, "Record()")
     objective, held = _objectives(model, params, data, float(alpha), loss)
     wanted = set(record.steps(int(steps)))
     start = params.detach().clone()
@@ -123,6 +125,7 @@ def _objectives(
 ) -> tuple[Objective, Objective | None]:
     """The objectives on the training and the test part, checked at ``params``."""
     require_model("model", model)
+    require_tensor("params", params)
     lost = alpha >= 1e4 and params.dtype != torch.float64
     require(not lost, "params", "be float64 from alpha = 1e4 on, where the drift is 1/alpha", params.dtype)
     x, y, test = examples_of(data)

@@ -22,6 +22,8 @@ from qlazy.base.errors import (
     require,
     require_dtype,
     require_finite,
+    require_full_precision,
+    require_instance,
     require_shape,
 )
 from qlazy.data.datasets import Dataset
@@ -132,9 +134,13 @@ class Objective:
 
     def check(self, params: Tensor, x_name: str = "x", y_name: str = "y") -> None:
         """Refuse examples that are not finite, do not fit the model at ``params``, or that the loss cannot take."""
+        require_instance("loss", self.loss, Loss, "SquaredError()")
+        require_full_precision("params", params)
         require_finite("params", params)
         require_samples(x_name, self.x)
         require_samples(y_name, self.y)
+        must = "be made outside of torch.inference_mode (`.clone()`)"
+        require(not self.x.is_inference(), x_name, must, "an inference tensor")
         with torch.no_grad():
             outputs = self.outputs(params)
         require_finite("outputs at initialisation", outputs)

@@ -64,7 +64,7 @@ BROKEN = {
     testing.pure: {"forward": counted()},
     testing.batched: {"forward": lambda w, x: ((x - x.mean(0)) @ w).unsqueeze(1)},
     testing.jacobian_is_derivative: {"forward": lambda w, x: (x @ w.detach()).unsqueeze(1) + 0 * w.sum()},
-    testing.jacobian_is_default: {"jacobian": lambda w, x: 2 * x.unsqueeze(1)},
+    testing.jacobian_is_autograds: {"jacobian": lambda w, x: 2 * x.unsqueeze(1)},
     testing.products_are_adjoint: {"jvp": lambda w, x, v: (x @ v).unsqueeze(1)},
     testing.fixed_inputs: {"on": lambda x: lambda w: torch.cos(x @ w).unsqueeze(1)},
     testing.backward_is_vjp: {"vjp": lambda w, x, u: 2 * (x.T @ u)[:, 0]},

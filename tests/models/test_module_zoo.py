@@ -642,6 +642,33 @@ def test_rows_that_mix_are_refused_wherever_the_net_is_used_first(name):
             use()
 
 
+def mapped_inside(m, x):
+    return torch.vmap(m.a)(x)
+
+
+@pytest.mark.parametrize("first", ["grad", "vmap", "jvp", "vmap of grad"])
+@pytest.mark.parametrize("module", ["no_grad front", "padded embedding", "sequential", "mapped inside"])
+def test_a_first_use_within_transforms_finds_the_same(module, first):
+    """Nothing is mistaken for a module's own doing, and what holds later is found out then."""
+    module, x = (using(mapped_inside)().double(), x3()) if module == "mapped inside" else built(module)
+    _, jacobian = row_by_row(module, x)
+    net = Net(module)
+    params, v = net.params, torch.randn(net.num_params, generator=rng(1), dtype=torch.float64)
+    uses = {
+        "grad": lambda: torch.func.grad(lambda w: net.gram(w, x).sum() + net.jvp(w, x, v).sum())(params),
+        "vmap": lambda: torch.func.vmap(lambda w: net.jvp(w, x, v))(torch.stack([params, params + 1])),
+        "jvp": lambda: torch.func.jvp(lambda w: net.jvp(w, x, v), (params,), (v,)),
+        "vmap of grad": lambda: torch.func.vmap(
+            torch.func.grad(lambda w, r: net.jvp(w, r[None], v).sum()), (None, 0)
+        )(params, x),
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", SlowBackendWarning)
+        uses[first]()
+        torch.testing.assert_close(net.jvp(params, x, v), jacobian @ v)
+        torch.testing.assert_close(net.jacobian(params, x), jacobian)
+
+
 def test_one_row_does_not_settle_it():
     net, x = Net(MIXING["mean"]().double()), x3()
     assert net(net.params, x[:1]).shape == (1, 2)
