@@ -206,7 +206,7 @@ BAD = [
     ({"alphas": (1, 1)}, "`alphas` must hold each value once"),
     ({"alphas": (1, -1)}, "`alphas` must be positive"),
     ({"seeds": ()}, "`seeds` must hold at least one value"),
-    ({"steps": 0}, "`steps` must be positive"),
+    ({"steps": 0}, "`steps` must be a positive whole number"),
     ({"workers": 0}, "`workers` must be a positive integer"),
     ({"models": {"net": mlp([3, 4, 2])}}, r"`models\['net'\]` must have 1 outputs"),
 ]

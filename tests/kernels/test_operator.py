@@ -293,6 +293,7 @@ def test_the_zero_check_costs_a_working_model_nothing() -> None:
         return (x @ w).unsqueeze(1)
 
     kernel = tangent_kernel(Function(counted, 3), normal(3), normal(5, 3))
+    kernel @ normal(5)  # which also tries the rules for derivatives, once
     calls.clear()
     kernel @ normal(5)
     assert len(calls) == 2  # one vjp, one jvp
@@ -340,7 +341,7 @@ def test_bad_arguments_of_the_operator_are_refused() -> None:
         kernel @ normal(6)
     with pytest.raises(ValueError, match="`right` must have the dtype of the kernel"):
         kernel @ normal(12).float()
-    with pytest.raises(ValueError, match="`k` must be between 1 and the kernel's size 12, but is 13"):
+    with pytest.raises(ValueError, match="`k` must be a whole number between 1 and the kernel's size 12, but is 13"):
         kernel.eigh(13)
     with pytest.raises(ValueError, match="`ridge` must not be negative"):
         kernel.solve(normal(12), -1.0, matrix_free=True)
