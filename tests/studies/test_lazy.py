@@ -185,7 +185,7 @@ def test_the_convolutional_net_keeps_its_variance_and_has_no_batch_norm() -> Non
 
 def test_the_circuit_student_can_be_the_teacher() -> None:
     """Labels are h(u) - h(w0), of another u, at the w0 from which ``compare`` starts."""
-    circuit = reuploading.load(reuploading.FAMILY, n=2, layers=2)
+    circuit = reuploading.load_circuit(reuploading.FAMILY, n=2, layers=2)
     data = reuploading._task(circuit, 2, 10, 5)
     start = circuit.init(generator(5))
     source = generator(1005)

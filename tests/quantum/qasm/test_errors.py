@@ -299,6 +299,7 @@ def truncations():
     )
 
 
+@pytest.mark.filterwarnings("ignore::qlazy.base.errors.IgnoredPragmaWarning")
 @settings(max_examples=120)
 @given(truncations())
 @example(("qubit q;", 8, 0, "\udcff"))
