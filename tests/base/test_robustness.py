@@ -60,12 +60,14 @@ def damaged(text: str, changes: list[Edit]) -> str:
     return text
 
 
+@pytest.mark.filterwarnings("ignore::qlazy.base.errors.IgnoredPragmaWarning")
 @given(st.sampled_from(TEXTS), edits)
 def test_qasm_is_read_or_refused_with_its_place(text, changes) -> None:
     error = refusal(QasmError, lambda: program_from_qasm(damaged(text, changes)))
     assert error is None or (error.line >= 1 and error.column >= 1 and error.message)
 
 
+@pytest.mark.filterwarnings("ignore::qlazy.base.errors.IgnoredPragmaWarning")
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=12))
 def test_qasm_from_fragments(fragments) -> None:
     with contextlib.suppress(QasmError):
