@@ -27,6 +27,7 @@ from qlazy.quantum.backends.backend import (
 from qlazy.quantum.backends.lowered import LoweredCircuit, Lowering
 from qlazy.quantum.backends.programs import choose_for, lowered_program, without_last_measurements
 from qlazy.quantum.corpus import load_program, program_from_qasm
+from qlazy.quantum.pennylane.surroundings import surroundings
 from qlazy.quantum.program.program import Program
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class Circuit(Model):
         self._wanted = backend
         self._chosen: dict[tuple[int, ...], Choice] = {}
         self._lowerings: dict[tuple[int, ...], Lowering] = {}
+        self._read: dict[tuple[int, ...], tuple[Any, ...]] = {}
 
     @classmethod
     def from_program(cls, program: Program, *, backend: BackendName = "auto") -> Circuit:
@@ -140,7 +142,20 @@ class Circuit(Model):
         require(not x.is_complex(), "x", "be real", x.dtype)
         for name, tensor in (("params", params), ("x", x)):
             require(not tensor.is_neg(), name, "have its signs resolved (`.resolve_neg()`)", "a negated view")
+        if self._has_changed(tuple(x.shape[1:])):
+            self.retrace()
         self._choice(params, x)
+
+    def retrace(self) -> None:
+        """Forget how the circuit was traced: the next call looks at the QNode anew.
+
+        Calls do so themselves where a number, array or tensor has changed that the QNode's function reads from its
+        closure, its globals, or those of functions it calls; not where the change lies deeper, in a library's object.
+        """
+        self._chosen, self._lowerings, self._read = {}, {}, {}
+
+    def _has_changed(self, row: tuple[int, ...]) -> bool:
+        return row in self._read and surroundings(self.qnode.func) != self._read[row]
 
     def forward(self, params: Tensor, x: Tensor) -> Tensor:
         return self._run(params, x).outputs(params, x)
@@ -217,8 +232,10 @@ class Circuit(Model):
         return self._chosen[row] if row in self._chosen else self._choose(row, Sample.of(params, x))
 
     def _choose(self, row: tuple[int, ...], sample: Sample) -> Choice:
-        self._chosen[row] = self._found(row, sample)
-        return self._chosen[row]
+        self._chosen[row] = choice = self._found(row, sample)
+        if isinstance(choice.backend, LoweredBackend) and not isinstance(self._source, Program):
+            self._read[row] = surroundings(self.qnode.func)
+        return choice
 
     def _found(self, row: tuple[int, ...], sample: Sample) -> Choice:
         if isinstance(program := self._source, Program):
@@ -233,7 +250,7 @@ class Circuit(Model):
     def __getstate__(self) -> dict[str, Any]:
         # How the circuit is run is chosen anew: compiled code and formulas do not travel.
         kept = {name: value for name, value in self.__dict__.items() if name != "qnode"}
-        return {**kept, "_chosen": {}, "_lowerings": {}}
+        return {**kept, "_chosen": {}, "_lowerings": {}, "_read": {}}
 
     def __repr__(self) -> str:
         name = self.program.name if self.program else getattr(self.qnode.func, "__name__", "qnode")
@@ -322,7 +339,7 @@ def _check_qnode(qnode: object, backend: str) -> None:
             not qnode.shots.has_partitioned_shots, "qnode", must, f"with {qnode.shots}", UnsupportedModelError
         )
         return
-    or_device = "or be given backend='device'"
+    or_device = "or be given to Circuit with backend='device'"
     require(
         not qnode.shots, "qnode", f"be exact (shots=None), {or_device}", f"with {qnode.shots}",
         UnsupportedModelError,
@@ -335,6 +352,13 @@ def _check_qnode(qnode: object, backend: str) -> None:
 
 def _check_signature(qnode: qml.QNode, shapes: Mapping[str, tuple[int, ...]]) -> None:
     arguments = inspect.signature(qnode.func).parameters
+    unnamed = [n for n, a in arguments.items() if a.kind in (a.VAR_POSITIONAL, a.POSITIONAL_ONLY)]
+    require(
+        not unnamed,
+        "qnode",
+        "take its arguments by name (no *weights, nothing before a /)",
+        f"taking {unnamed}",
+    )
     require(INPUTS in arguments, "qnode", f"take its data as `{INPUTS}`", f"taking {list(arguments)}")
     require(INPUTS not in shapes, "weight_shapes", f"not name `{INPUTS}`", list(shapes))
     if any(a.kind is inspect.Parameter.VAR_KEYWORD for a in arguments.values()):
