@@ -142,9 +142,11 @@ class Circuit(Model):
         require(not x.is_complex(), "x", "be real", x.dtype)
         for name, tensor in (("params", params), ("x", x)):
             require(not tensor.is_neg(), name, "have its signs resolved (`.resolve_neg()`)", "a negated view")
-        if self._has_changed(tuple(x.shape[1:])):
+        row = tuple(x.shape[1:])
+        if row in self._read and surroundings(self._function) != self._read[row]:
             self.retrace()
-        self._choice(params, x)
+        if row not in self._chosen:
+            self._choose(row, Sample.of(params, x))
 
     def retrace(self) -> None:
         """Forget how the circuit was traced: the next call looks at the QNode anew.
@@ -154,8 +156,9 @@ class Circuit(Model):
         """
         self._chosen, self._lowerings, self._read = {}, {}, {}
 
-    def _has_changed(self, row: tuple[int, ...]) -> bool:
-        return row in self._read and surroundings(self.qnode.func) != self._read[row]
+    @cached_property
+    def _function(self) -> Any:
+        return self.qnode.func
 
     def forward(self, params: Tensor, x: Tensor) -> Tensor:
         return self._run(params, x).outputs(params, x)
@@ -234,7 +237,7 @@ class Circuit(Model):
     def _choose(self, row: tuple[int, ...], sample: Sample) -> Choice:
         self._chosen[row] = choice = self._found(row, sample)
         if isinstance(choice.backend, LoweredBackend) and not isinstance(self._source, Program):
-            self._read[row] = surroundings(self.qnode.func)
+            self._read[row] = surroundings(self._function)
         return choice
 
     def _found(self, row: tuple[int, ...], sample: Sample) -> Choice:
@@ -249,7 +252,7 @@ class Circuit(Model):
 
     def __getstate__(self) -> dict[str, Any]:
         # How the circuit is run is chosen anew: compiled code and formulas do not travel.
-        kept = {name: value for name, value in self.__dict__.items() if name != "qnode"}
+        kept = {name: value for name, value in self.__dict__.items() if name not in ("qnode", "_function")}
         return {**kept, "_chosen": {}, "_lowerings": {}, "_read": {}}
 
     def __repr__(self) -> str:

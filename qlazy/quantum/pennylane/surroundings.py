@@ -55,13 +55,19 @@ def _read(function: Any, depth: int) -> Iterator[Any]:
                 yield _seen(cell.cell_contents, names, depth)
             except ValueError:  # a cell that is not filled yet
                 yield None
-        yield from (_seen(globals_[name], names, depth) for name in names if name in globals_)
-        yield _seen(function.__defaults__, names, depth)
+        for name in names:
+            value = globals_.get(name)
+            if value is not None and not (type(value) is types.ModuleType and _is_of_a_library(value)):
+                yield _seen(value, names, depth)
+        if function.__defaults__:
+            yield _seen(function.__defaults__, names, depth)
 
 
 def _seen(value: Any, names: tuple[str, ...], depth: int) -> Any:
     kind = type(value)
-    if kind in NUMBERS or isinstance(value, NUMBERS):
+    if kind is int or kind is float or kind is str:
+        return (kind, value if value == value else "nan")
+    if isinstance(value, NUMBERS):
         return (kind, value if value == value else repr(value))
     if isinstance(value, torch.Tensor):
         return (Same(value), None if value.is_inference() else value._version)
