@@ -87,9 +87,9 @@ class Derivatives:
 
     def _try_map(self, f: Function, params: Tensor, x: Tensor) -> bool:
         weights = _random(f(params, x))
-        pairs = list(zip(x.split(1), weights.split(1), strict=True))
-        alone = torch.stack([pulled_back(f, params, row, u) for row, u in pairs])
-        together = pulled_back(f, params, x, -2 * weights)
+        pairs = zip(x.split(1), weights.split(1), strict=True)
+        alone = torch.stack([self._gradient(f, params, row, u) for row, u in pairs])
+        together = self._gradient(f, params, x, -2 * weights)
         if not _agree(together, -2 * alone.sum(0), alone.norm()):
             must = "pass gradients back linearly and from each sample on its own"
             actual = "not: the gradient of a batch is not the sum of those of its rows"
@@ -107,13 +107,39 @@ class Derivatives:
         warnings.warn(message, SlowBackendWarning, stacklevel=2)
         return False
 
+    def _gradient(self, f: Function, params: Tensor, x: Tensor, weights: Tensor) -> Tensor:
+        try:
+            return pulled_back(f, params, x, weights)
+        except RuntimeError as error:
+            must = "have gradients by torch.autograd"
+            actual = f"without them ({_first_line(error)})"
+            return refuse(self._function, must, actual, UnsupportedModelError)
+
     def _form(self, f: Function, params: Tensor, x: Tensor) -> Literal["forward", "reverse", "rows"]:
         key = kind_of(params, x)
         if key not in self._forms and len(x):
             at, rows = plain_params(params), plain_rows(x)
             with in_plain_autograd():
-                self._forms[key] = _try_forms(f, at, spread(rows, TRIED_TANGENTS))
+                self._forms[key] = self._try_forms(f, at, spread(rows, TRIED_TANGENTS))
         return self._forms.get(key, "forward")
+
+    def _try_forms(self, f: Function, params: Tensor, x: Tensor) -> Literal["forward", "reverse", "rows"]:
+        """The fastest form for which <u, J v> = <J^T u, v>."""
+        with torch.no_grad(), _PaddingRecorder() as recorder:
+            weights, direction = _random(f(params, x)), _random(params)
+        gradient = self._gradient(f, params, x, weights)
+        expected, size = gradient @ direction, gradient.norm() * direction.norm()
+        forms: dict[Literal["forward", "reverse"], Any] = {"forward": _forward, "reverse": _reverse}
+        for name, form in forms.items():
+            if name == "forward" and recorder.found:
+                continue
+            try:
+                found = (weights * form(f, params, x, direction)).sum()
+            except Exception:  # no forward mode, or no second derivative: there is another form
+                continue
+            if _agree(found, expected, size):
+                return name
+        return "rows"
 
 
 def mapped_jacobian(f: Function, params: Tensor, x: Tensor) -> Tensor:
@@ -173,25 +199,6 @@ def _reverse(f: Function, params: Tensor, x: Tensor, tangent: Tensor) -> Tensor:
         weights = torch.zeros_like(outputs, requires_grad=True)
         gradient = _gradient(outputs, leaf, weights, recorded=True)
         return _gradient(gradient, weights, tangent, recorded)
-
-
-def _try_forms(f: Function, params: Tensor, x: Tensor) -> Literal["forward", "reverse", "rows"]:
-    """The fastest form for which <u, J v> = <J^T u, v>."""
-    with torch.no_grad(), _PaddingRecorder() as recorder:
-        weights, direction = _random(f(params, x)), _random(params)
-    gradient = pulled_back(f, params, x, weights)
-    expected, size = gradient @ direction, gradient.norm() * direction.norm()
-    forms: dict[Literal["forward", "reverse"], Any] = {"forward": _forward, "reverse": _reverse}
-    for name, form in forms.items():
-        if name == "forward" and recorder.found:
-            continue
-        try:
-            found = (weights * form(f, params, x, direction)).sum()
-        except Exception:  # no forward mode, or no second derivative: there is another form
-            continue
-        if _agree(found, expected, size):
-            return name
-    return "rows"
 
 
 @final

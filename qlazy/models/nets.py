@@ -40,7 +40,7 @@ class Net(Model):
 
     def __init__(self, module: nn.Module, *, init: Callable[[torch.Generator], Tensor] | None = None) -> None:
         _refuse_unsupported(module)
-        self.module = copied(module)
+        self.module = _with_dense_gradients(copied(module))
         self._replicas = ReplicaPerThread(self.module)
         self._features = _features(self.module)
         self._init = init
@@ -192,6 +192,14 @@ def _follow(tensor: Tensor, params: Tensor) -> Tensor:
     return tensor.to(device=params.device, dtype=dtype)
 
 
+def _with_dense_gradients(module: nn.Module) -> nn.Module:
+    """The module with gradients of tables that are dense: the same numbers, in a form that goes through ``reshape``."""
+    for part in module.modules():
+        if isinstance(part, nn.Embedding | nn.EmbeddingBag):
+            part.sparse = False
+    return module
+
+
 def _reset(name: str, module: nn.Module) -> None:
     own = [p for p in module.parameters(recurse=False) if p.requires_grad]
     if not own:
@@ -215,6 +223,10 @@ def _refuse_unsupported(module: nn.Module) -> None:
                 f"`module` must not hold a TorchLayer, but {where} is one: it ignores substituted "
                 "weights, so its tangent kernel would silently be zero. Use the Circuit "
                 "alone, or qlazy.CircuitLayer(qlazy.Circuit(qnode, weight_shapes)) in its place."
+            )
+        if isinstance(part, torch.jit.ScriptModule | nn.DataParallel | nn.parallel.DistributedDataParallel):
+            raise UnsupportedModelError(
+                f"`module` must take other weights for a call, but {where} does not: use the module it was made from"
             )
         if isinstance(part, nn.modules.dropout._DropoutNd) and part.training and part.p > 0:
             raise UnsupportedModelError(

@@ -209,6 +209,8 @@ def _equal(one: Any, other: Any, depth: int = 3) -> bool:
 def _identical(one: Tensor, other: Tensor) -> bool:
     if one.shape != other.shape or one.dtype != other.dtype:
         return False
+    if one.layout is not torch.strided:
+        one, other = one.to_dense(), other.to_dense()
     return torch.equal(one, other) or torch.allclose(one, other, rtol=0.0, atol=0.0, equal_nan=True)
 
 

@@ -341,7 +341,9 @@ def test_bad_arguments_of_the_operator_are_refused() -> None:
         kernel @ normal(6)
     with pytest.raises(ValueError, match="`right` must have the dtype of the kernel"):
         kernel @ normal(12).float()
-    with pytest.raises(ValueError, match="`k` must be a whole number between 1 and the kernel's size 12, but is 13"):
+    with pytest.raises(
+        ValueError, match="`k` must be a whole number between 1 and the kernel's size 12, but is 13"
+    ):
         kernel.eigh(13)
     with pytest.raises(ValueError, match="`ridge` must not be negative"):
         kernel.solve(normal(12), -1.0, matrix_free=True)

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch.nn.utils import parametrizations, parametrize
+from torch.nn.utils import parametrizations, parametrize, prune
+from torch.utils.checkpoint import checkpoint
 
 from qlazy import Linearized, Net, Readout, tangent_kernel
 from qlazy.base.errors import SlowBackendWarning, UnsupportedModelError
@@ -142,6 +143,35 @@ def sequence(m, x):
     return m.o(m.r(x.unsqueeze(-1))[0][:, -1])
 
 
+def forces(m, x):
+    """Minus the gradient of an energy, by autograd within."""
+    x = x.detach().requires_grad_()
+    with torch.enable_grad():
+        return -torch.autograd.grad(m.o(m.a(x).tanh()).sum(), x, create_graph=True)[0]
+
+
+def mixture(m, x):
+    """Each sample to the expert that its gate chooses."""
+    gates = m.a(x).softmax(1)[:, :2]
+    chosen, out = gates.argmax(1), x.new_zeros(len(x), 2)
+    for number, expert in enumerate(m.experts):
+        rows = chosen == number
+        if rows.any():
+            out[rows] = expert(x[rows]) * gates[rows, number, None]
+    return out
+
+
+def packed(m, x):
+    lengths = torch.full((len(x),), x.shape[1])
+    return m.o(m.r(nn.utils.rnn.pack_padded_sequence(x.unsqueeze(-1), lengths, batch_first=True))[1][0][-1])
+
+
+def pruned():
+    module = nn.Linear(3, 2)
+    prune.l1_unstructured(module, "weight", amount=0.5)
+    return module
+
+
 class Symmetric(nn.Module):
     def forward(self, weight):
         return weight + weight.T
@@ -216,6 +246,8 @@ RECURRENT = {
     "LSTM cell": lambda: Using(lambda m, x: m.o(m.r(x)[0]), r=nn.LSTMCell(3, 4), o=nn.Linear(4, 2)),
 }
 UNMAPPED = {
+    "experts": lambda: Using(mixture, experts=nn.ModuleList([nn.Linear(3, 2), nn.Linear(3, 2)]), **linear()),
+    "packed sequences": lambda: Using(packed, r=nn.LSTM(1, 4, batch_first=True), o=nn.Linear(4, 2)),
     "branches on data": lambda: Using(branching, **linear()),
     "NumPy on data": lambda: Using(by_numpy, **linear()),
     "item of data": lambda: Using(by_item, **linear()),
@@ -263,6 +295,9 @@ PLAIN = {
     "transposed parameter": transposed_parameter,
     "unused parameter": lambda: Using(lambda m, x: m.a(x), a=nn.Linear(3, 2), b=nn.Linear(3, 2)),
     "buffer": lambda: Using(lambda m, x: m.a(x) * m.s, a=nn.Linear(3, 2), s=torch.tensor([2.0, 3.0])),
+    "sparse buffer": lambda: Using(
+        lambda m, x: m.a(torch.sparse.mm(m.s, x.T).T), a=nn.Linear(3, 2), s=torch.eye(3).flip(0).to_sparse()
+    ),
     "complex buffer": lambda: Using(
         lambda m, x: (m.a(x) * m.s).abs(), a=nn.Linear(3, 2), s=torch.tensor([2.0 + 1j, 3.0])
     ),
@@ -288,6 +323,12 @@ PLAIN = {
     "fourth root": lambda: Using(lambda m, x: m.a(x).square().add(1).pow(0.25), a=nn.Linear(3, 2)),
     "starts at zero": lambda: Using(
         lambda m, x: m.a(x) @ m.w, a=nn.Linear(3, 4), w=nn.Parameter(torch.zeros(4, 2))
+    ),
+    "checkpoints": lambda: Using(lambda m, x: m.o(checkpoint(m.a, x, use_reentrant=False)), **linear()),
+    "forces": lambda: Using(forces, **linear()),
+    "pruned": pruned,
+    "traced by fx": lambda: torch.fx.symbolic_trace(
+        nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
     ),
     "keeps what it saw": lambda: Using(lambda m, x: setattr(m, "seen", x) or m.a(x), a=nn.Linear(3, 2)),
 }
@@ -326,6 +367,9 @@ SEQUENCES = {
 TOKENS = {
     "embedding": lambda: nn.Sequential(nn.Embedding(5, 3), nn.Flatten(), nn.Linear(12, 2)),
     "padded embedding": lambda: nn.Sequential(nn.Embedding(5, 3, padding_idx=0), nn.Flatten(), nn.Linear(12, 2)),
+    "embedding with sparse gradients": lambda: nn.Sequential(
+        nn.Embedding(5, 3, sparse=True), nn.Flatten(), nn.Linear(12, 2)
+    ),
     "bag of embeddings": lambda: nn.Sequential(nn.EmbeddingBag(5, 3), nn.Linear(3, 2)),
     "padded bag": lambda: nn.Sequential(nn.EmbeddingBag(5, 3, padding_idx=0, mode="sum"), nn.Linear(3, 2)),
     "one-hot": lambda: Using(lambda m, x: m.a(F.one_hot(x, 5).to(m.a.weight.dtype).sum(1)), a=nn.Linear(5, 2)),
@@ -362,7 +406,9 @@ def row_by_row(module, x):
             torch.autograd.grad(o, weights, retain_graph=True, allow_unused=True, materialize_grads=True)
             for o in out
         ]
-        rows.append(torch.stack([torch.cat([g.reshape(-1) for g in gradient]) for gradient in gradients]))
+        rows.append(
+            torch.stack([torch.cat([g.to_dense().reshape(-1) for g in gradient]) for gradient in gradients])
+        )
     return torch.stack(outputs), torch.stack(rows)
 
 
@@ -591,6 +637,11 @@ OTHERS = {
     "complex parameters": lambda: nn.Linear(3, 2, dtype=torch.complex128),
     "only empty parameters": using(lambda m, x: x[:, :2] + m.s.sum(), s=nn.Parameter(torch.zeros(0))),
     "scripted": lambda: torch.jit.script(nn.Linear(3, 2)),
+    "in parallel": lambda: nn.DataParallel(nn.Linear(3, 2)),
+    "sparse gradients": using(
+        lambda m, x: F.embedding(x.long().abs(), m.e, sparse=True).sum(1), e=nn.Parameter(torch.ones(9, 2))
+    ),
+    "tokens beyond the table": using(lambda m, x: m.e(x.long().abs() + 7).sum(1), e=nn.Embedding(5, 2)),
     "raises": using(lambda m, x: m.a(x) @ torch.ones(7, 7).double()),
     "gradients clipped on the way": using(clipped, **linear()),
     "lazy": lambda: nn.LazyLinear(2),
