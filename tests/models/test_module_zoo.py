@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 import re
 import warnings
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -508,12 +511,7 @@ def test_readout_keeps_the_rules_of_its_model():
     torch.testing.assert_close(readout.vjp(params, x, u), torch.tensordot(u, jacobian, 2))
 
 
-def changing(what):
-    def forward(m, x):
-        what(m, x)
-        return m.a(x) * (1 if not hasattr(m, "count") else 1 + 0 * m.count)
-
-    return lambda: Using(forward, a=nn.Linear(3, 2))
+COUNTER = itertools.count()
 
 
 def remembered(m, x):
@@ -605,6 +603,9 @@ CHANGING = {
     "reassigned buffer": using(reassigned, a=nn.Linear(3, 2), mean=torch.zeros(3)),
     "clamped weights": using(clamped),
     "spectral norm in training": lambda: parametrizations.spectral_norm(nn.Linear(3, 2)),
+    "noise of NumPy": using(lambda m, x: m.a(x) + float(np.random.default_rng().normal())),
+    "noise of Python": using(lambda m, x: m.a(x) * random.random()),
+    "counter elsewhere": using(lambda m, x: m.a(x) + next(COUNTER)),
     "writes to x": using(lambda m, x: m.a(x.mul_(2))),
     "in place first": lambda: nn.Sequential(nn.ReLU(inplace=True), nn.Linear(3, 2)),
 }
