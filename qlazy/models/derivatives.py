@@ -33,6 +33,10 @@ TRIED_TANGENTS = 64
 """Forward mode is tried on so many rows, spread over x."""
 
 
+BLOCK_BYTES = 2**26
+"""Where J v needs J itself, so much of it is kept at a time (64 MiB), and never less than a sample."""
+
+
 def kind_of(params: Tensor, x: Tensor) -> Key:
     """What a rule is tried once for: the shape of a row, dtypes and device."""
     return x.shape[1:], x.dtype, params.dtype, params.device
@@ -67,11 +71,17 @@ class Derivatives:
             return _forward(f, params, x, tangent)
         if form == "reverse":
             return _reverse(f, params, x, tangent)
-        return torch.cat([self.jacobian(f, params, row) @ tangent for row in x.split(1)])
+        size = self._block_size(f, params, x)
+        return torch.cat([self.jacobian(f, params, rows) @ tangent for rows in x.split(size)])
 
     def vjp(self, f: Function, params: Tensor, x: Tensor, cotangent: Tensor) -> Tensor:
         """J^T u for u (n, c): (p,)."""
         return pulled_back(f, params, x, cotangent)
+
+    def _block_size(self, f: Function, params: Tensor, x: Tensor) -> int:
+        with torch.no_grad():
+            outputs = f(params, x[:1]).shape[1]
+        return max(1, BLOCK_BYTES // max(1, outputs * len(params) * params.element_size()))
 
     def is_mapped(self, f: Function, params: Tensor, x: Tensor) -> bool:
         """Whether ``torch.func`` maps the gradients of f over samples; a warning says why it does not.
@@ -126,7 +136,12 @@ class Derivatives:
     def _try_forms(self, f: Function, params: Tensor, x: Tensor) -> Literal["forward", "reverse", "rows"]:
         """The fastest form for which <u, J v> = <J^T u, v>."""
         with torch.no_grad(), _PaddingRecorder() as recorder:
-            weights, direction = _random(f(params, x)), _random(params)
+            outputs = f(params, x)
+            alone = torch.cat([f(params, row) for row in x[-TRIED_ROWS:].split(1)])
+        if not _agree(alone, outputs[-TRIED_ROWS:], outputs.norm()):
+            actual = "not: a batch and its rows one by one differ"
+            refuse(self._function, "map each sample on its own", actual, UnsupportedModelError)
+        weights, direction = _random(outputs), _random(params)
         gradient = self._gradient(f, params, x, weights)
         expected, size = gradient @ direction, gradient.norm() * direction.norm()
         forms: dict[Literal["forward", "reverse"], Any] = {"forward": _forward, "reverse": _reverse}

@@ -7,7 +7,7 @@ import torch
 
 import qlazy
 from qlazy import Centered, Function, Linearized, Scaled, mlp
-from qlazy.base.errors import NotFiniteError
+from qlazy.base.errors import NotFiniteError, SlowBackendWarning, UnsupportedModelError
 from qlazy.models import model
 from qlazy.models.model import Model
 from tests.makers import curved_function, inputs, qnode_circuit, rng, tanh_net
@@ -105,6 +105,50 @@ def test_blocks_of_the_jacobian_do_not_change_the_kernel(monkeypatch, maker, sam
     for right, kernel in zip((None, y), expected, strict=True):
         torch.testing.assert_close(Model.gram(case, params, x, right), kernel)
     assert max(seen) == samples
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda w, x: ((x - x.mean(0)) @ w).unsqueeze(1),
+        lambda w, x: (x @ w).softmax(0).unsqueeze(1),
+        lambda w, x: torch.cumsum(x @ w, 0).unsqueeze(1),
+        lambda w, x: (x @ w / len(x)).unsqueeze(1),
+        lambda w, x: (x.flip(0) @ w).unsqueeze(1),
+    ],
+)
+def test_kernels_of_functions_that_mix_rows_are_refused(f):
+    for use in (
+        lambda model, w, x: qlazy.tangent_kernel(model, w, x) @ torch.ones(4, dtype=torch.float64),
+        lambda model, w, x: qlazy.tangent_kernel(model, w, x).to_dense(),
+        lambda model, w, x: Linearized(model, w)(w, x),
+    ):
+        with pytest.raises(UnsupportedModelError, match="`f` must .*each sample on its own, but is not"):
+            use(Function(f, 3), inputs(3), inputs(4, 3))
+
+
+def test_functions_are_differentiated_as_nets_are():
+    def f(w, x):
+        frozen = w[:2].detach() if x[0, 0] > 0 else w[:2]  # which no map over samples takes
+        with torch.no_grad():
+            front = torch.tanh(x @ w[2:].unsqueeze(0))
+        return torch.stack([(x[:, 0] * w[0]).sin() * frozen.sum(), front[:, 0] * w[1]], 1)
+
+    rows = inputs(4, 1)
+    model = Function(lambda w, x: torch.cat([f(w, row) for row in x.split(1)]), 3)
+    w, v = inputs(3), inputs(3, seed=5)
+    leaf = w.clone().requires_grad_()
+    jacobian = torch.stack(
+        [
+            torch.stack([torch.autograd.grad(out, leaf, retain_graph=True)[0] for out in f(leaf, row)[0]])
+            for row in rows.split(1)
+        ]
+    )
+    with pytest.warns(SlowBackendWarning, match="`f` is differentiated row by row"):
+        torch.testing.assert_close(model.jacobian(w, rows), jacobian)
+    torch.testing.assert_close(model.jvp(w, rows, v), jacobian @ v)
+    torch.testing.assert_close(model.gram(w, rows), torch.tensordot(jacobian, jacobian, ([2], [2])))
+    torch.testing.assert_close(Linearized(model, w)(w + v, rows), model(w, rows) + jacobian @ v)
 
 
 def test_a_kernel_by_blocks_can_be_differentiated(monkeypatch):

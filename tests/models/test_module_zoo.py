@@ -746,3 +746,12 @@ def test_a_module_keeps_its_buffers_when_it_is_refused():
     ):
         net(net.params, x3())
     assert not net.module.mean.any()
+
+
+@pytest.mark.parametrize("name", ["noise of NumPy", "noise of Python", "counter elsewhere"])
+def test_a_second_call_tells_with_one_row(name):
+    net = Net(CHANGING[name]().double())
+    with pytest.raises(
+        UnsupportedModelError, match="`module` must give the same outputs whatever it was called with"
+    ):
+        net(net.params, x3()[:1])

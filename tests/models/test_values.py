@@ -242,6 +242,15 @@ WRONG = {
 }
 
 
+def test_a_net_that_mixes_rows_is_not_compared(data):
+    class Mixing(nn.Linear):
+        def forward(self, x):
+            return super().forward(x - x.mean(0))
+
+    with pytest.raises(UnsupportedModelError, match="map each sample on its own"):
+        quick(data, models={"net": Net(Mixing(3, 1).double())})
+
+
 @pytest.mark.parametrize("name", WRONG)
 def test_settings_that_are_refused(data, name):
     settings, message = WRONG[name]
