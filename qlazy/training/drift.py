@@ -9,6 +9,7 @@ distance and velocity. A metric relative to something that is zero is refused, n
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
@@ -150,8 +151,10 @@ def activation_stability(model: Model, params: Tensor, anchor: Tensor, x: Tensor
 class Slope:
     """A fitted exponent with its 95% confidence interval: value = exp(intercept) alpha^slope.
 
-    ``points`` is the number of values fitted. The interval speaks of scatter about a straight line; a curve
-    bent by a range of scales that is not yet asymptotic widens it without being noise.
+    Over seeds the interval is Student's of the seeds' own slopes, and ``error`` their standard error: scales of one
+    seed share its scatter, and are no further evidence. Of one path alone it speaks of scatter about a straight line.
+    ``local`` is the slope over the last decade of scales, to which a bent law tends; ``bending`` the p-value of a
+    straight line, two-sided, from the seeds' quadratic terms (NaN for one seed). ``points`` counts the values fitted.
     """
 
     slope: float
@@ -159,17 +162,19 @@ class Slope:
     high: float
     intercept: float
     points: int
+    error: float = math.nan
+    local: float = math.nan
+    bending: float = math.nan
 
     def __str__(self) -> str:
         return f"{self.slope:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
 def log_log_slope(alphas: ArrayLike, values: ArrayLike) -> Slope:
-    """Least squares of log value on log scale, with the 95% interval of Student's t.
+    """Least squares of log value on log scale, seed by seed, with the 95% interval of Student's t over the seeds.
 
-    ``alphas`` (k,) and ``values`` (k,), or (k, s) for s seeds. Every seed has an intercept of its own, since
-    its constant differs, and all share the slope: k s - s - 1 degrees of freedom. Raises ValueError for
-    fewer than three distinct scales and for values that are not positive.
+    ``alphas`` (k,) and ``values`` (k,), or (k, s) for s seeds: s - 1 degrees of freedom, or k - 2 about the line of
+    one path. Raises ValueError for fewer than three distinct scales and for values that are not positive.
     """
     scales, table = _as_floats("alphas", alphas), _as_floats("values", values)
     require(scales.ndim == 1, "alphas", "have shape (k,)", scales.shape)
@@ -186,13 +191,39 @@ def log_log_slope(alphas: ArrayLike, values: ArrayLike) -> Slope:
 def _fit(x: NDArray[np.float64], y: NDArray[np.float64]) -> Slope:
     from scipy.special import stdtrit  # a slow import, for this alone
 
+    slopes, seeds = _slopes(x, y), y.shape[1]
+    slope = float(slopes.mean())
+    if seeds > 1:
+        freedom, error = seeds - 1, float(slopes.std(ddof=1)) / math.sqrt(seeds)
+    else:
+        centered = x - x.mean()
+        residuals = y[:, 0] - y.mean() - slope * centered
+        freedom = len(x) - 2
+        error = math.sqrt(residuals @ residuals / freedom / (centered @ centered))
+    margin = float(stdtrit(freedom, 0.975)) * error
+    last = x >= x.max() - math.log(10) - 1e-9
+    local = float(_slopes(x[last], y[last]).mean()) if len(np.unique(x[last])) > 1 else math.nan
+    intercept = float(y.mean() - slope * x.mean())
+    return Slope(slope, slope - margin, slope + margin, intercept, y.size, error, local, _bending(x, y))
+
+
+def _slopes(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The slope of each column of ``y`` (k, s) on x (k,), (s,)."""
     centered = x - x.mean()
-    slope = float(centered @ y.mean(1) / (centered @ centered))
-    residuals = y - y.mean(0) - slope * centered[:, None]
-    freedom = y.size - y.shape[1] - 1
-    error = np.sqrt((residuals**2).sum() / freedom / (y.shape[1] * (centered @ centered)))
-    margin = float(stdtrit(freedom, 0.975) * error)
-    return Slope(slope, slope - margin, slope + margin, float(y.mean() - slope * x.mean()), y.size)
+    return np.asarray(centered @ y / (centered @ centered))
+
+
+def _bending(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    """The p-value of the seeds' quadratic terms having the mean 0; NaN for one seed, 1 where none has any."""
+    from scipy.special import stdtr
+
+    if y.shape[1] < 2:
+        return math.nan
+    terms = np.polyfit(x - x.mean(), y, 2)[0]
+    spread = terms.std(ddof=1) / math.sqrt(len(terms))
+    if spread <= 1e-12 * max(1.0, float(np.abs(y).max())):
+        return 1.0 if np.abs(terms).max() < 1e-9 else 0.0
+    return float(2 * stdtr(len(terms) - 1, -abs(terms.mean() / spread)))
 
 
 def _moved(params: Tensor, anchor: Tensor) -> Tensor:

@@ -225,6 +225,48 @@ def test_the_interval_covers_the_truth_nineteen_times_in_twenty() -> None:
     assert hits / trials == pytest.approx(0.95, abs=3 * math.sqrt(0.05 * 0.95 / trials))
 
 
+@pytest.mark.parametrize("seeds", [3, 10])
+@pytest.mark.parametrize("truth", [-1.0, -2.0])
+def test_seeds_with_slopes_of_their_own_are_covered_too(seeds: int, truth: float) -> None:
+    """Slopes drawn with a deviation of .05: pooled over scales, the interval would cover 56 to 62 times in 100."""
+    generator = np.random.default_rng(seeds)
+    alphas, trials = np.geomspace(10, 1000, 5), 2000
+    hits = 0
+    for _ in range(trials):
+        exponents = truth + 0.05 * generator.standard_normal(seeds)
+        noise = 0.01 * generator.standard_normal((5, seeds))
+        fit = log_log_slope(alphas, np.exp(np.log(alphas)[:, None] * exponents + noise))
+        hits += fit.low <= truth <= fit.high
+    assert hits / trials == pytest.approx(0.95, abs=3 * math.sqrt(0.05 * 0.95 / trials))
+
+
+def test_more_seeds_do_not_make_a_slope_of_their_scatter_certain() -> None:
+    """Twice the scales, with no new seed, leave the interval as it is: of (k, s) values s are independent."""
+    exponents = np.array([-1.05, -1.0, -0.93])
+    widths = []
+    for count in (4, 8):
+        alphas = np.geomspace(10, 1000, count)
+        fit = log_log_slope(alphas, alphas[:, None] ** exponents)
+        widths.append(fit.high - fit.low)
+        assert fit.error == pytest.approx(exponents.std(ddof=1) / math.sqrt(3))
+    assert widths[0] == pytest.approx(widths[1])
+
+
+def test_a_bent_law_is_seen_to_bend_and_its_end_is_read() -> None:
+    """value = 1/(1 + a): slope -a/(1 + a), near -1 at the end alone; a straight law has a p-value spread evenly."""
+    generator = np.random.default_rng(5)
+    alphas = np.geomspace(1, 1000, 7)
+    own = np.exp(0.01 * generator.standard_normal((7, 5)))
+    bent = log_log_slope(alphas, own / (1 + alphas)[:, None])
+    assert bent.bending < 1e-3
+    assert bent.slope > -0.95
+    assert bent.local == pytest.approx(-1, abs=0.02)
+    noise = [np.exp(0.1 * generator.standard_normal((7, 5))) / alphas[:, None] for _ in range(400)]
+    p_values = [log_log_slope(alphas, values).bending for values in noise]
+    assert scipy.stats.kstest(p_values, "uniform").pvalue > 1e-3
+    assert math.isnan(log_log_slope(alphas, 1 / alphas).bending)
+
+
 def test_a_slope_reads_as_a_figure_with_its_interval() -> None:
     assert str(Slope(-1.0, -1.05, -0.95, 0.0, 6)) == "-1.000 [-1.050, -0.950]"
 

@@ -190,7 +190,7 @@ def scale_both(settings: Settings) -> Outcome:
             for metric in ("parameter drift", "kernel change", "output gap"):
                 slope = slopes[name, metric]
                 quantity = f"slope of {metric}, {name.upper()} on {task}"
-                error = (slope.high - slope.low) / 4  # about half of a 95% interval is two of them
+                error = slope.error
                 findings.append(Finding("lazy regime", quantity, -1.0, slope.slope, error, tolerance=0.05))
                 key = f"{metric} {name} {'last' if target is LAST else 'parity'}".replace(" ", "_")
                 arrays[key] = comparison.values(name, metric)

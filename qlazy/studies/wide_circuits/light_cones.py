@@ -73,7 +73,7 @@ def width(qubits: Sequence[int], seeds: int, steps: int) -> Outcome:
     findings = []
     for name, (at, values, expected) in slopes.items():
         slope = log_log_slope(at, values)
-        error = (slope.high - slope.low) / 4
+        error = slope.error
         findings.append(
             Finding("T10 light cones", f"slope of {name} against m", expected, slope.slope, error, 0.05)
         )

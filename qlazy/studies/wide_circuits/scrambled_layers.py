@@ -127,9 +127,8 @@ def depth(qubits: int, layers: Sequence[int], seeds: int, steps: int, target: fl
     moved, moved_error = mean_and_error((change - predicted)[-1])
     path, path_error = mean_and_error((final / settled)[-1])
     deep, spread = f"L={layers[-1]}", math.sqrt(2 / layers[-1])
-    bend = (slope.high - slope.low) / 4
     findings = [
-        Finding("T5 frozen drift", "slope of drift / |e0| against L", -0.5, slope.slope, bend, 0.05),
+        Finding("T5 frozen drift", "slope of drift / |e0| against L", -0.5, slope.slope, slope.error, 0.05),
         Finding("T5 frozen drift", "drift / (|e0| / sqrt K0)", 1.0, ratio, ratio_error, 0.1),
         Finding("T6 kernel on the path", f"K / law, {deep}", 1.0, path, path_error, spread),
         Finding("T7 variance law", f"largest error in f, {deep}", 0.0, float(law[-1].mean()), tolerance=0.03),

@@ -27,9 +27,10 @@ SHOWN = 10
 class Subset:
     """k samples chosen out of n, and the run that chose them: t = passes + 1 recorded states of p parameters.
 
-    ``scores`` rank the samples; ``margins`` say how far the tangent kernel at initialisation, told the labels of
-    the others, speaks for the label each was given, negative where it speaks against it (NaN where targets are no class
-    labels): :func:`qlazy.tasks.subset.leave_one_out.label_margins`. Accuracy and loss are
+    ``scores`` rank the samples, NaN for those that were never scored; ``margins`` say how far the tangent kernel at
+    initialisation, told the labels of the others, speaks for the label each was given, negative where it speaks
+    against it (NaN where targets are no class labels): :func:`qlazy.tasks.subset.leave_one_out.label_margins`.
+    Accuracy and loss are
     NaN where there was nothing to measure them on.
     """
 

@@ -99,7 +99,8 @@ class Progress:
     done: int
     params: Tensor
     state: State
-    totals: Tensor
+    totals: Tensor  # (n,), scores added up over the later half of the epochs
+    visits: Tensor  # (n,), how many of them
     history: tuple[tuple[float, float], ...]
 
 
@@ -134,27 +135,29 @@ class Loop:
     def begin(self) -> Progress:
         generator = self.generator(0)
         state = self.selector.start(self.task, generator)
-        params = self.task.params
-        return Progress(0, params, state, torch.zeros_like(self.task.y[:, 0]), (self.measure(params),))
+        params, zeros = self.task.params, torch.zeros_like(self.task.y[:, 0])
+        return Progress(0, params, state, zeros, zeros, (self.measure(params),))
 
     def advance(self, now: Progress) -> Progress:
         """One pass over the samples in batches of equal size; what is left over waits for the next."""
         generator = self.generator(now.done + 1)
         order = torch.randperm(len(self.task.x), generator=generator).to(now.params.device)
-        params, state, totals = now.params, now.state, now.totals.clone()
+        params, state = now.params, now.state
+        totals, visits = now.totals.clone(), now.visits.clone()
         for index in order[: len(order) // self.batch_size * self.batch_size].split(self.batch_size):
             count = max(1, round(self.task.fraction * self.batch_size))
             batch = Batch(index, params, self.learning_rate, count, generator)
             selection, state = self.selector.weigh(self.task, state, batch)
             if now.done >= self.epochs // 2:
                 totals[index] += selection.scores
+                visits[index] += 1
             if selection.weights.any():
                 params = params - self.learning_rate * weighted_gradient(
                     self.task, params, index, selection.weights
                 )
         require(params.isfinite().all(), "loss", "stay finite (try a smaller rate)", f"not, in pass {now.done + 1}",
                 NotFiniteError)  # fmt: skip
-        return Progress(now.done + 1, params, state, totals, (*now.history, self.measure(params)))
+        return Progress(now.done + 1, params, state, totals, visits, (*now.history, self.measure(params)))
 
     def margins(self) -> Tensor:
         """What the tangent kernel at initialisation makes of every label; NaN where targets are no labels."""
@@ -163,15 +166,16 @@ class Loop:
         return label_margins(self.task, self.generator(self.epochs + 1))
 
     def choose(self, now: Progress, margins: Tensor, data: str) -> Subset:
-        """The samples with the highest scores, beside the margins of all labels."""
+        """The samples with the highest mean scores, beside the margins of all labels; none that was never scored."""
         task = self.task
-        scores = now.totals / (self.epochs - self.epochs // 2)
+        mean = now.totals / now.visits  # NaN where a batch size that does not divide n left a sample out
+        scores = mean.nan_to_num(nan=-math.inf, posinf=math.inf, neginf=-math.inf)
         labeled = are_labels(task.y)
         chosen = top_by_class(scores, task.y, task.count) if labeled else top(scores, task.count)
         history = np.array(now.history)
         return Subset(
             indices=chosen.cpu().numpy(),
-            scores=scores.cpu().numpy(),
+            scores=mean.cpu().numpy(),
             margins=margins.cpu().numpy(),
             params=now.params.cpu().numpy(),
             validation_loss=history[:, 0],
@@ -219,7 +223,7 @@ class Loop:
     def keep(self, path: Path, now: Progress) -> None:
         """Write where the loop stands, in place of what was there."""
         arrays = {f"state.{name}": tensor for name, tensor in now.state.items()}
-        arrays |= {"params": now.params, "totals": now.totals}
+        arrays |= {"params": now.params, "totals": now.totals, "visits": now.visits}
         kept = {name: tensor.cpu().numpy() for name, tensor in arrays.items()}
         save_arrays(
             path, {**kept, "history": np.array(now.history)}, {"done": now.done, **self.description()}
@@ -232,6 +236,6 @@ class Loop:
         tensors = {
             name: torch.from_numpy(array).to(self.task.params.device) for name, array in arrays.items()
         }
-        params, totals = tensors.pop("params"), tensors.pop("totals")
+        params, totals, visits = (tensors.pop(name) for name in ("params", "totals", "visits"))
         state = {name.removeprefix("state."): tensor for name, tensor in tensors.items()}
-        return Progress(settings["done"], params, state, totals, history)
+        return Progress(settings["done"], params, state, totals, visits, history)

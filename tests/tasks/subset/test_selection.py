@@ -12,7 +12,15 @@ import qlazy
 from qlazy.base.errors import NotFiniteError
 from qlazy.base.storage import save_arrays
 from qlazy.tasks.subset import selection
-from qlazy.tasks.subset.baselines import AllExamples, RandomSubset, SmallLoss, TracIn
+from qlazy.tasks.subset.agreement import KernelAgreement
+from qlazy.tasks.subset.baselines import (
+    AllExamples,
+    KernelHerding,
+    LeverageScores,
+    RandomSubset,
+    SmallLoss,
+    TracIn,
+)
 from qlazy.tasks.subset.result import Subset
 from qlazy.tasks.subset.selector import Selector, keep_top
 from qlazy.training.losses import CrossEntropy, SquaredError
@@ -245,3 +253,47 @@ def test_examples_that_do_not_fit(problem) -> None:
     kept = choose(problem, selector=SmallLoss(), epochs=1)
     with pytest.raises(ValueError, match="`data` must have the 60 training samples"):
         kept.of(qlazy.load_data("wine"))
+
+
+RULES = [
+    SmallLoss(),
+    TracIn(),
+    KernelAgreement(),
+    KernelHerding(),
+    LeverageScores(),
+    RandomSubset(),
+    AllExamples(),
+]
+
+
+@pytest.mark.parametrize("selector", RULES, ids=lambda rule: type(rule).__name__)
+@pytest.mark.parametrize("batch_size", [7, 20, 31, 39, 60])
+def test_what_was_never_scored_is_never_chosen(problem, selector, batch_size) -> None:
+    """60 samples, one late epoch: where batches leave some out, a score of 0 would be the best that losses know."""
+    subset = choose(problem, selector=selector, epochs=2, batch_size=batch_size)
+    scored = ~np.isnan(subset.scores)
+    assert scored.sum() == 60 // batch_size * batch_size
+    assert scored[subset.indices].all()
+    assert len(subset.indices) == 12
+
+
+def test_scores_are_means_over_the_times_a_sample_was_seen(problem) -> None:
+    """Without steps the loss of a sample is the same whenever it is seen: minus its score, whatever the batches."""
+    model, data, _ = problem
+    params = model.init(torch.Generator().manual_seed(3)).double()
+    for batch_size in (13, 25, 60):
+        subset = choose(
+            problem,
+            selector=SmallLoss(),
+            epochs=7,
+            batch_size=batch_size,
+            learning_rate=1e-300,
+            params=params,
+        )
+        losses = CrossEntropy()
+        each = [
+            float(losses(model(params, x[None]), y[None]))
+            for x, y in zip(data.x_train, data.y_train, strict=True)
+        ]
+        seen = ~np.isnan(subset.scores)
+        np.testing.assert_allclose(-subset.scores[seen], np.array(each)[seen], rtol=1e-9)
