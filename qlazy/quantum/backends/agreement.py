@@ -21,7 +21,7 @@ from pennylane.tape import QuantumScript
 from qlazy.base.errors import UnsupportedModelError
 from qlazy.models.model import blocks_of
 from qlazy.quantum.backends.backend import INPUTS, Backend, Sample, Shapes
-from qlazy.quantum.pennylane.plain import Outputs, PlainQNode, Point, Stops, work
+from qlazy.quantum.pennylane.plain import Outputs, PlainQNode, Point, Stops
 from qlazy.quantum.pennylane.tapes import is_dynamic
 
 Array = NDArray[np.float64]
@@ -32,11 +32,19 @@ WORK = 2.0**22
 RUNS = 100
 """Runs for the derivatives of one row, on a device that takes shifts, above which only outputs are checked."""
 
-VALUES, SLOPES = 1e-9, 1e-5
-"""How far outputs and derivatives may be off, relative to the largest of the same measurement."""
 
-ROUNDING = 1e-12
-"""What float64 may do to an output, relative to the norm of its observable."""
+class Precision(NamedTuple):
+    """How far outputs and derivatives may be off, relative to the largest of the same measurement.
+
+    ``rounding`` is what arithmetic may do to either, relative to the norm of the observable.
+    """
+
+    values: float
+    slopes: float
+    rounding: float
+
+
+DOUBLE, SINGLE = Precision(1e-9, 1e-5, 1e-12), Precision(1e-4, 1e-3, 1e-6)
 
 STEPS = (1e-4, 1e-5, 1e-6)
 """Of the differences, in radians: the later ones only where the first disagrees, as for high frequencies."""
@@ -96,7 +104,7 @@ class Lock:
 
     def require_own(self) -> None:
         """Refuse what the QNode itself does not run: the weights and the row that it was called with."""
-        if self._own is not None and self.tape is not None and work(self.tape) <= WORK:
+        if self._own is not None and self.tape is not None and self._work <= WORK:
             try:
                 self._plain.run(self.tape)
             except Exception as error:
@@ -107,7 +115,7 @@ class Lock:
         """Whether the circuit measures on its way, after its transforms; False where that cannot be told."""
         return self.tape is not None and any(map(is_dynamic, self._plain.transformed(self.tape)[0]))
 
-    def check(self, backend: Backend, runs: int = 1) -> str:
+    def check(self, backend: Backend, runs: int = 1, precision: Precision = DOUBLE) -> str:
         """Hold a backend to the QNode; why it could not be, or nothing. ``runs`` is what a row's derivatives take.
 
         Raises DisagreementError.
@@ -119,26 +127,34 @@ class Lock:
         scale = outputs.largest(*(m.values for m in self._measured))
         for measured in self._measured:
             found = _outputs(backend, measured)
-            _require_close(found, measured.values, VALUES * scale + ROUNDING * outputs.norms)
-        if runs * work(self.tape) > WORK or runs > RUNS:
+            _require_close(
+                found, measured.values, precision.values * scale + precision.rounding * outputs.norms
+            )
+        if runs * self._work > WORK or runs > RUNS:
             return f"derivatives not checked against the QNode's: a row takes {runs} runs"
-        self._check_slope(backend, self._measured[0], outputs)
+        self._check_slope(backend, self._measured[0], outputs, precision)
         return ""
+
+    @cached_property
+    def _work(self) -> float:
+        return math.inf if self.tape is None else self._plain.work(self.tape)
 
     @cached_property
     def unchecked(self) -> str:
         """Why no backend can be held to the QNode; empty where it can."""
         if self.tape is None:
             return "not checked against the QNode, which raises an error at every point tried"
-        if work(self.tape) > WORK:
+        if self._work > WORK:
             return f"not checked against the QNode, too large on {len(self.tape.wires)} wires"
         return "" if self._measured else "not checked against the QNode, not finite at any point tried"
 
-    def _check_slope(self, backend: Backend, measured: Measured, outputs: Outputs) -> None:
+    def _check_slope(
+        self, backend: Backend, measured: Measured, outputs: Outputs, precision: Precision
+    ) -> None:
         """One number for all outputs: their derivative, each relative to the largest of its measurement."""
         assert measured.slopes is not None
         assert measured.around is not None
-        size = np.maximum(outputs.largest(measured.slopes), ROUNDING / STEPS[0] * outputs.norms)
+        size = np.maximum(outputs.largest(measured.slopes), DOUBLE.rounding / STEPS[0] * outputs.norms)
         weights = self._direction(len(size)) / size
         found = _slope(backend, measured.around, weights)
         for step in STEPS:
@@ -147,7 +163,8 @@ class Lock:
                 plus, minus = self._beside(measured.around, step)
                 slopes = (plus - minus) / (2 * step)
             expected = float(weights @ slopes)
-            close = SLOPES * len(size) + ROUNDING / step * float(np.abs(weights) @ outputs.norms)
+            rounding = DOUBLE.rounding / step + precision.rounding
+            close = precision.slopes * len(size) + rounding * float(np.abs(weights) @ outputs.norms)
             if abs(found - expected) <= close:
                 return
         raise DisagreementError(

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import pennylane as qml
 import torch
 from pennylane import measurements
 from pennylane.tape import QuantumScript
 
 from qlazy.base.errors import SlowBackendWarning, UnsupportedModelError, refuse, require
-from qlazy.quantum.backends.agreement import DisagreementError, Lock
+from qlazy.quantum.backends.agreement import DOUBLE, SINGLE, DisagreementError, Lock, Precision
 from qlazy.quantum.backends.autograd import MakeEngine
 from qlazy.quantum.backends.backend import (
     ADJOINT,
@@ -135,9 +136,11 @@ def _simulator(traced: Traced) -> str:
 
 
 def _exact_device(wanted: str, qnode: qml.QNode) -> Any:
-    """Where a QNode is run plainly: its own device where backend "device" is, default.qubit for the others."""
-    is_own = wanted == DEVICE or qnode.device.name == "default.qubit"
-    return qnode.device if is_own else qml.device("default.qubit", wires=qnode.device.wires)
+    """Where a QNode is run plainly: its own device where backend "device" is, default.qubit for pure states."""
+    is_own = wanted == DEVICE and qnode.device.name != "lightning.qubit"
+    if is_own or qnode.device.name == "default.qubit":
+        return qnode.device
+    return qml.device("default.qubit", wires=qnode.device.wires)
 
 
 def _require_outputs(tape: QuantumScript, qnode: qml.QNode) -> None:
@@ -175,7 +178,8 @@ def _on_device(lock: Lock, qnode: qml.QNode, shapes: Shapes, row: tuple[int, ...
         if qnode.shots:
             return Choice(DEVICE, backend, unchecked="not checked against the QNode, whose shots are random")
         assert isinstance(engine, DeviceCircuit)
-        return Choice(DEVICE, backend, unchecked=_held(lock, backend, engine.circuits_per_sample))
+        precision = SINGLE if getattr(qnode.device, "c_dtype", None) == np.complex64 else DOUBLE
+        return Choice(DEVICE, backend, unchecked=_held(lock, backend, engine.circuits_per_sample, precision))
     except NotLoweredError as reason:
         refuse("qnode", "be a circuit for parameter shifts", f"not: {reason}", UnsupportedModelError)
 
@@ -188,9 +192,9 @@ def _lowered(traced: Traced, row: tuple[int, ...], make: MakeEngine) -> Backend:
     return LoweredBackend(circuit)
 
 
-def _held(lock: Lock, backend: Backend, runs: int = 1) -> str:
+def _held(lock: Lock, backend: Backend, runs: int = 1, precision: Precision = DOUBLE) -> str:
     try:
-        return lock.check(backend, runs)
+        return lock.check(backend, runs, precision)
     except DisagreementError as reason:
         raise NotLoweredError(str(reason)) from reason
 

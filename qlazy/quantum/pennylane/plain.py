@@ -103,6 +103,11 @@ class PlainQNode:
         program = transforms_of(self._qnode)
         return program([tape]) if program else ([tape], lambda results: results)
 
+    def work(self, tape: QuantumScript) -> float:
+        """Gates times amplitudes: what a run costs, in updates of one amplitude of a state or a density matrix."""
+        wires = len(tape.wires) * (2 if self._device.name == "default.mixed" else 1)
+        return sum(_gates(op) for op in tape.operations) * 2.0**wires
+
     def run(self, tape: QuantumScript) -> Array:
         """Outputs (c,) of a tape. Raises what the device raises, and UnsupportedModelError for complex ones."""
         options = self._qnode.execute_kwargs
@@ -156,11 +161,6 @@ def in_numpy(part: Any) -> Any:
 
 def _has_tensors(part: Any) -> bool:
     return any(isinstance(leaf, torch.Tensor) for leaf in qml.pytrees.flatten(part)[0])
-
-
-def work(tape: QuantumScript) -> float:
-    """Gates times amplitudes: what a run on a state vector costs, in updates of one amplitude."""
-    return sum(_gates(op) for op in tape.operations) * 2.0 ** len(tape.wires)
 
 
 def _gates(op: Any) -> int:

@@ -419,6 +419,14 @@ def test_the_reference_runs_on_the_device_itself():
     assert check(qnode, "device").backend_reason == ""
 
 
+def test_a_device_in_single_precision_is_held_to_its_digits():
+    device = qml.device("lightning.qubit", wires=1, c_dtype=np.complex64)
+    model, outputs, jacobian = called(qml.QNode(simple, device), "device")
+    assert model.backend_reason == ""
+    np.testing.assert_allclose(outputs, plain(qnode_of(simple)), atol=1e-5)
+    np.testing.assert_allclose(jacobian, differences(qnode_of(simple)), atol=1e-5)
+
+
 # -- words ---------------------------------------------------------------------------------------------------------
 
 
