@@ -135,6 +135,11 @@ class Lock:
         self._check_slope(backend, self._measured[0], outputs, precision)
         return ""
 
+    @property
+    def stops(self) -> bool:
+        """Whether the QNode was seen to stop gradients."""
+        return any(m.around is not None and m.around.stops.kept for m in self._measured)
+
     @cached_property
     def _work(self) -> float:
         return math.inf if self.tape is None else self._plain.work(self.tape)

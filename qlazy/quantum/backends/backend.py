@@ -6,7 +6,7 @@ import abc
 import contextlib
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
@@ -73,6 +73,8 @@ class TorchBackend(Backend):
 
     def __init__(self, qnode: qml.QNode, shapes: Shapes, reason: str = "") -> None:
         self._qnode, self._shapes, self.reason = qnode, shapes, reason
+        self.within: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext
+        """What the QNode is called in."""
         self._blocks = blocks_of({name: math.prod(shape) for name, shape in shapes.items()})
 
     def outputs(self, params: Tensor, x: Tensor) -> Tensor:
@@ -112,7 +114,8 @@ class TorchBackend(Backend):
 
     def measure(self, params: Tensor, row: Tensor) -> Tensor:
         """Outputs (c,) of one row, by a plain call of the QNode; those of nested results one after the other."""
-        results, _ = tree_flatten(self._qnode(**{INPUTS: row}, **self.weights(params)))
+        with self.within():
+            results, _ = tree_flatten(self._qnode(**{INPUTS: row}, **self.weights(params)))
         outputs = torch.cat([torch.as_tensor(r).reshape(-1) for r in results])
         require(
             not outputs.is_complex(), "qnode", "return expectation values or probabilities",

@@ -39,7 +39,7 @@ from qlazy.quantum.backends.lowered import Lowering, require_wires
 from qlazy.quantum.backends.programs import require_no_branches
 from qlazy.quantum.pennylane.device_tracing import device_circuit
 from qlazy.quantum.pennylane.lowering import NotLoweredError
-from qlazy.quantum.pennylane.plain import PlainQNode
+from qlazy.quantum.pennylane.plain import NoTangents, PlainQNode
 from qlazy.quantum.pennylane.tapes import transforms_of
 from qlazy.quantum.pennylane.tracing import Traced, traced_qnode
 from qlazy.simulator.rotations import RotationCircuit
@@ -162,7 +162,10 @@ def _on_torch(lock: Lock, qnode: qml.QNode, shapes: Shapes, row: tuple[int, ...]
     require_wires(len(qnode.device.wires or ()))
     _require_dependence(changes_with_row(backend, _size(shapes), row), row)
     try:
-        return Choice(TORCH, backend, unchecked=lock.check(backend))
+        unchecked = lock.check(backend)
+        if not unchecked and lock.stops:
+            backend.within = NoTangents
+        return Choice(TORCH, backend, unchecked=unchecked)
     except DisagreementError as reason:
         must = "give the same under torch as called in NumPy (no weight may leave torch: float(), .item(), math, NumPy)"
         refuse("qnode", must, f"not: {reason}", UnsupportedModelError)

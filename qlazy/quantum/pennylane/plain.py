@@ -72,6 +72,17 @@ class Stops(TorchFunctionMode):
         return self._left.pop(0)
 
 
+class NoTangents(TorchFunctionMode):
+    """``no_grad`` as it means backwards, forwards as well, where torch lets derivatives through."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        found = func(*args, **(kwargs or {}))
+        stops = isinstance(found, torch.Tensor) and not torch.is_grad_enabled()
+        return found.detach() if stops else found
+
+
 @final
 class PlainQNode:
     """A QNode on a device without shots, as a function from points to outputs (c,)."""

@@ -293,9 +293,12 @@ def test_stopped_gradients_are_those_of_torch_on_every_backend(name, backend):
     weights = torch.tensor(WEIGHTS, dtype=F64, requires_grad=True)
     expected = qnode.update(interface="torch")(inputs=torch.tensor(ROW), weights=weights)
     (gradient,) = torch.autograd.grad(expected, weights)
-    _, outputs, jacobian = called(qnode, backend)
+    model, outputs, jacobian = called(qnode, backend)
     np.testing.assert_allclose(outputs, expected.detach(), rtol=0, atol=1e-12)
     np.testing.assert_allclose(jacobian[0], gradient, rtol=0, atol=1e-12)
+    direction = torch.tensor([0.8, -0.3], dtype=F64)
+    forward = model.jvp(torch.tensor(WEIGHTS), torch.tensor(ROW)[None], direction)
+    np.testing.assert_allclose(forward[0, 0], gradient @ direction, rtol=0, atol=1e-12)
     assert (gradient[0] == 0) == (name in STOPPED)
 
 
