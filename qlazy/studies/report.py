@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,13 @@ def _claims(result: StudyResult) -> tuple[str, ...]:
 
 
 def _fields(settings: Any) -> dict[str, str]:
-    return {name.replace("_", " "): text(value) for name, value in vars(settings).items()}
+    """Settings by name; those of an experiment, a dataclass of their own, in a line."""
+    return {
+        name.replace("_", " "): "; ".join(f"{inner} {shown}" for inner, shown in _fields(value).items())
+        if is_dataclass(value)
+        else text(value)
+        for name, value in vars(settings).items()
+    }
 
 
 def _study_call(result: StudyResult) -> str:
@@ -62,8 +68,10 @@ def _study_call(result: StudyResult) -> str:
         return f"qlazy study {result.study} --full"
     if settings == type(settings).quick():
         return f"qlazy study {result.study}"
-    module = f"qlazy.studies.{result.study}"
-    return f"import {module}\nfrom {module} import Settings\n\n{module}.run({settings!r})"
+    module = type(settings).__module__
+    parts = {type(value).__name__ for value in vars(settings).values() if is_dataclass(value)}
+    names = ", ".join(sorted({type(settings).__name__, *parts}))
+    return f"from {module} import {names}, run\n\nrun({settings!r})"
 
 
 def finish(

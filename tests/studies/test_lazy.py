@@ -60,10 +60,11 @@ def test_what_it_leaves_behind(finished) -> None:
 
 def test_the_full_setting_is_the_papers() -> None:
     full = Settings.full()
-    assert (full.inputs, full.train, full.neurons, full.steps) == PAPER_SIZE
-    assert set(REFERENCE) <= set(full.taus)
-    assert full.seeds == 10
-    assert (full.plateau, full.width_claim, full.width_ratio) == (30, 128, 4)
+    scale = full.scale
+    assert (scale.inputs, scale.train_size, scale.neurons, scale.steps) == PAPER_SIZE
+    assert set(REFERENCE) <= set(scale.taus)
+    assert scale.seeds == 10
+    assert (scale.plateau, *full.width.claimed) == (30, 128, 4)
 
 
 @pytest.mark.parametrize(("dtype", "rtol"), [(torch.float64, 1e-9), (torch.float32, 2e-3)])

@@ -46,7 +46,7 @@ def test_what_it_leaves_behind(finished) -> None:
 def test_equal_counts_are_equal(finished) -> None:
     """No model has more parameters than the circuit beside it, or fewer by as much as one hidden unit."""
     arrays = finished[0].arrays
-    features, layers = Settings.quick().circuit_features, arrays["circuit_layers"]
+    features, layers = Settings.quick().circuits.features, arrays["circuit_layers"]
     expected = np.array([circuit_regimes.parameters(features, L) for L in layers])
     for key in [key for key in arrays if key.startswith("circuits_count")]:
         assert (arrays[key] <= expected).all()

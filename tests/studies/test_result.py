@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -13,7 +14,8 @@ from qlazy.base.storage import load_arrays
 from qlazy.base.tables import Table
 from qlazy.commands import main as cli
 from qlazy.studies import STUDIES, find_study
-from qlazy.studies.report import finish
+from qlazy.studies.lazy import study as lazy
+from qlazy.studies.report import finish, study_page
 from qlazy.studies.result import Finding, StudyResult
 
 
@@ -91,3 +93,15 @@ def test_the_command_lists_studies(capsys) -> None:
     assert "wide_circuits" in capsys.readouterr().out
     assert cli.main(["study", "nothing"]) == 2
     assert "`name` must be one of" in capsys.readouterr().err
+
+
+def test_a_page_names_settings_by_experiment_and_gives_a_call_that_runs() -> None:
+    """The call written on the page of other settings makes those very settings."""
+    settings = replace(lazy.Settings.quick(), plane=lazy.Plane(steps=7, seeds=2))
+    page = study_page(StudyResult("lazy", settings, (), {}), {}).html()
+    assert "steps 7; seeds 2" in page
+    code = html.unescape(page)[html.unescape(page).index("from qlazy.studies.lazy.study import") :]
+    lines = code.split("<")[0].replace("\n\nrun(", "\n\nfound = (")
+    made: dict[str, object] = {}
+    exec(lines, made)
+    assert made["found"] == settings

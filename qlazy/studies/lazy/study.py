@@ -31,48 +31,96 @@ CONVENTIONS = {"dtype": "float64; float32 for convolutional nets and for the mov
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Sizes of the experiments; ``plateau``, ``width_ratio`` and ``population_plateau`` are the bars to be cleared.
+class Plane:
+    """Neurons in the plane, Fig 1a and b."""
 
-    The paper's sizes are the defaults; at smaller ones its bars do not apply, so that ``quick`` has its own.
-    """
+    steps: int = 3000
+    seeds: int = 3
 
-    plane_steps: int = 3000
-    plane_seeds: int = 3
+
+@dataclass(frozen=True)
+class InitialScale:
+    """Students of a teacher from draws of scale ``taus``, Fig 1c; ``plateau`` is the bar to be cleared."""
+
     inputs: int = 100
-    train: int = 1000
+    train_size: int = 1000
     neurons: int = 50
     taus: tuple[float, ...] = (10**-2.2, 0.01, 0.0316, 0.1, 0.316, 1.0, 10.0)
     seeds: int = 10
     steps: int = 10_000
     plateau: float = 30.0
+
+
+@dataclass(frozen=True)
+class Widths:
+    """Students of the paper's size at ``widths``, Fig 2a; ``claimed`` is a width and the ratio of losses there."""
+
     widths: tuple[int, ...] = (2, 6, 12, 32, 128, 512)
-    width_seeds: int = 5
-    width_steps: int = 10_000
-    width_claim: int = 128
-    width_ratio: float = 4.0
-    population_seeds: int = 4
-    population_steps: int = 6000
-    population_batch: int = 200
-    population_plateau: float = 10.0
-    images: str = "mnist"
-    channels: int = 6
-    image_train: int = 300
-    image_test: int = 1000
-    image_alphas: tuple[float, ...] = (0.03, 0.1, 0.3, 1.0, 10.0, 100.0)
-    image_seeds: int = 3
+    seeds: int = 5
+    steps: int = 10_000
+    claimed: tuple[int, float] = (128, 4.0)
+
+
+@dataclass(frozen=True)
+class Population:
+    """Students of :class:`InitialScale` on fresh samples, Fig 2b; ``plateau`` is the bar to be cleared."""
+
+    seeds: int = 4
+    steps: int = 6000
+    batch: int = 200
+    plateau: float = 10.0
+
+
+@dataclass(frozen=True)
+class Images:
+    """Convolutional nets of so many channels on ten digits."""
+
+    name: str = "mnist"
+    width: int = 6
+    train_size: int = 300
+    test_size: int = 1000
+    alphas: tuple[float, ...] = (0.03, 0.1, 0.3, 1.0, 10.0, 100.0)
+    seeds: int = 3
     epochs: int = 250
+
+
+@dataclass(frozen=True)
+class CircuitStudents:
+    """Re-uploading circuits that learn from one another."""
+
     qubits: int = 2
     layers: int = 3
-    circuit_train: int = 100
-    circuit_alphas: tuple[float, ...] = (1.0, 3.0, 10.0, 100.0)
-    circuit_seeds: int = 8
-    circuit_steps: int = 1000
-    digit_qubits: int = 4
-    digit_layers: int = 3
-    digit_alphas: tuple[float, ...] = (1.0, 3.0, 10.0, 100.0)
-    digit_seeds: int = 5
-    digit_steps: int = 200
+    train_size: int = 100
+    alphas: tuple[float, ...] = (1.0, 3.0, 10.0, 100.0)
+    seeds: int = 8
+    steps: int = 1000
+
+
+@dataclass(frozen=True)
+class CircuitDigits:
+    """Re-uploading circuits on digits."""
+
+    qubits: int = 4
+    layers: int = 3
+    alphas: tuple[float, ...] = (1.0, 3.0, 10.0, 100.0)
+    seeds: int = 5
+    steps: int = 200
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Of each experiment its sizes and the bars it is to clear.
+
+    The paper's sizes are the defaults; at smaller ones its bars do not apply, so that ``quick`` has its own.
+    """
+
+    plane: Plane = Plane()
+    scale: InitialScale = InitialScale()
+    width: Widths = Widths()
+    population: Population = Population()
+    images: Images = Images()
+    students: CircuitStudents = CircuitStudents()
+    digits: CircuitDigits = CircuitDigits()
 
     @classmethod
     def full(cls) -> Self:
@@ -82,13 +130,16 @@ class Settings:
     def quick(cls) -> Self:
         """Under half a minute on one core, and the same claims with bars of its own."""
         return cls(
-            plane_steps=400, plane_seeds=2, inputs=30, train=200, neurons=20, taus=(0.01, 0.1, 1.0, 10.0), seeds=3,
-            steps=800, plateau=5.0, widths=(6, 64), width_seeds=2, width_steps=500, width_claim=64, width_ratio=1.5,
-            population_seeds=2, population_steps=800, population_batch=100, images="digits", channels=4,
-            image_train=150, image_test=300, image_alphas=(0.03, 100.0), image_seeds=2, epochs=30, layers=2,
-            circuit_train=60, circuit_alphas=(1.0, 10.0, 100.0), circuit_seeds=2, circuit_steps=200,
-            digit_layers=2, digit_alphas=(1.0, 100.0), digit_seeds=2, digit_steps=40,
-        )  # fmt: skip
+            Plane(steps=400, seeds=2),
+            InitialScale(30, 200, neurons=20, taus=(0.01, 0.1, 1.0, 10.0), seeds=3, steps=800, plateau=5.0),
+            Widths(widths=(6, 64), seeds=2, steps=500, claimed=(64, 1.5)),
+            Population(seeds=2, steps=800, batch=100),
+            Images(
+                "digits", width=4, train_size=150, test_size=300, alphas=(0.03, 100.0), seeds=2, epochs=30
+            ),
+            CircuitStudents(layers=2, train_size=60, alphas=(1.0, 10.0, 100.0), seeds=2, steps=200),
+            CircuitDigits(layers=2, alphas=(1.0, 100.0), seeds=2, steps=40),
+        )
 
 
 def run(settings: Settings, out: str | os.PathLike[str] | None = None, progress: bool = True) -> StudyResult:
@@ -107,28 +158,14 @@ def figures(result: StudyResult) -> Mapping[str, Figure]:
 
 def experiments(s: Settings) -> Experiments:
     """Each experiment by name, ready to run on its own: findings, arrays, tables."""
-    size, width_size = (s.inputs, s.train), (teacher_student.PAPER_SIZE[0], teacher_student.PAPER_SIZE[1])
+    inputs, train_size = teacher_student.PAPER_SIZE[:2]
+    students = {name: getattr(s.scale, name) for name in ("inputs", "neurons", "taus")}
     return {
-        "neurons": partial(teacher_student.neurons_in_the_plane, s.plane_steps, s.plane_seeds),
-        "initial scale": partial(
-            teacher_student.initial_scale, *size, s.neurons, s.taus, s.seeds, s.steps, s.plateau
-        ),
-        "width": partial(
-            teacher_student.width, *width_size, s.widths, s.width_seeds, s.width_steps, (s.width_claim, s.width_ratio)
-        ),
-        "population": partial(
-            teacher_student.population, s.inputs, s.neurons, s.taus, s.population_seeds, s.population_steps,
-            s.population_batch, s.population_plateau,
-        ),
-        "convolutional nets": partial(
-            convolutional.scales, s.images, s.channels, s.image_train, s.image_test, s.image_alphas, s.image_seeds,
-            s.epochs,
-        ),
-        "circuit students": partial(
-            reuploading.teacher_and_student, s.qubits, s.layers, s.circuit_train, s.circuit_alphas, s.circuit_seeds,
-            s.circuit_steps,
-        ),
-        "circuits on digits": partial(
-            reuploading.digits, s.digit_qubits, s.digit_layers, s.digit_alphas, s.digit_seeds, s.digit_steps
-        ),
-    }  # fmt: skip
+        "neurons": partial(teacher_student.neurons_in_the_plane, **vars(s.plane)),
+        "initial scale": partial(teacher_student.initial_scale, **vars(s.scale)),
+        "width": partial(teacher_student.width, inputs, train_size, **vars(s.width)),
+        "population": partial(teacher_student.population, **students, **vars(s.population)),
+        "convolutional nets": partial(convolutional.scales, **vars(s.images)),
+        "circuit students": partial(reuploading.teacher_and_student, **vars(s.students)),
+        "circuits on digits": partial(reuploading.digits, **vars(s.digits)),
+    }

@@ -34,26 +34,54 @@ CONVENTIONS = {"risk": "R / R0, R = E (f - y)^2", "inputs": "N(0, I), as angles 
 
 
 @dataclass(frozen=True)
-class Settings:
-    """``dimension`` d and ``ratios`` rho of least squares; the same with train_, few_ and circuit_ for the others."""
+class LeastSquares:
+    """Targets on R^d, d the ``dimension``, and models of ``ratios`` rho = N / d units."""
 
     dimension: int = 450
     ratios: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.9, 1.0, 1.5)
     seeds: int = 3
-    train_dimension: int = 450
-    train_ratios: tuple[float, ...] = (0.1, 0.3, 0.5, 0.9)
-    train_seeds: int = 1
-    train_steps: int = 250
-    few_dimension: int = 24
-    few_units: int = 12
-    few_counts: tuple[int, ...] = (10, 20, 40, 80, 120, 160, 200, 222, 240, 300, 500, 1000, 2500)
-    few_seeds: int = 3
-    few_steps: int = 250
-    circuit_features: int = 4
-    circuit_layers: tuple[int, ...] = (1, 2, 4, 6)
-    circuit_seeds: int = 3
-    circuit_samples: int = 1000
-    circuit_steps: int = 200
+
+
+@dataclass(frozen=True)
+class TrainedNets:
+    """The same for nets that are trained."""
+
+    dimension: int = 450
+    ratios: tuple[float, ...] = (0.1, 0.3, 0.5, 0.9)
+    seeds: int = 1
+    steps: int = 250
+
+
+@dataclass(frozen=True)
+class FewSamples:
+    """Models of so many ``units`` on ``counts`` samples."""
+
+    dimension: int = 24
+    units: int = 12
+    counts: tuple[int, ...] = (10, 20, 40, 80, 120, 160, 200, 222, 240, 300, 500, 1000, 2500)
+    seeds: int = 3
+    steps: int = 250
+
+
+@dataclass(frozen=True)
+class EqualCounts:
+    """Circuits and nets with as many parameters."""
+
+    features: int = 4
+    layers: tuple[int, ...] = (1, 2, 4, 6)
+    seeds: int = 3
+    samples: int = 1000
+    steps: int = 200
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Sizes of each experiment."""
+
+    least_squares: LeastSquares = LeastSquares()
+    trained: TrainedNets = TrainedNets()
+    few: FewSamples = FewSamples()
+    circuits: EqualCounts = EqualCounts()
 
     @classmethod
     def full(cls) -> Self:
@@ -63,10 +91,11 @@ class Settings:
     def quick(cls) -> Self:
         """The same claims on fewer points; nets are trained at d = 100, circuits at d = 3."""
         return cls(
-            ratios=(0.1, 0.5, 0.9), seeds=1, train_dimension=100, train_ratios=(0.1, 0.5), few_dimension=12,
-            few_units=6, few_counts=(10, 60, 300), few_seeds=2, few_steps=100, circuit_features=3,
-            circuit_layers=(1, 2), circuit_seeds=2, circuit_samples=200, circuit_steps=30,
-        )  # fmt: skip
+            LeastSquares(ratios=(0.1, 0.5, 0.9), seeds=1),
+            TrainedNets(dimension=100, ratios=(0.1, 0.5)),
+            FewSamples(dimension=12, units=6, counts=(10, 60, 300), seeds=2, steps=100),
+            EqualCounts(features=3, layers=(1, 2), seeds=2, samples=200, steps=30),
+        )
 
 
 def run(settings: Settings, out: str | os.PathLike[str] | None = None, progress: bool = True) -> StudyResult:
@@ -90,11 +119,9 @@ def figures(result: StudyResult) -> Mapping[str, Figure]:
 
 
 def _experiments(s: Settings) -> Experiments:
-    few = (s.few_dimension, s.few_units, s.few_counts, s.few_seeds, s.few_steps)
-    circuits = (s.circuit_features, s.circuit_layers, s.circuit_seeds, s.circuit_samples, s.circuit_steps)
     return {
-        "least squares": partial(least_squares, s.dimension, s.ratios, s.seeds),
-        "trained NN": partial(training, s.train_dimension, s.train_ratios, s.train_seeds, s.train_steps),
-        "few samples": partial(finite_samples, *few),
-        "circuits": partial(equal_counts, *circuits),
+        "least squares": partial(least_squares, **vars(s.least_squares)),
+        "trained NN": partial(training, **vars(s.trained)),
+        "few samples": partial(finite_samples, **vars(s.few)),
+        "circuits": partial(equal_counts, **vars(s.circuits)),
     }
