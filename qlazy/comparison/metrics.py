@@ -17,6 +17,12 @@ METRICS: Mapping[str, Callable[[Run], float]] = {
 }
 LAWS: Mapping[str, Callable[[Run], float]] = {"variance-law gap": lambda run: run.law_gap}
 """Distances from further predictions, for the models that they speak of: see :mod:`qlazy.theory.variance_law`."""
+KERNELS: Mapping[str, Callable[[Run], float]] = {
+    "centered kernel change": lambda run: run.centered_kernel_change,
+    "residual kernel change": lambda run: run.residual_kernel_change,
+}
+"""What a verdict on the kernel rests on, beside its change as a whole, which a constant part that never moves hides."""
+
 RESULTS: Mapping[str, Callable[[Run], float]] = {
     "train loss": lambda run: run.train_loss,
     "test loss": lambda run: run.test_loss,

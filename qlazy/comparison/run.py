@@ -13,9 +13,10 @@ import torch
 from numpy.typing import NDArray
 
 from qlazy.base.storage import load_arrays, save_arrays
+from qlazy.kernels.spectrum import centered
 from qlazy.training.drift import kernel_change
 from qlazy.training.history import History
-from qlazy.training.losses import accuracy
+from qlazy.training.losses import accuracy, sample_accuracies
 
 Floats = NDArray[np.floating[Any]]
 
@@ -79,6 +80,14 @@ class Run:
             else float(self._distances(self.law_train_outputs).max())
         )
 
+    @property
+    def test_output_gap(self) -> float:
+        """The output gap on the test samples: sup_t ||a h(w_a) - a hbar(wbar_a)|| / ||a h(w0) - y*||."""
+        outputs = self.trace.test_outputs
+        assert outputs is not None
+        distance = np.linalg.norm((outputs - self.linear_test_outputs).reshape(len(outputs), -1), axis=1)
+        return float(distance.max() / np.linalg.norm(outputs[0] - self.test_targets))
+
     def _distances(self, others: Floats) -> Floats:
         outputs = self.trace.train_outputs
         distance = np.linalg.norm((outputs - others).reshape(len(outputs), -1), axis=1)
@@ -90,6 +99,42 @@ class Run:
         return float(
             kernel_change(torch.from_numpy(self.kernel_final), torch.from_numpy(self.kernel_initial))
         )
+
+    @property
+    def centered_kernel_change(self) -> float:
+        """The same of kernels centred over the samples: an output bias adds a constant to K that never moves.
+
+        A kernel that is constant over the samples has none to change: infinite if it moves away from that, else 0.
+        """
+        outputs = self.train_targets.shape[1]
+        first, last = (
+            centered(torch.from_numpy(k), outputs) for k in (self.kernel_initial, self.kernel_final)
+        )
+        return _ratio(
+            float((last - first).norm()), float(first.norm()), float(np.linalg.norm(self.kernel_initial))
+        )
+
+    @property
+    def residual_kernel_change(self) -> float:
+        """||(K_T - K_0) r_0|| / ||K_0 r_0||: along what is left to learn at initialisation, r_0 = a h(w0) - y*."""
+        residual = (self.trace.train_outputs[0] - self.train_targets).reshape(-1)
+        change = np.linalg.norm((self.kernel_final - self.kernel_initial) @ residual)
+        scale = np.linalg.norm(self.kernel_initial) * np.linalg.norm(residual)
+        return _ratio(float(change), float(np.linalg.norm(self.kernel_initial @ residual)), float(scale))
+
+    @property
+    def loss_left(self) -> float:
+        """The training loss at the last step as a share of that at initialisation."""
+        return float(self.trace.train_loss[-1] / self.trace.train_loss[0])
+
+    @property
+    def test_answers(self) -> tuple[Floats, Floats]:
+        """What each test sample counts in the accuracy of the trained and of the linearised model, (m,) each."""
+        assert self.trace.test_outputs is not None
+        ends = (self.trace.test_outputs[-1], self.linear_test_outputs[-1])
+        targets = torch.from_numpy(self.test_targets)
+        trained, linear = (sample_accuracies(torch.from_numpy(end), targets).numpy() for end in ends)
+        return trained, linear
 
     @property
     def train_accuracy(self) -> float:
@@ -150,6 +195,14 @@ def is_saved(folder: Path) -> bool:
 
 
 _RUN_ARRAYS = tuple(f.name for f in fields(Run) if f.name not in (*_SETTINGS, "trace"))
+
+
+def _ratio(change: float, of: float, scale: float) -> float:
+    """``change`` relative to ``of``; where that is rounding beside ``scale``, 0 if the change is too, else infinite."""
+    floor = 1e-7 * scale
+    if of > floor:
+        return change / of
+    return 0.0 if change <= floor else math.inf
 
 
 def _accuracy(outputs: Floats, targets: Floats) -> float:

@@ -19,7 +19,7 @@ from qlazy.base.tables import Table
 from qlazy.comparison.baselines import Baseline, baseline_table
 from qlazy.comparison.guarantees import Summary, bound_table, summaries
 from qlazy.comparison.kernel_pairs import RIDGE, KernelPair, kernel_pairs
-from qlazy.comparison.metrics import ACCURACIES, LAWS, METRICS, RESULTS, THEORY
+from qlazy.comparison.metrics import ACCURACIES, KERNELS, LAWS, METRICS, RESULTS, THEORY
 from qlazy.comparison.run import Run
 from qlazy.training.drift import Slope, log_log_slope
 
@@ -54,9 +54,9 @@ class Runs:
     def values(self, model: str, metric: str) -> Floats:
         """A metric of one model as (scales, seeds), NaN for runs that diverged.
 
-        ``metric`` is a name in ``METRICS``, ``LAWS`` or ``results``. NaN also where a law does not apply.
+        ``metric`` is a name in ``METRICS``, ``KERNELS``, ``LAWS`` or ``results``. NaN also where a law does not apply.
         """
-        known = {**METRICS, **LAWS, **self.results}
+        known = {**METRICS, **KERNELS, **LAWS, **self.results}
         require(metric in known, "metric", f"be one of {', '.join(known)}", metric)
         of = known[metric]
         return np.array(
@@ -128,7 +128,7 @@ class Runs:
 
     def _row(self, model: str, index: int) -> dict[str, Any]:
         row: dict[str, Any] = {"model": model, "alpha": self.alphas[index]}
-        for metric in (*METRICS, *LAWS, *self.results):
+        for metric in (*METRICS, *KERNELS, *LAWS, *self.results):
             over_seeds = self.values(model, metric)[index]
             finished = over_seeds[np.isfinite(over_seeds)]
             row[metric] = float(finished.mean()) if len(finished) else math.nan

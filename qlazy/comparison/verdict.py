@@ -22,10 +22,12 @@ SMALL = 0.1
 
 METRICS: Mapping[str, Callable[[Run], float]] = {
     "parameters": lambda run: run.relative_drift,
-    "kernel": lambda run: run.kernel_change,
+    "kernel": lambda run: max(run.centered_kernel_change, run.residual_kernel_change),
     "outputs": lambda run: run.output_gap,
 }
-"""Drift relative to the initial parameters' norm, relative kernel change, and relative gap to the linearised model."""
+"""Drift relative to the initial parameters' norm; the kernel's change, centred over the samples or along what is left
+to learn, whichever is larger, since a constant part of a kernel never moves and hides the rest; and the output gap to
+the linearised model on the training samples."""
 
 
 @final
@@ -37,10 +39,14 @@ class Verdict:
     scales: tuple[float, ...]
     least: Mapping[str, float]
     lazy_from: Mapping[str, float | None]
-    loss_left: float  # the training loss at the end of the least scale, as a share of that at its start
+    loss_left: (
+        float  # at the least scale, the training loss at the last step as a share of that at initialisation
+    )
+    test_gap: float = math.nan  # at the least scale, the output gap on the test samples
     accuracy: tuple[float, float, float] | None = (
         None  # trained, linearised, half the 95% interval of their paired difference
     )
+    test_samples: int = 0
 
     @property
     def is_lazy(self) -> bool:
@@ -76,35 +82,42 @@ class Verdict:
         if math.isinf(self.least["kernel"]):
             return f"{here} training diverged: nothing can be said of that scale."
         kernel, outputs = (_percent(self.least[name]) for name in ("kernel", "outputs"))
-        facts = f"{here} its kernel changes by {kernel}, its outputs leave the linearised ones by {outputs}"
+        tests = f" ({_percent(self.test_gap)} on test samples)" if math.isfinite(self.test_gap) else ""
+        facts = f"{here} its kernel changes by {kernel}, its outputs leave the linearised ones by {outputs}{tests}"
         if self.is_lazy:
-            return f"{facts}: a kernel method in disguise, and kernel regression gives the same model."
+            return (
+                f"{facts}: a kernel method in disguise, whose training is that of its linearised model stopped at the "
+                "same step."
+            )
         if self.least["parameters"] <= SMALL < self.least["kernel"]:
             return f"{facts}, though its parameters hardly move: small drift does not freeze a kernel."
-        return f"{facts}: its features move in training, and kernel regression does not stand in for it."
+        return f"{facts}: its features move in training, and its linearised model does not stand in for it."
 
     def _training(self) -> tuple[str, ...]:
-        if not self.loss_left > 1 - SMALL or not math.isfinite(self.loss_left):
+        """How far training came, always: what hardly trained could hardly move, and a stopped path is no regression."""
+        if not math.isfinite(self.loss_left):
             return ()
-        return (
-            f"It hardly trained there: {_percent(self.loss_left)} of the loss is left, so that little could move.",
-        )
+        left = f"{_percent(self.loss_left)} of the training loss is left there"
+        return (f"It hardly trained: {left}." if self.loss_left > 1 - SMALL else f"{left}.".capitalize(),)
 
     def _accuracies(self) -> tuple[str, ...]:
         if self.accuracy is None:
             return ()
         trained, linear, error = self.accuracy
         points = 100 * (trained - linear)
-        spread = f" (95 % interval ±{100 * error:.1f})" if math.isfinite(error) else ""
         facts = (
-            f"Its test accuracy there is {_percent(trained)}, that of the linearised model {_percent(linear)}"
+            f"Its accuracy on {self.test_samples} test samples there is {_percent(trained)}, that of the linearised "
+            f"model {_percent(linear)}"
         )
-        if not math.isfinite(error) or abs(points) <= 100 * error:
+        if not math.isfinite(error):
+            return (f"{facts}: one seed, which allows no interval and no claim.",)
+        spread = f"(95 % interval ±{100 * error:.1f})"
+        if abs(points) <= 100 * error:
             return (
-                f"{facts}: the {abs(points):.1f} points between them{spread} are no more than seeds differ by.",
+                f"{facts}: {abs(points):.1f} points apart {spread}, which seeds and test samples explain.",
             )
         better = "Training buys" if points > 0 else "Training costs"
-        return (f"{facts}. {better} {abs(points):.1f} points{spread} against kernel regression.",)
+        return (f"{facts}. {better} {abs(points):.1f} points {spread} against the linearised model.",)
 
 
 @final
@@ -150,9 +163,15 @@ def _verdict(comparison: Runs, model: str) -> Verdict:
         scales,
         {name: values[0] for name, values in means.items()},
         {name: _from(scales, values) for name, values in means.items()},
-        _means(comparison, model, lambda run: run.train_loss / run.trace.train_loss[0])[0],
+        _means(comparison, model, lambda run: run.loss_left)[0],
+        _means(comparison, model, _test_gap)[0],
         _accuracies(comparison, model, scales[0]),
+        len(comparison.runs[0].test_targets),
     )
+
+
+def _test_gap(run: Run) -> float:
+    return math.nan if run.trace.test_outputs is None else run.test_output_gap
 
 
 def _means(comparison: Runs, model: str, of: Callable[[Run], float]) -> list[float]:
@@ -177,18 +196,24 @@ def _accuracies(comparison: Runs, model: str, alpha: float) -> tuple[float, floa
     runs = [run for run in comparison.select(model, alpha) if not run.diverged]
     if not runs or "test accuracy" not in comparison.results:
         return None
-    pairs = np.array([(run.test_accuracy, run.linear_test_accuracy) for run in runs])
-    differences = pairs[:, 0] - pairs[:, 1]
-    return float(pairs[:, 0].mean()), float(pairs[:, 1].mean()), _half_interval(differences)
+    trained, linear = (np.stack(answers) for answers in zip(*(run.test_answers for run in runs), strict=True))
+    return float(trained.mean()), float(linear.mean()), _half_interval(trained - linear)
 
 
-def _half_interval(samples: NDArray[np.float64]) -> float:
-    """Half the width of Student's 95% interval around the mean, NaN for a single sample."""
+def _half_interval(differences: NDArray[np.float64]) -> float:
+    """Half the 95% interval of the mean of differences (seeds, samples), each -1, 0 or 1; NaN for a single seed.
+
+    Student's over seeds, and never below that of the test samples, which all seeds share: equal differences of three
+    seeds would otherwise be certain.
+    """
     from scipy.special import stdtrit  # a slow import, for this alone
 
-    if len(samples) < 2:
+    seeds, samples = differences.shape
+    if seeds < 2:
         return math.nan
-    return float(stdtrit(len(samples) - 1, 0.975) * samples.std(ddof=1) / math.sqrt(len(samples)))
+    over_seeds = stdtrit(seeds - 1, 0.975) * differences.mean(1).std(ddof=1) / math.sqrt(seeds)
+    over_samples = 1.96 * differences.mean(0).std(ddof=1) / math.sqrt(samples) if samples > 1 else math.inf
+    return float(max(over_seeds, over_samples))
 
 
 def _percent(value: float) -> str:

@@ -202,6 +202,11 @@ def accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
     zero at its anchor, scores 1/2 on a binary task, not 0. Raises ValueError for a single column of targets
     other than +1 and -1, NotFiniteError for outputs that are not finite.
     """
+    return sample_accuracies(outputs, targets).mean()
+
+
+def sample_accuracies(outputs: Tensor, targets: Tensor) -> Tensor:
+    """What each sample counts in :func:`accuracy`, (n,): 1 where it is right, 0 where wrong, its share of a tie."""
     _check_shapes(outputs, targets)
     require_finite("outputs", outputs)
     if outputs.shape[1] == 1:
@@ -209,7 +214,7 @@ def accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
         outputs, targets = torch.cat([outputs, -outputs], 1), torch.cat([targets, -targets], 1)
     chosen = outputs == outputs.amax(1, keepdim=True)
     right = chosen.gather(1, targets.argmax(1, keepdim=True)).squeeze(1)
-    return (right.to(outputs.dtype) / chosen.sum(1)).mean()
+    return right.to(outputs.dtype) / chosen.sum(1)
 
 
 def _check_shapes(outputs: Tensor, targets: Tensor) -> None:

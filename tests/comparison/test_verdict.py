@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from qlazy.comparison.verdict import SMALL, verdicts
+from qlazy.comparison.verdict import SMALL, _half_interval, verdicts
 from tests.comparison.test_figures import ALPHAS, made_up
 
 
@@ -49,3 +51,70 @@ def test_a_notebook_shows_a_paragraph_a_model() -> None:
     shown = made_up(("a < b", "two")).verdict()._repr_html_()
     assert shown.count("<p>") == 2
     assert "a &lt; b is lazy" in shown
+
+
+def test_an_output_bias_makes_no_model_lazy() -> None:
+    """s^2 1 1^T added to both kernels never moves: the change of the whole falls with s, the centred one does not."""
+    comparison = made_up(("one",), moves=0.5)
+    changes = []
+    for s in (0.0, 3.0, 30.0):
+        biased = [
+            replace(run, kernel_initial=run.kernel_initial + s**2, kernel_final=run.kernel_final + s**2)
+            for run in comparison.runs
+        ]
+        changes.append([(run.kernel_change, run.centered_kernel_change) for run in biased])
+    whole, centered = np.moveaxis(np.array(changes), 2, 0)
+    assert (whole[2] < 0.1 * whole[0]).all()
+    np.testing.assert_allclose(centered, np.broadcast_to(centered[0], centered.shape), rtol=1e-9)
+
+
+def test_the_change_along_the_residual_is_that_of_its_formula() -> None:
+    run = made_up(("one",), moves=2.0).runs[0]
+    residual = (run.trace.train_outputs[0] - run.train_targets).reshape(-1)
+    first, last = run.kernel_initial @ residual, run.kernel_final @ residual
+    assert run.residual_kernel_change == pytest.approx(np.linalg.norm(last - first) / np.linalg.norm(first))
+
+
+def test_permuted_and_duplicated_samples_change_nothing() -> None:
+    """Every metric of a verdict but the residual's norm is one of the samples as a set."""
+    run = made_up(("one",), moves=2.0).runs[0]
+    order = np.array([2, 0, 3, 1])
+
+    def with_samples(index: np.ndarray) -> tuple[float, ...]:
+        pick = np.ix_(index, index)
+        trace = replace(run.trace, train_outputs=run.trace.train_outputs[:, index])
+        other = replace(
+            run, trace=trace, train_targets=run.train_targets[index], kernel_initial=run.kernel_initial[pick],
+            kernel_final=run.kernel_final[pick], linear_train_outputs=run.linear_train_outputs[:, index],
+        )  # fmt: skip
+        return (
+            other.centered_kernel_change,
+            other.residual_kernel_change,
+            other.kernel_change,
+            other.output_gap,
+        )
+
+    expected = with_samples(np.arange(4))
+    assert with_samples(order) == pytest.approx(expected)
+    assert with_samples(np.repeat(np.arange(4), 2)) == pytest.approx(expected)
+
+
+def test_one_seed_makes_no_claim_and_three_equal_ones_no_certainty() -> None:
+    assert math.isnan(_half_interval(np.ones((1, 100))))
+    differences = np.zeros((3, 100))
+    differences[:, :10] = 1.0  # the same ten samples for every seed
+    expected = 1.96 * differences[0].std(ddof=1) / 10
+    assert _half_interval(differences) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("shared", [0.0, 0.5])
+def test_the_interval_of_accuracies_covers(shared: float) -> None:
+    """Seeds with accuracies of their own on one test set: the true difference, over seeds and samples, is covered."""
+    generator = np.random.default_rng(7)
+    seeds, samples, trials, hits = 5, 200, 1000, 0
+    for _ in range(trials):
+        hard = shared * (generator.random(samples) - 0.5)  # what a sample is for every seed
+        own = 0.02 * generator.standard_normal((seeds, 1))
+        differences = (generator.random((seeds, samples)) < 0.3 + hard + own).astype(float)
+        hits += abs(differences.mean() - 0.3) <= _half_interval(differences)
+    assert 0.9 <= hits / trials <= 1.0
