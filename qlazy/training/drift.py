@@ -85,9 +85,10 @@ def kernel_scale(kernel: Tensor, reference: Tensor) -> Tensor:
 
 
 def kernel_velocity(kernels: Tensor, steps: Tensor | Sequence[float] | None = None) -> Tensor:
-    """Kernel distance per step between successive kernels (t, N, N), (t - 1,).
+    """The angle between successive kernels (t, N, N) a step, in radians: arccos(<K, K'> / (||K|| ||K'||)), (t - 1,).
 
-    ``steps`` (t,) are the step counts or times of the kernels, 0, 1, 2, ... where absent.
+    ``steps`` (t,) are the step counts or times of the kernels, 0, 1, 2, ... where absent. An angle, unlike the kernel
+    distance, which is quadratic in it, does not depend on how finely a path was recorded.
     """
     check_kernel("kernels", kernels)
     require(
@@ -98,7 +99,7 @@ def kernel_velocity(kernels: Tensor, steps: Tensor | Sequence[float] | None = No
     require_shape("steps", grid, (count,))
     elapsed = grid.to(kernels).diff()
     require((elapsed > 0).all(), "steps", "increase", steps)
-    return kernel_distance(kernels[1:], kernels[:-1]) / elapsed
+    return 2 * (kernel_distance(kernels[1:], kernels[:-1]) / 2).sqrt().clamp(max=1).arcsin() / elapsed
 
 
 def linearization_gap(

@@ -90,11 +90,22 @@ def test_distance_is_one_minus_the_cosine_and_exact_when_small() -> None:
     assert kernel_distance(turned, one).item() == pytest.approx(1e-18 / 2, rel=1e-6)
 
 
-def test_velocity_is_distance_per_step() -> None:
+def test_velocity_is_the_angle_per_step() -> None:
     kernels = torch.stack([random_kernel(seed) for seed in range(4)])
-    distances = torch.stack([kernel_distance(kernels[i + 1], kernels[i]) for i in range(3)])
-    torch.testing.assert_close(kernel_velocity(kernels), distances)
-    torch.testing.assert_close(kernel_velocity(kernels, [0, 10, 20, 100]), distances / vector(10, 10, 80))
+    cosines = torch.stack([1 - kernel_distance(kernels[i + 1], kernels[i]) for i in range(3)])
+    torch.testing.assert_close(kernel_velocity(kernels), cosines.arccos())
+    torch.testing.assert_close(
+        kernel_velocity(kernels, [0, 10, 20, 100]), cosines.arccos() / vector(10, 10, 80)
+    )
+
+
+@pytest.mark.parametrize("recorded", [3, 9, 101])
+def test_velocity_does_not_depend_on_how_finely_a_path_is_recorded(recorded: int) -> None:
+    """cos t A + sin t B with <A, B> = 0 and equal norms turns by one radian a unit of time."""
+    first, second = torch.diag(vector(1.0, 0.0)), torch.diag(vector(0.0, 1.0))
+    times = torch.linspace(0, 1, recorded, dtype=torch.float64)
+    path = times.cos()[:, None, None] * first + times.sin()[:, None, None] * second
+    torch.testing.assert_close(kernel_velocity(path, times), torch.ones(recorded - 1, dtype=torch.float64))
 
 
 def test_kernel_figures_along_a_path() -> None:
