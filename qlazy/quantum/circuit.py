@@ -342,7 +342,7 @@ def _check_qnode(qnode: object, backend: str) -> None:
             not qnode.shots.has_partitioned_shots, "qnode", must, f"with {qnode.shots}", UnsupportedModelError
         )
         return
-    or_device = "or be given to Circuit with backend='device'"
+    or_device = "or be given backend='device'"
     require(
         not qnode.shots, "qnode", f"be exact (shots=None), {or_device}", f"with {qnode.shots}",
         UnsupportedModelError,
