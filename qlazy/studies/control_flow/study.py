@@ -62,16 +62,30 @@ PARITY = (1 - 2 * (BITS[:, 0] - BITS[:, 1]).abs()).unsqueeze(1)
 
 
 @dataclass(frozen=True)
-class Settings:
-    """``epochs`` of momentum SGD from ``seeds`` in the case study; ``steps`` at ``alphas`` in the lazy regime."""
+class CaseStudy:
+    """P1 and P2 under momentum SGD."""
 
     seeds: int = 10
     epochs: int = 300
     learning_rate: float = 2.0
     momentum: float = 0.9
+
+
+@dataclass(frozen=True)
+class LazyRegime:
+    """Comparisons on targets that the programs can represent."""
+
     alphas: tuple[float, ...] = (10, 30, 100, 300, 1000, 3000)
-    scale_seeds: int = 5
+    seeds: int = 5
     steps: int = 200
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Sizes of each experiment; tangent kernels are taken at the seeds of the case study."""
+
+    case: CaseStudy = CaseStudy()
+    lazy: LazyRegime = LazyRegime()
 
     @classmethod
     def full(cls) -> Settings:
@@ -79,16 +93,16 @@ class Settings:
 
     @classmethod
     def quick(cls) -> Settings:
-        return cls(seeds=3, epochs=100, alphas=(100, 300, 1000), scale_seeds=2, steps=30)
+        return cls(CaseStudy(seeds=3, epochs=100), LazyRegime(alphas=(100, 300, 1000), seeds=2, steps=30))
 
 
 def run(settings: Settings, out: str | os.PathLike[str] | None = None, progress: bool = True) -> StudyResult:
     """Every experiment in turn; table, arrays and figures go to the folder ``out``, if given."""
     experiments: Experiments = {
         "occurrences": count_occurrences,
-        "case study": partial(train_both, settings),
-        "tangent kernels": partial(compare_kernels, settings.seeds),
-        "lazy regime": partial(scale_both, settings),
+        "case study": partial(train_both, settings.case),
+        "tangent kernels": partial(compare_kernels, settings.case.seeds),
+        "lazy regime": partial(scale_both, settings.lazy),
     }
     return carry_out("control_flow", settings, experiments, figures, out=out, progress=progress)
 
@@ -115,7 +129,7 @@ def count_occurrences() -> Outcome:
     return Outcome(findings, {})
 
 
-def train_both(settings: Settings) -> Outcome:
+def train_both(settings: CaseStudy) -> Outcome:
     """P1 and P2 on the case study's target: losses (seeds, epochs + 1), and the largest at the end."""
     target = (1 + PARITY) / 2
     method = SGD(settings.learning_rate, batch_size=len(INPUTS), momentum=settings.momentum)
@@ -172,7 +186,7 @@ def compare_kernels(seeds: int) -> Outcome:
     return Outcome(findings, arrays)
 
 
-def scale_both(settings: Settings) -> Outcome:
+def scale_both(settings: LazyRegime) -> Outcome:
     """Slopes of drift, kernel change and gap against the scale, on targets that the programs can represent."""
     findings, arrays = [], {"alphas": np.array(settings.alphas)}
     for task, target, names in (("s(z4)", LAST, ("p1", "p2")), ("s(z1 xor z4)", PARITY, ("p2",))):
@@ -180,7 +194,7 @@ def scale_both(settings: Settings) -> Outcome:
             {name: load_circuit(name) for name in names},
             _dataset(task, target),
             alphas=settings.alphas,
-            seeds=range(settings.scale_seeds),
+            seeds=range(settings.seeds),
             steps=settings.steps,
             progress=False,
         )

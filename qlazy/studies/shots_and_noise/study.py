@@ -27,14 +27,21 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Allocation:
+    """Circuits whose shots are shared out, and shots a circuit."""
+
+    circuits: int = 10
+    shots: int = 200
+
+
+@dataclass(frozen=True)
 class Settings:
     """Circuits on trial, shots a circuit and repeats; strengths of noise, output scales and steps of training."""
 
     circuits: int = 20
     shots: int = 400
     repeats: int = 100
-    allocated: int = 10
-    allocated_shots: int = 200
+    allocation: Allocation = Allocation()
     strength: float = 0.1
     strengths: tuple[float, ...] = (0.01, 0.03, 0.1, 0.2)
     alphas: tuple[float, ...] = (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
@@ -49,7 +56,7 @@ class Settings:
     def quick(cls) -> Self:
         """A few seconds on an idle core, and the same claims."""
         return cls(
-            circuits=4, shots=80, repeats=30, allocated=2, allocated_shots=80, strengths=(0.1,),
+            circuits=4, shots=80, repeats=30, allocation=Allocation(2, 80), strengths=(0.1,),
             alphas=(100.0, 300.0, 1000.0), end_alphas=(1.0,), steps=2,
         )  # fmt: skip
 
@@ -69,7 +76,9 @@ def figures(result: StudyResult) -> Mapping[str, Figure]:
 def _experiments(s: Settings) -> Experiments:
     return {
         "two batches": partial(measured_kernels.bias_and_errors, s.circuits, s.shots, s.repeats),
-        "allocation": partial(measured_kernels.allocation, s.allocated, s.allocated_shots, s.repeats),
+        "allocation": partial(
+            measured_kernels.allocation, s.allocation.circuits, s.allocation.shots, s.repeats
+        ),
         "closed forms": partial(noisy_circuits.closed_forms, s.strength),
         "scale in disguise": partial(noisy_circuits.scale_in_disguise, s.strength, s.end_alphas, s.steps),
         "after every gate": partial(noisy_circuits.after_every_gate, s.strengths, s.alphas, s.steps),

@@ -33,24 +33,52 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Sizes (d, l, r), numbers of components and of seeds; ``sizes`` are the (d, l) of the needed m."""
+class Curve:
+    """Errors at one size (d, l, r) against numbers of components, of baselines up to ``limit`` of them."""
 
-    curve: tuple[int, int, int] = (16, 3, 2)
+    problem: tuple[int, int, int] = (16, 3, 2)
     components: tuple[int, ...] = (2, 4, 8, 16, 32, 48, 64)
     seeds: int = 8
-    baseline_limit: int = 16
-    ablation: tuple[int, int, int] = (10, 4, 3)
-    ablation_components: tuple[int, ...] = (2, 3, 4, 8, 16)
-    ablation_seeds: int = 64
+    limit: int = 16
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """With the redraw and without, at one size (d, l, r)."""
+
+    problem: tuple[int, int, int] = (10, 4, 3)
+    components: tuple[int, ...] = (2, 3, 4, 8, 16)
+    seeds: int = 64
+
+
+@dataclass(frozen=True)
+class Needed:
+    """The needed m: ``sizes`` are (d, l) at rank 2, ``ranks`` those at (10, 3)."""
+
     sizes: tuple[tuple[int, int], ...] = (
         *((4, 3), (5, 3), (6, 3), (8, 3), (10, 3), (12, 3), (16, 3)),
         *((3, 4), (4, 4), (5, 4), (6, 4), (8, 4), (10, 4)),
     )
     ranks: tuple[int, ...] = (1, 2, 3, 4, 6, 8)
-    scaling_seeds: int = 16
-    circuit_components: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 48)
-    circuit_seeds: int = 8
+    seeds: int = 16
+
+
+@dataclass(frozen=True)
+class CircuitStates:
+    """Components that are states of a circuit."""
+
+    components: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 48)
+    seeds: int = 8
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Sizes of each experiment."""
+
+    curve: Curve = Curve()
+    ablation: Ablation = Ablation()
+    needed: Needed = Needed()
+    circuits: CircuitStates = CircuitStates()
 
     @classmethod
     def full(cls) -> Settings:
@@ -59,10 +87,11 @@ class Settings:
     @classmethod
     def quick(cls) -> Settings:
         return cls(
-            components=(4, 8, 32, 64), seeds=3, baseline_limit=4, ablation_components=(2, 3), ablation_seeds=16,
-            sizes=((4, 3), (5, 3), (8, 3), (5, 4)), ranks=(1, 3), scaling_seeds=4,
-            circuit_components=(4, 48), circuit_seeds=2,
-        )  # fmt: skip
+            Curve(components=(4, 8, 32, 64), seeds=3, limit=4),
+            Ablation(components=(2, 3), seeds=16),
+            Needed(sizes=((4, 3), (5, 3), (8, 3), (5, 4)), ranks=(1, 3), seeds=4),
+            CircuitStates(components=(4, 48), seeds=2),
+        )
 
 
 def run(settings: Settings, out: str | os.PathLike[str] | None = None, progress: bool = True) -> StudyResult:
@@ -83,18 +112,16 @@ def figures(result: StudyResult) -> Mapping[str, Figure]:
     """Error against m, the needed m, and the redraw with the circuits."""
     from qlazy.studies.tensor.figures import tensor_figures
 
-    return tensor_figures(result.arrays, result.settings.curve)
+    return tensor_figures(result.arrays, result.settings.curve.problem)
 
 
 def _experiments(s: Settings) -> Experiments:
-    curve, ablation = Problem(*s.curve), Problem(*s.ablation)
+    curve, ablation = (vars(part) | {"problem": Problem(*part.problem)} for part in (s.curve, s.ablation))
     return {
-        "error against m": partial(
-            decompositions.error_curves, curve, s.components, s.seeds, s.baseline_limit
-        ),
-        "redraw": partial(decompositions.redraw_ablation, ablation, s.ablation_components, s.ablation_seeds),
-        "needed m": partial(decompositions.needed_components, s.sizes, s.scaling_seeds),
-        "rank": partial(decompositions.needed_by_rank, 10, 3, s.ranks, s.scaling_seeds),
-        "circuits": partial(decompositions.circuits, s.circuit_components, s.circuit_seeds),
-        "features": partial(decompositions.features, curve, 4, s.seeds),
+        "error against m": partial(decompositions.error_curves, **curve),
+        "redraw": partial(decompositions.redraw_ablation, **ablation),
+        "needed m": partial(decompositions.needed_components, s.needed.sizes, s.needed.seeds),
+        "rank": partial(decompositions.needed_by_rank, 10, 3, s.needed.ranks, s.needed.seeds),
+        "circuits": partial(decompositions.circuits, **vars(s.circuits)),
+        "features": partial(decompositions.features, curve["problem"], 4, s.curve.seeds),
     }

@@ -28,12 +28,29 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Ensemble:
+    """So many ``circuits`` of one depth."""
+
+    layers: int = 64
+    circuits: int = 200
+
+
+@dataclass(frozen=True)
+class Wide:
+    """Light-cone circuits in closed form: ``qubits`` at which they are trained, and ``draws`` of their outputs."""
+
+    qubits: tuple[int, ...] = (16, 64, 256, 1024, 4096)
+    seeds: int = 12
+    steps: int = 300
+    draws: int = 20000
+
+
+@dataclass(frozen=True)
 class Settings:
     """Sizes of the experiments. ``qubits`` and ``layers`` are those of scrambled circuits."""
 
     qubits: int = 4
-    ensemble_layers: int = 64
-    ensemble: int = 200
+    ensemble: Ensemble = Ensemble()
     layers: tuple[int, ...] = (32, 64, 128, 256, 512)
     seeds: int = 6
     steps: int = 300
@@ -42,28 +59,12 @@ class Settings:
     edge_steps: int = 1500
     shots: int = 20000
     targets: tuple[float, ...] = (
-        -1.5,
-        -1.25,
-        -0.95,
-        -0.8,
-        -0.6,
-        -0.4,
-        -0.2,
-        0.0,
-        0.2,
-        0.4,
-        0.6,
-        0.8,
-        0.95,
-        1.25,
-        1.5,
+        *(-1.5, -1.25, -0.95, -0.8, -0.6, -0.4, -0.2, 0.0),
+        *(0.2, 0.4, 0.6, 0.8, 0.95, 1.25, 1.5),
     )
     rank_layers: tuple[int, ...] = (1, 2, 4, 6, 8, 10, 12, 16, 24)
     simulated: tuple[int, ...] = (3, 4, 6, 8, 10, 12)
-    wide: tuple[int, ...] = (16, 64, 256, 1024, 4096)
-    wide_seeds: int = 12
-    wide_steps: int = 300
-    draws: int = 20000
+    wide: Wide = Wide()
 
     @classmethod
     def full(cls) -> Self:
@@ -73,10 +74,10 @@ class Settings:
     def quick(cls) -> Self:
         """Under a minute on one core, and the same claims."""
         return cls(
-            qubits=3, ensemble_layers=16, ensemble=40, layers=(32, 64, 128), seeds=3, steps=80,
+            qubits=3, ensemble=Ensemble(16, 40), layers=(32, 64, 128), seeds=3, steps=80,
             alphas=(100, 1000, 10000), noise_steps=400, edge_steps=250, shots=5000, targets=(-1.5, -0.6, 0.0, 0.6, 1.5),
-            rank_layers=(2, 4, 6, 8, 10, 12), simulated=(3, 5, 8), wide=(64, 256, 1024), wide_seeds=3,
-            wide_steps=150, draws=2000,
+            rank_layers=(2, 4, 6, 8, 10, 12), simulated=(3, 5, 8),
+            wide=Wide((64, 256, 1024), seeds=3, steps=150, draws=2000),
         )  # fmt: skip
 
 
@@ -95,8 +96,8 @@ def figures(result: StudyResult) -> Mapping[str, Figure]:
 def _experiments(s: Settings) -> Experiments:
     deep, deepest = s.layers[len(s.layers) // 2], s.layers[-1]
     return {
-        "mean kernel": partial(scrambled_layers.mean_kernel_and_fluctuation, s.qubits, s.ensemble_layers, s.ensemble),
-        "frozen error": partial(scrambled_layers.frozen_error, s.qubits, s.ensemble_layers, 1e3),
+        "mean kernel": partial(scrambled_layers.mean_kernel_and_fluctuation, s.qubits, **vars(s.ensemble)),
+        "frozen error": partial(scrambled_layers.frozen_error, s.qubits, s.ensemble.layers, 1e3),
         "noise": partial(scrambled_layers.noise_plateau, s.qubits, s.layers[0], s.noise_steps),
         "depth": partial(scrambled_layers.depth, s.qubits, s.layers, s.seeds, s.steps),
         "scale": partial(scrambled_layers.scale, s.qubits, deep, s.alphas, s.steps),
@@ -106,6 +107,6 @@ def _experiments(s: Settings) -> Experiments:
         "rank": partial(scrambled_layers.rank, 2, s.rank_layers, 12),
         "Fourier": partial(scrambled_layers.fourier, 3),
         "light cones": partial(light_cones.simulation, s.simulated),
-        "width": partial(light_cones.width, s.wide, s.wide_seeds, s.wide_steps),
-        "Gaussian outputs": partial(light_cones.gaussian, s.wide, s.draws),
+        "width": partial(light_cones.width, s.wide.qubits, s.wide.seeds, s.wide.steps),
+        "Gaussian outputs": partial(light_cones.gaussian, s.wide.qubits, s.wide.draws),
     }  # fmt: skip
