@@ -20,7 +20,7 @@ from pennylane.tape import QuantumScript
 
 from qlazy.base.errors import UnsupportedModelError
 from qlazy.models.model import blocks_of
-from qlazy.quantum.backends.backend import INPUTS, Backend, Sample, Shapes
+from qlazy.quantum.backends.backend import INPUTS, Backend, Sample, Shapes, TorchBackend
 from qlazy.quantum.pennylane.plain import Outputs, PlainQNode, Point, Stops
 from qlazy.quantum.pennylane.tapes import is_dynamic
 
@@ -83,6 +83,7 @@ class Lock:
         self._plain, self._shapes, self._row, self._sample = plain, shapes, row, sample
         self._blocks = blocks_of({name: math.prod(shape) for name, shape in shapes.items()})
         self._size = sum(math.prod(shape) for shape in shapes.values())
+        self._seen = Stops()
 
     @cached_property
     def tape(self) -> QuantumScript | None:
@@ -92,12 +93,12 @@ class Lock:
         """
         if self._own is not None:
             try:
-                return self._plain.tape(self._own)
+                return self._plain.tape(self._own, self._seen)
             except Exception as error:
                 self._refuse_own(error)
         for params, row in self._places():
             try:
-                return self._plain.tape(self._point(params, row))
+                return self._plain.tape(self._point(params, row), self._seen)
             except Exception:  # a point outside the QNode's domain
                 continue
         return None
@@ -198,7 +199,8 @@ class Lock:
         if not with_slopes:
             return Measured(params, row, self._plain.outputs(self._point(params, row)))
         around = Around(params, row, self._direction(len(params)) / math.sqrt(len(params)), Stops())
-        self._plain.tape(self._point(params, row), around.stops)  # what is stopped stays what it is here
+        if self._seen.kept:  # what is stopped stays what it is here
+            self._plain.tape(self._point(params, row), around.stops)
         plus, minus = self._beside(around, STEPS[0])
         slopes = (plus - minus) / (2 * STEPS[0])
         if around.stops.kept:  # a step aside these values are not the QNode's own
@@ -263,7 +265,10 @@ def _slope(backend: Backend, around: Around, weights: Array) -> float:
     params, x = torch.from_numpy(around.params), torch.from_numpy(around.row[None])
     cotangent = torch.from_numpy(weights)
     try:
-        jacobian = backend.jacobian(params, x)
+        mapped = (
+            isinstance(backend, TorchBackend) and not backend.reason
+        )  # its outputs have told that vmap runs it
+        jacobian = None if mapped else backend.jacobian(params, x)
         if jacobian is None:
             with torch.enable_grad():
                 pull = torch.func.vjp(lambda w: backend.outputs(w, x), params)[1]
