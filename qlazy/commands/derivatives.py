@@ -15,7 +15,7 @@ from qlazy.quantum.backends.programs import lowered_program
 from qlazy.quantum.derivatives import Derivative, Term
 from qlazy.quantum.derivatives.elements import element_text, flat_place
 from qlazy.quantum.derivatives.experiments import experiments
-from qlazy.quantum.program.analysis import Occurrences, all_occurrences, occurrences, size_of
+from qlazy.quantum.program.analysis import all_occurrences, occurrences, size_of
 from qlazy.quantum.program.program import Program
 
 _HEAD = ("parameter", "occurrences", "derivative programs")
@@ -25,13 +25,9 @@ STEP = 1e-5
 def counts_text(program: Program, wrt: str | None) -> str:
     """Occurrences and derivative programs of one parameter or of all, and the size of the program."""
     found = all_occurrences(program) if wrt is None else (occurrences(program, wrt),)
-    rows = tuple(_row(each) for each in found)
+    rows = tuple((each.parameter, str(each.occurrences), str(each.programs)) for each in found)
     facts = f"{program.name}: {size_of(program)}, on the worst path; loops {program.loops}"
     return f"{facts}\n\n{Table('', _HEAD, rows)}"
-
-
-def _row(found: Occurrences) -> tuple[str, ...]:
-    return found.parameter, str(found.occurrences), str(found.programs)
 
 
 def check_error(derivative: Derivative, seed: int) -> float:

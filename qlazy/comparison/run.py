@@ -146,10 +146,6 @@ class Run:
         return _accuracy(self.trace.test_outputs[-1], self.test_targets)
 
     @property
-    def linear_train_accuracy(self) -> float:
-        return _accuracy(self.linear_train_outputs[-1], self.train_targets)
-
-    @property
     def linear_test_accuracy(self) -> float:
         return _accuracy(self.linear_test_outputs[-1], self.test_targets)
 

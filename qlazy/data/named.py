@@ -19,10 +19,17 @@ class Source(NamedTuple):
     regression: bool = False
 
 
-def _digits(count: int, seed: int) -> Arrays:
-    from sklearn.datasets import load_digits
+def _stored(name: str) -> Callable[[int, int], Arrays]:
+    """A set that scikit-learn ships, labelled by the names of its classes where it has words for them."""
 
-    return load_digits(return_X_y=True)
+    def read(count: int, seed: int) -> Arrays:
+        from sklearn import datasets
+
+        bunch = getattr(datasets, f"load_{name}")()
+        named = name in ("breast_cancer", "wine", "iris")
+        return bunch.data, bunch.target_names[bunch.target] if named else bunch.target
+
+    return read
 
 
 def _mnist(count: int, seed: int) -> Arrays:
@@ -33,24 +40,6 @@ def _mnist(count: int, seed: int) -> Arrays:
     return mnist_data()
 
 
-def _breast_cancer(count: int, seed: int) -> Arrays:
-    from sklearn.datasets import load_breast_cancer
-
-    return _named(load_breast_cancer())
-
-
-def _wine(count: int, seed: int) -> Arrays:
-    from sklearn.datasets import load_wine
-
-    return _named(load_wine())
-
-
-def _iris(count: int, seed: int) -> Arrays:
-    from sklearn.datasets import load_iris
-
-    return _named(load_iris())
-
-
 def _moons(count: int, seed: int) -> Arrays:
     from sklearn.datasets import make_moons
 
@@ -58,22 +47,12 @@ def _moons(count: int, seed: int) -> Arrays:
     return x, np.array(["upper", "lower"])[y]
 
 
-def _diabetes(count: int, seed: int) -> Arrays:
-    from sklearn.datasets import load_diabetes
-
-    return load_diabetes(return_X_y=True)
-
-
-def _named(bunch: Any) -> Arrays:
-    return bunch.data, bunch.target_names[bunch.target]
-
-
 SOURCES = {
-    "digits": Source(_digits, ("3", "8")),
+    "digits": Source(_stored("digits"), ("3", "8")),
     "mnist": Source(_mnist, ("3", "8")),
-    "breast_cancer": Source(_breast_cancer),
-    "wine": Source(_wine),
-    "iris": Source(_iris),
+    "breast_cancer": Source(_stored("breast_cancer")),
+    "wine": Source(_stored("wine")),
+    "iris": Source(_stored("iris")),
     "moons": Source(_moons),
-    "diabetes": Source(_diabetes, regression=True),
+    "diabetes": Source(_stored("diabetes"), regression=True),
 }

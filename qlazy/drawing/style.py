@@ -145,11 +145,6 @@ def legend_below(figure: Figure, handles: list[Any], *, columns: int | None = No
     figure.legend(handles=handles, loc="outside lower center", ncols=min(columns or len(handles), fitting))
 
 
-def save_figure(figure: Figure, folder: str | os.PathLike[str], name: str) -> list[Path]:
-    """Write a figure of these into a folder as ``name``.png and ``name``.svg; returns the paths."""
-    return save(figure, Path(folder), name)
-
-
 def save_figures(figures: Mapping[str, Figure], folder: str | os.PathLike[str]) -> list[Path]:
     """Write figures by name into a folder, each as PNG and SVG; returns the paths."""
     return [path for name, figure in figures.items() for path in save(figure, Path(folder), name)]

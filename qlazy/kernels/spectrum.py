@@ -96,13 +96,6 @@ def label_energies(kernel: Tensor, labels: Tensor) -> Tensor:
     return torch.einsum("...ij,i->...j", vectors, y / norm).square().cumsum(-1)
 
 
-def label_energy(kernel: Tensor, labels: Tensor, k: int) -> Tensor:
-    """Share of ||y||^2 in the span of the top ``k`` eigenvectors."""
-    size = kernel.shape[-1]
-    require(1 <= k <= size, "k", f"be between 1 and the kernel's size {size}", k)
-    return label_energies(kernel, labels)[..., k - 1]
-
-
 def ridge_solve(kernel: Tensor, right: Tensor, ridge: float = 0.0) -> Tensor:
     """Solve (K + ridge I) z = b for b (N,) or (N, k) and a positive semidefinite K (N, N).
 

@@ -82,8 +82,6 @@ def finish(
     """Leave table, arrays, settings, figures and a report in ``out``, if that is given; returns the result."""
     if out is None:
         return result
-    from qlazy.studies.report import write_study
-
     folder = Path(out)
     remove_stale_drafts(folder)
     with atomic_write(folder / "table.txt") as file:

@@ -17,7 +17,7 @@ import qlazy
 from qlazy.comparison.figures.all import comparison_figures, plot_comparison
 from qlazy.comparison.result import Comparison
 from qlazy.comparison.run import Run
-from qlazy.drawing.style import save_figure
+from qlazy.drawing.style import save
 from qlazy.kernels.figures import plot_kernel
 from qlazy.training.history import History
 from qlazy.training.losses import SquaredError
@@ -211,7 +211,7 @@ def test_svg_is_the_same_bytes_every_time_with_text_as_text(tmp_path: Path) -> N
     for folder in ("first", "second"):
         figures = comparison_figures(made_up(("one",), (1.0, 10.0, 100.0), (0,)))
         for name in ("drift", "kernels"):
-            save_figure(figures[name], tmp_path / folder, name)
+            save(figures[name], tmp_path / folder, name)
     for path in (tmp_path / "first").iterdir():
         assert path.read_bytes() == (tmp_path / "second" / path.name).read_bytes(), path.name
     text = (tmp_path / "first" / "drift.svg").read_text(encoding="utf-8")
@@ -222,7 +222,7 @@ def test_svg_is_the_same_bytes_every_time_with_text_as_text(tmp_path: Path) -> N
 def test_the_settings_of_the_user_are_left_alone(tmp_path: Path) -> None:
     with mpl.rc_context({"font.size": 31, "lines.linewidth": 9}):
         before = dict(mpl.rcParams)
-        save_figure(comparison_figures(made_up(("one",)))["gap"], tmp_path, "gap")
+        save(comparison_figures(made_up(("one",)))["gap"], tmp_path, "gap")
         assert dict(mpl.rcParams) == before
         figure = comparison_figures(made_up(("one",)))["drift"]
         assert figure.axes[0].xaxis.label.get_size() < 31
@@ -234,7 +234,7 @@ def test_a_trace_shows_losses_and_drift(tmp_path: Path) -> None:
     losses, drift = figure.axes
     assert legend_texts(losses) == ["train", "test"]
     np.testing.assert_allclose(drift.lines[0].get_ydata(), trace.drift)
-    assert [p.name for p in save_figure(figure, tmp_path, "trace")] == ["trace.png", "trace.svg"]
+    assert [p.name for p in save(figure, tmp_path, "trace")] == ["trace.png", "trace.svg"]
 
 
 def test_a_kernel_with_its_labels() -> None:

@@ -18,7 +18,6 @@ from qlazy.kernels.spectrum import (
     critical_rate,
     eigenvalues,
     label_energies,
-    label_energy,
     label_kernel,
     participation_ratio,
     ridge_solve,
@@ -96,13 +95,10 @@ def test_centred_alignment_ignores_scale_and_constant_offsets(shift: float, scal
     assert centered_alignment(kernel, kernel).item() == pytest.approx(1)
 
 
-def test_label_energy_of_labels_made_of_two_eigenvectors() -> None:
+def test_label_energies_of_labels_made_of_two_eigenvectors() -> None:
     kernel, vectors = with_eigenvalues(4.0, 3.0, 2.0, 1.0)
     y = (3 * vectors[:, 0] + 4 * vectors[:, 2]).reshape(2, 2)
-    assert label_energy(kernel, y, 1).item() == pytest.approx(9 / 25)
-    assert label_energy(kernel, y, 2).item() == pytest.approx(9 / 25)
-    assert label_energy(kernel, y, 3).item() == pytest.approx(1)
-    assert label_energies(kernel, y)[-1].item() == pytest.approx(1)
+    assert label_energies(kernel, y).tolist() == pytest.approx([9 / 25, 9 / 25, 1, 1])
 
 
 def test_kernels_along_training_pass_through() -> None:
@@ -114,7 +110,7 @@ def test_kernels_along_training_pass_through() -> None:
         lambda k: critical_rate(k, 3),
         lambda k: alignment(k, y),
         lambda k: centered_alignment(k, reference),
-        lambda k: label_energy(k, y, 2),
+        lambda k: label_energies(k, y),
     ):
         torch.testing.assert_close(figure(kernels), torch.stack([figure(k) for k in kernels]))
 
@@ -125,7 +121,7 @@ def test_float32_is_kept() -> None:
     figures = [participation_ratio(kernel), critical_rate(kernel, 3), alignment(kernel, y)]
     figures += [
         centered_alignment(kernel, label_kernel(y)),
-        label_energy(kernel, y, 1),
+        label_energies(kernel, y),
         ridge_solve(kernel, y),
     ]
     assert {figure.dtype for figure in figures} == {torch.float32}
@@ -159,7 +155,7 @@ def test_undefined_figures_are_refused() -> None:
     with pytest.raises(ValueError, match="`labels` must not be zero"):
         alignment(kernel, 0 * y)
     with pytest.raises(ValueError, match="`labels` must not be zero"):
-        label_energy(kernel, 0 * y, 1)
+        label_energies(kernel, 0 * y)
     with pytest.raises(ValueError, match="`kernel` must have a positive eigenvalue"):
         critical_rate(zero, 3)
     with pytest.raises(ValueError, match="`kernel` must vary over the samples"):
@@ -184,8 +180,6 @@ def test_bad_arguments_are_refused() -> None:
         alignment(kernel, y[:2])
     with pytest.raises(ValueError, match="`labels` must have the dtype of the kernel"):
         alignment(kernel, y.float())
-    with pytest.raises(ValueError, match="`k` must be between 1 and the kernel's size 4, but is 5"):
-        label_energy(kernel, y, 5)
     with pytest.raises(ValueError, match="`outputs` must divide the kernel's size 4, but is 3"):
         centered(kernel, 3)
     with pytest.raises(ValueError, match="`ridge` must not be negative"):

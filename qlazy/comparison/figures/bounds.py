@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from qlazy.comparison.figures.series import series, spread
+from qlazy.comparison.figures.series import above_zero, series, spread
 from qlazy.comparison.guarantees import DRIFT, GAP, Summary
 from qlazy.comparison.metrics import METRICS
 from qlazy.comparison.runs import Runs
@@ -47,7 +47,7 @@ def _panel(axes: Axes, comparison: Runs, quantity: str, found: Sequence[Summary]
     drawn, handles = [], []
     for model in comparison.models:
         points = series(comparison, model, METRICS[quantity])
-        axes.plot(points.alphas, _positive(points.mean), look[model].marker + "-", color=look[model].color)
+        axes.plot(points.alphas, above_zero(points.mean), look[model].marker + "-", color=look[model].color)
         drawn.append(points.mean)
     for model, theorem in dict.fromkeys((one.model, one.theorem) for one in found):
         bounds = [one for one in found if (one.model, one.theorem) == (model, theorem)]
@@ -70,7 +70,3 @@ def _bound(axes: Axes, bounds: Sequence[Summary], look: Look) -> Line2D:
     least, greatest = min(one.least for one in bounds), max(one.greatest for one in bounds)
     label = f"{theorem}: {least:.3g} to {greatest:.3g}"
     return Line2D([], [], color=look.color, linestyle=_LINES[theorem], label=label)
-
-
-def _positive(values: np.ndarray) -> np.ndarray:
-    return np.where(values > 0, values, np.nan)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from qlazy.comparison.baselines import Baseline
-from qlazy.comparison.figures.series import Series, diverged, series, spread
+from qlazy.comparison.figures.series import Series, above_zero, diverged, series, spread
 from qlazy.comparison.metrics import LAWS, METRICS, THEORY
 from qlazy.comparison.run import Run
 from qlazy.comparison.runs import Runs
@@ -96,7 +96,7 @@ def _slopes_figure(comparison: Runs, metrics: tuple[str, ...]) -> Figure:
             )
         )
     if any(run.diverged for run in comparison.runs):
-        handles.append(_stopped_handle())
+        handles.append(Line2D([], [], color=INK, marker="x", linestyle="", label="a run diverged"))
     legend_below(figure, handles)
     return figure
 
@@ -147,7 +147,7 @@ def _draw_fits(axes: Axes, comparison: Runs, metric: str, fitted: list[tuple[Loo
 
 
 def _draw(axes: Axes, points: Series, look: Look, line: str, *, log: bool = False) -> None:
-    mean, low, high = (_positive(v) if log else v for v in (points.mean, points.low, points.high))
+    mean, low, high = (above_zero(v) if log else v for v in (points.mean, points.low, points.high))
     dashed = line != "-"
     axes.plot(
         points.alphas, mean, color=look.color, marker=look.marker, linestyle=line,
@@ -155,11 +155,6 @@ def _draw(axes: Axes, points: Series, look: Look, line: str, *, log: bool = Fals
     )  # fmt: skip
     if not dashed:
         axes.fill_between(points.alphas, low, high, color=look.color, alpha=0.15, linewidth=0)
-
-
-def _positive(values: np.ndarray) -> np.ndarray:
-    """Zeros have no place on a logarithmic axis: they leave a gap instead of a line to minus infinity."""
-    return np.where(values > 0, values, np.nan)
 
 
 def _scale_axis(axes: Axes, comparison: Runs) -> None:
@@ -173,7 +168,3 @@ def _model_handles(comparison: Runs) -> list[Any]:
         Line2D([], [], color=look[model].color, marker=look[model].marker, label=model)
         for model in comparison.models
     ]
-
-
-def _stopped_handle() -> Line2D:
-    return Line2D([], [], color=INK, marker="x", linestyle="", label="a run diverged")

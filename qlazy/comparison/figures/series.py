@@ -68,3 +68,8 @@ def _losses(run: Run, path: Floats) -> Floats | None:
         return None
     targets = torch.from_numpy(run.train_targets)
     return np.array([float(loss(torch.from_numpy(outputs), targets)) for outputs in path])
+
+
+def above_zero(values: Floats) -> Floats:
+    """Zeros have no place on a logarithmic axis: they leave a gap instead of a line to minus infinity."""
+    return np.where(values > 0, values, np.nan)

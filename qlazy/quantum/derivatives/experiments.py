@@ -113,7 +113,8 @@ class Experiment:
 
     def from_counts(self, counts: Mapping[str, int], params: Tensor, row: Tensor) -> Moments:
         """`moments` from counts as qiskit gives them: `"out record"`, the last bit of a register first."""
-        shots = np.array([_digits(key) for key in counts], dtype=np.int64).reshape(len(counts), -1)
+        digits = [[int(digit) for digit in key.replace(" ", "")] for key in counts]
+        shots = np.array(digits, dtype=np.int64).reshape(len(counts), -1)
         repeated = np.repeat(shots, list(counts.values()), axis=0)
         # registers are declared records first, and read from the right
         reverse = repeated[:, ::-1]
@@ -271,7 +272,3 @@ def _renamed(expression: Expression, names: Names) -> Expression:
         case Call(function, argument):
             return call(function, _renamed(argument, names))
     return expression
-
-
-def _digits(key: str) -> list[int]:
-    return [int(digit) for digit in key.replace(" ", "")]

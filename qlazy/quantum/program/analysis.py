@@ -82,17 +82,13 @@ def size_of(program: Program) -> Size:
     return Size(
         program.num_qubits,
         _on_worst_path(program.operations, lambda gate: bool(gate.wires)),
-        _measurements(program.operations),
+        _count(program.operations, lambda statement: isinstance(statement, Measure)),
         _Depth().of(program.operations),
     )
 
 
 def _on_worst_path(block: Iterable[Statement], counted: Callable[[Gate], bool]) -> int:
     return _count(block, lambda statement: isinstance(statement, Gate) and counted(statement))
-
-
-def _measurements(block: Iterable[Statement]) -> int:
-    return _count(block, lambda statement: isinstance(statement, Measure))
 
 
 def _count(block: Iterable[Statement], counted: Callable[[Statement], bool]) -> int:

@@ -45,7 +45,6 @@ class Kind:
 
 
 BIT = Kind("bit")
-BOOL = Kind("bool")
 
 
 class Classical:
@@ -360,4 +359,3 @@ BINARY: dict[str, Callable[..., Scalar]] = {
     "**": _whole(_power),
 }
 """The operators, on values that are ints and bools (and floats for comparisons)."""
-COMPARISONS = frozenset({"==", "!=", "<", "<=", ">", ">="})

@@ -7,7 +7,7 @@ built: each wire, control and input element that a gate or an observable names e
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -114,16 +114,12 @@ class Program:
         require(len(self.observables) > 0, "observables", "be one or more", self.observables)
         both = self.weights.keys() & self.data.keys()
         require(not both, "data", "not share a name with the weights", sorted(both))
-        counts = {name: math.prod(shape) for name, shape in self._inputs()}
+        counts = {name: math.prod(shape) for name, shape in (*self.weights.items(), *self.data.items())}
         require(self.loops in get_args(Semantics), "loops", f"be one of {get_args(Semantics)}", self.loops)
         for statement in walk(self.operations):
             _check_statement(statement, self.num_qubits, counts)
         for observable in self.observables:
             check_observable(observable, self.num_qubits)
-
-    def _inputs(self) -> Iterator[tuple[str, Shape]]:
-        yield from self.weights.items()
-        yield from self.data.items()
 
     @property
     def num_qubits(self) -> int:

@@ -18,7 +18,6 @@ from torch import Tensor
 
 from qlazy.base.tables import Table
 from qlazy.comparison.compare import compare
-from qlazy.comparison.result import Comparison
 from qlazy.comparison.run import Run
 from qlazy.data.datasets import Dataset, load_data
 from qlazy.models.model import Model
@@ -66,7 +65,7 @@ def digits(qubits: int, layers: int, alphas: Sequence[float], seeds: int, steps:
         data = load_data("digits", classes=(3, 8), features=qubits, seed=seed)
         one = compare({FAMILY: circuit}, data, alphas=alphas, seeds=[seed], steps=steps, progress=False)
         for k, metric in enumerate(("train accuracy", "test accuracy", "linearized test accuracy")):
-            measured[k, :, seed] = _by_scale(one, metric)
+            measured[k, :, seed] = one.values(FAMILY, metric)[:, 0]
     _, test, linear = measured
     agree = mean_and_error(linear[-1] - test[-1])
     fall = mean_and_error(test[0] - test[-1])
@@ -102,10 +101,6 @@ def _relative_losses(run: Run) -> tuple[float, float, float]:
     linear = float(((run.linear_test_outputs[-1] - run.test_targets) ** 2).mean())
     drift = float(run.trace.drift[-1] / np.linalg.norm(run.trace.params[0]))
     return 2 * run.test_loss / null, linear / null, drift
-
-
-def _by_scale(comparison: Comparison, metric: str) -> NDArray[Any]:
-    return comparison.values(FAMILY, metric)[:, 0]
 
 
 def _table(title: str, head: tuple[str, ...], alphas: Sequence[float], measured: NDArray[Any]) -> Table:

@@ -98,15 +98,11 @@ def tune(grid: Grid, learners: tuple[str, ...] = LEARNERS, progress: bool = True
     for learner, longest, at in tqdm(tried, disable=not progress, desc="tuning"):
         for step, found in along(problems, learner, longest, at).items():
             if learner not in best or _mean(found) > _mean(best[learner]):
-                recipes[learner], best[learner] = _cut(longest, step), found
+                rounds = max(1, longest.rounds * step // longest.steps)
+                recipes[learner], best[learner] = replace(longest, steps=step, rounds=rounds), found
     return Tuned(recipes, best)
 
 
 def _mean(found: Accuracies) -> float:
     """Accuracies are counts of a few hundred: what differs by less than their float32 rounding ties."""
     return round(float(np.mean(found)), 4)
-
-
-def _cut(recipe: Recipe, steps: int) -> Recipe:
-    """The recipe that ends after so many of its steps."""
-    return replace(recipe, steps=steps, rounds=max(1, recipe.rounds * steps // recipe.steps))
