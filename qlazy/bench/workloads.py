@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 Axis = Literal["RY", "RZ"]
-Task = Literal["jacobian", "loss gradient", "kernel"]
+TimedTask = Literal["jacobian", "loss gradient", "kernel"]
 
 
 class Angle(NamedTuple):
@@ -52,7 +52,7 @@ class CircuitWorkload:
     num_params: int
     samples: int
     outputs: int = 1
-    task: Task = "jacobian"
+    task: TimedTask = "jacobian"
 
     @cached_property
     def angles(self) -> tuple[Angle, ...]:
@@ -94,7 +94,7 @@ class NetWorkload:
     widths: tuple[int, ...]
     samples: int
     size: int | None = None
-    task: Task = "kernel"
+    task: TimedTask = "kernel"
 
     @cached_property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -150,7 +150,7 @@ def workloads(quick: bool = False) -> Mapping[str, Workload]:
     return {workload.name: workload for workload in all_of_them}
 
 
-def _layered(name: str, n: int, layers: int, samples: int, task: Task = "jacobian") -> CircuitWorkload:
+def _layered(name: str, n: int, layers: int, samples: int, task: TimedTask = "jacobian") -> CircuitWorkload:
     gates = [Gate("RY", (wire,), (Angle(feature=wire),)) for wire in range(n)]
     for layer in range(layers):
         for wire in range(n):

@@ -70,7 +70,7 @@ def test_the_full_setting_is_the_papers() -> None:
 @pytest.mark.parametrize(("dtype", "rtol"), [(torch.float64, 1e-9), (torch.float32, 2e-3)])
 def test_students_side_by_side_are_trained_as_alone(dtype, rtol) -> None:
     """Against :func:`qlazy.train`, which differentiates by autograd, at three initial scales and three a."""
-    teacher = two_layer.Teacher.draw(5, generator())
+    teacher = two_layer.TeacherNet.draw(5, generator())
     data = teacher.task(40, 30, generator(1))
     taus = torch.tensor([0.05, 1.0, 10.0], dtype=torch.float64)
     params = taus[:, None] * two_layer.draw_symmetrized(5, 8, 1.0, generator(2))
@@ -93,7 +93,7 @@ def test_students_side_by_side_are_trained_as_alone(dtype, rtol) -> None:
 
 def test_float32_moves_where_weights_in_float32_would_stand_still() -> None:
     """At tau = 30 a step is some 4e-7, and numbers near 30 are 2e-6 apart in float32: v itself would not move."""
-    teacher = two_layer.Teacher.draw(5, generator())
+    teacher = two_layer.TeacherNet.draw(5, generator())
     data = teacher.task(40, 30, generator(1))
     params = two_layer.draw_symmetrized(5, 8, 30.0, generator(2))[None]
     settings = {"rates": torch.tensor([5e-8], dtype=torch.float64), "steps": 50}
@@ -125,14 +125,14 @@ def test_null_loss_of_teachers_on_the_sphere() -> None:
     """
     directions, x = torch.eye(60, dtype=torch.float64)[:3], two_layer.on_sphere(200_000, 60, generator())
     for signs, cross in (((1.0, 1.0, 1.0), 3), ((1.0, 1.0, -1.0), -1)):
-        teacher = two_layer.Teacher(directions, torch.tensor(signs, dtype=torch.float64))
+        teacher = two_layer.TeacherNet(directions, torch.tensor(signs, dtype=torch.float64))
         null = float(teacher(x).square().mean()) / 2
         assert null == pytest.approx((3 / 4 + cross / (2 * np.pi)) / 60, rel=0.02)
 
 
 def test_fresh_samples_reach_the_population_minimum() -> None:
     """A student of small weights finds the teacher: the population loss falls far below the null loss."""
-    teacher = two_layer.Teacher.draw(4, generator(3))
+    teacher = two_layer.TeacherNet.draw(4, generator(3))
     params = two_layer.draw_symmetrized(4, 12, 0.1, generator(4))[None]
     paths = two_layer.descend_on_fresh(
         params, teacher, torch.tensor([0.5]), 3000, batch=50, test=500, generator=generator(5)
@@ -141,7 +141,7 @@ def test_fresh_samples_reach_the_population_minimum() -> None:
 
 
 def test_students_that_run_away_are_stopped() -> None:
-    teacher = two_layer.Teacher.draw(5, generator(), factor=1e6)
+    teacher = two_layer.TeacherNet.draw(5, generator(), factor=1e6)
     data = teacher.task(20, 20, generator(1))
     params = two_layer.draw_params(5, 4, 1.0, generator(2))[None]
     with pytest.raises(DivergedError, match="training diverged by step"):
@@ -149,7 +149,7 @@ def test_students_that_run_away_are_stopped() -> None:
 
 
 def test_parameters_of_the_wrong_length_are_refused() -> None:
-    data = two_layer.Teacher.draw(5, generator()).task(10, 10, generator(1))
+    data = two_layer.TeacherNet.draw(5, generator()).task(10, 10, generator(1))
     with pytest.raises(ValueError, match=r"`params` must have shape \(r, m \(d \+ 1\)\) with d = 5"):
         two_layer.descend_together(torch.zeros(1, 7), data, torch.ones(1), 1)
     with pytest.raises(ValueError, match="`rates` must have shape"):

@@ -21,7 +21,7 @@ from qlazy.studies.self_training.learners import (
     along,
 )
 from qlazy.studies.self_training.study import Settings, claims, gain, run
-from qlazy.studies.self_training.tuning import CIRCUIT_GRID, NET_GRID, Grid, tune
+from qlazy.studies.self_training.tuning import CIRCUIT_GRID, NET_GRID, TuningGrid, tune
 from qlazy.tasks.self_training import DifferentiableTeacher, NoTeacher, PseudoLabelTeacher
 from qlazy.training.methods import Adam
 
@@ -119,7 +119,7 @@ def test_large_scales_approach_the_linear_model():
 
 def test_tuning_keeps_the_best_of_everything_tried():
     """Every combination run on its own, from the formula of the grid: none is better than the one chosen."""
-    grid = Grid(net_problem, (0.001, 0.05), (0.3, 3.0), (0, 10), (5, 20), 10, seeds=2, unlabeled=40)
+    grid = TuningGrid(net_problem, (0.001, 0.05), (0.3, 3.0), (0, 10), (5, 20), 10, seeds=2, unlabeled=40)
     tuned = tune(grid, progress=False)
     problems = [net_problem(40, seed) for seed in (100, 101)]
     tried = [

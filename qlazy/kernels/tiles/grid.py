@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import final
 
-Place = tuple[int, int]
+TilePlace = tuple[int, int]
 """A tile: its row and its column in the grid."""
 
 
@@ -34,19 +34,19 @@ class Grid:
     def column_slice(self, j: int) -> slice:
         return slice(j * self.size, min((j + 1) * self.size, self.columns))
 
-    def computed(self) -> Iterator[Place]:
+    def computed(self) -> Iterator[TilePlace]:
         """The tiles to compute, row by row."""
         down, across = self.shape
         for i in range(down):
             for j in range(i if self.symmetric else 0, across):
                 yield i, j
 
-    def copies(self, place: Place) -> tuple[Place, ...]:
+    def copies(self, place: TilePlace) -> tuple[TilePlace, ...]:
         """The tiles that one computation gives: itself, and off the diagonal its mirror image."""
         i, j = place
         return ((i, j), (j, i)) if self.symmetric and i != j else ((i, j),)
 
-    def covering(self, rows: slice, columns: slice) -> Iterator[Place]:
+    def covering(self, rows: slice, columns: slice) -> Iterator[TilePlace]:
         """The tiles that meet a nonempty block of the matrix."""
         for i in range(rows.start // self.size, -(-rows.stop // self.size)):
             for j in range(columns.start // self.size, -(-columns.stop // self.size)):

@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from qlazy.base.errors import require, require_dtype, require_finite
 from qlazy.base.memory import require_memory
 from qlazy.kernels.tiles.description import Description, read
-from qlazy.kernels.tiles.grid import Place
+from qlazy.kernels.tiles.grid import TilePlace
 
 if TYPE_CHECKING:
     from qlazy.kernels.tiles.chunks import ChunkedMatrix
@@ -72,7 +72,7 @@ class TiledKernel:
         """The Zarr array, for other tools: ``dask.array.from_zarr(kernel.array)``."""
         return self._matrix.array
 
-    def missing(self) -> list[Place]:
+    def missing(self) -> list[TilePlace]:
         """The tiles that are to be computed still."""
         finished, grid = self._matrix.finished(), self.description.grid
         return [place for place in grid.computed() if not finished.issuperset(grid.copies(place))]

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from qlazy.base.errors import require_finite
 from qlazy.kernels.tiles.chunks import ChunkedMatrix
-from qlazy.kernels.tiles.grid import Grid, Place
+from qlazy.kernels.tiles.grid import Grid, TilePlace
 from qlazy.kernels.tiles.rules import GRAM, gram_tile, jacobian_rows
 from qlazy.models.model import Model
 
@@ -59,7 +59,7 @@ class Job:
         return tensor[i * samples : (i + 1) * samples]
 
 
-def strips(places: Sequence[Place]) -> Iterator[Strip]:
+def strips(places: Sequence[TilePlace]) -> Iterator[Strip]:
     """Tiles in tasks of at most PIECE, each within one row."""
     for row, group in groupby(places, lambda place: place[0]):
         columns = [j for _, j in group]

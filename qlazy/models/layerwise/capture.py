@@ -27,13 +27,13 @@ class Layer:
     rule: Rule
     parameters: Mapping[str, str]
 
-    def factor(self, calls: Sequence[Call], cotangents: Sequence[Tensor]) -> ReadFactor:
+    def factor(self, calls: Sequence[LayerCall], cotangents: Sequence[Tensor]) -> ReadFactor:
         """From cotangents (n, c, t, out) of each call: several calls are so many more positions."""
         seen = _joined([call.seen for call in calls], 1)
         return self.rule.factor(seen, _joined(cotangents, 2), self.parameters)
 
 
-class Call(NamedTuple):
+class LayerCall(NamedTuple):
     """One call of a module: what its parameters saw (n, t, ...), and a zero added to its outputs."""
 
     seen: Tensor
@@ -115,9 +115,9 @@ class Instrumented:
         """The layers whose every call on these inputs can be read."""
         return set(self.listen(x, layers)[1])
 
-    def listen(self, x: Tensor, layers: Sequence[Layer]) -> tuple[Tensor, dict[Layer, list[Call]]]:
+    def listen(self, x: Tensor, layers: Sequence[Layer]) -> tuple[Tensor, dict[Layer, list[LayerCall]]]:
         """Outputs (n, c), and the calls of each layer whose every call could be read."""
-        calls: dict[Layer, list[Call]] = {layer: [] for layer in layers}
+        calls: dict[Layer, list[LayerCall]] = {layer: [] for layer in layers}
         with torch.enable_grad(), _hooks(calls, len(x), self.like.dtype):
             outputs = self.run(x, self.leaves)
         return outputs, {layer: made for layer, made in calls.items() if made and None not in made}
@@ -134,7 +134,7 @@ def _hooks(calls: dict[Layer, list[Any]], samples: int, dtype: torch.dtype) -> I
             probe = zero_leaf(output)
             with torch.no_grad():
                 seen = by_sample(layer.rule.read(args[0].detach()), samples)
-            calls[layer].append(Call(seen, probe))
+            calls[layer].append(LayerCall(seen, probe))
             return output + probe
 
         return hook

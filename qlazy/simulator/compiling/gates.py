@@ -83,7 +83,7 @@ MEMBER = np.dtype(
 FACTOR = np.dtype([(name, np.int64) for name in ("source", "number")], align=True)
 
 
-class Place(NamedTuple):
+class GatePlace(NamedTuple):
     """Where a gate finds its coefficients, among the shared or the sampled rows, and puts its cotangents.
 
     The first of its rows; a cotangent of -1 is not wanted.
@@ -102,27 +102,27 @@ class GateTables(NamedTuple):
     vectors: NDArray[np.float64]
 
 
-class Places(dict[Gate, Place]):
+class Places(dict[Gate, GatePlace]):
     """Gives every gate that is looked up its place."""
 
     def __init__(self) -> None:
         self.coefficient_rows = {False: 0, True: 0}
         self.cotangent_rows = 0
 
-    def __missing__(self, gate: Gate) -> Place:
+    def __missing__(self, gate: Gate) -> GatePlace:
         sampled = gate.sampled
-        place = Place(sampled, self.coefficient_rows[sampled], self.cotangent_rows if gate.wanted else -1)
+        place = GatePlace(sampled, self.coefficient_rows[sampled], self.cotangent_rows if gate.wanted else -1)
         self.coefficient_rows[sampled] += COEFFICIENTS
         self.cotangent_rows += COTANGENTS * gate.wanted
         self[gate] = place
         return place
 
 
-def tabulated(places: Mapping[Gate, Place]) -> GateTables:
+def tabulated(places: Mapping[Gate, GatePlace]) -> GateTables:
     factors = [factor for gate in places for factor in gate.factors]
     counts = np.array([len(gate.factors) for gate in places], np.int64)
     members = np.zeros(len(places), MEMBER)
-    for name, column in zip(Place._fields, zip(*places.values(), strict=True), strict=False):
+    for name, column in zip(GatePlace._fields, zip(*places.values(), strict=True), strict=False):
         members[name] = column
     members["count"], members["first"] = counts, np.cumsum(counts) - counts
     return GateTables(

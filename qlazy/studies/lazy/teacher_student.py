@@ -21,7 +21,7 @@ from qlazy.base.tables import Table
 from qlazy.studies.experiments import Outcome
 from qlazy.studies.lazy.two_layer import (
     Paths,
-    Teacher,
+    TeacherNet,
     descend_on_fresh,
     descend_together,
     draw_params,
@@ -60,7 +60,7 @@ def neurons_in_the_plane(steps: int, seeds: int) -> Outcome:
     arrays: dict[str, Any] = {}
     for seed in range(seeds):
         generator = _generator(seed)
-        teacher = Teacher.draw(2, generator)
+        teacher = TeacherNet.draw(2, generator)
         data = teacher.task(PLANE_POINTS, 200, generator)
         params = _students(2, PLANE_NEURONS, PLANE_TAUS, generator)
         paths = descend_together(params, data, rates, steps, record=record, dtype=torch.float64)
@@ -110,7 +110,7 @@ def width(
     losses = np.zeros((2, len(widths), seeds))
     for seed in range(seeds):
         generator = _generator(seed)
-        data = Teacher.draw(inputs, generator, 100.0).task(train_size, 1000, generator)
+        data = TeacherNet.draw(inputs, generator, 100.0).task(train_size, 1000, generator)
         for i, m in enumerate(widths):
             params = draw_params(inputs, m, 1.0, generator).expand(2, -1)
             alphas, rates = torch.tensor([m**-0.5, 1 / m]), torch.full((2,), WIDTH_RATE / m)
@@ -131,7 +131,7 @@ def population(
     losses, falls = np.zeros((2, len(taus), seeds))
     for seed in range(seeds):
         generator = _generator(seed)
-        teacher = Teacher.draw(inputs, generator)
+        teacher = TeacherNet.draw(inputs, generator)
         params = _students(inputs, neurons, taus, generator)
         record = Record(at=tuple(steps * k // 15 for k in range(16)))
         paths = descend_on_fresh(
@@ -169,7 +169,7 @@ def _one_trial(
 ) -> NDArray[Any]:
     """Final and best test loss, sign stability and relative drift, (4, taus)."""
     generator = _generator(seed)
-    data = Teacher.draw(inputs, generator).task(train_size, 1000, generator)
+    data = TeacherNet.draw(inputs, generator).task(train_size, 1000, generator)
     params = _students(inputs, neurons, taus, generator)
     record = Record(at=tuple(range(0, steps + 1, max(1, steps // 100))))
     paths: Paths = descend_together(params, data, _rates(taus), steps, record=record)

@@ -52,7 +52,7 @@ def on_sphere(count: int, inputs: int, generator: torch.Generator) -> Tensor:
 
 @final
 @dataclass(frozen=True, eq=False)
-class Teacher:
+class TeacherNet:
     """y = factor sum_k s_k relu(u_k . x) with unit vectors u (k, d) and signs s (k,)."""
 
     directions: Tensor
@@ -60,7 +60,7 @@ class Teacher:
     factor: float = 1.0
 
     @classmethod
-    def draw(cls, inputs: int, generator: torch.Generator, factor: float = 1.0) -> Teacher:
+    def draw(cls, inputs: int, generator: torch.Generator, factor: float = 1.0) -> TeacherNet:
         """Three neurons with directions on the sphere and signs of a fair coin."""
         directions = on_sphere(TEACHER_NEURONS, inputs, generator)
         coins = torch.randint(0, 2, (TEACHER_NEURONS,), generator=generator)
@@ -112,7 +112,7 @@ def descend_together(
 
 def descend_on_fresh(
     params: Tensor,
-    teacher: Teacher,
+    teacher: TeacherNet,
     rates: Tensor,
     steps: int,
     *,

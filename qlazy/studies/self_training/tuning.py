@@ -23,7 +23,7 @@ from qlazy.studies.self_training.learners import LEARNERS, ROUNDS, SUPERVISED, A
 
 
 @dataclass(frozen=True)
-class Grid:
+class TuningGrid:
     """Every combination of these is tried, on ``seeds`` problems from ``first_seed`` on.
 
     ``steps`` are points of one run, as long as the last of them; in rounds every round has ``round_steps``.
@@ -54,7 +54,7 @@ class Grid:
                 yield recipe, tuple(step for step in self.steps if step > warmup)
 
 
-NET_GRID = Grid(
+NET_GRID = TuningGrid(
     net_problem,
     (0.003, 0.01, 0.03),
     (0.1, 0.3, 1.0, 3.0, 10.0),
@@ -63,7 +63,7 @@ NET_GRID = Grid(
     300,
     60,
 )
-CIRCUIT_GRID = Grid(
+CIRCUIT_GRID = TuningGrid(
     circuit_problem, (0.01, 0.03, 0.1), (0.1, 0.3, 1.0, 3.0), (0, 30, 100), (50, 100, 150, 200), 100, 24
 )
 
@@ -89,7 +89,7 @@ class Tuned:
         return str(self.table())
 
 
-def tune(grid: Grid, learners: tuple[str, ...] = LEARNERS, progress: bool = True) -> Tuned:
+def tune(grid: TuningGrid, learners: tuple[str, ...] = LEARNERS, progress: bool = True) -> Tuned:
     """The recipe of the grid with the highest mean accuracy, the first of those that tie, for each learner."""
     problems = [grid.make(grid.unlabeled, grid.first_seed + i) for i in range(grid.seeds)]
     recipes: dict[str, Recipe] = {}

@@ -107,7 +107,7 @@ class Settings:
 
 
 @dataclass(frozen=True, eq=False)
-class Problem:
+class NoisyProblem:
     """One task from one seed: a model, noisy data, and the few labels that are trusted."""
 
     model: Model
@@ -153,7 +153,7 @@ def compare_rules(task: str, settings: Settings, folder: Path | None, progress: 
     return Outcome(findings, arrays, (_table(arrays, settings.rules, task),))
 
 
-def make_problem(task: str, settings: Settings, seed: int) -> Problem:
+def make_problem(task: str, settings: Settings, seed: int) -> NoisyProblem:
     """Data split, validation samples taken out, labels flipped and the model chosen, all from ``seed``."""
     name, classes, features, share = {
         "net": ("digits", (3, 5, 8, 9), 8, 0.4),
@@ -174,14 +174,14 @@ def make_problem(task: str, settings: Settings, seed: int) -> Problem:
     clean, trusted = hold_out(data, settings.held, seed=seed)
     noisy, wrong = flip_labels(clean, share, seed=seed)
     if task == "net":
-        return Problem(mlp([8, 32, 4]), noisy, trusted, wrong, CrossEntropy(), 0.3)
-    return Problem(
+        return NoisyProblem(mlp([8, 32, 4]), noisy, trusted, wrong, CrossEntropy(), 0.3)
+    return NoisyProblem(
         load_circuit("strongly_entangling", n=4, layers=3), noisy, trusted, wrong, SquaredError(), 0.5
     )
 
 
 def measure(
-    problem: Problem, rule: str, settings: Settings, seed: int, folder: Path | None
+    problem: NoisyProblem, rule: str, settings: Settings, seed: int, folder: Path | None
 ) -> tuple[float, ...]:
     """What :data:`KINDS` are, of one rule on one task from one seed."""
     data, epochs = problem.data, settings.epochs
@@ -219,7 +219,7 @@ def measure(
     return loop, float(again.test_accuracy[-1]), right, *trained
 
 
-def doubts(problem: Problem, seed: int) -> Tensor:
+def doubts(problem: NoisyProblem, seed: int) -> Tensor:
     """The labels that ``Subset.label_issues`` names, whatever the rule: a mask (n,)."""
     data, generator = problem.data, torch.Generator().manual_seed(seed)
     params = problem.model.init(generator).to(data.y_train)

@@ -31,7 +31,7 @@ RUN, TANGENT, OTHER = 1000, 2000, 3000  # seeds of descents, of tangent spaces a
 LONG = Descent(epochs=16)
 
 
-class Problem(NamedTuple):
+class TargetSize(NamedTuple):
     """Dimension d, order l and rank r of the targets."""
 
     dimension: int
@@ -50,7 +50,7 @@ class Problem(NamedTuple):
         return symmetric_dimension(self.dimension, self.order) / self.dimension
 
 
-def error_curves(problem: Problem, components: Sequence[int], seeds: int, limit: int) -> Outcome:
+def error_curves(problem: TargetSize, components: Sequence[int], seeds: int, limit: int) -> Outcome:
     """Relative errors (m, seeds) of every way to decompose; baselines up to ``limit`` components."""
     targets = problem.targets(seeds)
     fits = [[_lazy(problem, m, target, seed) for seed, target in enumerate(targets)] for m in components]
@@ -91,7 +91,7 @@ def error_curves(problem: Problem, components: Sequence[int], seeds: int, limit:
     )
 
 
-def redraw_ablation(problem: Problem, components: Sequence[int], seeds: int) -> Outcome:
+def redraw_ablation(problem: TargetSize, components: Sequence[int], seeds: int) -> Outcome:
     """Shares of runs with error below 0.05, the same number of steps with the redraw and without."""
     targets, signed = problem.targets(seeds), problem.targets(seeds, signed=True)
     ways = {
@@ -140,7 +140,7 @@ def needed_components(sizes: Sequence[tuple[int, int]], seeds: int) -> Outcome:
     """The least m that is exact lazily, and the least at which the modified descent finds rank 2 on every seed."""
     findings, rows, table = [], [], []
     for dimension, order in sizes:
-        problem = Problem(dimension, order, 2)
+        problem = TargetSize(dimension, order, 2)
         generic, lazy = generic_components(dimension, order), _needed_lazily(problem)
         modified = _needed(problem, seeds)
         findings.append(Finding("needed m", f"lazy, d = {dimension}, l = {order}", generic, lazy))
@@ -157,7 +157,7 @@ def needed_components(sizes: Sequence[tuple[int, int]], seeds: int) -> Outcome:
 def needed_by_rank(dimension: int, order: int, ranks: Sequence[int], seeds: int) -> Outcome:
     """The same against the rank: the lazy one does not depend on it."""
     generic = generic_components(dimension, order)
-    needed = [_needed(Problem(dimension, order, rank), seeds) for rank in ranks]
+    needed = [_needed(TargetSize(dimension, order, rank), seeds) for rank in ranks]
     findings = [
         _at_most("rank", f"modified, needed m at r = {rank}", generic, m)
         for rank, m in zip(ranks, needed, strict=True)
@@ -174,7 +174,7 @@ def needed_by_rank(dimension: int, order: int, ranks: Sequence[int], seeds: int)
 
 def circuits(components: Sequence[int], seeds: int) -> Outcome:
     """Order 4 over the 8 amplitudes of 3 qubits, rank 2: lazy and modified errors (m, seeds)."""
-    problem, ansatz = Problem(8, 4, 2), real_ansatz(3, 4)
+    problem, ansatz = TargetSize(8, 4, 2), real_ansatz(3, 4)
     targets = problem.targets(seeds)
     modified, lazy = [], []
     for m in components:
@@ -210,7 +210,7 @@ def circuits(components: Sequence[int], seeds: int) -> Outcome:
     return Outcome(findings, arrays, [Table(title, ("m", *errors), tuple(rows))])
 
 
-def features(problem: Problem, components: int, seeds: int) -> Outcome:
+def features(problem: TargetSize, components: int, seeds: int) -> Outcome:
     """What part of the target lies outside the tangent space: at the start, and where the modified descent ends."""
     targets = problem.targets(seeds)
     x = index_tuples(problem.dimension, problem.order)
@@ -274,17 +274,17 @@ def _errors(targets: Sequence[Decomposition], m: int, settings: Descent | None =
     return [run.error for run in _runs(targets, m, settings)]
 
 
-def _fit(model: Model, problem: Problem, target: Decomposition, seed: int) -> TangentFit:
+def _fit(model: Model, problem: TargetSize, target: Decomposition, seed: int) -> TangentFit:
     x = index_tuples(problem.dimension, problem.order)
     start = model.init(_generator(TANGENT + seed))
     return tangent_fit(model, start, x, target.entries(x), multiplicities(x))
 
 
-def _lazy(problem: Problem, m: int, target: Decomposition, seed: int) -> TangentFit:
+def _lazy(problem: TargetSize, m: int, target: Decomposition, seed: int) -> TangentFit:
     return _fit(SymmetricTensor(problem.dimension, problem.order, m), problem, target, seed)
 
 
-def _needed_lazily(problem: Problem) -> int:
+def _needed_lazily(problem: TargetSize) -> int:
     """By bisection: components are drawn one after the other, so that tangent spaces of one seed are nested."""
     target = problem.targets(1)[0]
     low, high = 0, 2 * math.ceil(problem.bound)
@@ -294,7 +294,7 @@ def _needed_lazily(problem: Problem) -> int:
     return high
 
 
-def _needed(problem: Problem, seeds: int) -> float:
+def _needed(problem: TargetSize, seeds: int) -> float:
     """The least m from r to 4 r at which every run ends at 0.01 or below; infinite where there is none."""
     targets = problem.targets(seeds)
     for m in range(problem.rank, 4 * problem.rank + 1):

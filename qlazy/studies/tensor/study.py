@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 from qlazy.studies.experiments import Experiments, carry_out
 from qlazy.studies.result import StudyResult
 from qlazy.studies.tensor import decompositions
-from qlazy.studies.tensor.decompositions import Problem
+from qlazy.studies.tensor.decompositions import TargetSize
 
 if TYPE_CHECKING:
     from qlazy.drawing.style import Figure
@@ -116,7 +116,7 @@ def figures(result: StudyResult) -> Mapping[str, Figure]:
 
 
 def _experiments(s: Settings) -> Experiments:
-    curve, ablation = (vars(part) | {"problem": Problem(*part.problem)} for part in (s.curve, s.ablation))
+    curve, ablation = (vars(part) | {"problem": TargetSize(*part.problem)} for part in (s.curve, s.ablation))
     return {
         "error against m": partial(decompositions.error_curves, **curve),
         "redraw": partial(decompositions.redraw_ablation, **ablation),

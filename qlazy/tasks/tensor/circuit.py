@@ -16,7 +16,15 @@ from qlazy.quantum.amplitudes import Amplitudes
 from qlazy.quantum.corpus import program_from_qasm
 from qlazy.quantum.program.program import Program
 from qlazy.tasks.tensor.decomposition import Decomposition, random_signs
-from qlazy.tasks.tensor.descent import Batch, Descended, Ends, check_batch, half_square, require_tame, results
+from qlazy.tasks.tensor.descent import (
+    Descended,
+    Ends,
+    TargetBatch,
+    check_batch,
+    half_square,
+    require_tame,
+    results,
+)
 from qlazy.tasks.tensor.entries import check_indices, check_sizes, power_derivatives, powers_at
 from qlazy.tasks.tensor.model import checked_signs
 
@@ -208,7 +216,7 @@ class _State:
 
 
 def _adam(
-    batch: Batch, amplitudes: Amplitudes, start: _State, settings: CircuitDescent
+    batch: TargetBatch, amplitudes: Amplitudes, start: _State, settings: CircuitDescent
 ) -> Iterator[tuple[int, _State]]:
     """One epoch: the number of steps done and the state there, every few steps and at the end."""
     scales, angles = (part.detach().clone().requires_grad_() for part in (start.scales, start.angles))

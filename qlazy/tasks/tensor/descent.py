@@ -133,7 +133,7 @@ RECORD_EVERY = 25
 """Steps from one recorded error to the next."""
 
 
-class Batch(NamedTuple):
+class TargetBatch(NamedTuple):
     """Targets side by side: weights (B, r), vectors (B, r, d)."""
 
     targets: Sequence[Decomposition]
@@ -160,7 +160,7 @@ class Ends(NamedTuple):
     params: Tensor
 
 
-def half_square(batch: Batch, weights: Tensor, vectors: Tensor) -> Tensor:
+def half_square(batch: TargetBatch, weights: Tensor, vectors: Tensor) -> Tensor:
     """1/2 ||T - T*||^2 of every run, (B,)."""
     both, difference = batch.difference(weights, vectors)
     return _square(difference, both, batch.order) / 2
@@ -168,7 +168,7 @@ def half_square(batch: Batch, weights: Tensor, vectors: Tensor) -> Tensor:
 
 def check_batch(
     targets: Sequence[Decomposition], components: int, generators: Sequence[torch.Generator]
-) -> Batch:
+) -> TargetBatch:
     require(len(targets) > 0, "targets", "be one or more", len(targets))
     require(
         isinstance(components, int) and components >= 1,
@@ -183,10 +183,12 @@ def check_batch(
     for number, target in enumerate(targets):
         require(target.norm() > 0, f"targets[{number}]", "not be the zero tensor", "zero")
     vectors = torch.stack([t.vectors.detach() for t in targets])
-    return Batch(targets, torch.stack([t.weights.detach() for t in targets]), vectors, targets[0].order)
+    return TargetBatch(targets, torch.stack([t.weights.detach() for t in targets]), vectors, targets[0].order)
 
 
-def drawn(generators: Sequence[torch.Generator], components: int, batch: Batch) -> tuple[Tensor, Tensor]:
+def drawn(
+    generators: Sequence[torch.Generator], components: int, batch: TargetBatch
+) -> tuple[Tensor, Tensor]:
     """Unit vectors (B, m, d) and signs (B, m), each run's from its own generator."""
     shape = components, batch.vectors.shape[-1]
     units = [normalized(torch.randn(*shape, generator=g, dtype=torch.float64)) for g in generators]
@@ -203,7 +205,7 @@ def require_tame(errors: Tensor, steps: Sequence[int]) -> Tensor:
 
 
 def results(
-    batch: Batch, ends: Ends, steps: Sequence[int], errors: Sequence[Tensor], redraws: Sequence[Tensor]
+    batch: TargetBatch, ends: Ends, steps: Sequence[int], errors: Sequence[Tensor], redraws: Sequence[Tensor]
 ) -> list[Descended]:
     """What each run came to."""
     by_run = torch.stack(list(errors)).double().T.numpy()
@@ -217,7 +219,7 @@ def results(
     ]  # fmt: skip
 
 
-def _descend(batch: Batch, vectors: Tensor, signs: Tensor, settings: Descent, count: int) -> Tensor:
+def _descend(batch: TargetBatch, vectors: Tensor, signs: Tensor, settings: Descent, count: int) -> Tensor:
     """``count`` steps: the gradient for u_i is l w_i (T - T*)(., u_i, ..., u_i) + 2 penalty u_i."""
     order = batch.order
     for _ in range(count):
