@@ -8,9 +8,10 @@ from functools import partial
 from qlazy.base.errors import UnsupportedModelError, refuse
 from qlazy.quantum.backends.angles import Layout
 from qlazy.quantum.backends.lowered import MAX_WIRES, LoweredCircuit, Lowering
-from qlazy.quantum.backends.unrolling import UnrollingError, unroll
+from qlazy.quantum.backends.unrolling import unroll
 from qlazy.quantum.program.program import Semantics
 from qlazy.quantum.program.statements import Statement
+from qlazy.quantum.program.walker import WalkError
 from qlazy.simulator.branching.circuit import BranchedCircuit
 from qlazy.simulator.branching.skeleton import Skeleton
 from qlazy.simulator.observables import Observable
@@ -29,7 +30,7 @@ def lowered_branches(
         refuse("program", f"have at most {MAX_WIRES} qubits", f"{num_wires} qubits", UnsupportedModelError)
     try:
         skeleton, operations, formulas = unroll(statements, num_wires, loops)
-    except UnrollingError as error:
+    except WalkError as error:
         refuse("program", "be one that the branch simulator takes", f"not: {error}", UnsupportedModelError)
     lowering = Lowering(num_wires, operations, formulas, tuple(observables), layout)
     circuit = LoweredCircuit(lowering, partial(engine, skeleton))

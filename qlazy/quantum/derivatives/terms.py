@@ -16,12 +16,13 @@ from qlazy.base.errors import UnsupportedModelError, refuse
 from qlazy.quantum.backends.branches import engine
 from qlazy.quantum.backends.lowered import MAX_WIRES, LoweredCircuit, Lowering
 from qlazy.quantum.backends.programs import layout_of, measured_sum
-from qlazy.quantum.backends.unrolling import UnrollingError, unroll_reading
+from qlazy.quantum.backends.unrolling import unroll_reading
 from qlazy.quantum.program.classical import ClassicalError, resolve, variables_of
 from qlazy.quantum.program.expression import Expression
 from qlazy.quantum.program.partial_derivative import ZERO
 from qlazy.quantum.program.printing import to_qasm
 from qlazy.quantum.program.program import Program
+from qlazy.quantum.program.walker import WalkError
 from qlazy.simulator.branching.skeleton import Skeleton
 
 
@@ -57,7 +58,7 @@ class Term:
         """The runs that end with each weight, apart; those of weight zero are left out."""
         try:
             return tuple(self._by_weight())
-        except (UnrollingError, ClassicalError) as error:
+        except (WalkError, ClassicalError) as error:
             refuse(
                 "program", "be one that the branch simulator takes", f"not: {error}", UnsupportedModelError
             )

@@ -8,8 +8,9 @@ from numbers import Integral
 
 from openqasm3 import ast
 
-from qlazy.quantum.backends.unrolling import UnrollingError, unroll
+from qlazy.quantum.backends.unrolling import unroll
 from qlazy.quantum.program.program import Gate, PauliSum, Program
+from qlazy.quantum.program.walker import WalkError
 from qlazy.quantum.qasm import declarations
 from qlazy.quantum.qasm.control.subroutines import call
 from qlazy.quantum.qasm.observables import read_observable
@@ -108,7 +109,7 @@ def _check_meaning(reader: Reader) -> None:
         return
     try:
         unroll(reader.operations, len(reader.qubits), reader.loops)
-    except UnrollingError as error:
+    except WalkError as error:
         line, column = error.place or (1, 0)
         raise reader.source.error(str(error), line, column) from error
 
