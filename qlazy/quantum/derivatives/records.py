@@ -131,7 +131,7 @@ class _Steps:
 def simplified(cubes: Iterable[Cube]) -> tuple[Cube, ...]:
     """The same paths in fewer cubes: two that differ in one value are one without it."""
     found: set[frozenset[tuple[int, int]]] = set()
-    waiting = [frozenset(cube.items()) for cube in cubes]
+    waiting = list(dict.fromkeys(frozenset(cube.items()) for cube in cubes))
     while waiting:
         cube = waiting.pop()
         partner = next((p for p in (cube ^ _both(r, v) for r, v in cube) if p in found), None)

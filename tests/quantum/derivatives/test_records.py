@@ -3,13 +3,14 @@
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qlazy.quantum.corpus import load_program, program_from_qasm
 from qlazy.quantum.derivatives.records import Record, conflict, guards, simplified, straighten
 
 RECORDS = 4
+TWICE = 2 * [(1, 1, 0, 1), (1, 1, 1, 0), (1, 1, 0, 0)]
 paths = st.fixed_dictionaries({r: st.integers(0, 1) for r in range(RECORDS)})
 
 
@@ -22,6 +23,7 @@ def every_path():
 
 
 @given(st.lists(paths, max_size=8))
+@example([dict(enumerate(bits)) for bits in TWICE])
 def test_simplified_cubes_hold_the_same_paths(chosen):
     found = simplified(chosen)
     assert len(found) <= len({tuple(path.items()) for path in chosen})
