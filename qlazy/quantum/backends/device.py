@@ -26,14 +26,13 @@ from qlazy.quantum.pennylane.operators import (
     Rotation,
     Step,
     circuits,
-    numbers,
     steps,
     wrapped,
 )
 from qlazy.quantum.pennylane.tapes import executed, flat
 from qlazy.quantum.program.shift_rules import Term, shift_rule
 from qlazy.simulator.observables import Observable
-from qlazy.simulator.operations import Operation
+from qlazy.simulator.operations import Operation, angle_sources
 from qlazy.simulator.rotations import Derivatives, Real
 
 Wrap = Callable[[Operator], Operator]
@@ -204,12 +203,12 @@ def _rule(site: Rotation) -> tuple[Term, ...]:
 
 
 def _steps(template: DeviceTemplate, operations: Sequence[Operation]) -> Iterator[Step]:
-    number = numbers(operations)
+    sources = angle_sources(operations)
     for part in template.parts:
         if not isinstance(part, AngleSlot):
             yield part
             continue
-        for step in steps(operations[part.index], template.labels, number[part.index]):
+        for step in steps(operations[part.index], template.labels, sources[part.index]):
             yield wrapped(step, part.wrap)
 
 

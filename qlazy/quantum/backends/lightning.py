@@ -17,9 +17,9 @@ from pennylane.devices import ExecutionConfig
 from pennylane.tape import QuantumScript
 
 from qlazy.quantum.pennylane.lowering import NotLoweredError
-from qlazy.quantum.pennylane.operators import Rotation, circuits, numbers, steps
+from qlazy.quantum.pennylane.operators import Rotation, circuits, steps
 from qlazy.simulator.observables import Hermitian, Observable, PauliSum, Probabilities, Projector
-from qlazy.simulator.operations import Operation
+from qlazy.simulator.operations import Operation, angle_sources
 from qlazy.simulator.rotations import Derivatives, Real
 
 ADJOINT = ExecutionConfig(gradient_method="adjoint")
@@ -46,7 +46,7 @@ class LightningCircuit:
     def __init__(
         self, num_wires: int, operations: Sequence[Operation], observables: Sequence[Observable]
     ) -> None:
-        pairs = list(zip(operations, numbers(operations), strict=True))
+        pairs = list(zip(operations, angle_sources(operations), strict=True))
         self._steps = [step for pair in pairs for step in steps(pair[0], range(num_wires), pair[1])]
         self._rotations = [step for step in self._steps if isinstance(step, Rotation) and step.wanted]
         self._trainable = _trainable(self._steps)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from qlazy.quantum.pennylane.lowering import NotLoweredError
 from qlazy.simulator.operations import (
     MAX_DENSE_WIRES,
+    AngleSource,
     Cnot,
     Diagonal,
     Flip,
@@ -54,13 +55,13 @@ class Rotation:
 Step = Operator | Rotation
 
 
-def steps(operation: Operation, labels: Labels, number: int) -> Iterator[Step]:
+def steps(operation: Operation, labels: Labels, source: AngleSource | None) -> Iterator[Step]:
     """What a device is to run for an operation on the wires ``labels``, first applied first.
 
     Raises NotLoweredError for a controlled matrix on too many wires, and a rotation about the identity.
     """
     if isinstance(operation, PauliRotation):
-        yield from _rotation_steps(operation, labels, number)
+        yield from _rotation_steps(operation, labels, source)
     else:
         yield fixed_gate(operation, labels)
 
@@ -75,23 +76,11 @@ def fixed_gate(operation: Operation, labels: Labels) -> Operator:
             return qml.SWAP(wires)
         case Flip():
             return qml.X(wires)
-        case Diagonal(phases=phases) if phases is not None:
+        case Diagonal(phases=phases):
             return qml.QubitUnitary(np.diag(phases), wires)
-        case Unitary(matrix=matrix) if matrix is not None:
+        case Unitary(matrix=matrix):
             return _unitary(operation, matrix, wires, [labels[wire] for wire in operation.controls])
-    raise NotLoweredError(f"{type(operation).__name__} without a constant matrix")
-
-
-def numbers(operations: Sequence[Operation]) -> list[int]:
-    """For each rotation its number among the shared or the sampled angles; 0 where there is no angle."""
-    counts = {False: 0, True: 0}
-    found = []
-    for operation in operations:
-        has_angle = isinstance(operation, PauliRotation) and operation.angle is None
-        is_sampled = has_angle and operation.sampled  # type: ignore[union-attr]
-        found.append(counts[is_sampled] if has_angle else 0)
-        counts[is_sampled] += has_angle
-    return found
+    raise NotLoweredError(f"{type(operation).__name__} may have an angle")
 
 
 def circuits(steps: Sequence[Step], shared: Real, sampled: Real) -> Iterator[list[Operator]]:
@@ -113,7 +102,7 @@ def wrapped(step: Step, wrap: Callable[[Operator], Operator]) -> Step:
     return replace(step, make=lambda angle: wrap(make(angle)))
 
 
-def _rotation_steps(operation: PauliRotation, labels: Labels, number: int) -> Iterator[Step]:
+def _rotation_steps(operation: PauliRotation, labels: Labels, source: AngleSource | None) -> Iterator[Step]:
     """The rotation as a native gate, or as one about Z...Z between changes of basis."""
     letters, wires = _support(operation, labels)
     controls = [labels[wire] for wire in operation.controls]
@@ -124,7 +113,8 @@ def _rotation_steps(operation: PauliRotation, labels: Labels, number: int) -> It
     if operation.angle is not None:
         yield make(operation.angle)
     else:
-        yield Rotation(make, number, operation.sampled, operation.wanted, bool(controls))
+        assert source is not None
+        yield Rotation(make, source.number, source.sampled, source.wanted, bool(controls))
     yield from (qml.adjoint(turn, lazy=False) for turn in reversed(turns))
 
 
