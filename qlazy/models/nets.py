@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
+from types import CellType, FunctionType
 from typing import final
 
 import torch
@@ -32,7 +33,7 @@ class Net(Model):
     Raises UnsupportedModelError for a module whose rows are not independent or not deterministic (dropout in
     training mode, batch normalisation on batch statistics) and for PennyLane's TorchLayer, whose weights
     cannot be substituted: its Jacobian would silently be zero. What cannot be read off a module is tried at the first
-    call with inputs of a new shape, in about eight forward passes of a few rows (:mod:`qlazy.models.trial`).
+    call with inputs of a new shape, in about sixteen forward passes, most of a row (:mod:`qlazy.models.trial`).
 
     The Jacobian is that of plain autograd, row by row. A module that ``torch.func`` cannot map over samples (recurrent
     layers) is differentiated row by row, with a SlowBackendWarning.
@@ -216,8 +217,15 @@ def _reset(name: str, module: nn.Module) -> None:
 
 def _refuse_unsupported(module: nn.Module) -> None:
     require(isinstance(module, nn.Module), "module", "be a torch.nn.Module", type(module).__name__, TypeError)
+    parts = set(module.modules())
     for name, part in module.named_modules():
         where = f"{name or 'the module'} ({type(part).__name__})"
+        if any(parts & _closed_over(value) for value in vars(part).values()):
+            raise UnsupportedModelError(
+                "`module` must be one that can be copied whole, but "
+                f"{where} keeps a function that closes over a part of it (such as `lambda x: self.layer(x)`): "
+                "a copy would use the old part. Make it a method"
+            )
         if _is_torch_layer(part):
             raise UnsupportedModelError(
                 f"`module` must not hold a TorchLayer, but {where} is one: it ignores substituted "
@@ -237,10 +245,25 @@ def _refuse_unsupported(module: nn.Module) -> None:
                 f"`module` must map each sample on its own, but {where} uses batch statistics: call .eval() "
                 "on a module with running statistics, or use LayerNorm or GroupNorm"
             )
+        if any(p.requires_grad and p._backward_hooks for p in part.parameters(recurse=False)):
+            raise UnsupportedModelError(
+                "`module` must be without hooks on the gradients of its parameters, but "
+                f"{where} is with one: freeze the parameter, or multiply by the mask in forward"
+            )
         if any(isinstance(p, nn.parameter.UninitializedParameter) for p in part.parameters(recurse=False)):
             raise UnsupportedModelError(
                 f"`module` must have its shapes, but {where} is lazy: run it once first"
             )
+
+
+def _closed_over(value: object) -> set[nn.Module]:
+    """The modules that a function, or one within a list or a dict such as that of hooks, closes over."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    functions = value if isinstance(value, list | tuple) else [value]
+    cells = [cell for f in functions if isinstance(f, FunctionType) for cell in f.__closure__ or ()]
+    contents = [cell.cell_contents for cell in cells if cell != CellType()]
+    return {content for content in contents if isinstance(content, nn.Module)}
 
 
 def _is_torch_layer(module: nn.Module) -> bool:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterable
 from typing import Any, final
 
+import torch
 from torch import Tensor, nn
 
 from qlazy.base.errors import UnsupportedModelError
@@ -20,12 +21,14 @@ def replica(module: nn.Module) -> nn.Module:
 def copied(module: nn.Module, shared: Iterable[Tensor] = ()) -> nn.Module:
     """A deep copy of the module but for the tensors that it shares.
 
+    What it keeps of a computation with its parameters, which would stay as it was when they change, is NaN.
+
     Raises UnsupportedModelError for a module that holds what cannot be copied.
     """
     memo: dict[int, Any] = {id(tensor): tensor for tensor in shared}
     for part in module.modules():  # torch copies no results, such as the weight of an old-style weight norm
         results = (v for v in vars(part).values() if isinstance(v, Tensor) and not v.is_leaf)
-        memo |= {id(tensor): tensor.detach().clone() for tensor in results}
+        memo |= {id(tensor): torch.full_like(tensor.detach(), torch.nan) for tensor in results}
     try:
         return copy.deepcopy(module, memo)
     except (TypeError, RuntimeError, AttributeError, copy.Error) as error:

@@ -2,12 +2,14 @@
 
 A :class:`~qlazy.models.nets.Net` promises that row i of the outputs depends on row i of the inputs alone, and that
 a call changes nothing and depends on no other call. A module can break that in ways nobody can read off it, so it is
-run: a batch against its rows one by one, and a copy of the module that was used before against one that was not.
+run: a batch against its rows one by one, a copy of the module that was used before against one that was not, and
+weights put in for a call against the same weights as the module's own, under ``backward()``.
 """
 
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NoReturn, final
 
@@ -17,28 +19,31 @@ from torch import Tensor, nn
 
 from qlazy.base.errors import NotFiniteError, UnsupportedModelError, ZeroJacobianError, refuse, require
 from qlazy.base.torch_private import within_transform
-from qlazy.models.derivatives import spread
+from qlazy.models.derivatives import pulled_back, spread
 from qlazy.models.layerwise.plan import ParametrisedModule
-from qlazy.models.thread_copies import replica
+from qlazy.models.thread_copies import copied, replica
 
 ROWS = 3
-"""So many rows are run one by one."""
+"""The module is run on so many rows."""
 
 BATCH = 32
-"""They are held to a batch of so many, spread over x."""
+"""Rows are held to a batch of so many, spread over x: to x itself where it has no more."""
+
+ALONE = 8
+"""So many rows of it are run one by one."""
 
 _OF_EVERY_MODULE = frozenset(vars(nn.Module())) - {"training"}
 _OURS = (UnsupportedModelError, NotFiniteError, ZeroJacobianError)
 
 
-def distinct_rows(x: Tensor) -> Tensor:
-    """Up to ROWS rows of x (n, ...) that differ, in the form (k, ...): equal rows would not show that they mix."""
-    batch = spread(x, BATCH)
+def distinct_first(batch: Tensor) -> tuple[Tensor, int]:
+    """The rows of a batch (m, ...), up to ROWS that differ in front, and how many: equal ones do not show mixing."""
     chosen = [0]
     for i in range(1, len(batch)):
         if len(chosen) < ROWS and all(not torch.equal(batch[i], batch[j]) for j in chosen):
             chosen.append(i)
-    return batch[chosen]
+    order = chosen + [i for i in range(len(batch)) if i not in chosen]
+    return batch[order], len(chosen)
 
 
 @final
@@ -49,8 +54,8 @@ class Trial:
         self._net = net
         self._unused = unused
         self._params = params
-        self._x = x
-        self._rows = distinct_rows(x)
+        self._batch, count = distinct_first(spread(x, BATCH))
+        self._rows = self._batch[:count]
         self._elsewhere = _moved(params)
 
     @property
@@ -61,22 +66,40 @@ class Trial:
     def run(self) -> None:
         """Raise UnsupportedModelError where the module breaks the promise, ValueError where it does not take x."""
         outputs = self._deterministic()
+        self._require_nothing_kept(outputs)
         used = self._require_no_history(outputs)
         if len(self._rows) > 1:
             self._require_independence(used)
+        self._require_gradients_of_its_own_weights()
 
     def _deterministic(self) -> Tensor:
         """The outputs of the rows. Random numbers are noticed by the generator they are drawn from."""
-        before = _random_state(self._params)
+        before = _random_states(self._params)
         outputs = self._call(self._unused, self._params, self._rows)
+        drawn = set(before)
         for _ in range(3):  # other threads draw too, though hardly in every one of these calls
-            now = _random_state(self._params)
-            if torch.equal(now, before):
+            now = _random_states(self._params)
+            drawn = {name for name in drawn if now[name] != before[name]}
+            if not drawn:
                 return outputs
             before = now
             self._call(replica(self._net.module), self._params, self._rows)
-        actual = "draws random numbers in forward: call .eval() first, or leave them out"
+        actual = f"draws random numbers in forward, from {min(drawn)}: call .eval() first, or leave them out"
         return self._refuse("be deterministic", actual)
+
+    def _require_nothing_kept(self, outputs: Tensor) -> None:
+        """What was computed from parameters once, which :func:`copied` blanks, is not used again."""
+        kept = [
+            f"{name}.{attribute}".lstrip(".")
+            for name, part in self._net.module.named_modules()
+            for attribute, value in _attributes(part)
+            if isinstance(value, Tensor)
+            and value.is_floating_point()
+            and value.numel()
+            and value.isnan().all()
+        ]
+        if kept and outputs.isnan().any():
+            self._refuse("compute what depends on its parameters in forward", f"keeps {kept[0]} from before")
 
     def _require_no_history(self, outputs: Tensor) -> nn.Module:
         """A copy of the module that was used before and gives the same."""
@@ -85,7 +108,8 @@ class Trial:
             self._call(used, self._elsewhere, self._rows[:1])
         except Exception:  # another point, fewer rows: what is wrong with that is found elsewhere
             used = replica(self._net.module)
-        again = self._call(used, self._params, self._rows)
+        with torch.no_grad():  # in which a path is followed and outputs are recorded
+            again = self._call(used, self._params, self._rows)
         must = "give the same outputs whatever it was called with before"
         if not _close(again, outputs):
             self._refuse(must, "does not: a second call differs")
@@ -97,7 +121,7 @@ class Trial:
         return used
 
     def _require_independence(self, module: nn.Module) -> None:
-        batch = torch.cat([self._rows, spread(self._x, BATCH - len(self._rows))])
+        batch = self._batch
         try:
             own = module if batch.dtype == torch.float64 else replica(module)  # it may keep what it saw
             together, alone = self._both(own, self._elsewhere.double(), _double(batch))
@@ -108,14 +132,51 @@ class Trial:
         if not _close(alone, together):
             self._refuse_mixing("does not: a batch and its rows one by one differ")
 
-    def _both(self, module: nn.Module, params: Tensor, batch: Tensor) -> tuple[Tensor, Tensor]:
-        """The outputs (k, c) of the rows within the batch, and one by one."""
-        together = self._call(module, params, batch)[: len(self._rows)]
+    def _require_gradients_of_its_own_weights(self) -> None:
+        """The same weights as the module's own give the same outputs and, by ``backward()``, the same gradient."""
+        params = self._elsewhere  # not those that the module came with
+        own, outputs = _holding(self._net, params), self._call(replica(self._net.module), params, self._rows)
+        weights = _moved(torch.ones_like(outputs))
         try:
-            alone = [self._call(module, params, row) for row in batch[: len(self._rows)].split(1)]
+            plain = own(self._rows.clone())
+            if plain.requires_grad:
+                plain.backward(weights)
+        except Exception as error:
+            self._refuse("have gradients by torch.autograd", f"is without them ({_said(error)})", error)
+        must = "give outputs and gradients of the weights that are put in for a call"
+        if not _close(plain, outputs):
+            self._refuse(must, "does not: it keeps some of its weights elsewhere than in its parameters")
+        if not plain.requires_grad:
+            return
+        parameters = dict(own.named_parameters())
+        grads = [(parameters[name], parameters[name].grad) for name in self._net.blocks]
+        if all(grad is None for _, grad in grads):
+            self._refuse(must, "does not: it takes all of its weights from elsewhere than its parameters")
+        expected = torch.cat(
+            [(torch.zeros_like(p) if g is None else g.to_dense()).flatten() for p, g in grads]
+        )
+        remedy = "take out what runs again on the way back, such as torch.utils.checkpoint"
+        try:
+            found = pulled_back(self._applied, params, self._rows, weights)
+        except Exception as error:
+            self._refuse(must, f"does not: {remedy} ({_said(error)})", error)
+        if not _close(found, expected):
+            self._refuse(must, f"does not: {remedy}")
+
+    def _applied(self, params: Tensor, x: Tensor) -> Tensor:
+        return torch.func.functional_call(replica(self._net.module), self._net.state(params), (x.clone(),))
+
+    def _both(self, module: nn.Module, params: Tensor, batch: Tensor) -> tuple[Tensor, Tensor]:
+        """The outputs (k, c) of rows within the batch and within one twice as large, and twice one by one."""
+        rows = batch[:ALONE].split(1)
+        together = [
+            self._call(module, params, whole)[: len(rows)] for whole in (batch, torch.cat([batch, batch]))
+        ]
+        try:
+            alone = [self._call(module, params, row) for row in rows]
         except Exception as error:
             self._refuse_mixing(f"runs on {len(batch)} rows and not on one ({_said(error)})", error)
-        return together, torch.cat(alone)
+        return torch.cat(together), torch.cat([*alone, *alone])
 
     def _call(self, module: nn.Module, params: Tensor, x: Tensor) -> Tensor:
         """Outputs (n, c) of a call that leaves everything as it was."""
@@ -156,8 +217,20 @@ def called(module: nn.Module, state: dict[str, Tensor], x: Tensor) -> Any:
     except Exception as error:
         if within_transform():
             raise
+        if not torch.is_grad_enabled():  # a module that differentiates in forward does so with autograd on
+            with torch.enable_grad():
+                outputs = called(module, state, x)
+            return outputs.detach() if isinstance(outputs, Tensor) else outputs
         actual = f"rows of shape {tuple(x.shape[1:])}, {x.dtype}, on which it raises {_said(error)}"
         raise ValueError(f"`x` must be inputs that {type(module).__name__} takes, but is {actual}") from error
+
+
+def _holding(net: ParametrisedModule, params: Tensor) -> nn.Module:
+    """A copy of the module with these parameters (p,) as its own."""
+    module, state = copied(net.module), net.state(params)
+    for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
+        tensor.data = state[name].detach().clone()
+    return module
 
 
 def require_outputs(outputs: Any, x: Tensor, module: nn.Module) -> None:
@@ -166,6 +239,13 @@ def require_outputs(outputs: Any, x: Tensor, module: nn.Module) -> None:
         kind = f"{type(module).__name__}, which returns a {type(outputs).__name__}"
         must = "return one tensor (n, c) (wrap it in a module that picks the part wanted)"
         refuse("module", must, kind, UnsupportedModelError)
+    is_dense = outputs.layout is torch.strided and not outputs.is_nested
+    require(
+        is_dense,
+        "outputs",
+        "be a dense tensor",
+        "nested" if outputs.is_nested else f"of layout {outputs.layout}",
+    )
     must = f"have shape (n, c) with n = {len(x)}"
     require(outputs.ndim == 2 and len(outputs) == len(x), "outputs", must, tuple(outputs.shape))
 
@@ -177,8 +257,16 @@ def _moved(params: Tensor) -> Tensor:
     return params * (1 + noise[0] / 10) + noise[1] / 100
 
 
-def _random_state(params: Tensor) -> Tensor:
-    return torch.cuda.get_rng_state(params.device) if params.is_cuda else torch.get_rng_state()
+def _random_states(params: Tensor) -> dict[str, Any]:
+    """Where each global generator stands."""
+    states = {
+        "torch": torch.get_rng_state().numpy().tobytes(),
+        "random": random.getstate(),
+        "numpy.random": str(np.random.get_state(legacy=False)),  # noqa: NPY002 (what others draw from)
+    }
+    if params.is_cuda:
+        states["torch.cuda"] = torch.cuda.get_rng_state(params.device).numpy().tobytes()
+    return states
 
 
 def _attributes(module: nn.Module) -> Iterator[tuple[str, Any]]:
@@ -223,7 +311,7 @@ def _close(found: Tensor, expected: Tensor) -> bool:
     if torch.equal(found, expected):
         return True
     finite = expected[expected.isfinite()]
-    size = float(finite.abs().max()) if finite.numel() else 0.0
+    size = float(finite.detach().abs().max()) if finite.numel() else 0.0
     slack = torch.finfo(expected.dtype).eps ** 0.5 * size
     return torch.allclose(found, expected, rtol=0.0, atol=slack, equal_nan=True)
 

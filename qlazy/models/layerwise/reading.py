@@ -38,8 +38,14 @@ class Reading:
         if len(self._calls) < len(layers):
             raise Misread([layer for layer in layers if layer not in self._calls])
         self.outputs = outputs.shape[1]
-        if layers:
+        if not layers:
+            return
+        try:
             self._differentiate(net, x, outputs, shift)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:  # what runs again on the way back runs without being listened to
+            raise Misread(layers) from error
 
     def _differentiate(self, net: Instrumented, x: Tensor, outputs: Tensor, shift: Tensor) -> None:
         self._weights = _random(outputs)
