@@ -6,10 +6,10 @@ A refusal names the argument, says what it must be and what it is.
 from __future__ import annotations
 
 import reprlib
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class UnsupportedModelError(ValueError):
@@ -48,6 +48,9 @@ def require(
 
 def require_tensor(argument: str, tensor: object) -> None:
     """Refuse what is no tensor with all of its values at hand: lists, arrays, sparse, nested and meta tensors."""
+    import torch  # here, for `qlazy --help` need not wait for it
+    from torch import Tensor
+
     require(isinstance(tensor, Tensor), argument, "be a torch tensor", f"a {_kind(tensor)}", TypeError)
     assert isinstance(tensor, Tensor)
     is_dense = tensor.layout is torch.strided and not tensor.is_nested
@@ -66,6 +69,8 @@ def require_instance(argument: str, value: object, kind: type, example: str) -> 
 
 def require_full_precision(argument: str, tensor: Tensor) -> None:
     """Refuse half precision, which torch has no eigenvalues in and which loses a kernel's small ones."""
+    import torch
+
     must = "be float32 or float64 for this (`.float()`)"
     require(tensor.dtype in (torch.float32, torch.float64), argument, must, tensor.dtype)
 

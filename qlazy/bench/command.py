@@ -16,8 +16,10 @@ from qlazy.bench.workloads import workloads
 EXAMPLES = f"""\
 workloads:
 {chr(10).join(f"  {name}  {workload.title}" for name, workload in workloads().items())}
+
 peers:
   {", ".join(tool.name for tool in PEERS)}
+
 examples:
   qlazy bench
   qlazy bench --workloads W1,W2 --peers default.qubit,lightning --repeats 5 --threads 2

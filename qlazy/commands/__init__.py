@@ -7,13 +7,13 @@ code; its name stands in :data:`COMMANDS`. What it takes to run a command is imp
 from __future__ import annotations
 
 COMMANDS = {
-    "compare": "train models at several output scales",
-    "kernel": "measure a model's tangent kernel",
-    "tiles": "put a tangent kernel on disk, tile by tile",
-    "circuits": "list, show or draw circuits",
-    "diff": "differentiate a program into programs",
-    "study": "run a study: figures beside a paper's or a closed form",
-    "bench": "time qlazy against every peer installed",
+    "compare": "train circuits and nets at several output scales, beside their linearised models",
+    "kernel": "measure the tangent kernel (NTK, QNTK) of a circuit or a net",
+    "tiles": "compute a tangent kernel larger than memory, on disk, tile by tile",
+    "circuits": "list, show or draw the circuits that come with qlazy, or your OpenQASM 3 file",
+    "diff": "the derivative of an OpenQASM 3 program, as programs that run on hardware",
+    "study": "run an experiment whose figures are held to a paper or a closed form",
+    "bench": "time qlazy against the other tools installed here",
 }
 """The commands there are, each with what it does."""
 

@@ -10,7 +10,6 @@ from qlazy.commands import OK
 from qlazy.commands.options import add_sizes, read_sizes
 
 EXAMPLES = """\
-\
 examples:
   qlazy circuits
   qlazy circuits hardware_efficient --n 6 --layers 2

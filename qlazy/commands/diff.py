@@ -17,7 +17,6 @@ CHECKED = 1e-7
 """What a derivative may be off from central differences."""
 
 EXAMPLES = """\
-\
 examples:
   qlazy diff my/program.qasm --wrt a --out derivative
   qlazy diff p2 --wrt "a[3, 0]" --mode shift --check

@@ -62,7 +62,8 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     """Every command with its summary; options, which import torch, for those alone that stand in ``words``."""
     parser = _Parser(
         prog="qlazy",
-        description="Is this variational circuit learning, or is it a kernel method in disguise?",
+        description="Tangent kernels of quantum circuits and torch nets, and how much they change in training: is a "
+        "circuit learning, or is it a kernel method in disguise?",
         epilog="`qlazy COMMAND --help` shows the options and examples of a command.",
     )
     parser.add_argument("--version", action="version", version=f"qlazy {__version__}")
@@ -87,7 +88,7 @@ def _fill(parser: argparse.ArgumentParser, name: str) -> None:
         type=positive,
         default=1,
         metavar="N",
-        help="of torch; small circuits want one (%(default)s)",
+        help="threads of torch; small circuits want one (%(default)s)",
     )
     command.add_arguments(parser)
     parser.set_defaults(run=command.run, parser=parser)

@@ -25,7 +25,6 @@ IMAGES = {"features": 4, "train": 100, "test": 200}
 """What a run on images takes unless told: small enough for a circuit, large enough for an accuracy."""
 
 MODELS_HELP = """\
-\
 models:
   hardware_efficient:n=6,layers=3   a family of `qlazy circuits`, at sizes of choice; n is the number of
                                     features unless given
@@ -47,7 +46,7 @@ def add_data(parser: argparse.ArgumentParser) -> None:
         "--features",
         type=positive,
         metavar="N",
-        help="principal components kept (images: 4; others: 6, or all)",
+        help="principal components kept, one for each qubit (images: 4; others: 6, or all)",
     )
     group.add_argument("--train", type=positive, metavar="N", help="examples (images: 100; others: 70 %%)")
     group.add_argument("--test", type=positive, metavar="N", help="examples (images: 200; others: the rest)")
@@ -79,7 +78,7 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("training")
     group.add_argument(
         "--alphas", type=_numbers, default=ALPHAS, metavar="A,...",
-        help=f"output scales ({','.join(f'{a:g}' for a in ALPHAS)})",
+        help=f"output scales a, each a training of a (h(w) - h(w0)) ({','.join(f'{a:g}' for a in ALPHAS)})",
     )  # fmt: skip
     group.add_argument(
         "--seeds",
@@ -98,7 +97,7 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         "--learning-rate",
         type=float,
         metavar="R",
-        help="learning rate (gd: the samples over K's largest eigenvalue)",
+        help="learning rate (gd: n / (2 lambda), n samples, lambda the largest eigenvalue of K)",
     )
     group.add_argument("--batch-size", type=positive, metavar="N", help="samples a step, for sgd (16)")
     group.add_argument("--horizon", type=float, metavar="T", help="time to flow, for flow")
@@ -107,7 +106,7 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         help="nets of infinite width beside the models, in closed form: relu, erf, or relu:3 with 3 hidden layers",
     )  # fmt: skip
     group.add_argument(
-        "--no-center", dest="centered", action="store_false", help="train h itself, not h - h(w0)"
+        "--no-center", dest="centered", action="store_false", help="train a h(w) itself, not a (h(w) - h(w0))"
     )
 
 

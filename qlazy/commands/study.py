@@ -12,7 +12,7 @@ from qlazy.studies import STUDIES, find_study
 EXAMPLES = f"""\
 studies:
   {", ".join(STUDIES)}
-\
+
 examples:
   qlazy study
   qlazy study wide_circuits

@@ -195,10 +195,10 @@ def bound_table(runs: Sequence[Run]) -> Table | None:
     for model in dict.fromkeys(run.model for run in runs):
         scales = {alpha: _kappas(runs, model, alpha) for alpha in alphas}
         if any(scales.values()):
-            rows[model, "kappa itself, at most"] = {
+            rows[model, "kappa, lazy far below 1; at most"] = {
                 a: f"{max(values):.3g}" for a, values in scales.items() if values
             }
-    title = "upper bounds over what was measured (1 = attained; the least over seeds)"
+    title = "upper bounds of Chizat, Oyallon, Bach 2019 (COB) over what was measured (1: attained; least of the seeds)"
     head = ("model", "bound", *(f"a={alpha:g}" for alpha in alphas))
     cells = tuple((*key, *(row.get(alpha, "-") for alpha in alphas)) for key, row in rows.items())
     return Table(title, head, cells)

@@ -64,7 +64,11 @@ def kernel_pairs(
 
 def pair_table(pairs: Sequence[KernelPair]) -> Table:
     """A row for each ordered pair."""
-    title = f"geometric difference g(K || K') at trace N, ridge {pairs[0].ridge:g}: what K' may gain on its own labels"
+    title = (
+        "geometric difference g of the kernels at initialisation (Huang et al. 2021; trace N, "
+        f"ridge {pairs[0].ridge:g}): what K' may gain over K on some labels; "
+        "s(y): what these labels ask of a kernel, small is easy"
+    )
     head = ("K", "K'", "g", "g_train", "s_K(y)", "s_K'(y)")
     rows = tuple(
         (

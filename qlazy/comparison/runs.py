@@ -97,7 +97,8 @@ class Runs:
     def scale_table(self) -> Table:
         """A row for each model and scale."""
         head, *rows = _cells(self.rows(), self._shown())
-        return Table("", tuple(head), tuple(map(tuple, rows)))
+        title = "mean over seeds, and behind it the standard deviation over them"
+        return Table(title, tuple(head), tuple(map(tuple, rows)))
 
     def slope_table(self) -> Table:
         """Fitted slopes with 95% confidence intervals beside the theory's."""
@@ -108,7 +109,8 @@ class Runs:
         fitted = (
             (model, *(_interval(slopes.get((model, metric))) for metric in METRICS)) for model in self.models
         )
-        return Table("", ("slope against a", *METRICS), (*fitted, theory))
+        title = "slopes in log-log axes, and their 95 % intervals over seeds"
+        return Table(title, ("slope against a", *METRICS), (*fitted, theory))
 
     def bounds(self) -> list[Summary]:
         """Every upper bound of the theory beside what was measured: :mod:`qlazy.comparison.guarantees`."""

@@ -83,7 +83,12 @@ class Verdict:
             return f"{here} training diverged: nothing can be said of that scale."
         kernel, outputs = (_percent(self.least[name]) for name in ("kernel", "outputs"))
         tests = f" ({_percent(self.test_gap)} on test samples)" if math.isfinite(self.test_gap) else ""
-        facts = f"{here} its kernel changes by {kernel}, its outputs leave the linearised ones by {outputs}{tests}"
+        facts = (
+            f"{here} its kernel, centred or along the residual, changes by {kernel}, "
+            f"its outputs leave the linearised ones by {outputs}{tests}"
+        )
+        if self.is_lazy and not self.loss_left <= 1 - SMALL:
+            return f"{facts}; but what hardly trains can hardly move."
         if self.is_lazy:
             return (
                 f"{facts}: a kernel method in disguise, whose training is that of its linearised model stopped at the "

@@ -29,10 +29,11 @@ CONVENTIONS: Mapping[str, str] = {
 """What every study goes by unless its result says otherwise."""
 
 CAPTIONS = {
-    "drift": "Parameter drift and kernel change against the output scale",
-    "gap": "Distance from the linearised model trained on its own",
-    "losses": "Losses along training, trained and linearised",
-    "spectra": "Spectra of the tangent kernels at initialisation and at the end",
+    "drift": "Parameter drift and change of the whole kernel against the output scale; lazy: slope -1",
+    "gap": "Distance from the linearised model trained on its own, in parameters and in outputs",
+    "bounds": "Upper bounds of Chizat, Oyallon, Bach 2019 (COB), dotted, above what was measured",
+    "losses": "Training loss step by step, a line each seed: trained solid, linearised dashed",
+    "spectra": "Eigenvalues of the tangent kernels before training and after it, for the first seed",
     "kernels": "Tangent kernels, samples in the order of their classes",
     "accuracy": "Test accuracy, trained and linearised, against the output scale",
     "kernel": "The tangent kernel: its spectrum, its label energy, and itself by class",

@@ -362,7 +362,8 @@ def _check_signature(qnode: qml.QNode, shapes: Mapping[str, tuple[int, ...]]) ->
         "take its arguments by name (no *weights, nothing before a /)",
         f"taking {unnamed}",
     )
-    require(INPUTS in arguments, "qnode", f"take its data as `{INPUTS}`", f"taking {list(arguments)}")
+    must = f"take its data as `{INPUTS}`, an argument of that name"
+    require(INPUTS in arguments, "qnode", must, f"a function of {', '.join(arguments) or 'nothing'}")
     require(INPUTS not in shapes, "weight_shapes", f"not name `{INPUTS}`", list(shapes))
     if any(a.kind is inspect.Parameter.VAR_KEYWORD for a in arguments.values()):
         return

@@ -27,6 +27,18 @@ def test_a_kernel_method_in_disguise() -> None:
     assert "a kernel method in disguise" in one.sentences()[1]
 
 
+def test_what_hardly_trained_is_called_no_kernel_method() -> None:
+    comparison = made_up(("one",), moves=SMALL / 5)
+    untrained = [
+        replace(run, trace=replace(run.trace, train_loss=np.full_like(run.trace.train_loss, 0.5)))
+        for run in comparison.runs
+    ]
+    (one,) = verdicts(replace(comparison, runs=tuple(untrained)))
+    assert one.is_lazy
+    assert "hardly trains" in one.sentences()[1]
+    assert "a kernel method in disguise" not in str(one)
+
+
 def test_lazy_at_no_scale() -> None:
     (one,) = verdicts(made_up(("one",), moves=1e4))
     assert one.lazy_from["kernel"] is None
