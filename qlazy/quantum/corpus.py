@@ -15,7 +15,7 @@ from os import PathLike
 from pathlib import Path
 from typing import NoReturn
 
-from qlazy.base.errors import refuse
+from qlazy.base.errors import refuse, require
 from qlazy.quantum.program.program import Program
 from qlazy.quantum.qasm import Source, read
 from qlazy.quantum.qasm.source import is_file
@@ -65,6 +65,8 @@ def program_from_qasm(
     with neither, the outputs are Z of every qubit. ``data`` names the inputs that are data rather than
     weights.
     """
+    require(isinstance(text, str), "text", "be a str of OpenQASM; a file is read by `load_circuit`",
+            type(text).__name__, TypeError)  # fmt: skip
     return read(Source(text), sizes, _several(observables), _several(data))
 
 
@@ -108,6 +110,14 @@ def _names(place: Path) -> tuple[str, ...]:
 
 def locate(name_or_path: str | PathLike[str]) -> Path:
     """The file of a family, or the path itself if it is written as one (a folder or a suffix) or exists."""
+    must = "be the name of a circuit or the path of a file"
+    require(
+        isinstance(name_or_path, str | PathLike), "name_or_path", must, type(name_or_path).__name__, TypeError
+    )
+    is_text = isinstance(name_or_path, str) and (";" in name_or_path or "\n" in name_or_path)
+    require(
+        not is_text, "name_or_path", f"{must}; a text is read by `from_qasm`", "a text of several statements"
+    )
     path = Path(name_or_path)
     if path.suffix or len(path.parts) > 1 or is_file(path):
         return path

@@ -147,17 +147,21 @@ class Operation(Classical):
 
 @dataclass(frozen=True)
 class Converted(Classical):
-    """A value cast to a type of OpenQASM."""
+    """A value made one of another type: by a cast, which ``wraps`` into the width, or by an assignment."""
 
     kind: Kind
     operand: Classical
+    wraps: bool = False
 
     @property
     def variables(self) -> frozenset[Variable]:  # type: ignore[override]
         return self.operand.variables
 
     def evaluate(self, state: State) -> Scalar:
-        return convert(self.operand.evaluate(state), self.kind, explicit=True)
+        value = self.operand.evaluate(state)
+        if self.wraps and isinstance(value, int) and self.kind.name in ("int", "uint", "bit"):
+            return wrapped(int(value), self.kind)
+        return convert(value, self.kind, explicit=True)
 
     def __str__(self) -> str:
         return f"{self.kind}({self.operand})"
@@ -288,9 +292,20 @@ def convert(value: Scalar, kind: Kind, explicit: bool = False) -> Scalar:
     return _fit(int(value), kind)
 
 
+def wrapped(value: int, kind: Kind) -> int:
+    """The lowest bits of ``value``, in two's complement for an int: what a cast keeps."""
+    low, high = bounds(kind)
+    return (value - low) % (high - low) + low
+
+
+def bounds(kind: Kind) -> tuple[int, int]:
+    """The least value of a kind of integers, and the first that is too large."""
+    width = (1 if kind.name == "bit" else 64) if kind.width is None else kind.width
+    return (-(2 ** (width - 1)), 2 ** (width - 1)) if kind.name == "int" else (0, 2**width)
+
+
 def _fit(value: int, kind: Kind) -> int:
-    width = 1 if kind.name == "bit" else 64 if kind.width is None else kind.width
-    low, high = (-(2 ** (width - 1)), 2 ** (width - 1)) if kind.name == "int" else (0, 2**width)
+    low, high = bounds(kind)
     if not low <= value < high:
         raise ClassicalError(f"{value} does not fit into {kind}")
     return value

@@ -67,9 +67,18 @@ def read(
 
 
 def _check_version(tree: ast.Program, source: Source) -> None:
-    if tree.version is not None and tree.version.partition(".")[0] != "3":
+    """Version 3, and 2 where it says the same: in it `^` is a power."""
+    major = "3" if tree.version is None else tree.version.partition(".")[0]
+    if major == "2":
+        for number, text in enumerate(source.lines, 1):
+            if "^" in text.partition("//")[0]:
+                message = "`^` is a power in OpenQASM 2 and exclusive or in 3: write `**` under OPENQASM 3.0"
+                raise source.error(message, number, text.index("^"))
+    elif major != "3":
         line = next(i for i, text in enumerate(source.lines, 1) if "OPENQASM" in text)
-        raise source.error(f"this reader is for OpenQASM 3, but the text is OpenQASM {tree.version}", line, 0)
+        raise source.error(
+            f"this reader is for OpenQASM 3 and 2, but the text is OpenQASM {tree.version}", line, 0
+        )
 
 
 def _check_overrides(overrides: Mapping[str, int], tree: ast.Program, source: Source) -> None:

@@ -33,7 +33,7 @@ from qlazy.quantum.qasm.expressions.values import (
 from qlazy.quantum.qasm.gates.bodies import check_body
 from qlazy.quantum.qasm.gates.standard import STANDARD
 from qlazy.quantum.qasm.parse import parse
-from qlazy.quantum.qasm.reader import MAX_QUBITS, Reader
+from qlazy.quantum.qasm.reader import MAX_QUBITS, QELIB1, Reader
 from qlazy.quantum.qasm.runtime import assign, give_slots, is_known, new_variable, outside_gates
 from qlazy.quantum.qasm.source import Source, is_file
 from qlazy.quantum.qasm.statements import execute, execute_all
@@ -46,8 +46,9 @@ def _(node: ast.Include, reader: Reader) -> None:
         for name in STANDARD:
             reader.define(node, name, StandardGate(name))
         return
-    if node.filename == "qelib1.inc":
-        reader.fail(node, 'qelib1.inc is the library of OpenQASM 2; write include "stdgates.inc";')
+    if node.filename == QELIB1:
+        _include_version_2(reader)
+        return
     folder = Path.cwd() if reader.source.path is None else reader.source.path.parent
     path = folder / node.filename
     if str(path) in (reader.source.file, *reader.including):
@@ -56,6 +57,31 @@ def _(node: ast.Include, reader: Reader) -> None:
         reader.fail(node, f"there is no file {path} to include")
     with reader.inside(Source.read(path)):
         execute_all(parse(reader.source).statements, reader)
+
+
+_QELIB1 = """
+gate u0(g) a { id a; }
+gate u(t, f, l) a { U(t, f, l) a; }
+gate sxdg a { inv @ sx a; }
+gate csx a, b { ctrl @ sx a, b; }
+gate cu1(l) a, b { cp(l) a, b; }
+gate cu3(t, f, l) a, b { cu(t, f, l, 0) a, b; }
+gate rzz(t) a, b { cx a, b; rz(t) b; cx a, b; }
+gate rxx(t) a, b { h a; h b; rzz(t) a, b; h a; h b; }
+gate c3x a, b, c, d { ctrl(3) @ x a, b, c, d; }
+gate c3sqrtx a, b, c, d { ctrl(3) @ sx a, b, c, d; }
+gate c4x a, b, c, d, e { ctrl(4) @ x a, b, c, d, e; }
+"""
+
+
+def _include_version_2(reader: Reader) -> None:
+    """The library of OpenQASM 2: the standard one, and gates that version 3 has no longer."""
+    source = Source(_QELIB1)
+    source.file = QELIB1
+    for name in STANDARD:
+        reader.define(ast.Identifier(name), name, StandardGate(name))
+    with reader.inside(source):
+        execute_all(parse(source).statements, reader)
 
 
 @execute.register
@@ -121,8 +147,11 @@ def _(node: ast.IODeclaration, reader: Reader) -> None:
 
 @execute.register
 def _(node: ast.ConstantDeclaration, reader: Reader) -> None:
-    kind = scalar_kind(node.type, reader)
     name = node.identifier.name
+    if isinstance(node.type, ast.DurationType):
+        reader.declare(node.identifier, Binding(Role.CONSTANT, None))
+        return
+    kind = scalar_kind(node.type, reader)
     size = reader.is_global and not reader.including and is_size(node)
     if size and name in reader.overrides:
         value: Number = reader.overrides[name]
@@ -149,6 +178,9 @@ def is_size(node: ast.ConstantDeclaration) -> bool:
 @execute.register
 def _(node: ast.ClassicalDeclaration, reader: Reader) -> None:
     init = node.init_expression
+    if isinstance(node.type, ast.DurationType):
+        reader.declare(node.identifier, Binding(Role.VARIABLE, None))  # only what has no effect uses it
+        return
     if isinstance(node.type, ast.BitType):
         _declare_bits(node, reader)
         return
@@ -295,7 +327,8 @@ def _assigned(node: ast.ClassicalAssignment, kind: Kind, reader: Reader) -> Numb
     if node.op.name != "=":
         symbol = node.op.name.removesuffix("=")
         value = reader.attempt(node, arithmetic.binary, symbol, _present(node.lvalue, reader), value, real)
-    return reader.attempt(node, arithmetic.convert, value, kind)
+    wraps = kind.name == "uint" and not isinstance(value, float)  # unsigned integers count modulo 2 ** width
+    return reader.attempt(node, arithmetic.convert, value, kind, wraps)
 
 
 def _present(target: ast.Identifier | ast.IndexedIdentifier, reader: Reader) -> Number:

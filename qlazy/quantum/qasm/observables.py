@@ -31,6 +31,7 @@ from qlazy.quantum.qasm.source import QasmError
 _TOKEN = re.compile(
     r"\s*(?:(?P<name>[^\W\d]\w*)|(?P<number>(?:\d|\.\d)[\w.]*(?:(?<=[eE])[+-]\d+)?)|(?P<mark>\*\*|\S))"
 )
+_DECIMAL = re.compile(r"[0-9]{1,16}\.?[0-9]{0,16}")
 MAX_TERMS = 10_000
 _MAX_DEPTH = 32
 _PAULIS = ("I", "X", "Y", "Z")
@@ -177,6 +178,8 @@ class _Observable:
         return register.wires[0]
 
     def _coefficient(self, start: int, end: int, context: Context) -> float:
+        if end == start + 1 and _DECIMAL.fullmatch(self.tokens[start].text):
+            return float(self.tokens[start].text)
         value = number(self._tree(start, end), context, real=True)
         if isinstance(value, Expression):
             self.fail(start, "the coefficient of an observable must be a constant, but depends on an input")
@@ -211,8 +214,22 @@ class _Observable:
     def _tree(self, start: int, end: int) -> ast.Expression:
         """The expression that some tokens write out, parsed once however often a sum comes back to it."""
         if (start, end) not in self.trees:
-            self.trees[start, end] = parse_expression(self.pragma.source, *self._slice(start, end))
+            self.trees[start, end] = self._simple(start, end) or parse_expression(
+                self.pragma.source, *self._slice(start, end)
+            )
         return self.trees[start, end]
+
+    def _simple(self, start: int, end: int) -> ast.Expression | None:
+        """`q[3]`, of which there are many, without the parser, which reads the line up to it every time."""
+        tokens = self.tokens[start:end]
+        if [token.text for token in tokens[1::2]] != ["[", "]"] or not tokens[2].text.isdecimal():
+            return None
+        name, index = ast.Identifier(tokens[0].text), ast.IntegerLiteral(int(tokens[2].text))
+        tree = ast.IndexExpression(name, [index])
+        for node, token in ((name, tokens[0]), (index, tokens[2]), (tree, tokens[0])):
+            column = self.pragma.column + token.start
+            node.span = ast.Span(self.pragma.line, column, self.pragma.line, column)
+        return tree
 
     def _slice(self, start: int, end: int) -> tuple[str, int, int]:
         """The text of some tokens, and where it stands."""

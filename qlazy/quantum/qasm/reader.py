@@ -32,6 +32,7 @@ MAX_STEPS = 200_000
 MAX_QUBITS = 10_000
 MAX_ELEMENTS = 100_000
 MAX_INCLUDES = 50
+QELIB1 = "qelib1.inc"
 
 
 @dataclass
@@ -161,7 +162,11 @@ class Reader(Context):
 
     def define(self, node: ast.QASMNode, name: str, gate: GateLike) -> None:
         """Name a gate. Gates and values are named apart: `x` may be a gate and an input."""
-        if name in self.gates:
+        known = self.gates.get(name)
+        replaceable = (
+            isinstance(known, GateDefinition) and known.source.file == QELIB1
+        )  # programs bring their own
+        if known is not None and not replaceable:
             self.fail(node, f"the gate `{name}` is defined twice")
         self.gates[name] = gate
 

@@ -47,8 +47,6 @@ _REFUSALS: dict[type, str] = {
     ast.CalibrationDefinition: "calibrations are not supported",
     ast.CalibrationStatement: "calibrations are not supported",
     ast.CalibrationGrammarDeclaration: "calibrations are not supported",
-    ast.DelayInstruction: "timing is not supported: leave the delay out",
-    ast.Box: "timing is not supported: write the statements without the box",
 }
 
 
@@ -123,7 +121,12 @@ def _(node: ast.CompoundStatement, reader: Reader) -> None:
 
 
 @execute.register
-def _(node: ast.QuantumBarrier, reader: Reader) -> None:
+def _(node: ast.Box, reader: Reader) -> None:
+    execute_all(node.body, reader)  # a box bounds time, which an exact simulation does not know
+
+
+@execute.register
+def _(node: ast.QuantumBarrier | ast.DelayInstruction, reader: Reader) -> None:
     for operand in node.qubits:
         qubits(operand, reader)
 
@@ -138,8 +141,6 @@ def _(node: ast.QuantumPhase, reader: Reader) -> None:
 
 @execute.register
 def _(node: ast.QuantumGate, reader: Reader) -> None:
-    if node.duration is not None:
-        reader.fail(node, "timing is not supported: leave the duration out")
     check_gate_name(node.name, reader)
     gate = reader.gates[node.name.name]
     applied = [_modifier(modifier, reader) for modifier in node.modifiers]

@@ -21,8 +21,10 @@ from qlazy.quantum.program.classical import (
     Local,
     Operation,
     Variable,
+    bounds,
     depth,
     has_locals,
+    wrapped,
 )
 from qlazy.quantum.program.expression import FUNCTIONS, Expression, as_expression, call
 from qlazy.quantum.qasm.expressions.values import NUMBER_NAMES, Number
@@ -98,18 +100,20 @@ def function(name: str, arguments: list[Number]) -> Number:
 
 
 def convert(value: Number, kind: Kind, explicit: bool = False) -> Number:
-    """``value`` as a ``kind``; only an ``explicit`` cast may cut off a fraction."""
+    """``value`` as a ``kind``; only an ``explicit`` cast may cut off a fraction or high bits."""
     if kind.name in ("float", "angle"):
         value = as_real(value)
         return value if isinstance(value, Expression) else float(value)
     if isinstance(value, Classical):
-        return value if _is_already(kind, value) else _bounded(Converted(kind, value))
+        return value if _is_already(kind, value) else _bounded(Converted(kind, value, explicit))
     if isinstance(value, Expression) and has_locals(value):
         raise ArithmeticRefusal(f"a real number known at run time only cannot be {article(kind.name)}")
     if isinstance(value, Expression):
         raise ArithmeticRefusal(f"a value that depends on an input cannot be {article(kind.name)}")
     if kind.name == "bool":
         return bool(value)
+    if explicit and isinstance(value, int):
+        return wrapped(int(value), kind)
     return _fit(_whole(value, kind, explicit), kind)
 
 
@@ -130,8 +134,7 @@ def _whole(value: int | float, kind: Kind, explicit: bool) -> int:
 
 
 def _fit(value: int, kind: Kind) -> int:
-    width = 64 if kind.width is None else kind.width
-    low, high = (0, 2**width) if kind.name == "uint" else (-(2 ** (width - 1)), 2 ** (width - 1))
+    low, high = bounds(kind)
     if not low <= value < high:
         raise ArithmeticRefusal(f"{value} does not fit into {kind}")
     return value

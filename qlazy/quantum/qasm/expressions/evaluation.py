@@ -115,10 +115,14 @@ def _(node: ast.UnaryExpression, context: Context, real: bool = False) -> Value:
         return context.attempt(node, arithmetic.negative, operand)
     if node.op.name == "!":
         return context.attempt(node, arithmetic.invert, operand)
-    if (width := _width(operand)) is not None:
-        assert isinstance(operand, Classical)
-        return Operation("^", (operand, Literal(2**width - 1)))
-    raise context.source.error_at(node, f"the operator `{node.op.name}` is not supported")
+    if isinstance(operand, bool | float | Expression):
+        context.fail(
+            node, f"`~` needs an integer or bits, but this is {arithmetic.type_name(operand)} {operand}"
+        )
+    width = _width(operand) or _unsigned_width(node.expression, context)
+    if width is not None:
+        return context.attempt(node, arithmetic.binary, "^", operand, 2**width - 1)
+    return context.attempt(node, arithmetic.binary, "-", arithmetic.negative(operand), 1)
 
 
 @evaluate.register
@@ -133,6 +137,18 @@ def _(node: ast.BinaryExpression, context: Context, real: bool = False) -> Value
 def _operand(node: ast.Expression, context: Context, real: bool) -> Number:
     """A number; beside an operator a bit string such as "01" is one too."""
     return node.value if isinstance(node, ast.BitstringLiteral) else number(node, context, real)
+
+
+def _unsigned_width(node: ast.Expression, context: Context) -> int | None:
+    """How many bits an unsigned integer was declared or cast with."""
+    kind = None
+    if isinstance(node, ast.Identifier):
+        kind = context.binding(node).kind
+    elif isinstance(node, ast.Cast):
+        kind = scalar_kind(node.type, context)
+    if kind is None or kind.name not in ("uint", "bit"):
+        return None
+    return (64 if kind.name == "uint" else 1) if kind.width is None else kind.width
 
 
 def _width(value: Number) -> int | None:
