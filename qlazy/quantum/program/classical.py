@@ -151,7 +151,9 @@ class Converted(Classical):
 
     kind: Kind
     operand: Classical
-    wraps: bool = False
+    wraps: bool = field(
+        default=False, compare=False
+    )  # no difference in a program that reads without an error
 
     @property
     def variables(self) -> frozenset[Variable]:  # type: ignore[override]
