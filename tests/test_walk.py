@@ -16,7 +16,6 @@ import torch
 import qlazy
 from qlazy import Circuit, GradientDescent, SquaredError, compare, mlp
 from qlazy.comparison.compare import SeededModel
-from qlazy.comparison.run import Run
 from qlazy.data.datasets import Dataset
 from qlazy.models.model import Model
 from qlazy.quantum.corpus import names
@@ -73,11 +72,13 @@ def comparison_of(model: Model, seeds: tuple[int, ...] = (0,)) -> None:
     compare({"model": model}, few_samples(), alphas=[10.0], seeds=seeds, steps=5, progress=False)
 
 
-def test_a_comparison_runs_the_users_function_twice() -> None:
-    """Once on tensors that carry formulas, and once to see that these give its values; bounds and edges ask no more."""
+def test_a_comparison_runs_the_users_function_five_times() -> None:
+    """Once on tensors that carry formulas; and plainly, to hold the backend to it: once to see what it queues, at a
+    second point, and a step to either side for a derivative. Neither more seeds nor bounds and edges ask more.
+    """
     ansatz = Ansatz()
     comparison_of(circuit_of(ansatz), seeds=(0, 1))
-    assert ansatz.calls == 2
+    assert ansatz.calls == 5
 
 
 def test_rows_of_another_shape_are_traced_on_their_own() -> None:
@@ -88,7 +89,7 @@ def test_rows_of_another_shape_are_traced_on_their_own() -> None:
         x = torch.ones(1, width, dtype=torch.float64)
         circuit(params, x)
         assert [f.size for f in circuit.lowering(x).formulas if f is not None] == [1, 1, 1, 1]
-    assert ansatz.calls == 4
+    assert ansatz.calls == 10
     assert circuit.lowering(x).layout.data == {"inputs": 0}
 
 
@@ -98,13 +99,14 @@ def test_rows_of_another_shape_are_traced_on_their_own() -> None:
     ids=["circuit", "net"],
 )
 def test_a_run_of_a_comparison_enters_few_files(make: Callable[[], Model]) -> None:
-    def run(model: Model) -> Run:
+    def checked(model: Model) -> SeededModel:
         seeded = SeededModel("m", model, few_samples(), 0, SquaredError(), GradientDescent(), 5, True)
-        return seeded.run(10.0)
+        seeded.check()  # as a comparison does before its runs: backends are chosen and held to the QNode here
+        return seeded
 
-    run(make())  # what is imported and compiled at first is no part of the walk
-    model = make()
-    files = entered(lambda: run(model))
+    checked(make()).run(10.0)  # what is imported and compiled at first is no part of the walk
+    seeded = checked(make())
+    files = entered(lambda: seeded.run(10.0))
     assert len(files) <= 45, sorted(files)
 
 
