@@ -112,3 +112,14 @@ def test_refused_before_any_training(data, change, message) -> None:
     }
     with pytest.raises(ValueError, match=message):
         qlazy.compare({"net": qlazy.mlp([3, 2, 1])}, data, **arguments)
+
+
+def test_losses_are_those_of_the_last_step(data) -> None:
+    """1/(2n) sum ||f - y||^2 where training stopped, not where it began nor in its limit."""
+    infinite = InfiniteNet().train(data, qlazy.GradientDescent(), 7)
+    for loss, outputs, targets in (
+        (infinite.train_loss, infinite.train_outputs, infinite.train_targets),
+        (infinite.test_loss, infinite.test_outputs, infinite.test_targets),
+    ):
+        assert loss == pytest.approx(((outputs[-1] - targets) ** 2).sum() / (2 * len(targets)))
+        assert loss != pytest.approx(((outputs[0] - targets) ** 2).sum() / (2 * len(targets)))

@@ -130,3 +130,20 @@ def test_the_interval_of_accuracies_covers(shared: float) -> None:
         differences = (generator.random((seeds, samples)) < 0.3 + hard + own).astype(float)
         hits += abs(differences.mean() - 0.3) <= _half_interval(differences)
     assert 0.9 <= hits / trials <= 1.0
+
+
+def test_drift_is_relative_to_the_initial_parameters() -> None:
+    run = made_up(("one",), moves=2.0).runs[0]
+    moved = np.linalg.norm(run.trace.params - run.trace.params[0], axis=1).max()
+    start = np.linalg.norm(run.trace.params[0])
+    assert run.relative_drift == (pytest.approx(moved / start) if start else math.inf)
+    shifted = replace(run, trace=replace(run.trace, params=run.trace.params + 3.0))
+    assert shifted.relative_drift == pytest.approx(moved / np.linalg.norm(shifted.trace.params[0]))
+
+
+def test_without_classes_no_accuracy_is_spoken_of() -> None:
+    comparison = made_up(("one",))
+    regression = replace(comparison, settings={**comparison.settings, "classes": []})
+    (one,) = verdicts(regression)
+    assert one.accuracy is None
+    assert "accuracy" not in str(one)

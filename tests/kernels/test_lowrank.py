@@ -197,3 +197,13 @@ def test_refusals():
     for call, message in calls:
         with pytest.raises(ValueError, match=message):
             call()
+
+
+def test_nystrom_stops_at_rounding_and_no_earlier():
+    """Of eigenvalues 1, 1e-4, 1e-8, 1e-12 and 1e-18 the last is below the rounding of the first, and left out."""
+    spectrum = torch.zeros(30, dtype=torch.float64)
+    spectrum[:5] = torch.tensor([1.0, 1e-4, 1e-8, 1e-12, 1e-18])
+    kernel = with_spectrum(spectrum)
+    found = nystrom(kernel, 20, rng(3))
+    assert found.factor.shape[1] == 4
+    torch.testing.assert_close(found.to_dense(), kernel.to_dense(), rtol=0, atol=1e-13)

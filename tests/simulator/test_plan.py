@@ -173,6 +173,7 @@ ONE = pauli("Z", 0)
         (2, [Unitary((0,), HADAMARD, (1,), (2,))], [ONE], "control_values` must be 0 or 1"),
         (2, [PauliRotation("XQ", (0, 1))], [ONE], "word` must consist of the letters I, X, Y, Z, but is XQ"),
         (2, [PauliRotation("X", (0, 1))], [ONE], "word` must have one letter for each wire"),
+        (2, [PauliRotation("XY", (0,))], [ONE], "word` must have one letter for each wire"),
         (2, [PauliRotation("I", (0,), controls=(1,))], [ONE], "word` must contain X, Y or Z"),
         (2, [Unitary((0,), np.ones((2, 2)))], [ONE], r"`operations\[0\].matrix` must be unitary"),
         (2, [Unitary((0,), np.eye(4))], [ONE], r"must have shape \(2, 2\), but is \(4, 4\)"),

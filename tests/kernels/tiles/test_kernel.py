@@ -340,3 +340,11 @@ def test_the_description_is_readable(stored):
     assert values["model"].startswith("Function(f")
     attributes = json.loads((stored[3].folder / "zarr.json").read_text())["attributes"]["qlazy"]
     assert attributes["outputs"] == 2
+
+
+def test_a_tile_that_is_not_finite_is_named(stored):
+    """Whole and with a right checksum, as a kernel of infinities would be written: the matrix says so when it is verified."""
+    *_, found = stored
+    found._matrix.write(1, 0, torch.full((8, 8), float("inf"), dtype=torch.float64).numpy())
+    with pytest.raises(ValueError, match="must be finite"):
+        found.verify(progress=False)
