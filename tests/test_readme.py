@@ -18,7 +18,9 @@ def test_the_python_runs(monkeypatch, capsys, tmp_path):
     # As written, but for fewer runs: what the code says is under test, not what compare() computes.
     whole = qlazy.compare
     monkeypatch.setattr(
-        qlazy, "compare", lambda models, data: whole(models, data, alphas=(1, 10, 100), seeds=(0,), steps=10)
+        qlazy,
+        "compare",
+        lambda models, data, **_: whole(models, data, alphas=(1, 10, 100), seeds=(0,), steps=10),
     )
     names: dict[str, object] = {}
     for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL):

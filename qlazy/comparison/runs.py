@@ -97,7 +97,7 @@ class Runs:
     def scale_table(self) -> Table:
         """A row for each model and scale."""
         head, *rows = _cells(self.rows(), self._shown())
-        title = "mean over seeds, and behind it the standard deviation over them"
+        title = "mean ± standard deviation over seeds"
         return Table(title, tuple(head), tuple(map(tuple, rows)))
 
     def slope_table(self) -> Table:

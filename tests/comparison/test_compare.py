@@ -193,7 +193,7 @@ def test_what_stands_after_a_mean_is_the_standard_deviation_of_a_sample(comparis
 
 def test_tables_for_notebooks_and_spreadsheets(comparison):
     found, out = comparison
-    assert found.table().count("±") == (7 + 8) * len(SCALES)
+    assert found.table().count(" ±") == 1 + (7 + 8) * len(SCALES)
     rows = (out / "table.csv").read_text().splitlines()
     assert len(rows) == 1 + 2 * len(SCALES)
     page = found._repr_html_()
