@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from pennylane.tape import QuantumScript
 
-from qlazy.base.errors import UnsupportedModelError
+from qlazy.base.errors import UnsupportedModelError, require
 from qlazy.models.model import blocks_of
 from qlazy.quantum.backends.backend import INPUTS, Backend, Sample, Shapes, TorchBackend
 from qlazy.quantum.pennylane.plain import Outputs, PlainQNode, Point, Stops
@@ -93,7 +93,7 @@ class Lock:
         """
         if self._own is not None:
             try:
-                return self._plain.tape(self._own, self._seen)
+                return self._checked(self._own, self._plain.tape(self._own, self._seen))
             except Exception as error:
                 self._refuse_own(error)
         for params, row in self._places():
@@ -102,6 +102,14 @@ class Lock:
             except Exception:  # a point outside the QNode's domain
                 continue
         return None
+
+    def _checked(self, point: Point, tape: QuantumScript) -> QuantumScript:
+        require(
+            self._plain.means_the_same(point, tape), "qnode",
+            "queue the same at every call, for NumPy arrays as for torch tensors (`std`, `var`, `repeat` differ)",
+            "queueing other gates, wires or numbers", UnsupportedModelError,
+        )  # fmt: skip
+        return tape
 
     def require_own(self) -> None:
         """Refuse what the QNode itself does not run: the weights and the row that it was called with."""
@@ -114,7 +122,14 @@ class Lock:
     @property
     def is_dynamic(self) -> bool:
         """Whether the circuit measures on its way, after its transforms; False where that cannot be told."""
-        return self.tape is not None and any(map(is_dynamic, self._plain.transformed(self.tape)[0]))
+        if self.tape is None:
+            return False
+        try:
+            return any(map(is_dynamic, self._plain.transformed(self.tape)[0]))
+        except Exception as error:  # of a transform that does not take the circuit
+            if self._own is not None:
+                self._refuse_own(error)
+            return False
 
     def check(self, backend: Backend, runs: int = 1, precision: Precision = DOUBLE) -> str:
         """Hold a backend to the QNode; why it could not be, or nothing. ``runs`` is what a row's derivatives take.
@@ -122,6 +137,7 @@ class Lock:
         Raises DisagreementError.
         """
         if self.unchecked:
+            self.require_own()
             return self.unchecked
         assert self.tape is not None
         outputs = Outputs(self.tape, len(self._measured[0].values))
@@ -187,6 +203,8 @@ class Lock:
                 with np.errstate(all="ignore"), warnings.catch_warnings():
                     warnings.simplefilter("ignore")
                     measured = self._measure(params, row, with_slopes=not found)
+            except UnsupportedModelError:
+                raise
             except Exception:  # a point outside the QNode's domain
                 continue
             if all(np.isfinite(p).all() for p in (measured.values, measured.slopes) if p is not None):

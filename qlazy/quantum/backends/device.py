@@ -29,7 +29,7 @@ from qlazy.quantum.pennylane.operators import (
     steps,
     wrapped,
 )
-from qlazy.quantum.pennylane.tapes import executed, flat
+from qlazy.quantum.pennylane.tapes import executed, flat, real
 from qlazy.quantum.program.shift_rules import Term, shift_rule
 from qlazy.simulator.observables import Observable
 from qlazy.simulator.operations import Operation, angle_sources
@@ -90,7 +90,7 @@ class Executor:
             for operators, number in zip(circuits, numbers, strict=True)
         ]
         results = executed(tapes, self.device, self.mcm_method, self.postselect_mode)
-        return np.stack([flat(result).astype(np.float64) for result in results])
+        return np.stack([real(flat(result)) for result in results])
 
 
 @final

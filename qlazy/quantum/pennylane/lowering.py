@@ -251,7 +251,7 @@ def observable(measurement: Any, index: Index) -> Observable:
         if len(bits) == len(measured.wires):
             return Projector(tuple(bits), _wires(measured.wires, index))
     if measured.pauli_rep is not None:
-        return PauliSum(tuple(_word(word, c, index) for word, c in measured.pauli_rep.items()))
+        return _pauli_sum(measured.pauli_rep, index)
     if isinstance(measured, qml.SparseHamiltonian) and len(measured.wires) <= MAX_DENSE_WIRES:
         return Hermitian(measured.sparse_matrix().toarray(), _wires(measured.wires, index))
     if measured.has_matrix and len(measured.wires) <= MAX_DENSE_WIRES and _is_constant(measured):
@@ -260,11 +260,19 @@ def observable(measurement: Any, index: Index) -> Observable:
     raise NotLoweredError(f"{measured.name} is not a sum of Pauli words or a constant matrix on few wires")
 
 
-def _word(word: Any, coefficient: Any, index: Index) -> PauliWord:
-    if not _is_number(coefficient):
+def _pauli_sum(words: Mapping[Any, Any], index: Index) -> PauliSum:
+    if not all(map(_is_number, words.values())):
         raise NotLoweredError("an observable's coefficient depends on parameters or data")
-    real = complex(coefficient).real
-    return PauliWord(real, "".join(word.values()), _wires(tuple(word), index))
+    numbers = [complex(coefficient) for coefficient in words.values()]
+    largest = max(map(abs, numbers), default=0.0)
+    if any(abs(number.imag) > 1e-12 * largest for number in numbers):
+        raise NotLoweredError("an observable is not Hermitian: a coefficient is complex")
+    return PauliSum(
+        tuple(
+            PauliWord(number.real, "".join(word.values()), _wires(tuple(word), index))
+            for word, number in zip(words, numbers, strict=True)
+        )
+    )
 
 
 def _wires(wires: Iterable[Any], index: Index) -> tuple[int, ...]:

@@ -8,7 +8,9 @@ before any transform or device sees it.
 from __future__ import annotations
 
 import contextlib
+import copy
 import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
@@ -22,9 +24,8 @@ from pennylane.ops.mid_measure import MidMeasure
 from pennylane.tape import QuantumScript
 from torch.overrides import TorchFunctionMode
 
-from qlazy.base.errors import UnsupportedModelError, require
 from qlazy.quantum.pennylane.symbolic import stops_gradient
-from qlazy.quantum.pennylane.tapes import TREE, executed, flat, is_dynamic, transforms_of
+from qlazy.quantum.pennylane.tapes import TREE, executed, flat, is_dynamic, real, transforms_of
 
 Array = NDArray[np.float64]
 
@@ -96,7 +97,7 @@ class PlainQNode:
 
     def tape(self, point: Point, stops: Stops | None = None) -> QuantumScript:
         """What the QNode queues at a point, in NumPy. Raises what the QNode raises."""
-        build = qml.workflow.construct_tape(self._qnode, level="top")
+        build = self._construct
         try:
             tensors = {name: torch.from_numpy(value.copy()) for name, value in point.arguments.items()}
             with torch.enable_grad(), stops or Stops():
@@ -108,6 +109,27 @@ class PlainQNode:
             measurements=[in_numpy(measurement) for measurement in tape.measurements],
             trainable_params=[],
         )
+
+    def means_the_same(self, point: Point, tape: QuantumScript) -> bool:
+        """Whether the QNode's function queues this tape on NumPy arrays as well; True where it does not take them."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                other = self._construct(**{name: value.copy() for name, value in point.arguments.items()})
+        except Exception:  # a function written for torch
+            return True
+        parts, others = ([*t.operations, *t.measurements] for t in (tape, other))
+        return len(parts) == len(others) and all(map(_alike, parts, others))
+
+    def _construct(self, **arguments: Any) -> QuantumScript:
+        """What a call of the QNode begins with, PennyLane's check of what it returns included."""
+        try:
+            return copy.copy(self._qnode).construct((), arguments)
+        except qml.exceptions.QuantumFunctionError:
+            tape = qml.workflow.construct_tape(self._qnode, level="top")(**arguments)
+            if tape.measurements:
+                raise
+            return tape  # which is refused in other words
 
     def transformed(self, tape: QuantumScript) -> tuple[Sequence[QuantumScript], Callable[[Any], Any]]:
         """What the QNode's transforms make of a tape, and of the results."""
@@ -126,12 +148,7 @@ class PlainQNode:
         batch, combine = self.transformed(tape)
         if method is None and any(map(is_dynamic, batch)) and self._device.name == "default.qubit":
             method = TREE  # deferred measurements can be wrong on nested conditions
-        found = flat(combine(executed(batch, self._device, method, options.get("postselect_mode"))))
-        require(
-            not np.iscomplexobj(found), "qnode", "return expectation values or probabilities",
-            "returning complex numbers", UnsupportedModelError,
-        )  # fmt: skip
-        return found.astype(np.float64)
+        return real(flat(combine(executed(batch, self._device, method, options.get("postselect_mode")))))
 
 
 @final
@@ -168,6 +185,27 @@ def in_numpy(part: Any) -> Any:
                 return bound
     leaves, structure = qml.pytrees.flatten(part)
     return qml.pytrees.unflatten([_array(leaf) for leaf in leaves], structure)
+
+
+def _alike(part: Any, other: Any) -> bool:
+    """Whether two parts of tapes are of one kind, on the same wires, with the same numbers."""
+    part, other = (p.base if isinstance(p, Conditional) else p for p in (part, other))
+    if type(part) is not type(other):
+        return False
+    if getattr(part, "mv", None) is not None:  # in an order that is drawn
+        return True
+    if part.wires != other.wires:
+        return False
+    numbers, others = (_numbers(p) for p in (part, other))
+    return len(numbers) == len(others) and all(
+        np.shape(n) == np.shape(o) and np.allclose(n, o, rtol=1e-6, atol=1e-6, equal_nan=True)
+        for n, o in zip(numbers, others, strict=True)
+    )
+
+
+def _numbers(part: Any) -> list[Any]:
+    data = part.data if isinstance(part, qml.operation.Operator) else getattr(part.obs, "data", ())
+    return [np.asarray(n.toarray() if hasattr(n, "toarray") else _array(n)) for n in data]
 
 
 def _has_tensors(part: Any) -> bool:

@@ -21,6 +21,7 @@ from pennylane.ops import Conditional
 from pennylane.ops.mid_measure import MidMeasure
 from pennylane.tape import QuantumScript
 
+from qlazy.base.errors import UnsupportedModelError, require
 from qlazy.quantum.pennylane.lowering import NotLoweredError, lower, observable, walsh
 from qlazy.quantum.pennylane.symbolic import formula
 from qlazy.quantum.program.classical import BIT, Classical, Literal, Operation, Register, Variable
@@ -146,6 +147,17 @@ def flat(result: Any) -> NDArray[Any]:
     if isinstance(result, Sequence):
         return np.concatenate([flat(part) for part in result])
     return np.asarray(result).reshape(-1)
+
+
+def real(outputs: NDArray[Any]) -> NDArray[np.float64]:
+    """Outputs of a complex dtype whose imaginary parts are rounding. Raises UnsupportedModelError for others."""
+    if np.iscomplexobj(outputs):
+        largest = max(1.0, float(np.abs(outputs).max(initial=0.0)))
+        require(
+            np.all(np.abs(outputs.imag) <= 1e-12 * largest), "qnode", "return expectation values or probabilities",
+            "returning complex numbers", UnsupportedModelError,
+        )  # fmt: skip
+    return outputs.real.astype(np.float64)
 
 
 def wire_order(qnode: qml.QNode, tape: QuantumScript) -> tuple[Any, ...]:

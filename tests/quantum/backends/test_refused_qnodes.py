@@ -1,0 +1,148 @@
+"""QNodes that a plain call with NumPy arrays refuses, or answers otherwise, are refused in words on every backend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pennylane as qml
+import pytest
+import torch
+
+import qlazy
+from tests.quantum.backends.qnode_zoo import Body, encode, then, z
+
+BACKENDS = ("auto", "torch", "adjoint", "branches", "lightning", "device")
+PARAMS = torch.tensor([0.4, 0.9], dtype=torch.float64)
+X = torch.tensor([[0.3, -0.8], [1.1, 0.6]], dtype=torch.float64)
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def turn(i: Any, w: Any) -> None:
+    qml.RX(w[0], 0)
+    qml.RY(w[1], 1)
+    qml.CNOT([1, 0])
+
+
+def circuit_of(
+    body: Body, backend: str = "auto", transforms: tuple[Any, ...] = (), **options: Any
+) -> qlazy.Circuit:
+    qnode = qml.QNode(body, qml.device("default.qubit", wires=2), **options)
+    for transform in transforms:
+        qnode = transform(qnode)
+    return qlazy.Circuit(qnode, {"weights": 2}, backend=backend)
+
+
+def of(observable: Callable[[], Any]) -> Body:
+    return then(encode, turn, out=lambda: qml.expval(observable()))
+
+
+COMPLEX: dict[str, Callable[[], Any]] = {
+    "an imaginary multiple": lambda: 1j * qml.Z(0),
+    "an imaginary part in a sum": lambda: qml.Z(0) + 0.5j * qml.X(1),
+    "an imaginary multiple of a matrix": lambda: 1j * qml.Hadamard(0),
+    "a hop in one direction": lambda: qml.jordan_wigner(qml.FermiC(0) * qml.FermiA(1)) + 0.1j * qml.Y(1),
+}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", COMPLEX)
+def test_complex_outputs_are_refused(name: str, backend: str) -> None:
+    circuit = circuit_of(of(COMPLEX[name]), backend)
+    with pytest.raises(qlazy.UnsupportedModelError, match=r"^`qnode` must .*, but is"):
+        circuit(PARAMS, X)
+
+
+REAL: dict[str, Callable[[], Any]] = {
+    "a complex one": lambda: (1 + 0j) * qml.Z(0),
+    "conjugates that add up": lambda: (1 + 1j) * qml.Z(0) + (1 - 1j) * qml.Z(0),
+    "a hop both ways": lambda: qml.jordan_wigner(
+        qml.FermiC(0) * qml.FermiA(1) + qml.FermiC(1) * qml.FermiA(0)
+    ),
+    "a number operator": lambda: qml.jordan_wigner(qml.FermiC(1) * qml.FermiA(1)),
+}
+
+
+@pytest.mark.parametrize("backend", ["auto", "lightning", "device"])
+@pytest.mark.parametrize("name", REAL)
+def test_real_outputs_of_complex_numbers_are_checked_and_taken(name: str, backend: str) -> None:
+    circuit = circuit_of(of(REAL[name]), backend)
+    plain = [complex(circuit.qnode(row, PARAMS.numpy())).real for row in X.numpy()]
+    np.testing.assert_allclose(circuit(PARAMS, X)[:, 0], plain, atol=1e-12)
+    assert not circuit.backend_reason
+
+
+def forgets(inputs: Any, weights: Any) -> Any:
+    encode(inputs, weights)
+    turn(inputs, weights)
+    z(0)
+    return z(1)
+
+
+def swaps(inputs: Any, weights: Any) -> Any:
+    turn(inputs, weights)
+    encode(inputs, weights)
+    first, second = z(0), z(1)
+    return second, first
+
+
+@qml.transform
+def _fails(tape: Any) -> Any:
+    raise KeyError("no such gate")
+
+
+@qml.transform
+def _fails_on_results(tape: Any) -> Any:
+    return [tape], lambda results: results[0] * results[7]
+
+
+FAILING: dict[str, Callable[[str], qlazy.Circuit]] = {
+    "a measurement not returned": lambda b: circuit_of(forgets, b),
+    "measurements returned in another order": lambda b: circuit_of(swaps, b),
+    "a gate on a wire that is not there": lambda b: circuit_of(then(encode, turn, lambda i, w: qml.X(7)), b),
+    "an output of a wire that is not there": lambda b: circuit_of(then(encode, turn, out=lambda: z(7)), b),
+    "a transform that fails": lambda b: circuit_of(then(encode, turn), b, (_fails,)),
+    "a transform that fails on results": lambda b: circuit_of(then(encode, turn), b, (_fails_on_results,)),
+    "a channel by a transform": lambda b: circuit_of(
+        then(encode, turn), b, (lambda q: qml.noise.insert(q, qml.AmplitudeDamping, 0.1),)
+    ),
+    "one-shot without shots": lambda b: circuit_of(
+        then(encode, turn, lambda i, w: qml.cond(qml.measure(0), qml.X)(1)), b, mcm_method="one-shot"
+    ),
+}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", FAILING)
+def test_what_no_plain_call_runs_is_refused(name: str, backend: str) -> None:
+    circuit = FAILING[name](backend)
+    with pytest.raises(Exception):  # noqa: B017 - whatever PennyLane raises
+        circuit.qnode(X[0].numpy(), PARAMS.numpy())
+    with pytest.raises(qlazy.UnsupportedModelError, match=r"`\w+` must .*, but is"):
+        circuit(PARAMS, X)
+
+
+OTHERWISE: dict[str, Callable[[Any, Any], Any]] = {
+    "a standard deviation": lambda i, w: qml.RX(w.std() * i[0], 0),
+    "a variance": lambda i, w: qml.RX(i.var() * w[0], 0),
+    "a repetition": lambda i, w: [qml.RX(angle * w[0], k // 2) for k, angle in enumerate(i.repeat(2))],
+    "a type looked at": lambda i, w: qml.RX(0.3 if isinstance(w, np.ndarray) else 0.4, 0),
+    "a type that decides a gate": lambda i, w: (qml.X if isinstance(i, torch.Tensor) else qml.Y)(1),
+    "a wire by type": lambda i, w: qml.RX(w[0], int(isinstance(i, torch.Tensor))),
+}
+
+
+@pytest.mark.parametrize("backend", ["auto", "torch", "adjoint", "lightning", "device"])
+@pytest.mark.parametrize("name", OTHERWISE)
+def test_what_means_another_thing_on_numpy_arrays_is_refused(name: str, backend: str) -> None:
+    circuit = circuit_of(then(encode, OTHERWISE[name], turn), backend)
+    with pytest.raises(qlazy.UnsupportedModelError, match="`qnode` must queue the same at every call"):
+        circuit(PARAMS, X)
+
+
+def test_what_only_torch_runs_is_taken() -> None:
+    circuit = circuit_of(then(encode, lambda i, w: qml.RX(torch.sin(w[0]), 0)))
+    same = circuit_of(then(encode, lambda i, w: qml.RX(qml.math.sin(w[0]), 0)))
+    assert torch.equal(circuit(PARAMS, X), same(PARAMS, X))
