@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pennylane as qml
 import pytest
 import scipy.stats
@@ -65,7 +66,7 @@ def test_angles_start_anywhere_on_the_circle(draw):
 
 def nudged(inputs, theta):
     # Symbols are not numbers: what it does with numbers alone is not in the formulas.
-    return rx(inputs, theta + (NUDGE if type(theta) is torch.Tensor else 0.0))
+    return rx(inputs, theta + (NUDGE if type(theta) in (torch.Tensor, np.ndarray) else 0.0))
 
 
 NUDGE = 1e-4

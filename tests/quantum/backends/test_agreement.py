@@ -170,7 +170,9 @@ def test_templates(name):
     @qml.qnode(qml.device("default.qubit", wires=3))
     def circuit(inputs, weights):
         template(inputs, weights)
-        qml.StronglyEntanglingLayers(weights.repeat(2)[:9].reshape(1, 3, 3), wires=range(3))
+        qml.StronglyEntanglingLayers(
+            qml.math.concatenate([weights, weights])[:9].reshape(1, 3, 3), wires=range(3)
+        )
         return qml.expval(qml.Z(0) @ qml.X(2))
 
     adjoint, reference = (Circuit(circuit, {"weights": 6}, backend=b) for b in ("adjoint", "torch"))

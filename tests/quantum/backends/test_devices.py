@@ -244,7 +244,7 @@ REFUSED = {
         (qml.RX if w > 0 else qml.RY)(w * x[0], wires=0),
         qml.expval(qml.Z(0)),
     ),
-    "computed outside torch": lambda x, w: (
+    "queue the same at every call": lambda x, w: (
         qml.RX(w * x[0], wires=0),
         qml.RY(float(next(counter)), wires=0),
         qml.expval(qml.Z(0)),
