@@ -73,8 +73,9 @@ def comparison_of(model: Model, seeds: tuple[int, ...] = (0,)) -> None:
 
 
 def test_a_comparison_runs_the_users_function_six_times() -> None:
-    """Once on tensors that carry formulas; and plainly, to hold the backend to it: twice to see that tensors and arrays queue the same, at a
-    second point, and a step to either side for a derivative. Neither more seeds nor bounds and edges ask more.
+    """Once on tensors that carry formulas; and plainly, to hold the backend to it: on tensors and on arrays, which
+    must queue the same, at a second point, and a step to either side for a derivative. Neither more seeds nor bounds
+    and edges ask more.
     """
     ansatz = Ansatz()
     comparison_of(circuit_of(ansatz), seeds=(0, 1))
