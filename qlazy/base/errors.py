@@ -5,10 +5,14 @@ A refusal names the argument, says what it must be and what it is.
 
 from __future__ import annotations
 
+import os
 import reprlib
+from numbers import Integral
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 
@@ -65,6 +69,32 @@ def _kind(value: object) -> str:
 def require_instance(argument: str, value: object, kind: type, example: str) -> None:
     """Refuse what is not of a kind, a class in place of an instance above all; ``example`` is how one is made."""
     require(isinstance(value, kind), argument, f"be such as {example}", f"a {_kind(value)}", TypeError)
+
+
+def require_generator(generator: object) -> None:
+    """Refuse what is no torch.Generator, such as a seed."""
+    import torch
+
+    require_instance("generator", generator, torch.Generator, "torch.Generator().manual_seed(0)")
+
+
+def generator_of(seed: object) -> torch.Generator:
+    """A generator from a seed of any whole kind; anything else is refused."""
+    import torch
+
+    must = "be a whole number below 2^63"
+    require(isinstance(seed, Integral), "seed", must, seed, TypeError)
+    assert isinstance(seed, Integral)
+    require(abs(int(seed)) < 2**63, "seed", must, seed)
+    return torch.Generator().manual_seed(int(seed))
+
+
+def path_of(argument: str, path: object) -> Path:
+    """A path from a text or a path that is not empty; anything else is refused."""
+    require(isinstance(path, str | os.PathLike), argument, "be a path", f"a {_kind(path)}", TypeError)
+    assert isinstance(path, str | os.PathLike)
+    require(os.fspath(path) not in ("", b""), argument, "name a file or folder", "empty")
+    return Path(path)
 
 
 def require_full_precision(argument: str, tensor: Tensor) -> None:

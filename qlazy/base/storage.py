@@ -21,6 +21,8 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from qlazy.base.errors import path_of
+
 try:
     import fcntl
 except ImportError:  # Windows, which has no such locks: there drafts are never removed
@@ -41,7 +43,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     A reader, a killed writer or a power cut finds the old contents or the new, never a part. Missing folders are
     made. An OSError, such as that of a full disk, names ``path``.
     """
-    target = Path(path)
+    target = path_of("path", path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with draft_of(target) as (draft, file):
@@ -92,7 +94,7 @@ def load_arrays(path: str | os.PathLike[str]) -> tuple[Arrays, Settings]:
     Raises ValueError naming the file where it is truncated, corrupted or of another kind; OSError where it
     cannot be opened.
     """
-    with Path(path).open("rb") as file:
+    with path_of("path", path).open("rb") as file:
         try:
             return _read(file)
         except Exception as error:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from qlazy.base.errors import require, require_instance
+from qlazy.base.errors import path_of, require, require_instance
 from qlazy.base.execution import Results, in_processes, on_cluster, on_threads, require_workers
 from qlazy.base.keys import digest, key, readable
 from qlazy.base.storage import remove_stale_drafts
@@ -90,9 +90,13 @@ def compare(
     ]
     for one in seeded[:: len(seeds)]:
         one.check()
+    require(isinstance(centered, bool), "centered", "be True or False", centered)
+    must = "be a list of InfiniteNets"
+    require(isinstance(baselines, Sequence), "baselines", must, type(baselines).__name__, TypeError)
     for baseline in baselines:
+        require_instance("baselines[...]", baseline, InfiniteNet, "InfiniteNet(...)")
         baseline.check(data, loss, method)
-    folder = None if out is None else Path(out).absolute()
+    folder = None if out is None else path_of("out", out).absolute()
     tasks = [RunTask(index, float(alpha), folder) for index in range(len(seeded)) for alpha in alphas]
     if folder is not None:
         remove_stale_drafts(folder)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
+from qlazy.base.errors import path_of
 from qlazy.base.storage import atomic_write
 from qlazy.comparison.baselines import Baseline
 from qlazy.comparison.run import Run
@@ -51,10 +52,11 @@ class Comparison(Runs):
         """
         from qlazy.comparison.report import write_comparison
 
-        return write_comparison(self, folder, command)
+        return write_comparison(self, path_of("folder", folder), command)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the table, the settings and every run's arrays into a folder."""
+        folder = path_of("folder", folder)
         for index, run in enumerate(self.runs):
             run.save(Path(folder, "runs", f"{index:04d}"))
         self.write_summary(folder, [f"{index:04d}" for index in range(len(self.runs))])
@@ -72,6 +74,7 @@ class Comparison(Runs):
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> Comparison:
         """The comparison that :meth:`save` wrote. Raises ValueError naming a damaged file."""
+        folder = path_of("folder", folder)
         path = Path(folder, "comparison.json")
         try:
             index = json.loads(path.read_text(encoding="utf-8"))

@@ -195,7 +195,8 @@ def from_split(
 
     Raises as :func:`from_arrays`.
     """
-    require(dtype.is_floating_point, "dtype", "be a real floating point type", dtype)
+    is_real = isinstance(dtype, torch.dtype) and dtype.is_floating_point
+    require(is_real, "dtype", "be a real floating point type of torch", dtype)
     x_fit, labels_fit = _arrays("x_train", x_train, "y_train", y_train, regression)
     x_held, labels_held = _arrays("x_test", x_test, "y_test", y_test, regression)
     width = x_fit.shape[1]
@@ -259,14 +260,20 @@ def _split(
     from sklearn.model_selection import train_test_split
 
     total, least = len(labels), max(len(names), 1)
-    require(0 <= seed < 2**32, "seed", "be a whole number from 0 to 2**32 - 1", seed)
+    require(
+        isinstance(seed, Integral) and 0 <= seed < 2**32,
+        "seed",
+        "be a whole number from 0 to 2**32 - 1",
+        seed,
+    )
     rare = [name for name in names if (labels == name).sum() < 2]
     require(not rare, "y", "hold two samples or more of each class", f"not so for {', '.join(rare)}")
+    for name, given in (("train", train), ("test", test)):
+        require(given is None or isinstance(given, Integral), name, "be a whole number of samples", given)
     if train is None:
         train = round(0.7 * total) if test is None else total - test
     test = total - train if test is None else test
     for name, size in (("train", train), ("test", test)):
-        require(isinstance(size, Integral), name, "be a whole number of samples", size)
         require(size >= least, name, f"leave at least {least} samples", f"{size} of the {total}")
     require(train + test <= total, "train + test", f"be at most {total}, the samples there are", train + test)
     fit, held = train_test_split(

@@ -178,6 +178,7 @@ class TangentKernel:
     def __matmul__(self, right: Tensor) -> Tensor:
         """K v for v (m c,), or K V for V (m c, k)."""
         rows, columns = self.shape
+        require_tensor("right", right)
         require(
             right.ndim in (1, 2) and len(right) == columns,
             "right",
@@ -333,6 +334,7 @@ class TangentKernel:
 
 
 def _inputs(argument: str, model: Model, params: Tensor, x: Tensor | NDArray[np.generic]) -> Tensor:
+    require_model("model", model)
     tensor = _from_numpy(argument, params, x) if isinstance(x, np.ndarray) else x
     require(isinstance(tensor, Tensor), argument, "be a torch tensor or a NumPy array", type(x).__name__)
     require_tensor(argument, tensor)

@@ -24,7 +24,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from qlazy.base.errors import require, require_dtype, require_finite, require_shape
+from qlazy.base.errors import require, require_dtype, require_finite, require_shape, require_tensor
 from qlazy.kernels.operator import TangentKernel
 from qlazy.kernels.spectrum import check_kernel, rank_cutoff, ridge_solve
 from qlazy.models.model import Model, jacobian_blocks
@@ -213,10 +213,13 @@ def _offset(argument: str, offset: Tensor | float, targets: Tensor, samples: int
 
 
 def _require_matrix(argument: str, kernel: Tensor | TangentKernel, shape: tuple[int, int]) -> None:
+    if not isinstance(kernel, TangentKernel):
+        require_tensor(argument, kernel)
     require(tuple(kernel.shape) == shape, argument, f"have shape {shape}", tuple(kernel.shape))
 
 
 def _require_outputs(argument: str, tensor: Tensor) -> None:
+    require_tensor(argument, tensor)
     require(
         tensor.ndim == 2 and tensor.numel() > 0,
         argument,

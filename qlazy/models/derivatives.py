@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from qlazy.base.errors import SlowBackendWarning, UnsupportedModelError, refuse
+from qlazy.base.errors import SlowBackendWarning, UnsupportedModelError, refuse, require_shape
 from qlazy.base.torch_private import in_plain_autograd, plain_params, plain_rows, within_transform
 
 Function = Callable[[Tensor, Tensor], Tensor]
@@ -178,7 +178,9 @@ def pulled_back(f: Function, params: Tensor, x: Tensor, cotangent: Tensor) -> Te
     recorded = _is_recorded(params, x, cotangent)
     with torch.enable_grad():
         leaf = _leaf(params)
-        return _gradient(f(leaf, x), leaf, cotangent, recorded)
+        outputs = f(leaf, x)
+        require_shape("cotangent", cotangent, tuple(outputs.shape))
+        return _gradient(outputs, leaf, cotangent, recorded)
 
 
 def _row_jacobian(f: Function, params: Tensor, row: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from qlazy.base.errors import (
     refuse,
     require,
     require_dtype,
+    require_generator,
     require_shape,
     require_tensor,
 )
@@ -103,12 +104,16 @@ class Model(abc.ABC):
     def jvp(self, params: Tensor, x: Tensor, tangent: Tensor) -> Tensor:
         """J v for a parameter direction v (p,): the directional derivative of the outputs, (n, c)."""
         self.check(params, x)
+        require_tangent(params, tangent)
         return torch.func.jvp(lambda w: self(w, x), (params,), (tangent,))[1]
 
     def vjp(self, params: Tensor, x: Tensor, cotangent: Tensor) -> Tensor:
         """J^T u for output weights u (n, c): the gradient of sum(u * outputs), (p,)."""
         self.check(params, x)
-        return torch.func.vjp(lambda w: self(w, x), params)[1](cotangent)[0]
+        require_cotangent(params, x, cotangent)
+        outputs, pull, *_ = torch.func.vjp(lambda w: self(w, x), params)
+        require_shape("cotangent", cotangent, tuple(outputs.shape))
+        return pull(cotangent)[0]
 
     def gram(self, params: Tensor, x: Tensor, y: Tensor | None = None) -> Tensor:
         """The tangent kernel between the inputs x (n, ...) and y (m, ...), (n, c, m, c); y = x if absent.
@@ -189,6 +194,7 @@ class Function(Model):
         return self._blocks
 
     def init(self, generator: torch.Generator) -> Tensor:
+        require_generator(generator)
         if self._init is not None:
             return self._init(generator)
         return torch.randn(self._num_params, generator=generator, dtype=torch.float64)
@@ -202,15 +208,34 @@ class Function(Model):
 
     def jvp(self, params: Tensor, x: Tensor, tangent: Tensor) -> Tensor:
         self.check(params, x)
+        require_tangent(params, tangent)
         return self._derivatives.jvp(self, params, x, tangent)
 
     def vjp(self, params: Tensor, x: Tensor, cotangent: Tensor) -> Tensor:
         self.check(params, x)
+        require_cotangent(params, x, cotangent)
         return self._derivatives.vjp(self, params, x, cotangent)
 
     def __repr__(self) -> str:
         name = getattr(self._f, "__name__", type(self._f).__name__)
         return f"Function({name}, num_params={self._num_params})"
+
+
+def require_tangent(params: Tensor, tangent: object) -> None:
+    """Refuse what is no direction (p,) in the dtype of the parameters."""
+    require_tensor("tangent", tangent)
+    assert isinstance(tangent, Tensor)
+    require_shape("tangent", tangent, tuple(params.shape))
+    require_dtype("tangent", tangent, params, "params")
+
+
+def require_cotangent(params: Tensor, x: Tensor, cotangent: object) -> None:
+    """Refuse what are no weights (n, c) of outputs in the dtype of the parameters."""
+    require_tensor("cotangent", cotangent)
+    assert isinstance(cotangent, Tensor)
+    fits = cotangent.ndim == 2 and len(cotangent) == len(x)
+    require(fits, "cotangent", f"have shape (n, c) with n = {len(x)}", tuple(cotangent.shape))
+    require_dtype("cotangent", cotangent, params, "params")
 
 
 def require_model(argument: str, model: object) -> None:

@@ -11,11 +11,16 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from qlazy.base.errors import UnsupportedModelError, require
+from qlazy.base.errors import (
+    UnsupportedModelError,
+    require,
+    require_generator,
+    require_shape,
+)
 from qlazy.base.torch_private import in_plain_autograd, plain_params, plain_rows
 from qlazy.models.derivatives import Derivatives, Key, kind_of
 from qlazy.models.layerwise import is_applicable, layerwise_gram
-from qlazy.models.model import Model, blocks_of
+from qlazy.models.model import Model, blocks_of, require_cotangent, require_tangent
 from qlazy.models.thread_copies import ReplicaPerThread, copied
 from qlazy.models.trial import Trial, called
 
@@ -41,6 +46,7 @@ class Net(Model):
 
     def __init__(self, module: nn.Module, *, init: Callable[[torch.Generator], Tensor] | None = None) -> None:
         _refuse_unsupported(module)
+        require(init is None or callable(init), "init", "be a function of a generator", init, TypeError)
         self.module = _with_dense_gradients(copied(module))
         self._replicas = ReplicaPerThread(self.module)
         self._features = _features(self.module)
@@ -82,8 +88,11 @@ class Net(Model):
 
         The random numbers come from ``generator``; the global generator is left as it was.
         """
+        require_generator(generator)
         if self._init is not None:
-            return self._init(generator)
+            drawn = self._init(generator)
+            require_shape("init(generator)", drawn, (self.num_params,))
+            return drawn
         fresh = copied(self.module)
         seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
         with _GLOBAL_GENERATOR, torch.random.fork_rng(devices=[]):
@@ -109,10 +118,12 @@ class Net(Model):
 
     def jvp(self, params: Tensor, x: Tensor, tangent: Tensor) -> Tensor:
         self.check(params, x)
+        require_tangent(params, tangent)
         return self._derivatives.jvp(self, params, x, tangent)
 
     def vjp(self, params: Tensor, x: Tensor, cotangent: Tensor) -> Tensor:
         self.check(params, x)
+        require_cotangent(params, x, cotangent)
         return self._derivatives.vjp(self, params, x, cotangent)
 
     def gram(self, params: Tensor, x: Tensor, y: Tensor | None = None) -> Tensor:
@@ -175,9 +186,19 @@ def mlp(
     torch's own initialisation, uniform in +-1/sqrt(fan in), and an activation between the layers only.
     """
     require(
-        len(widths) >= 2 and all(isinstance(w, int) and w >= 1 for w in widths),
-        "widths", "be two or more positive integers", list(widths),
+        isinstance(widths, Sequence) and len(widths) >= 2 and all(isinstance(w, int) and w >= 1 for w in widths),
+        "widths", "be two or more positive integers", widths,
     )  # fmt: skip
+    is_real = isinstance(dtype, torch.dtype) and dtype.is_floating_point
+    require(is_real, "dtype", "be a real floating point type of torch", dtype)
+    must = "be a module's class, such as torch.nn.Tanh, or another function that makes modules"
+    require(
+        callable(activation) and not isinstance(activation, nn.Module),
+        "activation",
+        must,
+        activation,
+        TypeError,
+    )
     layers: list[nn.Module] = []
     for fan_in, fan_out in pairwise(widths):
         layers += [nn.Linear(fan_in, fan_out, bias=bias, dtype=dtype), activation()]

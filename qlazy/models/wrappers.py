@@ -9,14 +9,15 @@ from typing import final
 import torch
 from torch import Tensor
 
-from qlazy.base.errors import require, require_finite, require_shape
-from qlazy.models.model import Model, blocks_of
+from qlazy.base.errors import refuse, require, require_finite, require_shape
+from qlazy.models.model import Model, blocks_of, require_cotangent, require_model, require_tangent
 
 
 class Wrapper(Model):
     """A model around another that shares its parameter vector, blocks and initialisation."""
 
     def __init__(self, model: Model) -> None:
+        require_model("model", model)
         self.model = model
 
     @property
@@ -39,9 +40,12 @@ class Scaled(Wrapper):
     """
 
     def __init__(self, model: Model, alpha: float) -> None:
-        require(math.isfinite(alpha) and alpha > 0, "alpha", "be positive", alpha)
+        try:
+            self.alpha = float(alpha)
+        except (TypeError, ValueError, OverflowError):
+            refuse("alpha", "be a positive number", alpha)
+        require(math.isfinite(self.alpha) and self.alpha > 0, "alpha", "be positive", alpha)
         super().__init__(model)
-        self.alpha = float(alpha)
 
     def forward(self, params: Tensor, x: Tensor) -> Tensor:
         return self.alpha * self.model(params, x)
@@ -187,6 +191,7 @@ class Readout(Model):
 
     def jvp(self, params: Tensor, x: Tensor, tangent: Tensor) -> Tensor:
         self.check(params, x)
+        require_tangent(params, tangent)
         inner, readout, _ = self._parts(params)
         moved, turned, shifted = self._parts(tangent)
         along = self.model.jvp(inner, x, moved) @ readout + self._features(inner, x) @ turned
@@ -194,6 +199,7 @@ class Readout(Model):
 
     def vjp(self, params: Tensor, x: Tensor, cotangent: Tensor) -> Tensor:
         self.check(params, x)
+        require_cotangent(params, x, cotangent)
         inner, readout, _ = self._parts(params)
         moved = self.model.vjp(inner, x, cotangent * readout)
         return torch.cat([moved, cotangent[:, 0] @ self._features(inner, x), cotangent.sum(0)])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, final, get_args
 import torch
 from torch import Tensor, nn
 
-from qlazy.base.errors import UnsupportedModelError, require
+from qlazy.base.errors import UnsupportedModelError, require, require_generator
 from qlazy.base.torch_private import outside_transforms
 from qlazy.models.model import Model, blocks_of
 from qlazy.quantum.backends.backend import (
@@ -131,6 +131,7 @@ class Circuit(Model):
         return "; ".join(filter(None, (choice.reason, by_rows, choice.unchecked)))
 
     def init(self, generator: torch.Generator) -> Tensor:
+        require_generator(generator)
         uniform = torch.rand(
             self.num_params, generator=generator, dtype=torch.float64, device=generator.device
         )

@@ -18,7 +18,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from qlazy.base.errors import require
+from qlazy.base.errors import generator_of, require
 from qlazy.kernels.operator import tangent_kernel
 from qlazy.models.model import Model
 
@@ -65,7 +65,7 @@ class TangentFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             isinstance(self.model_, Model), "model", "be a Model or return one", type(self.model_).__name__
         )
         if self.params is None:
-            self.params_ = self.model_.init(torch.Generator().manual_seed(self.seed))
+            self.params_ = self.model_.init(generator_of(self.seed))
         else:
             self.params_ = torch.as_tensor(self.params).detach().clone()
         x = torch.from_numpy(inputs[:1])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, NamedTuple
@@ -41,8 +41,11 @@ class Record:
 
     def __post_init__(self) -> None:
         if self.at is not None:
+            is_list = isinstance(self.at, Iterable) and not isinstance(self.at, str)
+            require(is_list, "at", "be a list of steps", self.at)
             object.__setattr__(self, "at", tuple(int(step) for step in self.at))
-        require(self.count >= 2, "count", "be at least 2, the first and the last step", self.count)
+        is_count = isinstance(self.count, Integral) and self.count >= 2
+        require(is_count, "count", "be at least 2, the first and the last step", self.count)
 
     def steps(self, last: int) -> list[int]:
         """The steps to record in a run of ``last`` steps, in order."""
@@ -81,6 +84,7 @@ def train(
     require(isinstance(steps, Integral) and steps >= 0, "steps", "be a whole number, not negative", steps)
     require_instance("method", method, Method, "GradientDescent()")
     require_instance("record", record, Record, "Record()")
+    require(observer is None or callable(observer), "observer", "be a function of step and loss", observer)
     objective, held = _objectives(model, params, data, float(alpha), loss)
     wanted = set(record.steps(int(steps)))
     start = params.detach().clone()

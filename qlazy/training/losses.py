@@ -25,6 +25,7 @@ from qlazy.base.errors import (
     require_full_precision,
     require_instance,
     require_shape,
+    require_tensor,
 )
 from qlazy.data.datasets import Dataset
 from qlazy.models.model import Model
@@ -218,6 +219,7 @@ def sample_accuracies(outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def _check_shapes(outputs: Tensor, targets: Tensor) -> None:
+    require_tensor("outputs", outputs)
     require(
         outputs.ndim == 2 and outputs.numel() > 0,
         "outputs",

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from qlazy.base.errors import NotFiniteError, ZeroJacobianError, require, require_finite
+from qlazy.base.errors import NotFiniteError, ZeroJacobianError, generator_of, require, require_finite
 from qlazy.kernels.operator import tangent_kernel
 from qlazy.training.losses import Magnified, Objective
 
@@ -109,6 +109,7 @@ class SGD(Method):
         _require_positive("learning_rate", self.learning_rate)
         require(self.batch_size >= 1, "batch_size", "be positive", self.batch_size)
         require(0 <= self.momentum < 1, "momentum", "be at least 0 and below 1", self.momentum)
+        generator_of(self.seed)
 
     @property
     def clock(self) -> str:
@@ -121,7 +122,7 @@ class SGD(Method):
         )
 
     def _batches(self, objective: Objective) -> Iterator[Objective]:
-        generator = torch.Generator().manual_seed(self.seed)
+        generator = generator_of(self.seed)
         while True:
             order = torch.randperm(len(objective.x), generator=generator).to(objective.x.device)
             yield from map(objective.rows, order.split(self.batch_size))

@@ -317,3 +317,92 @@ def test_copies_of_hybrid_nets_draw_nothing():
     net.gram(net.params, inputs(2, 3))
     assert torch.equal(torch.random.get_rng_state(), state)
     assert not torch.equal(net.init(rng(1)), net.init(rng(2)))
+
+
+@pytest.mark.parametrize("maker", MAKERS)
+@pytest.mark.parametrize(
+    "wrap", [lambda m, w: m, lambda m, w: qlazy.Scaled(m, 2.0), Linearized, qlazy.Centered]
+)
+@pytest.mark.parametrize("kind", ["array", "list", "short", "scalar", "float32", "int64", "matrix"])
+def test_directions_are_refused_in_words(maker, wrap, kind):
+    model, params, x = maker()
+    model = wrap(model, params)
+    outputs = model(params, x)
+    for use, right in ((model.jvp, torch.ones_like(params)), (model.vjp, torch.ones_like(outputs))):
+        wrong = {
+            "array": right.numpy(), "list": right.tolist(), "short": right[:-1], "scalar": right.sum(),
+            "float32": right.float(), "int64": right.long(), "matrix": right.reshape(1, *right.shape),
+        }[kind]  # fmt: skip
+        use(params, x, right)
+        with pytest.raises((ValueError, TypeError), match=GRAMMAR):
+            use(params, x, wrong)
+
+
+@pytest.mark.parametrize("maker", MAKERS)
+def test_weights_of_other_outputs_are_refused(maker):
+    model, params, x = maker()
+    weights = torch.ones_like(model(params, x))
+    with pytest.raises(ValueError, match=r"`cotangent` must have shape .*, but is "):
+        model.vjp(params, x, torch.cat([weights, weights], 1))
+
+
+@pytest.mark.parametrize("maker", MAKERS)
+@pytest.mark.parametrize("seed", [0, np.int64(3), "0", None, np.random.default_rng(0)])
+def test_a_seed_is_no_generator(maker, seed):
+    with pytest.raises(TypeError, match="`generator` must be such as"):
+        maker()[0].init(seed)
+
+
+@pytest.mark.parametrize("seed", [1.0, "1", None, 2**70])
+def test_seeds_are_whole_numbers(data, seed):
+    net, x = mlp([3, 4, 1]), inputs(3, 3).numpy()
+    for use in (
+        lambda: qlazy.SGD(0.1, 2, seed=seed),
+        lambda: qlazy.TangentFeatures(net, seed=seed).fit(x),
+        lambda: qlazy.select_subset(net, data, seed=seed, progress=False),
+    ):
+        with pytest.raises((TypeError, ValueError), match="`seed` must be a whole number"):
+            use()
+
+
+def test_seeds_of_numpy_are_seeds():
+    net, x = mlp([3, 4, 1]), inputs(3, 3).numpy()
+    one, other = (qlazy.TangentFeatures(net, seed=seed).fit_transform(x) for seed in (3, np.int64(3)))
+    assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("path", [5, None, "", b"k"])
+def test_paths_are_refused_in_words(data, path):
+    net, params, x = tanh_net()
+    for use in (
+        lambda: qlazy.History.load(path),
+        lambda: qlazy.Comparison.load(path),
+        lambda: qlazy.tiled_kernel(net, params, x, store=path, progress=False),
+    ):
+        with pytest.raises((TypeError, ValueError), match=r"`\w+` must (be a path|name a file)"):
+            use()
+
+
+@pytest.mark.parametrize("make", [lambda: nn.Linear(3, 1), lambda: Net, lambda: None])
+def test_wrappers_want_models(make):
+    anchor = torch.zeros(4, dtype=torch.float64)
+    for wrap in (
+        lambda m: qlazy.Scaled(m, 2.0),
+        lambda m: Linearized(m, anchor),
+        lambda m: qlazy.Centered(m, anchor),
+    ):
+        with pytest.raises(TypeError, match="`model` must be a qlazy Model"):
+            wrap(make())
+
+
+@pytest.mark.parametrize("alpha", [np.array([3.0, 1.0]), "x", None, 1j, 10**400, 0, -1.0, float("inf")])
+def test_scales_are_positive_numbers(alpha):
+    with pytest.raises(ValueError, match="`alpha` must be "):
+        qlazy.Scaled(mlp([3, 1]), alpha)
+
+
+@pytest.mark.parametrize("right", [[1.0, 1.0, 1.0], np.ones(3), None])
+def test_products_want_tensors(right):
+    net, params, x = tanh_net()
+    with pytest.raises(TypeError, match="`right` must be a torch tensor"):
+        tangent_kernel(net, params, x) @ right

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from qlazy.base.errors import require, require_finite
+from qlazy.base.errors import path_of, require, require_finite
 from qlazy.base.execution import cores, on_cluster, on_threads, require_workers
 from qlazy.base.keys import digest
 from qlazy.base.storage import remove_stale_drafts
@@ -63,7 +63,7 @@ def tiled_kernel(
     require_zarr()
     require_workers(workers, client)
     operator = TangentKernel(model, params, x, x2, allow_zero=allow_zero)
-    folder = Path(store).absolute()
+    folder = path_of("store", store).absolute()
     description = _describe(operator, tile)
     claim(folder, description)
     remove_stale_drafts(folder)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from qlazy.base.errors import generator_of, require_instance, require_tensor
 from qlazy.base.version import versions
 from qlazy.data.datasets import Dataset
 from qlazy.models.model import Model
@@ -58,12 +58,15 @@ def self_train(
     arXiv 2109.07049).
     """
     check_run(steps, warmup, teacher, method)
+    require_instance("record", record, Record, "Record()")
     x, y, test = examples_of(data)
-    start = (
-        model.init(torch.Generator().manual_seed(seed)).to(y) if params is None else params.detach().clone()
-    )
+    if params is not None:
+        require_tensor("params", params)
+    start = model.init(generator_of(seed)).to(y) if params is None else params.detach().clone()
     check_examples(model, start, x, y, unlabeled)
     check_test(y, test)
+    if teacher_params is not None:
+        require_tensor("teacher_params", teacher_params)
     leads = start if teacher_params is None else teacher_params.detach().clone()
     check_teacher(leads, start)
     if isinstance(method, GradientDescent) and method.learning_rate is None:

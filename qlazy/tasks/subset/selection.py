@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass
-from numbers import Integral
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from qlazy.base.errors import NotFiniteError, require
+from qlazy.base.errors import NotFiniteError, generator_of, path_of, require, require_tensor
 from qlazy.base.keys import key
 from qlazy.base.storage import load_arrays, save_arrays
 from qlazy.base.version import __version__, versions
@@ -63,7 +63,9 @@ def select_subset(
     Raises ValueError for shapes and settings that do not fit, and where a selector needs ``validation``; ImportError
     where it needs an extra; NotFiniteError for NaN or infinity in data or parameters, and for a model that runs away.
     """
-    require(0 < fraction <= 1, "fraction", "be more than 0 and at most 1", fraction)
+    require(
+        isinstance(fraction, Real) and 0 < fraction <= 1, "fraction", "be more than 0 and at most 1", fraction
+    )
     for name, value in (("epochs", epochs), ("batch_size", batch_size)):
         require(isinstance(value, Integral) and value >= 1, name, "be a positive whole number", value)
     require(
@@ -75,9 +77,9 @@ def select_subset(
     require(isinstance(selector, Selector), "selector", "be a Selector", type(selector).__name__, TypeError)
     require_model("model", model)
     x, y, test = examples_of(data)
-    start = (
-        model.init(torch.Generator().manual_seed(seed)).to(y) if params is None else params.detach().clone()
-    )
+    if params is not None:
+        require_tensor("params", params)
+    start = model.init(generator_of(seed)).to(y) if params is None else params.detach().clone()
     Objective(model, x, y, 1.0, loss).check(start)
     if validation is not None:
         Objective(model, *validation, 1.0, loss).check(start, "validation[0]", "validation[1]")
@@ -88,7 +90,9 @@ def select_subset(
         learning_rate = stable_rate(Objective(model, x, y, 1.0, loss), start)
     loop = Loop(task, selector, int(epochs), int(batch_size), float(learning_rate), seed, test)
     return loop.run(
-        None if out is None else Path(out), progress, repr(data) if isinstance(data, Dataset) else "pair"
+        None if out is None else path_of("out", out),
+        progress,
+        repr(data) if isinstance(data, Dataset) else "pair",
     )
 
 
