@@ -18,11 +18,7 @@ from qlazy.quantum.backends.lowered import LoweredCircuit, Lowering, require_wir
 from qlazy.quantum.pennylane.lowering import NotLoweredError, lower, observables
 from qlazy.quantum.pennylane.symbolic import NotSymbolic, formula, symbols
 from qlazy.quantum.pennylane.tapes import Affine, branching_of, is_dynamic, single_tape, wire_order
-from qlazy.quantum.program.expression import stops
-from qlazy.quantum.program.program import PauliSum, PauliTerm, Program
-from qlazy.quantum.program.statements import Block, Branch, Gate
 from qlazy.simulator.observables import Observable
-from qlazy.simulator.observables import PauliSum as MeasuredSum
 from qlazy.simulator.rotations import RotationCircuit
 
 
@@ -93,51 +89,6 @@ def traced_qnode(
         return Traced(qnode, *_tape(qnode, data, row, weights), Layout(_starts(weights), {data: 0}))
     except NotSymbolic as reason:
         raise NotLoweredError(str(reason)) from reason
-
-
-@torch.enable_grad()
-def program_of(
-    qnode: qml.QNode, data: str, row: tuple[int, ...], weights: Mapping[str, tuple[int, ...]]
-) -> Program:
-    """A QNode as a program: for inputs of shape ``row``, with the QNode's measured Paulis as observables.
-
-    Raises NotLoweredError as `trace` does, and for an output that is no sum of Pauli products.
-    """
-    try:
-        tape, combined = _tape(qnode, data, row, weights)
-        branching = branching_of(tape, _wire_index(qnode, tape))
-    except NotSymbolic as reason:
-        raise NotLoweredError(str(reason)) from reason
-    measured = branching.observables if combined is None else combined.of(branching.observables)
-    _require_no_stops(branching.statements)
-    return Program(
-        name=getattr(qnode.func, "__name__", "qnode"),
-        qubits=tuple(f"q[{wire}]" for wire in range(branching.num_wires)),
-        weights=dict(weights),
-        data={data: row} if math.prod(row) else {},
-        operations=branching.statements,
-        observables=tuple(_pauli_sum(o) for o in measured),
-    )
-
-
-def _require_no_stops(block: Block) -> None:
-    for statement in block:
-        match statement:
-            case Gate(angles=angles) if any(stops(angle) for angle in angles):
-                raise NotLoweredError(
-                    "it stops a gradient (detach, no_grad), for which programs have no words"
-                )
-            case Branch(_, then, otherwise):
-                _require_no_stops((*then, *otherwise))
-
-
-def _pauli_sum(observable: Observable) -> PauliSum:
-    if not isinstance(observable, MeasuredSum):
-        raise NotLoweredError(f"{type(observable).__name__} is no sum of Pauli products")
-    return PauliSum.collect(
-        PauliTerm(word.coefficient, tuple(sorted(zip(word.wires, word.word, strict=True))))
-        for word in observable.words
-    )
 
 
 def _starts(weights: Mapping[str, tuple[int, ...]]) -> dict[str, int]:

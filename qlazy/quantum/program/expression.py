@@ -199,16 +199,6 @@ class Stopped(_Node):
         return f"detach({self.operand})"
 
 
-def stops(expression: Expression) -> bool:
-    """Whether an expression stops a derivative anywhere within it."""
-    match expression:
-        case Negative(operand) | Call(_, operand):
-            return stops(operand)
-        case Binary(_, left, right):
-            return stops(left) or stops(right)
-    return isinstance(expression, Stopped)
-
-
 # OpenQASM name -> (on a Python float, on a tensor). Only differentiable functions: these may take an input.
 FUNCTIONS: dict[str, tuple[Callable[[float], float], Callable[[Tensor], Tensor]]] = {
     "sin": (math.sin, torch.sin),

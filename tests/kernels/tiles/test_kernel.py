@@ -343,7 +343,7 @@ def test_the_description_is_readable(stored):
 
 
 def test_a_tile_that_is_not_finite_is_named(stored):
-    """Whole and with a right checksum, as a kernel of infinities would be written: the matrix says so when it is verified."""
+    """Whole and with a right checksum, as a kernel of infinities would be written."""
     *_, found = stored
     found._matrix.write(1, 0, torch.full((8, 8), float("inf"), dtype=torch.float64).numpy())
     with pytest.raises(ValueError, match="must be finite"):

@@ -11,9 +11,6 @@ from hypothesis import strategies as st
 
 from qlazy import Circuit
 from qlazy.base.errors import UnsupportedModelError
-from qlazy.quantum.pennylane.tracing import program_of
-from qlazy.quantum.program.classical import BIT, Variable
-from qlazy.quantum.program.statements import Branch, Gate, Measure, Reset
 from tests.makers import branching
 
 WEIGHTS = torch.tensor([0.4, -1.1, 0.8, 2.3], dtype=torch.float64)
@@ -93,24 +90,6 @@ def test_random_qnodes(kinds, seed):
         return qml.expval(qml.Z(0)), qml.expval(qml.Y(1) @ qml.X(2)), qml.probs(wires=[2, 0])
 
     check(qml.QNode(circuit, device()))
-
-
-def test_the_same_program():
-    @qml.qnode(device())
-    def circuit(inputs, w):
-        qml.RX(w[0], 0)
-        bit = qml.measure(0, reset=True)
-        qml.cond(bit, qml.RY)(w[1], 1)
-        return qml.expval(qml.Z(1))
-
-    program = program_of(circuit, "inputs", (1,), {"w": (2,)})
-    bit = Variable("m0", BIT)
-    first, *statements, last = program.operations
-    assert isinstance(first, Gate)
-    assert statements == [Measure(0, bit), Reset(0)]
-    assert isinstance(last, Branch)
-    assert last.condition == bit
-    assert [str(gate) for gate in last.then] == ["ry(w[1]) 1"]
 
 
 def test_what_is_refused():
