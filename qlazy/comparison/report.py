@@ -29,6 +29,8 @@ def comparison_page(comparison: Runs, figures: Mapping[str, Figure], command: st
     if "preprocessing" in settings:
         lead = (f"{', '.join(comparison.models)} on {settings['preprocessing']}.", *lead)
     facts = {name: text(value) for name, value in settings.items()}
+    if facts.get("method") == "GradientDescent(learning_rate=None)":
+        facts["method"] = "gradient descent at the default rate, n / (2 lambda_max(K_0))"
     return Page(
         "Lazy, or learning?",
         lead,

@@ -34,9 +34,9 @@ CAPTIONS = {
     "bounds": "Upper bounds of Chizat, Oyallon, Bach 2019 (COB), dotted, above what was measured",
     "losses": "Training loss step by step, a line each seed: trained solid, linearised dashed",
     "spectra": "Eigenvalues of the tangent kernels before training and after it, for the first seed",
-    "kernels": "Tangent kernels, samples in the order of their classes",
+    "kernels": "Tangent kernels, samples in the order of their classes; the largest 0.5 % of entries share a colour",
     "accuracy": "Test accuracy, trained and linearised, against the output scale",
-    "kernel": "The tangent kernel: its spectrum, its label energy, and itself by class",
+    "kernel": "The tangent kernel: its spectrum, the labels' energy in its eigenvectors, and itself by class",
 }
 
 NAME = "report.html"

@@ -42,7 +42,7 @@ def kernel_facts(kernel: TangentKernel, labels: Tensor) -> dict[str, str]:
     }
     energies = label_energies(matrix, labels)
     for k in TOP:
-        if k <= len(energies):
+        if k <= len(nonzero):
             facts[f"label energy in top {k}"] = _number(energies[k - 1])
     rate = _number(critical_rate(matrix, samples))
     facts["critical learning rate"] = f"{rate}  (loss 1/(2n) sum ||f - y||^2)"

@@ -35,7 +35,8 @@ def kernel_figure(kernel: Floats, labels: Floats) -> Figure:
     spectrum.axvline(rank, color=GUIDE, linestyle=":", linewidth=1, label=f"participation ratio {rank:.1f}")
     spectrum.legend(loc="upper right")
     spectrum.set(xlabel="index", ylabel="eigenvalue of K")
-    energies = label_energies(matrix, torch.from_numpy(labels)).numpy()
+    # Beyond the rank eigenvectors are any basis of what the kernel cannot learn.
+    energies = label_energies(matrix, torch.from_numpy(labels)).numpy()[: len(nonzero_eigenvalues(kernel))]
     energy.plot(np.arange(1, len(energies) + 1), energies, color=INK)
     energy.set(xlabel="top k eigenvectors", ylabel="share of label energy", ylim=(0, 1.03), xscale="log")
     drawn = draw_kernel(image, kernel, labels, np.abs(over_outputs(kernel, labels)).max())

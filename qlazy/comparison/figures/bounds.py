@@ -37,7 +37,11 @@ def bounds_figure(comparison: Runs) -> Figure | None:
         Line2D([], [], color=look[model].color, marker=look[model].marker, label=f"{model}, measured")
         for model in comparison.models
     ]
-    handles.append(Line2D([], [], color=INK, linestyle="--", label="upper bound"))
+    theorems = dict.fromkeys(one.theorem for one in found)
+    handles += [
+        Line2D([], [], color=INK, linestyle=_LINES[theorem], label=f"upper bound, {theorem}")
+        for theorem in theorems
+    ]
     legend_below(figure, handles)
     return figure
 

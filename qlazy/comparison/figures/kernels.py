@@ -77,7 +77,8 @@ def _draw_row(figure: Figure, row: NDArray[Any], runs: list[Run | None]) -> None
         return
     labels = known.train_targets
     kernels = [known.kernel_initial, *(None if run is None else run.kernel_final for run in runs)]
-    largest = max(np.abs(over_outputs(kernel, labels)).max() for kernel in kernels if kernel is not None)
+    found = np.concatenate([np.abs(over_outputs(k, labels)).ravel() for k in kernels if k is not None])
+    largest = np.quantile(found, 0.995) or found.max()  # a few outliers would leave everything else white
     for axes, kernel in zip(row, kernels, strict=True):
         if kernel is None:
             axes.set_axis_off()

@@ -14,6 +14,9 @@ from qlazy.comparison.run import Run
 from qlazy.comparison.runs import Runs
 from qlazy.drawing.style import COLUMN, INK, grid, legend_below, log_axis, looks
 from qlazy.training.figures import COLUMNS, positive, step_axis
+from qlazy.training.losses import SquaredError
+
+_FORMULAS = {SquaredError.convention: r"$\sum\,\|f - y\|^2 / 2n$"}
 
 
 def losses_figure(comparison: Runs) -> Figure:
@@ -31,7 +34,8 @@ def losses_figure(comparison: Runs) -> Figure:
         log_axis(axes, "y", everything)
         step_axis(axes, last)
         axes.set_title(f"a = {alpha:g}", pad=3)
-    _label_outer(panels, len(alphas), f"training loss\n{comparison.runs[0].trace.loss}")
+    loss = comparison.runs[0].trace.loss
+    _label_outer(panels, len(alphas), f"training loss\n{_FORMULAS.get(loss, loss)}")
     handles = [Line2D([], [], color=look[model].color, label=model) for model in comparison.models]
     handles.append(Line2D([], [], color=INK, linestyle="--", label="linearised"))
     if any(run.law_train_outputs is not None for run in comparison.runs):
