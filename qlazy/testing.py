@@ -155,6 +155,7 @@ def dtype_and_device_kept(model: Model, params: Tensor, x: Tensor) -> None:
     for dtype in (torch.float32, torch.float64):
         w, inputs = _cast(params, dtype), _cast(x, dtype)
         outputs = model(w, inputs)
+        assert outputs.dtype == dtype, f"outputs are {outputs.dtype} for {dtype}"
         results = {
             "outputs": outputs,
             "jacobian": model.jacobian(w, inputs),
