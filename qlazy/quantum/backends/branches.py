@@ -27,7 +27,7 @@ def lowered_branches(
 ) -> LoweredCircuit:
     """Statements as a function of parameters and rows. Raises UnsupportedModelError where they are too many."""
     if num_wires > MAX_WIRES:
-        refuse("program", f"have at most {MAX_WIRES} qubits", f"{num_wires} qubits", UnsupportedModelError)
+        refuse("program", f"have at most {MAX_WIRES} qubits", f"one of {num_wires:,}", UnsupportedModelError)
     try:
         skeleton, operations, formulas = unroll(statements, num_wires, loops)
     except WalkError as error:

@@ -12,7 +12,7 @@ from typing import Any, final
 
 from torch import Tensor
 
-from qlazy.base.errors import UnsupportedModelError, require
+from qlazy.base.errors import UnsupportedModelError, refuse
 from qlazy.base.torch_private import is_transformed, outside_transforms
 from qlazy.quantum.backends.angles import AngleMap, Layout
 from qlazy.quantum.backends.autograd import Engine, MakeEngine, derivatives, outputs
@@ -26,8 +26,10 @@ MAX_WIRES = 24
 
 def require_wires(count: int, name: str = "qnode") -> None:
     """Refuse a circuit whose state would not fit in memory, whatever would run it."""
-    actual = f"one of {count}: a state would take {2.0 ** (count - 26):g} GiB"
-    require(count <= MAX_WIRES, name, f"have at most {MAX_WIRES} wires", actual, UnsupportedModelError)
+    if count > MAX_WIRES:
+        size = f"{2.0 ** (count - 26):g} GiB" if count < 60 else f"2^{count - 26} GiB"
+        actual = f"one of {count:,}: a state would take {size}"
+        refuse(name, f"have at most {MAX_WIRES} wires", actual, UnsupportedModelError)
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,7 +23,7 @@ from qlazy.base.errors import UnsupportedModelError, require
 from qlazy.simulator.branching.mixtures import Densities, Mixture, Seeds, Vectors
 from qlazy.simulator.branching.skeleton import Apply, Drop, Instruction, Merge, Skeleton, Split, Track
 from qlazy.simulator.branching.strided import Amplitudes, Angle, Fixed, Rotation, compiled
-from qlazy.simulator.observables import Observable, check_observables
+from qlazy.simulator.observables import Hermitian, Observable, PauliSum, check_observables
 from qlazy.simulator.operations import Operation, PauliRotation, angle_sources, check_operations
 from qlazy.simulator.rotations import Derivatives, Real
 
@@ -50,17 +50,16 @@ class BranchedCircuit:
         check_operations(skeleton.num_wires, tuple(operations))
         check_observables(skeleton.num_wires, tuple(observables))
         self._skeleton = skeleton
+        kind = Vectors if skeleton.vector_cost <= skeleton.density_cost else Densities
+        self._elements, self._live = self._peaks(kind)
+        self._tables = 2**skeleton.num_wires * (
+            8 * skeleton.num_wires + 32 * len(operations) + 56 * sum(map(_num_tables, observables))
+        )
+        self._require_memory(1, "")
         self._compiled = [compiled(skeleton.num_wires, operation) for operation in operations]
         self._operations, self._sources = tuple(operations), angle_sources(operations)
         self._seeds = Seeds(skeleton.num_wires, observables)
-        kind = Vectors if skeleton.vector_cost <= skeleton.density_cost else Densities
         self._states: Mixture = kind(skeleton.num_wires)
-        self._elements = self._peak()
-        needed = 32 * self._elements
-        require(
-            needed <= MAX_STATE, "program", f"need at most {MAX_STATE >> 30} GiB a sample", f"{needed >> 30} GiB",
-            UnsupportedModelError,
-        )  # fmt: skip
 
     @property
     def num_outputs(self) -> int:
@@ -77,8 +76,10 @@ class BranchedCircuit:
 
     def sweep(self, shared: Real, sampled: Real, threads: int = 1) -> tuple[Real, Derivatives]:
         """Outputs (n, c), and dF/dangle of every output and sample, (n, c, S) and (n, c, T)."""
+        width = self.num_outputs
+        self._require_memory(width, f" for the derivatives of {width} outputs, all at once")
         values, by_shared, by_sampled = self._run(
-            shared, sampled, lambda piece: (piece.values, *piece.back(None))
+            shared, sampled, lambda piece: (piece.values, *piece.back(None)), width
         )
         return values, Derivatives(by_shared, by_sampled)
 
@@ -92,36 +93,50 @@ class BranchedCircuit:
         by_shared, by_sampled = self._run(shared, sampled, back, alike=False)
         return Derivatives(by_shared.sum(axis=0), by_sampled)
 
-    def _run(self, shared: Real, sampled: Real, measure: Callable[[_Piece], Any], alike: bool = True) -> Any:
+    def _run(
+        self,
+        shared: Real,
+        sampled: Real,
+        measure: Callable[[_Piece], Any],
+        width: int = 1,
+        alike: bool = True,
+    ) -> Any:
         """``measure`` of every piece of the batch, put together sample by sample."""
         count = len(sampled)
         # Without a sampled angle all samples are alike, and one is computed.
         once = alike and sampled.shape[1] == 0 and count > 1
         found = [
-            measure(_Piece(self, shared, sampled, place)) for place in self._pieces(1 if once else count)
+            measure(_Piece(self, shared, sampled, place))
+            for place in self._pieces(1 if once else count, width)
         ]
         joined = [np.concatenate(parts) for parts in zip(*map(_tuple, found), strict=True)]
         joined = [np.repeat(part, count, axis=0) if once else part for part in joined]
         return joined[0] if len(joined) == 1 else tuple(joined)
 
-    def _pieces(self, count: int) -> Iterator[slice]:
-        lanes = max(1, WORKING_SET // (16 * self._elements * (1 + min(self.num_outputs, 16))))
+    def _pieces(self, count: int, width: int) -> Iterator[slice]:
+        lanes = max(1, WORKING_SET // (16 * (self._elements + self._live * width)))
         yield from (slice(start, min(start + lanes, count)) for start in range(0, max(count, 1), lanes))
 
-    def _peak(self) -> int:
-        """The most numbers that are held at any one time."""
-        rows = self._skeleton.rows() if isinstance(self._states, Vectors) else {}
-        each = {
-            t: rows.get(t, 2**self._skeleton.num_wires) * 2**self._skeleton.num_wires for t in self._tracks()
-        }
-        if isinstance(self._states, Densities):
-            return sum(each.values())  # what is merged or projected is kept for the way back
-        now = peak = each[0]
+    def _require_memory(self, width: int, purpose: str) -> None:
+        """Refuse what does not fit for one sample, with ``width`` bras: tables, states, and the copies of a step."""
+        needed = self._tables + 16 * (2 * self._elements + 2 * self._live + 2 * width * self._live)
+        must = f"need at most {MAX_STATE / 2**30:g} GiB a sample{purpose}"
+        require(
+            needed <= MAX_STATE, "program", must, f"about {needed / 2**30:.3g} GiB", UnsupportedModelError
+        )
+
+    def _peaks(self, kind: type[Mixture]) -> tuple[int, int]:
+        """The most numbers that are held at any one time, and the most in tracks that are still under way."""
+        size = 2**self._skeleton.num_wires
+        rows = self._skeleton.rows() if kind is Vectors else {}
+        each = {track: rows.get(track, size) * size for track in self._tracks()}
+        now = live = each[0]
         for instruction in self._skeleton.instructions:
             came, went = _turnover(instruction)
             now += sum(each[t] for t in came) - sum(each[t] for t in went)
-            peak = max(peak, now)
-        return peak
+            live = max(live, now)
+        # Of densities, what is merged or projected is kept for the way back.
+        return (live if kind is Vectors else sum(each.values())), live
 
     def _tracks(self) -> Iterator[Track]:
         yield 0
@@ -139,6 +154,20 @@ def _turnover(instruction: Instruction) -> tuple[tuple[Track, ...], tuple[Track,
         case Drop(track):
             return (), (track,)
     return (), ()
+
+
+def _num_tables(observable: Observable) -> int:
+    """At most how many diagonal tables an observable is kept as."""
+    match observable:
+        case PauliSum(words):
+            flips = (
+                frozenset(wire for wire, letter in zip(word.wires, word.word, strict=True) if letter in "XY")
+                for word in words
+            )
+            return len(set(flips))
+        case Hermitian(wires=wires):
+            return 2 ** len(wires)
+    return 1
 
 
 def _tuple(value: Any) -> tuple[Any, ...]:
