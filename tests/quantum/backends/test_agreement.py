@@ -100,7 +100,7 @@ def reference_jacobian(qnode, params, x):
     return torch.stack([outputs(params, row) for row in x]), torch.stack(rows)
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(st.lists(gates(), max_size=6), st.sampled_from(OBSERVABLES))
 def test_jacobian_of_random_circuits(sequence, observables):
     qnode = qnode_of(sequence, observables)

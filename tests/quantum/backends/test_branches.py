@@ -181,7 +181,7 @@ def statements(draw, depth=2, in_loop=False):
     return " ".join(lines)
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(statements(), st.sampled_from(["exit", "discard"]))
 def test_random_programs(body, loops):
     body = f"{START}bit[2] c; int k = 1; float t = a;\n{body}"
