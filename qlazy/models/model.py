@@ -103,12 +103,14 @@ class Model(abc.ABC):
 
     def jvp(self, params: Tensor, x: Tensor, tangent: Tensor) -> Tensor:
         """J v for a parameter direction v (p,): the directional derivative of the outputs, (n, c)."""
+        require_params("model", self)
         self.check(params, x)
         require_tangent(params, tangent)
         return torch.func.jvp(lambda w: self(w, x), (params,), (tangent,))[1]
 
     def vjp(self, params: Tensor, x: Tensor, cotangent: Tensor) -> Tensor:
         """J^T u for output weights u (n, c): the gradient of sum(u * outputs), (p,)."""
+        require_params("model", self)
         self.check(params, x)
         require_cotangent(params, x, cotangent)
         outputs, pull, *_ = torch.func.vjp(lambda w: self(w, x), params)
@@ -242,6 +244,14 @@ def require_model(argument: str, model: object) -> None:
     """Refuse what is no model, such as the torch module or the QNode that one would be made of."""
     must = "be a qlazy Model, such as qlazy.Net(module), Circuit(qnode, weight_shapes) or load_circuit(name)"
     require(isinstance(model, Model), argument, must, f"a {type(model).__name__}", TypeError)
+    assert isinstance(model, Model)
+    require_params(argument, model)
+
+
+def require_params(argument: str, model: Model) -> None:
+    """Refuse a model without parameters, such as a program without `input`, which has nothing to differentiate."""
+    must = "have a parameter to be differentiated, such as an `input float[64] w;` of an OpenQASM program"
+    require(model.num_params > 0, argument, must, f"{model!r}, which has none", UnsupportedModelError)
 
 
 def jacobian_blocks(

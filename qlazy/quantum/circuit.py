@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from qlazy.base.errors import UnsupportedModelError, require, require_generator
 from qlazy.base.torch_private import outside_transforms
-from qlazy.models.model import Model, blocks_of
+from qlazy.models.model import Model, blocks_of, require_params
 from qlazy.quantum.backends.backend import (
     INPUTS,
     Backend,
@@ -78,7 +78,8 @@ class Circuit(Model):
             _check_signature(qnode, self._shapes)
         self._source = without_last_measurements(qnode) if isinstance(qnode, Program) else qnode
         self.program = qnode if isinstance(qnode, Program) else None
-        require(self.num_params >= 1, "weight_shapes", "name at least one weight", weight_shapes)
+        must = "name at least one weight"
+        require(self.num_params >= 1 or self.program, "weight_shapes", must, weight_shapes)
         self._wanted = backend
         self._chosen: dict[tuple[int, ...], Choice] = {}
         self._lowerings: dict[tuple[int, ...], Lowering] = {}
@@ -165,6 +166,7 @@ class Circuit(Model):
         return self._run(params, x).outputs(params, x)
 
     def jacobian(self, params: Tensor, x: Tensor) -> Tensor:
+        require_params("model", self)
         self.check(params, x)
         jacobian = self._run(params, x).jacobian(params, x)
         return super().jacobian(params, x) if jacobian is None else jacobian

@@ -118,10 +118,15 @@ def differentiate(
       Wu, arXiv 2211.04507), for long loops and many occurrences.
 
     All are exact through measurement, branches and bounded loops, in the meaning of loops that
-    ``program.loops`` names. A derivative can be differentiated again. Raises ValueError for an unknown input
-    or mode.
+    ``program.loops`` names. A derivative can be differentiated again, and a circuit of an OpenQASM program stands
+    for its program. Raises ValueError for an unknown input or mode, and TypeError for what is no program.
     """
     require(mode in get_args(Mode), "mode", f"be one of {', '.join(get_args(Mode))}", mode)
+    if not isinstance(program, Program | Derivative):
+        must = "be a Program, a Derivative, or a circuit of an OpenQASM program"
+        found = getattr(program, "program", None)
+        require(isinstance(found, Program), "program", must, repr(program), TypeError)
+        program = found
     source = program.program if isinstance(program, Derivative) else program
     terms = program.terms if isinstance(program, Derivative) else (Term(program, ONE),)
     element = find_element(source, wrt)

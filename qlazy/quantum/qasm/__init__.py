@@ -14,7 +14,7 @@ from qlazy.quantum.program.walker import WalkError
 from qlazy.quantum.qasm import declarations
 from qlazy.quantum.qasm.control.subroutines import call
 from qlazy.quantum.qasm.observables import read_observable
-from qlazy.quantum.qasm.parse import parse
+from qlazy.quantum.qasm.parse import parse, without_comments
 from qlazy.quantum.qasm.reader import Jump, Pragma, Reader
 from qlazy.quantum.qasm.source import QasmError, Source
 from qlazy.quantum.qasm.statements import execute_all
@@ -70,8 +70,8 @@ def _check_version(tree: ast.Program, source: Source) -> None:
     """Version 3, and 2 where it says the same: in it `^` is a power."""
     major = "3" if tree.version is None else tree.version.partition(".")[0]
     if major == "2":
-        for number, text in enumerate(source.lines, 1):
-            if "^" in text.partition("//")[0]:
+        for number, text in enumerate(without_comments(source.text).split("\n"), 1):
+            if "^" in text:
                 message = "`^` is a power in OpenQASM 2 and exclusive or in 3: write `**` under OPENQASM 3.0"
                 raise source.error(message, number, text.index("^"))
     elif major != "3":

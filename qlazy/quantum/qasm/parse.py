@@ -24,7 +24,7 @@ _PLACE = re.compile(r"L(\d+):C(\d+): (.*)", re.DOTALL)
 
 def parse(source: Source) -> ast.Program:
     """The syntax tree of a whole program."""
-    text = _without_comments(source.text)
+    text = without_comments(source.text)
     if not text.strip():
         return ast.Program([])  # the parser cannot place the end of an empty text
     _check_nesting(source, text)
@@ -102,7 +102,7 @@ def _explain(symbol: Any, message: str) -> str:
     return f"`{symbol.text}` is not expected here{expected}{hint.get(symbol.text, '')}"
 
 
-def _without_comments(text: str) -> str:
+def without_comments(text: str) -> str:
     """``text`` with blanks for comments, every other character in its place."""
     return _COMMENT.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text)
 

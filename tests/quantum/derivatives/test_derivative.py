@@ -182,3 +182,18 @@ def test_refused_modes_and_inputs():
 def test_elements_are_found_in_any_writing():
     program = load_program("p2")
     assert {find_element(program, wrt) for wrt in ("a[1, 2]", "a[1][2]", " a [1,2] ", ("a", 5))} == {("a", 5)}
+
+
+def test_a_circuit_stands_for_its_program():
+    circuit = qlazy.load_circuit("light_cone", n=3)
+    name = next(iter(circuit.program.weights))
+    element = (name, 0)
+    found, expected = differentiate(circuit, element), differentiate(circuit.program, element)
+    assert found.program is circuit.program
+    assert len(found.terms) == len(expected.terms)
+    net = qlazy.mlp([1, 2, 1])
+    for other in (net, "text", None):
+        with pytest.raises(
+            TypeError, match="`program` must be a Program, a Derivative, or a circuit of an OpenQASM"
+        ):
+            differentiate(other, element)

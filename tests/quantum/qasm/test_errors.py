@@ -1,11 +1,13 @@
 """Refusals: a text outside the language is a QasmError at the right place, and never another exception."""
 
+import pathlib
 import time
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+import qlazy
 from qlazy.quantum.corpus import folder, load_program, program_from_qasm
 from qlazy.quantum.qasm import QasmError
 
@@ -20,6 +22,10 @@ def refusal(text, **options):
 
 # The statement stands on line 5. `^` marks where the error is; it is taken out before reading.
 REFUSALS = [
+    ("def f(qubit a) { x a; } ^f q[0];", "`f` is a subroutine, not a gate: call it as `f(...);`"),
+    ("gate g a { x a; } ^g(q[0]);", "`g` is a gate, not a subroutine: call it as `g q[0];`"),
+    ("uint[4] u = 5; bit c = ^u[0];", "bit `i` of an integer `u` is `(u >> i) & 1`"),
+    ("const uint[4] u = 5; ry(^u[0]) q[1];", "bit `i` of an integer `u` is `(u >> i) & 1`"),
     ("^c = measure q[0];", "undeclared name `c`"),
     ("bit c; ^c = measure q;", "3 qubits are measured into 1 bits"),
     ("bit[2] c; ^c = measure q;", "3 qubits are measured into 2 bits"),
@@ -309,3 +315,12 @@ def test_damaged_texts_are_read_or_refused(damage):
         except QasmError as error:
             places.append((error.line, error.column))
     assert all(line >= 1 and column >= 1 for line, column in places)
+
+
+@pytest.mark.parametrize("given", [pathlib.Path("circuit.qasm"), b"OPENQASM 3.0;", None, 3])
+def test_what_is_no_text_is_refused_with_the_remedy(given):
+    for reads in (program_from_qasm, qlazy.from_qasm):
+        with pytest.raises(
+            TypeError, match="`text` must be a str of OpenQASM; a file is read by `load_circuit`"
+        ):
+            reads(given)

@@ -7,6 +7,7 @@ import pytest
 
 from qlazy.base.errors import IgnoredPragmaWarning
 from qlazy.quantum.corpus import load_program, program_from_qasm
+from qlazy.quantum.qasm import QasmError
 from tests import oracle
 
 HEADER = 'OPENQASM 3.0;\ninclude "stdgates.inc";\n'
@@ -292,3 +293,11 @@ def test_the_default_outputs_are_z_of_every_qubit():
     program = read("qubit[2] a; qubit b; x a[1];")
     np.testing.assert_allclose(oracle.outputs(program), [1, -1, 1], atol=1e-15)
     assert program.qubits == ("a[0]", "a[1]", "b")
+
+
+@pytest.mark.parametrize("comment", ["/* a ^ b */", "/* a\n ^ b */", "// ^", "/* // */ // ^"])
+def test_a_caret_in_a_comment_of_version_2_is_no_power(comment):
+    text = f'OPENQASM 2.0;\ninclude "qelib1.inc";\nqreg q[1];\n{comment}\nry(0.3) q[0];\n'
+    assert program_from_qasm(text).num_qubits == 1
+    with pytest.raises(QasmError, match=r"`\^` is a power in OpenQASM 2"):
+        program_from_qasm(text.replace("0.3", "0.3^/* ^ */2"))

@@ -35,6 +35,9 @@ def _(node: ast.ExpressionStatement, reader: Reader) -> None:
     if not isinstance(node.expression, ast.FunctionCall) or (
         node.expression.name.name not in reader.subroutines
     ):
+        if isinstance(node.expression, ast.FunctionCall) and node.expression.name.name in reader.gates:
+            name = node.expression.name.name
+            reader.fail(node, f"`{name}` is a gate, not a subroutine: call it as `{name} q[0];`")
         reader.fail(node, "an expression alone has no effect")
     call(node.expression, reader)
 

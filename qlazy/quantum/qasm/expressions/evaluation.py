@@ -277,7 +277,8 @@ def element(
     """The part of an array that ``indices`` name."""
     for place in _flat(indices, context, node):
         if not isinstance(value, Array):
-            context.fail(node, f"too many indices, or an index into {_describe(value)}")
+            remedy = "; bit `i` of an integer `u` is `(u >> i) & 1`"
+            context.fail(node, f"too many indices, or an index into {_describe(value)}{remedy}")
         part = value.part(_wrap(place, value.shape[0], context, node))
         if part is None:
             context.fail(node, "an element is used before it has a value")

@@ -22,6 +22,8 @@ def check_body(node: ast.QuantumGateDefinition, reader: Reader) -> None:
 
 def check_gate_name(name: ast.Identifier, reader: Reader) -> None:
     if name.name not in reader.gates:
+        if name.name in reader.subroutines:
+            reader.fail(name, f"`{name.name}` is a subroutine, not a gate: call it as `{name.name}(...);`")
         hint = '; write include "stdgates.inc";' if name.name in STANDARD else ""
         reader.fail(name, f"unknown gate `{name.name}`{hint}")
 
