@@ -38,7 +38,15 @@ from qlazy.quantum.program.expression import (
     call,
 )
 from qlazy.quantum.program.partial_derivative import ZERO
-from qlazy.quantum.program.printing import HEADER, declarations, gate_lines, indented, qubit_names
+from qlazy.quantum.program.printing import (
+    HEADER,
+    RESERVED,
+    declarations,
+    gate_lines,
+    indented,
+    qubit_names,
+    spoken,
+)
 from qlazy.quantum.program.program import Program
 from qlazy.quantum.program.statements import Gate, Reset
 
@@ -131,7 +139,7 @@ class Experiment:
         Inputs are scalars, `theta_1_2` for theta[1, 2]. Some tools take no functions in angles: give them
         numbers.
         """
-        program, qubits = self.term.program, qubit_names(self.term.program)
+        program, qubits = self.term.program, qubit_names(spoken(self.term.program))
         names = _names(program, qubits) if params is None else _values(program, params, row)
         taken = {name.partition("[")[0] for name in qubits}
         record, out, unread = (fresh(name, taken) for name in ("record", "out", "unread"))
@@ -144,7 +152,7 @@ class Experiment:
         bits += [f"bit[1] {unread};"] if has_unread else []
         bits += [f"bit[{self.num_bits}] {out};"] if self.num_bits else []
         lines = [
-            *(f"// {line}" for line in self._comment(record, out)),
+            *(f"// {line}" for line in self._comment(record, out, {} if params is not None else names)),
             *HEADER,
             "",
             *(f"input float[64] {name};" for name in names.values() if isinstance(name, Input)),
@@ -157,12 +165,12 @@ class Experiment:
         ]
         return "\n".join(lines) + "\n"
 
-    def _comment(self, record: str, out: str) -> Iterator[str]:
+    def _comment(self, record: str, out: str, names: Names) -> Iterator[str]:
         yield self.term.program.name
         for weight, where in self.weights:
             for cube in where:
                 place = " and ".join(f"{record}[{r}] = {v}" for r, v in cube.items())
-                yield f"weight {weight}" + (f" where {place}" if place else "")
+                yield f"weight {_renamed(weight, names)}" + (f" where {place}" if place else "")
         for output, coefficient, places in self.readings:
             sign = " + ".join(f"{out}[{place}]" for place in places)
             yield f"output {output}: weight * {coefficient!r}" + (f" * (-1)^({sign})" if sign else "")
@@ -245,7 +253,7 @@ def _names(program: Program, qubits: Sequence[str]) -> dict[Element, Expression]
         s.value for s in walk(program.operations) if isinstance(s, Assign) and isinstance(s.value, Expression)
     ]
     used = frozenset().union(*(angle.elements for angle in angles))
-    taken = {name.partition("[")[0] for name in qubits} | {"record", "out", "unread"}
+    taken = {name.partition("[")[0] for name in qubits} | {"record", "out", "unread"} | RESERVED
     names: dict[Element, Expression] = {}
     for shapes in (program.weights, program.data):
         for name, shape in shapes.items():
@@ -264,7 +272,7 @@ def _values(program: Program, params: Tensor, row: Tensor | None) -> dict[Elemen
 def _renamed(expression: Expression, names: Names) -> Expression:
     match expression:
         case Input(name, index):
-            return names[name, index]
+            return names.get((name, index), expression)
         case Negative(operand):
             return -_renamed(operand, names)
         case Binary(symbol, left, right):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass, replace
 from itertools import groupby, pairwise
+from typing import Any
 
 import numpy as np
 
-from qlazy.quantum.program.classical import Variable
+from qlazy.quantum.program.classical import Register, Variable
+from qlazy.quantum.program.expression import Input
 from qlazy.quantum.program.program import PauliSum, PauliTerm, Program, Shape
 from qlazy.quantum.program.statements import (
     UNITARY,
@@ -25,6 +27,7 @@ from qlazy.quantum.program.statements import (
 
 HEADER = ("OPENQASM 3.0;", 'include "stdgates.inc";')
 _ELEMENT = re.compile(r"(?P<name>[^\W\d]\w*)(?:\[(?P<index>\d+)\])?")
+_NAME = re.compile(r"[^\W\d]\w*")
 _CONTROLLED = {("x", 2): "ccx", ("swap", 1): "cswap"} | {
     (name, 1): f"c{name}" for name in ("x", "y", "z", "h", "p", "rx", "ry", "rz")
 }
@@ -32,11 +35,28 @@ _INVERSES = {"sxdg": "inv @ sx"}
 _EXACT = 1e-12
 
 
+_GATES = """U gphase p x y z h s sdg t tdg sx rx ry rz cx cy cz cp crx cry crz ch swap ccx cswap cu
+CX phase cphase id u1 u2 u3"""
+_WORDS = """pi tau euler sin cos tan arcsin arccos arctan exp log sqrt ceiling floor mod popcount rotl rotr sizeof
+real imag OPENQASM include defcalgrammar def cal defcal gate extern box let break continue if else end return for
+while in switch case default input output const readonly mutable qreg qubit creg bool bit int uint float angle
+complex array void duration stretch inv pow ctrl negctrl durationof delay reset measure barrier im true false
+pragma"""
+RESERVED = frozenset((_GATES + " " + _WORDS).split())
+"""Words of the language, of its library and of its constants: not every reader takes them as names."""
+
+
 def to_qasm(program: Program) -> str:
-    """The program as OpenQASM 3, with observables and data as qlazy writes them."""
+    """The program as OpenQASM 3, with observables and data as qlazy writes them.
+
+    Names that are words of the language or gates of its library end in ``_``, and a comment says so.
+    """
+    names = spoken_names(program)
+    program = spoken(program)
     qubits = qubit_names(program)
     lines = [
         *HEADER,
+        *name_comments(names),
         "",
         *([f"pragma qlazy.loops {program.loops}"] if program.loops != "exit" else []),
         *(f"pragma qlazy.observable {observable_text(o, qubits)}" for o in program.observables),
@@ -49,6 +69,60 @@ def to_qasm(program: Program) -> str:
         *_block(program.operations, qubits),
     ]
     return "\n".join(lines) + "\n"
+
+
+def name_comments(names: Mapping[str, str]) -> Iterator[str]:
+    """A comment that says how names that others take for words of the language are written."""
+    if names:
+        yield f"// Renamed: {', '.join(f'{name} to {new}' for name, new in names.items())}"
+
+
+def spoken_names(program: Program) -> dict[str, str]:
+    """Names of inputs, variables and registers that are words of the language, with what is written for them."""
+    used = [*program.weights, *program.data, *(v.name for v in program.variables), *program.qubits]
+    taken = {name.partition("[")[0] for name in used}
+    found = {}
+    for name in dict.fromkeys(name.partition("[")[0] for name in used):
+        if name in RESERVED:
+            new = f"{name}_"
+            while new in taken:
+                new += "_"
+            taken.add(new)
+            found[name] = new
+    return found
+
+
+def spoken(program: Program) -> Program:
+    """The program under names that every reader takes."""
+    names = spoken_names(program)
+    if not names:
+        return program
+    return replace(
+        program,
+        weights={names.get(name, name): shape for name, shape in program.weights.items()},
+        data={names.get(name, name): shape for name, shape in program.data.items()},
+        qubits=tuple(_written(name, names) for name in program.qubits),
+        operations=_renamed(program.operations, names),
+    )
+
+
+def _written(text: str, names: Mapping[str, str]) -> str:
+    return _NAME.sub(lambda match: names.get(match[0], match[0]), text)
+
+
+def _renamed(part: Any, names: Mapping[str, str]) -> Any:
+    """A statement, an expression or a tuple of them with other names."""
+    match part:
+        case Input() | Variable():
+            return replace(part, name=_written(part.name, names))
+        case Register():
+            return replace(part, bits=_renamed(part.bits, names), text=_written(part.text, names))
+        case tuple():
+            return tuple(_renamed(inner, names) for inner in part)
+    if is_dataclass(part) and not isinstance(part, type):
+        inner = {field.name: getattr(part, field.name) for field in fields(part) if field.name != "matrix"}
+        return replace(part, **{name: _renamed(value, names) for name, value in inner.items()})
+    return part
 
 
 def qubit_names(program: Program) -> tuple[str, ...]:

@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qlazy.quantum.corpus import program_from_qasm
+from qlazy.quantum.program.expression import Input
 from qlazy.quantum.program.printing import to_qasm
+from qlazy.quantum.program.program import Gate, PauliSum, Program
 from qlazy.quantum.qasm.gates.standard import STANDARD
 from tests import oracle
 from tests.quantum.qasm.test_standard import EXPECTED, NUM_ANGLES
@@ -174,3 +176,28 @@ def test_what_is_emitted_means_the_same_to_qiskit(name, modifier):
         values = dict.fromkeys(circuit.parameters, 0.37)
         ours = oracle.unitary(program, [0.37])
         assert oracle.equal_up_to_phase(ours, theirs(circuit, values)) < 1e-10
+
+
+@pytest.mark.parametrize(
+    "word", ["t", "s", "x", "h", "p", "id", "U", "pi", "tau", "input", "gate", "sin"]
+)
+def test_names_that_are_words_of_the_language_are_renamed(word):
+    """Qubits, bits, weights and data of such names: qiskit takes the text, and it means the same."""
+    ry, rz = Gate("ry", (Input(word) * Input("a", 1, (2,)),), (0,)), Gate("rz", (Input("a", 0, (2,)),), (1,))
+    gates = (Gate("h", (), (1,)), ry, rz, Gate("x", (), (1,), (0,), (1,)), Gate("rx", (Input(word),), (1,)))
+    for qubits in (("q[0]", "q[1]"), ("y[0]", "y[1]"), ("cz", "tdg")):
+        program = Program("names", qubits, {word: ()}, {"a": (2,)}, gates, (PauliSum.z(0), PauliSum.z(1)))
+        text = to_qasm(program)
+        assert f"{word} to {word}_" in text
+        again = program_from_qasm(text)
+        assert list(again.weights) == [f"{word}_"]
+        np.testing.assert_allclose(
+            oracle.unitary(again, [0.7], [0.4, -1.3]), oracle.unitary(program, [0.7], [0.4, -1.3]), atol=1e-12
+        )
+        # qiskit knows neither pragmas nor annotations nor arrays
+        lines = text.replace("input array[float[64], 2] a;", "input float[64] a0; input float[64] a1;")
+        lines = lines.replace("a[0]", "a0").replace("a[1]", "a1").splitlines()
+        circuit = qasm3.loads("\n".join(line for line in lines if not line.startswith(("pragma", "@"))))
+        flat = {f"{word}_": 0.7, "a0": 0.4, "a1": -1.3}
+        found = theirs(circuit, {parameter: flat[parameter.name] for parameter in circuit.parameters})
+        assert oracle.equal_up_to_phase(oracle.unitary(program, [0.7], [0.4, -1.3]), found) < 1e-10
