@@ -178,9 +178,7 @@ def test_what_is_emitted_means_the_same_to_qiskit(name, modifier):
         assert oracle.equal_up_to_phase(ours, theirs(circuit, values)) < 1e-10
 
 
-@pytest.mark.parametrize(
-    "word", ["t", "s", "x", "h", "p", "id", "U", "pi", "tau", "input", "gate", "sin"]
-)
+@pytest.mark.parametrize("word", ["t", "s", "x", "h", "p", "id", "U", "pi", "tau", "input", "gate", "sin"])
 def test_names_that_are_words_of_the_language_are_renamed(word):
     """Qubits, bits, weights and data of such names: qiskit takes the text, and it means the same."""
     ry, rz = Gate("ry", (Input(word) * Input("a", 1, (2,)),), (0,)), Gate("rz", (Input("a", 0, (2,)),), (1,))
