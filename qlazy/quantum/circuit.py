@@ -6,6 +6,7 @@ import copy
 import inspect
 import math
 import os
+import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, final, get_args
@@ -24,15 +25,21 @@ from qlazy.quantum.backends.backend import (
     Sample,
     TorchBackend,
 )
-from qlazy.quantum.backends.lowered import LoweredCircuit, Lowering
+from qlazy.quantum.backends.lowered import LoweredCircuit, Lowering, require_wires
 from qlazy.quantum.backends.programs import choose_for, lowered_program, without_last_measurements
-from qlazy.quantum.corpus import load_program, program_from_qasm
+from qlazy.quantum.corpus import load_program, locate, program_from_qasm
 from qlazy.quantum.pennylane.surroundings import surroundings
 from qlazy.quantum.program.program import Program
+from qlazy.quantum.qasm.parse import without_comments
+from qlazy.quantum.qasm.source import Source
 
 if TYPE_CHECKING:
     import pennylane as qml
 
+# `qubit[n] q;` or `qreg q[n];` with a number for n; not an argument of a subroutine, which no semicolon follows
+_REGISTER = re.compile(
+    r"(?:^|[;}\n])\s*(?:qubit\s*\[\s*(\d{1,9})\s*\]\s*\w+|qreg\s+\w+\s*\[\s*(\d{1,9})\s*\])\s*(?=;)"
+)
 DTYPES = (torch.float64, torch.float32)
 EXACT_DEVICES = ("default.qubit", "lightning.qubit")
 BackendName = Literal["auto", "adjoint", "branches", "torch", "lightning", "device"]
@@ -302,6 +309,7 @@ def load_circuit(
     ``load("hardware_efficient", n=6, layers=3)``. Raises ValueError for an unknown name or size, and QasmError
     with file, line and column for a program that is wrong or outside the language covered.
     """
+    _require_declared_width(Source.read(locate(name_or_path)).text, backend)
     return Circuit.from_program(load_program(name_or_path, **sizes), backend=backend)
 
 
@@ -318,8 +326,16 @@ def from_qasm(
     ``observables`` are outputs such as "Z q[1]" or "0.5 Z q[0] Z q[1] - X q[2]", ``data`` the names of the
     inputs that are data, for a text that does not say so itself. Raises as :func:`load_circuit`.
     """
+    _require_declared_width(text, backend)
     program = program_from_qasm(text, observables=observables, data=data, **sizes)
     return Circuit.from_program(program, backend=backend)
+
+
+def _require_declared_width(text: object, backend: str) -> None:
+    """Refuse registers too wide for any simulator before the text is parsed, which takes long for a long one."""
+    if isinstance(text, str) and backend != "device":
+        found = _REGISTER.findall(without_comments(text))
+        require_wires(sum(int(new or old) for new, old in found), "program")
 
 
 def _shape(name: str, size: int | Sequence[int]) -> tuple[int, ...]:

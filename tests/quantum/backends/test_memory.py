@@ -107,3 +107,27 @@ def test_values_run_where_all_derivatives_at_once_do_not_fit(monkeypatch):
     params.requires_grad_()
     gradient = torch.autograd.grad(model(params, x).sum(), params)[0]
     torch.testing.assert_close(gradient, jacobian.sum((0, 1)))
+
+
+@pytest.mark.parametrize(
+    "registers",
+    ["qubit[1_100] q;", "qubit[ 25 ] q;", "qreg q[25];", "qubit[20] a;\nqubit[5] b;", "\nqubit[9000] q;"],
+)
+def test_wide_registers_are_refused_before_the_text_is_parsed(registers, monkeypatch, tmp_path):
+    def parsed(*_):
+        raise AssertionError("it is parsed")
+
+    monkeypatch.setattr("qlazy.quantum.qasm.parse", parsed)
+    program = HEADER + registers.replace("_", "")
+    path = tmp_path / "wide.qasm"
+    path.write_text(program)
+    for make in (lambda: qlazy.from_qasm(program), lambda: qlazy.load_circuit(path)):
+        with pytest.raises(qlazy.UnsupportedModelError, match="`program` must have at most 24 wires"):
+            make()
+    with pytest.raises(AssertionError, match="it is parsed"):
+        qlazy.from_qasm(HEADER + "qubit[24] q;")
+
+
+def test_registers_in_comments_and_arguments_do_not_count():
+    body = "// qubit[90] q;\n/* ; qubit[90] r; */ def f(qubit[90] r) { }\nqubit[2] q; ry(t) q[0]; rx(y) q[0];"
+    assert qlazy.from_qasm(HEADER + body).program.num_qubits == 2
