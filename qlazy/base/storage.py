@@ -105,11 +105,27 @@ def load_arrays(path: str | os.PathLike[str]) -> tuple[Arrays, Settings]:
 def _read(file: IO[bytes]) -> tuple[Arrays, Settings]:
     arrays: Arrays = {}
     with zipfile.ZipFile(file) as archive:
+        _check_members(file, archive)
         settings = json.loads(archive.read(_SETTINGS))
         for name in archive.namelist():
             if name != _SETTINGS:
                 arrays[name.removesuffix(".npy")] = _read_array(archive, name)
     return arrays, settings
+
+
+def _check_members(file: IO[bytes], archive: zipfile.ZipFile) -> None:
+    """Refuse a list of members that lost some: by a comment that swallows them, or a name that became another's."""
+    file.seek(-22, os.SEEK_END)  # the end of a zip without a comment
+    count = int.from_bytes(file.read(22)[10:12], "little")
+    members = archive.infolist()
+    whole = count == len({info.filename for info in members}) == len(members)
+    plain = (not info.comment and (not info.extra or _is_large(info)) for info in members)
+    if archive.comment or not whole or not all(plain):
+        raise ValueError("its list of members is not as it was written")
+
+
+def _is_large(info: zipfile.ZipInfo) -> bool:
+    return max(info.file_size, info.header_offset) >= zipfile.ZIP64_LIMIT
 
 
 def _read_array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:

@@ -124,3 +124,20 @@ def test_a_member_longer_than_its_array_is_refused(tmp_path: Path) -> None:
             target.writestr(name, source.read(name) + (b"\0" if name == "a.npy" else b""))
     with pytest.raises(ValueError, match=r"longer\.npz is damaged .*a\.npy is longer than its array"):
         load_arrays(longer)
+
+
+def test_no_flipped_bit_hides_an_array(tmp_path: Path) -> None:
+    """Every bit of the list of members at the end: a longer comment of one would swallow those behind it, unseen."""
+    path, arrays = tmp_path / "run.npz", {name: np.arange(3) for name in ("a", "b", "c")}
+    save_arrays(path, arrays, {"seed": 1})
+    saved = path.read_bytes()
+    for place in range(saved.index(b"PK\x01\x02"), len(saved)):
+        for bit in range(8):
+            damaged = bytearray(saved)
+            damaged[place] ^= 1 << bit
+            path.write_bytes(damaged)
+            try:
+                found, settings = load_arrays(path)
+            except ValueError:
+                continue
+            assert (set(found), settings) == (set(arrays), {"seed": 1}), (place, bit)
