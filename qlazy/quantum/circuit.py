@@ -306,7 +306,7 @@ def load_circuit(
 ) -> Circuit:
     """A circuit from the corpus by name, or from an OpenQASM 3 file by path, with its sizes overridden.
 
-    ``load("hardware_efficient", n=6, layers=3)``. Raises ValueError for an unknown name or size, and QasmError
+    ``load_circuit("hardware_efficient", n=6, layers=3)``. Raises ValueError for an unknown name or size, and QasmError
     with file, line and column for a program that is wrong or outside the language covered.
     """
     _require_declared_width(Source.read(locate(name_or_path)).text, backend)

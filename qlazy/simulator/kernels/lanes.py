@@ -1,6 +1,6 @@
 """A vector type for the kernels: one number for each sample of a block, in one register.
 
-Arrays of rows come from :func:`qlazy.simulator.rows.as_rows`, whose dtype says how many samples stand side by
+Arrays of rows come from :func:`qlazy.simulator.kernels.layout.as_rows`, whose dtype says how many samples stand side by
 side; `load` and `store` move one row, and + - * act on all samples at once. Written with an explicit vector
 type, the kernels do not depend on what the compiler makes of an inner loop. Processors with narrower registers
 split the vectors. Multiplications and additions may be contracted; nothing
