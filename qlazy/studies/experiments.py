@@ -24,6 +24,8 @@ from qlazy.studies.report import finish
 from qlazy.studies.result import Arrays, Finding, StudyResult
 
 KEPT = "experiments"
+FORMAT = 2
+"""Of what is kept: experiments of an earlier one are carried out anew."""
 
 
 class Outcome(NamedTuple):
@@ -63,7 +65,9 @@ def carry_out(
 
 def _kept(folder: Path, study: str, settings: Any, name: str, experiment: Callable[[], Outcome]) -> Outcome:
     """The outcome in the folder, put there first if it is not; other settings or versions have other files."""
-    about = {"study": study, "settings": asdict(settings), "experiment": name, "versions": _libraries()}
+    about = {
+        "study": study, "settings": asdict(settings), "experiment": name, "versions": _libraries(), "format": FORMAT,
+    }  # fmt: skip
     path = folder / f"{key(readable(name), about)}.npz"
     if not path.exists():
         done = experiment()

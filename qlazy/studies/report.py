@@ -13,7 +13,7 @@ from qlazy.base.version import versions
 from qlazy.comparison.report import text
 from qlazy.drawing.page import CONVENTIONS, Page, captioned
 from qlazy.drawing.style import Figure, save_figures
-from qlazy.studies.result import StudyResult
+from qlazy.studies.result import HEAD, UNDECIDED, Finding, StudyResult
 
 
 def write_study(result: StudyResult, figures: Mapping[str, Figure], folder: str | os.PathLike[str]) -> Path:
@@ -39,17 +39,28 @@ def study_page(result: StudyResult, figures: Mapping[str, Figure]) -> Page:
 
 def _claims(result: StudyResult) -> tuple[str, ...]:
     claims = [finding for finding in result.findings if finding.relation]
-    failed = [finding for finding in claims if not finding.agrees]
+    failed = [finding for finding in claims if finding.disagrees]
+    undecided = [finding for finding in claims if not finding.agrees and not finding.disagrees]
     reported = len(result.findings) - len(claims)
     also = f" {reported} further figures are reported as they are." if reported else ""
-    if not failed:
+    if not failed and not undecided:
         return (f"All {len(claims)} claims hold.{also}",)
-    broken = (
-        f"{finding.experiment}, {finding.quantity}: measured {finding.measured:.4g}, claimed {finding.relation} "
-        f"{finding.theory:.4g}."
-        for finding in failed
+    agreed = len(claims) - len(failed) - len(undecided)
+    counts = (
+        f"{agreed} of {len(claims)} claims hold, {len(failed)} fail, {len(undecided)} are {UNDECIDED}.{also}"
     )
-    return (f"{len(claims) - len(failed)} of {len(claims)} claims hold.{also} Those that do not:", *broken)
+    return (
+        counts,
+        *(f"Fails: {_sentence(finding)}" for finding in failed),
+        *(f"Undecided: {_sentence(finding)}" for finding in undecided),
+    )
+
+
+def _sentence(finding: Finding) -> str:
+    cells = dict(zip(HEAD, finding.cells(), strict=True))
+    interval = "" if cells["95 % interval"] == "-" else f" ({cells['95 % interval']})"
+    measured = f"measured {cells['measured']}{interval}"
+    return f"{finding.experiment}, {finding.quantity}: {measured}, claimed {cells['claim']}."
 
 
 def _fields(settings: Any) -> dict[str, str]:

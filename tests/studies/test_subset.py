@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from qlazy.base.storage import load_arrays
-from qlazy.studies.subset.study import BARS, CHANCE, OURS, PAPER, TRUSTED, Settings, make_problem, run
+from qlazy.studies.result import UNDECIDED
+from qlazy.studies.subset.study import BARS, CHANCE, OURS, PAPER, TEST, TRUSTED, Settings, make_problem, run
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +37,11 @@ def test_the_findings_are_paired_differences_of_the_arrays(finished) -> None:
         assert (claim.theory, claim.relation) == (bar, ">=")
         assert claim.measured == pytest.approx(gain.mean())
         assert claim.error == pytest.approx(gain.std(ddof=1) / len(gain) ** 0.5)
-        won = result.finding(task, f"seeds won, % ({PAPER} over {CHANCE})")
-        assert won.measured == pytest.approx(100 * (gain > 0).mean())
+        won = result.finding(task, f"share of seeds won ({PAPER} over {CHANCE})")
+        assert won.measured == pytest.approx((gain > 0).mean())
+        assert won.verdict == UNDECIDED
+        other = result.finding(task, f"points of {PAPER} over {CHANCE}, other data")
+        assert other.error == pytest.approx(gain.std(ddof=1) * (1 / len(gain) + TEST / 140) ** 0.5)
         for name in ("small loss", TRUSTED):
             assert result.finding(task, f"points of {name} over {CHANCE}, in the loop").verdict == "reported"
 

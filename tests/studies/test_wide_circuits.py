@@ -15,9 +15,9 @@ def finished(tmp_path_factory):
     return run(Settings.quick(), folder, progress=False), folder
 
 
-def test_theory_and_measurement_agree(finished) -> None:
+def test_no_claim_fails(finished) -> None:
     result, _ = finished
-    assert [finding for finding in result.findings if not finding.agrees] == []
+    assert [finding for finding in result.findings if finding.disagrees] == []
     claimed = {finding.experiment.split()[0] for finding in result.findings}
     assert {f"T{number}" for number in range(1, 11)} <= claimed
 

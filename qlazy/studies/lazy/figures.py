@@ -116,16 +116,17 @@ def _images(arrays: Arrays) -> Figure:
 
 def _circuits(arrays: Arrays) -> Figure:
     figure, ((left, middle, right),) = grid(1, 3)
-    alphas, (loss, linear, drift) = arrays["circuit_alphas"], arrays["circuit_measured"]
+    alphas, (loss, linear, gap, change) = arrays["circuit_alphas"], arrays["circuit_measured"]
     _spread(left, alphas, loss, _BLUE, "trained")
     _level(left, linear[-1], _BLUE, "linearised")
     left.set(title="a circuit learns a circuit", ylabel="test loss / that of zero outputs")
     left.set_ylim(bottom=0)
-    _spread(middle, alphas, drift, _RED, "measured")
-    guide = drift.mean(1)[-1] * alphas[-1] / alphas
+    _spread(middle, alphas, gap, _RED, "test output gap")
+    _spread(middle, alphas, change, _BLUE, "kernel change along $r_0$")
+    guide = gap.mean(1)[-1] * alphas[-1] / alphas
     middle.plot(alphas, guide, ":", color=GUIDE, label="1 / a")
-    log_axis(middle, "y", np.concatenate([drift.ravel(), guide]))
-    middle.set(title="the angles stay", ylabel=r"$\|w - w_0\|\,/\,\|w_0\|$")
+    log_axis(middle, "y", np.concatenate([gap.ravel(), change.ravel(), guide]))
+    middle.set(title="outputs and kernel stay", ylabel="relative change")
     digit_alphas, (fit, test, tangent) = arrays["digits_alphas"], arrays["digits_measured"]
     _spread(right, digit_alphas, fit, _GREEN, "training")
     _spread(right, digit_alphas, test, _BLUE, "test")

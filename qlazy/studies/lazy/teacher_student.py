@@ -9,6 +9,7 @@ the mean over trials lies below it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,7 +29,7 @@ from qlazy.studies.lazy.two_layer import (
     draw_symmetrized,
     student,
 )
-from qlazy.studies.result import Finding, mean_and_error
+from qlazy.studies.result import Finding, log10_ratios, mean_and_error
 from qlazy.training.drift import activation_stability, relative_drift
 from qlazy.training.loop import Record
 
@@ -47,6 +48,8 @@ PAPER_SIZE = (100, 1000, 50, 10_000)
 """Inputs, training points, neurons and steps of figure 1c, at which its table holds."""
 
 PLANE_POINTS, PLANE_NEURONS, PLANE_TAUS = 15, 16, (0.1, 2.0)
+MOVES, NEAR = 20, 1.5
+"""By what factor neurons drift farther at the smaller tau, at least; how far losses may be from the table's."""
 WIDTH_RATE = 0.5
 """Times 1/m: half of a rate that was stable on the seed it was tried on; ten times as much was not."""
 SLOW = 0.1
@@ -71,11 +74,11 @@ def neurons_in_the_plane(steps: int, seeds: int) -> Outcome:
                 "plane_teacher": teacher.directions.numpy(),
                 "plane_signs": teacher.signs.numpy(),
             }
-    ratio, error = _mean(drifts[0] / drifts[1])
+    ratio, name = log10_ratios(drifts[0], drifts[1]), "log10 of relative drift, tau 0.1 / tau 2"
     findings = [
-        Finding("Fig 1a, b", "relative drift, tau 0.1 / tau 2", 20.0, ratio, error, relation=">="),
-        Finding("Fig 1a, b", "relative drift, tau 0.1", np.nan, *_mean(drifts[0]), relation=""),
-        Finding("Fig 1a, b", "relative drift, tau 2", np.nan, *_mean(drifts[1]), relation=""),
+        Finding.mean("Fig 1a, b", name, math.log10(MOVES), ratio, relation=">="),
+        Finding.reported("Fig 1a, b", "relative drift, tau 0.1", drifts[0]),
+        Finding.reported("Fig 1a, b", "relative drift, tau 2", drifts[1]),
     ]
     return Outcome(findings, arrays, [])
 
@@ -87,15 +90,19 @@ def initial_scale(
     size = (inputs, train_size, neurons, steps)
     measured = np.stack([_one_trial(*size, taus, seed) for seed in range(seeds)], axis=2)  # (4, taus, seeds)
     final, best, signs, drift = measured
-    low, large = (int(np.abs(np.log(np.array(taus) / tau)).argmin()) for tau in (0.01, max(taus)))
-    ratio = final[large].mean() / final[low].mean()
-    error = ratio * np.hypot(*(_mean(final[i])[1] / final[i].mean() for i in (low, large)))
+    low, large = _rich_and_lazy(taus)
+    ratio, name = log10_ratios(final[large], final[low]), f"log10 of plateau / test loss at tau {taus[low]:g}"
+    paper = math.log10(REFERENCE[10.0][0] / REFERENCE[0.01][0])
+    rises = [
+        Finding.mean("Fig 1c", f"rise of sign stability, tau {tau:g} to {next_:g}", 0.0, rise, relation=">=")
+        for tau, next_, rise in zip(taus, taus[1:], np.diff(signs, axis=0), strict=False)
+    ]
     findings = [
-        Finding("Fig 1c", f"plateau / test loss at tau {taus[low]:g}", plateau, ratio, error, relation=">="),
-        Finding("Fig 1c", f"sign stability, tau {taus[large]:g}", 0.999, *_mean(signs[large]), relation=">="),
-        Finding(
-            "Fig 1c", "least rise of sign stability in tau", 0.0, np.diff(signs.mean(1)).min(), relation=">="
+        Finding.mean("Fig 1c", name, math.log10(plateau), ratio, relation=">=", effect=paper),
+        Finding.mean(
+            "Fig 1c", f"sign stability, tau {taus[large]:g}", 0.999, signs[large], relation=">=", effect=1.0
         ),
+        *rises,
     ]
     if size == PAPER_SIZE:
         findings += [_beside_table(tau, final[i]) for i, tau in enumerate(taus) if tau >= 0.1]
@@ -117,9 +124,13 @@ def width(
             losses[:, i, seed] = descend_together(params, data, rates, steps, alphas=alphas).test_loss[-1]
     at, bar = claimed
     i = list(widths).index(at)
-    ratio, error = _mean(losses[0, i] / losses[1, i])
-    quantity = f"test loss, 1/sqrt(m) / 1/m at m = {at}"
-    findings = [Finding("Fig 2a", quantity, bar, ratio, error, relation=">=")]
+    quantity, ratio = (
+        f"log10 of test loss, 1/sqrt(m) / 1/m at m = {at}",
+        log10_ratios(losses[0, i], losses[1, i]),
+    )
+    lazy, mean_field = WIDTH_REFERENCE.get(at, (math.nan, math.nan))
+    paper = math.log10(lazy / mean_field)
+    findings = [Finding.mean("Fig 2a", quantity, math.log10(bar), ratio, relation=">=", effect=paper)]
     arrays = {"widths": np.array(widths), "lazy_width": losses[0], "mean_field": losses[1]}
     return Outcome(findings, arrays, [_width_table(widths, losses)])
 
@@ -127,7 +138,10 @@ def width(
 def population(
     inputs: int, neurons: int, taus: Sequence[float], seeds: int, steps: int, batch: int, plateau: float
 ) -> Outcome:
-    """Figure 2b: the same students on fresh samples at every step, so that nothing is left but the population loss."""
+    """Figure 2b: the same students on fresh samples at every step, so that nothing is left but the population loss.
+
+    The plateau stands beside the scale that figure 1c compares it with, not beside the one that came out least.
+    """
     losses, falls = np.zeros((2, len(taus), seeds))
     for seed in range(seeds):
         generator = _generator(seed)
@@ -139,26 +153,15 @@ def population(
         )
         losses[:, seed] = paths.test_loss[-1]
         falls[:, seed] = 1 - paths.test_loss[-1] / paths.test_loss[-6]
-    least = int(losses.mean(1).argmin())
-    ratio, error = losses[-1].mean() / losses[least].mean(), 0.0
-    if seeds > 1:
-        error = ratio * float(np.hypot(*(_mean(losses[i])[1] / losses[i].mean() for i in (least, -1))))
+    low, large = _rich_and_lazy(taus)
+    ratio, name = (
+        log10_ratios(losses[large], losses[low]),
+        f"log10 of population loss, plateau / tau {taus[low]:g}",
+    )
     findings = [
-        Finding("Fig 2b", "population loss, plateau / least over tau", plateau, ratio, error, relation=">="),
-        Finding(
-            "Fig 2b",
-            f"share still lost in the last third, tau {max(taus):g}",
-            np.nan,
-            *_mean(falls[-1]),
-            relation="",
-        ),
-        Finding(
-            "Fig 2b",
-            f"share still lost in the last third, tau {min(taus):g}",
-            np.nan,
-            *_mean(falls[0]),
-            relation="",
-        ),
+        Finding.mean("Fig 2b", name, math.log10(plateau), ratio, relation=">="),
+        Finding.reported("Fig 2b", f"share still lost in the last third, tau {max(taus):g}", falls[-1]),
+        Finding.reported("Fig 2b", f"share still lost in the last third, tau {min(taus):g}", falls[0]),
     ]
     arrays = {"population_taus": np.array(taus), "population": losses, "still_falling": falls.mean(1) > SLOW}
     return Outcome(findings, arrays, [])
@@ -196,23 +199,15 @@ def _generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def _mean(samples: NDArray[Any]) -> tuple[float, float]:
-    """Mean and standard error, 0 for a single sample."""
-    return mean_and_error(samples) if len(samples) > 1 else (float(samples[0]), 0.0)
+def _rich_and_lazy(taus: Sequence[float]) -> tuple[int, int]:
+    """Where tau is nearest to .01, and where it is largest."""
+    low, large = (int(np.abs(np.log(np.array(taus) / tau)).argmin()) for tau in (0.01, max(taus)))
+    return low, large
 
 
 def _beside_table(tau: float, losses: NDArray[Any]) -> Finding:
-    loss, error = _mean(losses)
-    reference = REFERENCE[tau][0]
-    factor = max(loss / reference, reference / loss)
-    return Finding(
-        "Fig 1c",
-        f"factor from the table's loss, tau {tau:g}",
-        1.5,
-        factor,
-        factor * error / loss,
-        relation="<=",
-    )
+    ratio, name = log10_ratios(losses, np.full(losses.shape, REFERENCE[tau][0])), f"tau {tau:g}"
+    return Finding.mean("Fig 1c", f"log10 of test loss / the table's, {name}", 0.0, ratio, math.log10(NEAR))
 
 
 def _scale_table(taus: Sequence[float], measured: NDArray[Any]) -> Table:
@@ -246,5 +241,5 @@ def _width_table(widths: Sequence[int], losses: NDArray[Any]) -> Table:
 
 
 def _spread(values: NDArray[Any]) -> str:
-    mean, error = _mean(values)
+    mean, error = mean_and_error(values)
     return f"{mean:.3g} ± {error:.1g}"

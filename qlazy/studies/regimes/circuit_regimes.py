@@ -44,6 +44,16 @@ FAMILIES = ("circuit", "tanh net", "quadratic net")
 REGIMES = ("RF", "NT", "NN")
 
 
+class Fit(NamedTuple):
+    """R / R0 of a model on the test part, and the rank of its Jacobian (n, p) over the training inputs.
+
+    Of RF and NT, which are linear, the rank is that of their features; of NN that where training ended.
+    """
+
+    risk: float
+    rank: int
+
+
 class Sample(NamedTuple):
     """Training and test examples of a task, targets scaled to unit null risk."""
 
@@ -63,29 +73,79 @@ def parameters(features: int, layers: int) -> int:
 
 
 def equal_counts(features: int, layers: Sequence[int], seeds: int, samples: int, steps: int) -> Outcome:
-    """R / R0 of every family in every regime on every task, (layers, seeds), and the counts beside them."""
+    """R / R0 of every family in every regime on every task, (layers, seeds), beside what makes counts unequal.
+
+    Equal counts are not equal models: parameters may be redundant, which the rank of the Jacobian shows, and cost very
+    different numbers of multiplications. Both stand in a table of their own.
+    """
     arrays: dict[str, NDArray[Any]] = {"circuit_layers": np.array(layers)}
     findings, rows = [], []
+    ranks: dict[tuple[str, str], list[NDArray[Any]]] = {}
     for family, regime in itertools.product(FAMILIES, REGIMES):
         counts = [_count(family, regime, features, L) for L in layers]
         arrays[_key("count", family, regime)] = np.array(counts)
+        arrays[_key("work", family, regime)] = np.array(
+            [multiplications(family, regime, features, L) for L in layers]
+        )
     for name, title in TASKS.items():
         task = small_task(name, features)
         found = np.array(
             [[_all_regimes(task, L, seed, samples, steps) for seed in range(seeds)] for L in layers]
-        )
+        )  # (layers, seeds, families and regimes, 2)
         for place, (family, regime) in enumerate(itertools.product(FAMILIES, REGIMES)):
-            values = found[:, :, place]
+            values, rank = np.moveaxis(found[:, :, place], -1, 0)
             arrays[_key(name, family, regime)] = values
+            arrays[_key(f"rank_{name}", family, regime)] = rank
+            ranks.setdefault((family, regime), []).append(rank)
             spread = [mean_and_error(row) for row in values]
             rows.append((title, family, regime, *(f"{mean:.3f} ± {error:.3f}" for mean, error in spread)))
-            mean, error = spread[-1]
-            quantity = f"{family} {regime}, {arrays[_key('count', family, regime)][-1]} parameters"
-            findings.append(Finding(title, quantity, math.nan, mean, error, relation=""))
+            count = arrays[_key("count", family, regime)][-1]
+            quantity = f"{family} {regime}, {count} parameters, rank {rank[-1].min():g}"
+            findings.append(Finding.reported(title, quantity, values[-1]))
     arrays["circuits_mg_bayes"], bayes = _bayes(features)
     findings.append(bayes)
     head = ("task", "family", "regime", *(f"p={parameters(features, L)}" for L in layers))
-    return Outcome(findings, arrays, [Table(f"R / R0 at equal counts, d={features}", head, tuple(rows))])
+    risks = Table(f"R / R0 at equal counts, d={features}", head, tuple(rows))
+    return Outcome(findings, arrays, [risks, _costs_table(arrays, ranks, features, layers)])
+
+
+def _costs_table(
+    arrays: Mapping[str, NDArray[Any]],
+    ranks: Mapping[tuple[str, str], Sequence[NDArray[Any]]],
+    features: int,
+    layers: Sequence[int],
+) -> Table:
+    """Parameters, the least rank over tasks and seeds, and multiplications, by family, regime and layers."""
+    rows = []
+    for (family, regime), found in ranks.items():
+        least = np.min([rank.min(1) for rank in found], axis=0)
+        count, work = (arrays[_key(what, family, regime)] for what in ("count", "work"))
+        rows.append(
+            (family, regime, *(f"{c}, {r:g}, {w}" for c, r, w in zip(count, least, work, strict=True)))
+        )
+    head = ("family", "regime", *(f"L={L}" for L in layers))
+    title = f"Parameters, least rank of the Jacobian and multiplications for one output, d={features}"
+    return Table(title, head, tuple(rows))
+
+
+def multiplications(family: str, regime: str, features: int, layers: int) -> int:
+    """Real multiplications for one output, constants that all have in common left out.
+
+    A circuit of d qubits and L layers applies 2 d L one-qubit gates to 2^d amplitudes, at eight multiplications each,
+    and an observable takes two more an amplitude; nets multiply by every weight, and a quadratic unit by itself. The
+    linearised model takes a sweep back and forth in place of one: three times the circuit, and one an unit and input.
+    """
+    d, size = features, _size(family, regime, features, layers)
+    if family == "circuit":
+        amplitudes = 2**d
+        state = 16 * d * layers * amplitudes
+        return {
+            "RF": state + size * (2 * amplitudes + 1),
+            "NT": 3 * state + size,
+            "NN": state + d * (2 * amplitudes + 1),
+        }[regime]
+    units = {"tanh net": d + 1, "quadratic net": d + 2}[family]
+    return size * (units if regime != "NT" else units + d + 1)
 
 
 def _bayes(features: int, count: int = 200_000) -> tuple[NDArray[Any], Finding]:
@@ -144,19 +204,19 @@ def pauli_words(qubits: int, count: int, generator: torch.Generator) -> list[str
     return [" ".join(f"{p} q[{k}]" for k, p in enumerate(words[i]) if p != "I") for i in chosen]
 
 
-def regress(features: Tensor, features_test: Tensor, sample: Sample) -> float:
-    """R / R0 of least squares over features (n, p) and (m, p) with a constant among them."""
-    return sample.risk((features_test @ least_norm(features, sample.y)).unsqueeze(1))
+def regress(features: Tensor, features_test: Tensor, sample: Sample) -> Fit:
+    """Least squares over features (n, p) and (m, p) with a constant among them."""
+    return Fit(sample.risk((features_test @ least_norm(features, sample.y)).unsqueeze(1)), rank_of(features))
 
 
-def tangent_regression(model: Model, params: Tensor, sample: Sample) -> float:
-    """R / R0 of the best linearised model at ``params``, by least squares over the columns of the Jacobian."""
+def tangent_regression(model: Model, params: Tensor, sample: Sample) -> Fit:
+    """The best linearised model at ``params``, by least squares over the columns of the Jacobian."""
     left, right = (model.jacobian(params, x)[:, 0] for x in (sample.x, sample.x_test))
     return regress(left, right, sample)
 
 
-def trained(model: Model, params: Tensor, sample: Sample, steps: int) -> float:
-    """R / R0 after ``steps`` of L-BFGS on all parameters."""
+def trained(model: Model, params: Tensor, sample: Sample, steps: int) -> Fit:
+    """The model after ``steps`` of L-BFGS on all parameters."""
     trace = train(
         model,
         params,
@@ -165,20 +225,26 @@ def trained(model: Model, params: Tensor, sample: Sample, steps: int) -> float:
         method=LBFGS(history=20),
         record=Record(at=(0, steps)),
     )
-    return sample.risk(model(torch.from_numpy(trace.params[-1]), sample.x_test))
+    final = torch.from_numpy(trace.params[-1])
+    return Fit(sample.risk(model(final, sample.x_test)), rank_of(model.jacobian(final, sample.x)[:, 0]))
 
 
-def _all_regimes(task: QuadraticTask, layers: int, seed: int, samples: int, steps: int) -> list[float]:
+def rank_of(features: Tensor) -> int:
+    """The rank of features or of a Jacobian (n, p), singular values to 1e-9 of the largest."""
+    return int(torch.linalg.matrix_rank(features.detach(), rtol=1e-9))
+
+
+def _all_regimes(task: QuadraticTask, layers: int, seed: int, samples: int, steps: int) -> list[Fit]:
     """Families by regimes, in the order of their names."""
     sample = draw(task, samples, seed)
-    risks: list[float] = []
+    fits: list[Fit] = []
     for family in FAMILIES:
         counts = {regime: _size(family, regime, task.dimension, layers) for regime in REGIMES}
-        risks += _RUNS[family](sample, counts, layers, seed, steps)
-    return risks
+        fits += _RUNS[family](sample, counts, layers, seed, steps)
+    return fits
 
 
-def _circuits(sample: Sample, counts: Mapping[str, int], layers: int, seed: int, steps: int) -> list[float]:
+def _circuits(sample: Sample, counts: Mapping[str, int], layers: int, seed: int, steps: int) -> list[Fit]:
     generator = torch.Generator().manual_seed(seed)
     d = sample.x.shape[1]
     model = Readout(circuit_of(d, layers, [f"Z q[{k}]" for k in range(d)]), d)
@@ -194,7 +260,7 @@ def _circuits(sample: Sample, counts: Mapping[str, int], layers: int, seed: int,
     ]
 
 
-def _tanh_nets(sample: Sample, counts: Mapping[str, int], layers: int, seed: int, steps: int) -> list[float]:
+def _tanh_nets(sample: Sample, counts: Mapping[str, int], layers: int, seed: int, steps: int) -> list[Fit]:
     generator = torch.Generator().manual_seed(seed)
     d = sample.x.shape[1]
     wide, model = (mlp([d, counts[regime], 1], nn.Tanh) for regime in ("RF", "NT"))
@@ -212,7 +278,7 @@ def _tanh_nets(sample: Sample, counts: Mapping[str, int], layers: int, seed: int
 
 def _quadratic_nets(
     sample: Sample, counts: Mapping[str, int], layers: int, seed: int, steps: int
-) -> list[float]:
+) -> list[Fit]:
     generator = torch.Generator().manual_seed(seed)
     d = sample.x.shape[1]
     weights, tangent = (gaussian_weights(counts[regime], d, generator) for regime in ("RF", "NT"))
@@ -227,7 +293,7 @@ def _quadratic_nets(
     ]
 
 
-_RUNS: dict[str, Callable[[Sample, Mapping[str, int], int, int, int], list[float]]] = {
+_RUNS: dict[str, Callable[[Sample, Mapping[str, int], int, int, int], list[Fit]]] = {
     "circuit": _circuits,
     "tanh net": _tanh_nets,
     "quadratic net": _quadratic_nets,

@@ -91,7 +91,7 @@ class Settings:
     def quick(cls) -> Self:
         """The same claims on fewer points; nets are trained at d = 100, circuits at d = 3."""
         return cls(
-            LeastSquares(ratios=(0.1, 0.5, 0.9), seeds=1),
+            LeastSquares(ratios=(0.1, 0.5, 0.9), seeds=2),
             TrainedNets(dimension=100, ratios=(0.1, 0.5)),
             FewSamples(dimension=12, units=6, counts=(10, 60, 300), seeds=2, steps=100),
             EqualCounts(features=3, layers=(1, 2), seeds=2, samples=200, steps=30),

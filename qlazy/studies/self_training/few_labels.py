@@ -29,6 +29,8 @@ from qlazy.training.methods import Adam
 CLASSES = (3, 5, 8, 9)
 LABELS = 3
 """Labels of each class."""
+TEST = 400
+"""Images that accuracies are of."""
 
 _CIRCUIT = """
 include "stdgates.inc";
@@ -120,7 +122,7 @@ def _problem(
     x, y = _digits()
     data = from_arrays(
         x, y, name="digits / 16", classes=CLASSES, features=features, train=len(CLASSES) * LABELS + unlabeled,
-        test=400, seed=seed, scaling=scaling,
+        test=TEST, seed=seed, scaling=scaling,
     ).to(dtype)  # fmt: skip
     classes = class_index(data.y_train)
     labeled = torch.cat([(classes == k).nonzero()[:LABELS, 0] for k in range(len(CLASSES))])

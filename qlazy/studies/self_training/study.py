@@ -13,9 +13,9 @@ without, principal components of the pixels:
 
 What DRIFT gains depends on what its rivals are allowed, and both answers are printed. *Own settings*: rate, factor of
 the lessons, warm-up and steps were chosen for every learner by the rule of
-:mod:`qlazy.studies.self_training.tuning`, on seeds 100
-to 159 and before the seeds here were looked at; the claim, 1.5 points and two standard errors over hard labels, is put
-to trial there. *One setting*: all learners at the settings that were chosen for DRIFT, as where a comparison tunes its
+:mod:`qlazy.studies.self_training.tuning`, on seeds 100 to 159 and before the seeds here were looked at; the claims,
+that DRIFT beats hard labels at all and that it does by 1.5 points or more, are put to trial there, each by the whole of
+its interval. *One setting*: all learners at the settings that were chosen for DRIFT, as where a comparison tunes its
 own method alone; the figures of the reference, whose settings are not known in full, stand beside these (+3.16 over
 plain self-training, +1.03 over a stopped gradient, +4.0 over supervised). The grid ends at 1000 steps and a rate of
 .003, where DRIFT and the stopped gradient come out.
@@ -24,6 +24,10 @@ The warm-up, steps on labels alone before the first lesson, matters most to hard
 beside its own linearisation, in which both players are linear; the circuit of four qubits with four outputs, with
 settings of its own, beside its own. The scale a shows a (h - h(w0)) on the way from the net to its linearisation,
 a = inf. Not reproduced: the paper's own data sets and its tables.
+
+All seeds, those of the tuning too, split one pool of 719 images anew, nearly all of it each time. Settings were thus
+chosen on images that are tested on here, for every learner alike, and standard errors speak of these images; of "other
+images" the findings give the larger error after Nadeau and Bengio (2003, :func:`qlazy.base.intervals.resplit_error`).
 """
 
 from __future__ import annotations
@@ -37,10 +41,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm.auto import tqdm
 
+from qlazy.base.intervals import resplit_error
 from qlazy.base.tables import Table
 from qlazy.studies.experiments import Outcome, carry_out
 from qlazy.studies.result import Finding, StudyResult, mean_and_error
-from qlazy.studies.self_training.few_labels import Problem, circuit_problem, net_problem
+from qlazy.studies.self_training.few_labels import (
+    CLASSES,
+    LABELS,
+    TEST,
+    Problem,
+    circuit_problem,
+    net_problem,
+)
 from qlazy.studies.self_training.learners import (
     CIRCUIT,
     COMMON,
@@ -143,7 +155,8 @@ def nets(s: Settings, progress: bool) -> Outcome:
     shared = dict.fromkeys(LEARNERS, one) | {ROUNDS: rounds}
     name = "net, DRIFT's settings"
     same = _measure(problems, shared, s, progress, name, known={DRIFT: own[LEARNERS.index(DRIFT)]})
-    findings = [*claims(own), *_reported(name, same, PAGE)]
+    elsewhere = _elsewhere("net, own settings", own, s.unlabeled)
+    findings = [*claims(own), *elsewhere, *_reported(name, same, PAGE)]
     tables = (
         _table("net, every learner at its own settings", own, NET),
         _table("net, every learner at DRIFT's settings", same, shared),
@@ -160,7 +173,7 @@ def by_warmup(s: Settings, progress: bool) -> Outcome:
         arrays[f"net, warm-up {warmup}"] = _measure(problems, recipes, s, progress, f"warm-up {warmup}")
     found = arrays[f"net, warm-up {s.warmups[0]}"]
     name = f"net, warm-up {s.warmups[0]}, {COMMON.strength:g} lambda"
-    findings = [Finding(name, _over(HARD), np.nan, *gain(found, DRIFT, HARD), relation="")]
+    findings = [Finding.reported(name, _over(HARD), _gains(found, DRIFT, HARD))]
     title = f"net at {COMMON}, save for the warm-up"
     return Outcome(findings, arrays, (_by(title, arrays),))
 
@@ -205,28 +218,50 @@ def by_scale(s: Settings, progress: bool) -> Outcome:
 
 def gain(found: Accuracies, learner: str, other: str) -> tuple[float, float]:
     """Points of a learner over another, paired over the seeds, and the standard error."""
+    return mean_and_error(_gains(found, learner, other))
+
+
+def _gains(found: Accuracies, learner: str, other: str) -> Accuracies:
     rows = {name: row for row, name in enumerate(LEARNERS)}
-    return mean_and_error(found[rows[learner]] - found[rows[other]])
+    return np.asarray(found[rows[learner]] - found[rows[other]])
 
 
 def claims(found: Accuracies) -> list[Finding]:
-    """DRIFT is to beat hard labels in both readings by BAR and two standard errors; the rest is reported."""
+    """DRIFT is to beat hard labels in both readings, and by BAR; the rest is reported.
+
+    Fewer than 20 seeds, which come with training cut short, claim nothing.
+    """
     findings, name = [], "net, own settings"
     for rival in RIVALS:
-        mean, error = gain(found, DRIFT, rival)
+        gains = _gains(found, DRIFT, rival)
         if rival not in (HARD, ROUNDS) or found.shape[1] < 20:
-            findings.append(Finding(name, _over(rival), np.nan, mean, error, relation=""))
+            findings.append(Finding.reported(name, _over(rival), gains))
             continue
-        findings.append(Finding(name, _over(rival), BAR, mean, error, relation=">="))
-        less = f"{_over(rival)}, less two standard errors"
-        findings.append(Finding(name, less, 0.0, mean - 2 * error, relation=">="))
+        by_bar = f"{_over(rival)}, {BAR:g} or more"
+        findings += [
+            Finding.mean(name, _over(rival), 0.0, gains, relation=">=", effect=BAR),
+            Finding.mean(name, by_bar, BAR, gains, relation=">=", effect=PAGE[HARD]),
+        ]
+    return findings
+
+
+def _elsewhere(name: str, found: Accuracies, unlabeled: int) -> list[Finding]:
+    """DRIFT's gains with the errors of other images than this pool's; nothing from a single seed."""
+    findings = []
+    for rival in RIVALS if found.shape[1] > 1 else ():
+        gains = _gains(found, DRIFT, rival)
+        error = resplit_error(gains, len(CLASSES) * LABELS + unlabeled, TEST)
+        quantity = f"{_over(rival)}, other images"
+        findings.append(
+            Finding(name, quantity, np.nan, float(gains.mean()), error, relation="", runs=len(gains))
+        )
     return findings
 
 
 def _reported(name: str, found: Accuracies, theory: Mapping[str, float] = _NO_THEORY) -> list[Finding]:
     """DRIFT's gains over every rival, whatever they are."""
     return [
-        Finding(name, _over(rival), theory.get(rival, np.nan), *gain(found, DRIFT, rival), relation="")
+        Finding.reported(name, _over(rival), _gains(found, DRIFT, rival), theory.get(rival, np.nan))
         for rival in RIVALS
     ]
 
@@ -239,8 +274,7 @@ def _survives(name: str, linear: Accuracies, trained: Accuracies) -> list[Findin
     rows = [LEARNERS.index(DRIFT), LEARNERS.index(SUPERVISED)]
     kept = np.diff(trained[rows], axis=0) - np.diff(linear[rows], axis=0)
     quantity = "DRIFT's gain over supervised, linearised less trained"
-    survived = Finding(name, quantity, np.nan, *mean_and_error(kept[0]), relation="")
-    return [*_reported(name, linear), survived]
+    return [*_reported(name, linear), Finding.reported(name, quantity, kept[0])]
 
 
 def _problems(make: Callable[[int, int], Problem], s: Settings, seeds: int) -> list[Problem]:

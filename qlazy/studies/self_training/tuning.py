@@ -3,7 +3,8 @@
     from qlazy.studies.self_training.tuning import NET_GRID, tune
     print(tune(NET_GRID))
 
-Tuning seeds are never those of the study. The supervised learner has no lessons and only a rate and steps to choose.
+Tuning seeds are never those of the study, but they split the same pool of images. The supervised learner has no
+lessons and only a rate and steps to choose.
 """
 
 from __future__ import annotations

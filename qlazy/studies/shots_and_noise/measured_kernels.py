@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,6 +35,9 @@ FAMILIES: tuple[tuple[str, dict[str, int]], ...] = (
 
 SAMPLES = 2
 
+UNBIASED, FORETOLD = 0.02, 0.1
+"""How far unbiased traces may be from the exact ones in the mean, and what is foretold from what is measured."""
+
 
 class Trial(NamedTuple):
     """A circuit at random angles and rows: its shifted circuits, their exact moments, and its exact kernel."""
@@ -61,16 +65,16 @@ def trial(number: int) -> Trial:
 def bias_and_errors(count: int, shots: int, repeats: int) -> Outcome:
     """The unbiased and the naive kernel of ``count`` circuits, each measured ``repeats`` times."""
     rows = np.array([_bias_row(trial(number), shots, repeats) for number in range(count)])
-    score, covered, bias, bias_error, predicted = rows.T
-    within = int((np.abs(score) <= 3).sum())
-    ratio, ratio_error = bias / predicted, bias_error / predicted
-    share, cases = float(covered.mean()), "entries within their 95 % error bars"
+    score, off, covered, bias, bias_error, predicted = rows.T
+    ratio, cases = _mean(bias / predicted, bias_error / predicted), "entries within their 95 % error bars"
     findings = [
-        Finding("two batches", "circuits whose trace is within 3 std. errors", count, within, relation=">="),
-        Finding("two batches", "mean deviation, in std. errors", 0.0, float(score.mean()), count**-0.5),
-        Finding("error bars", cases, 0.90, share, relation=">="),
-        Finding("error bars", f"{cases}, again", 0.99, share, relation="<="),
-        Finding("T9 naive bias", "measured over predicted", 1.0, *_mean(ratio, ratio_error)),
+        Finding.mean("two batches", "mean deviation of the trace, of the exact one", 0.0, off, UNBIASED),
+        Finding.share(
+            "two batches", "circuits whose trace is within 3 std. errors", math.nan, np.abs(score) <= 3, ""
+        ),
+        Finding.mean("error bars", cases, 0.90, covered, relation=">=", effect=0.95),
+        Finding.mean("error bars", f"{cases}, again", 0.99, covered, relation="<=", effect=0.95),
+        Finding("T9 naive bias", "measured over predicted", 1.0, *ratio, FORETOLD),
     ]
     names = [trial_name(number) for number in range(count)]
     table = Table(
@@ -78,11 +82,12 @@ def bias_and_errors(count: int, shots: int, repeats: int) -> Outcome:
         ("circuit", "deviation / std. error", "covered", "naive bias", "std. error", "predicted"),
         tuple(
             (name, f"{z:+.2f}", f"{c:.3f}", f"{b:.4f}", f"{e:.4f}", f"{p:.4f}")
-            for name, (z, c, b, e, p) in zip(names, rows, strict=True)
+            for name, (z, _, c, b, e, p) in zip(names, rows, strict=True)
         ),
     )
     kept = {
         "score": score,
+        "off": off,
         "covered": covered,
         "bias": bias,
         "bias_error": bias_error,
@@ -100,15 +105,15 @@ def allocation(count: int, shots: int, repeats: int) -> Outcome:
     """Shots shared out for the least total variance against an even split, by the closed form and by measuring."""
     rows = np.array([_allocation_row(trial(number), shots, repeats) for number in range(count)])
     foretold, found, ratio, ratio_error = rows.T
-    gain, gain_error = mean_and_error(found / foretold)
+    variance = _mean(ratio, ratio_error)
     findings = [
         Finding(
             "allocation", "least gain over an even split, foretold", 1.0, float(foretold.min()), relation=">="
         ),
-        Finding("allocation", "mean gain, foretold", np.nan, float(foretold.mean()), relation=""),
-        Finding("allocation", "mean gain, measured", np.nan, float(found.mean()), relation=""),
-        Finding("allocation", "measured gain over foretold", 1.0, gain, gain_error),
-        Finding("allocation", "measured variance over the closed form", 1.0, *_mean(ratio, ratio_error)),
+        Finding.reported("allocation", "mean gain, foretold", foretold),
+        Finding.reported("allocation", "mean gain, measured", found),
+        Finding.mean("allocation", "measured gain over foretold", 1.0, found / foretold, FORETOLD),
+        Finding("allocation", "measured variance over the closed form", 1.0, *variance, FORETOLD),
     ]
     return Outcome(findings, {"gain_foretold": foretold, "gain_measured": found}, [])
 
@@ -126,7 +131,8 @@ def _bias_row(one: Trial, shots: int, repeats: int) -> tuple[float, ...]:
     bias, bias_error = mean_and_error([float(kernel.naive_bias.trace()) for kernel in kernels])
     variances = one.moments.covariances[..., 0]
     predicted = float(naive_excess(one.moments.weights, variances, shots // BATCHES * BATCHES).sum())
-    return (mean - exact) / error, float(inside[:, upper].double().mean()), bias, bias_error, predicted
+    off = mean / exact - 1
+    return (mean - exact) / error, off, float(inside[:, upper].double().mean()), bias, bias_error, predicted
 
 
 def _allocation_row(one: Trial, shots: int, repeats: int) -> tuple[float, ...]:

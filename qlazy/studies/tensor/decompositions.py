@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from qlazy.base.tables import Table
 from qlazy.models.model import Model
 from qlazy.studies.experiments import Outcome
-from qlazy.studies.result import Finding, mean_and_error
+from qlazy.studies.result import Finding
 from qlazy.tasks.tensor.baselines import parafac, power_iteration, symmetric_parafac
 from qlazy.tasks.tensor.circuit import CircuitTensor, decompose_with_circuits, real_ansatz
 from qlazy.tasks.tensor.decomposition import Decomposition, random_target
@@ -69,19 +69,21 @@ def error_curves(problem: TargetSize, components: Sequence[int], seeds: int, lim
             Finding("error against m", f"dimension of the tangent space, m = {m}", space, int(rank.max()))
         )
         quantity = f"modified, worst seed, m = {m}"
-        if m >= 2 * problem.rank:  # with hardly more components than terms a descent may get stuck
-            findings.append(_at_most("error against m", quantity, FOUND, modified.max()))
-        else:
-            findings.append(_reported("error against m", quantity, modified.max()))
+        # with hardly more components than terms a descent may get stuck
+        findings.append(
+            Finding.every("error against m", quantity, FOUND, modified, "<=" if m >= 2 * problem.rank else "")
+        )
         if m >= problem.bound:
-            findings.append(_at_most("error against m", f"lazy, worst seed, m = {m}", EXACT, lazy.max()))
+            findings.append(Finding.every("error against m", f"lazy, worst seed, m = {m}", EXACT, lazy, "<="))
             continue
         if m <= problem.bound / 4:
-            findings.append(_at_least("error against m", f"lazy, best seed, m = {m}", MISSED, lazy.min()))
+            findings.append(Finding.every("error against m", f"lazy, best seed, m = {m}", MISSED, lazy, ">="))
         else:
             findings.append(_reported("error against m", f"lazy, best seed, m = {m}", lazy.min()))
         if m <= 0.65 * problem.bound:
-            bar = _at_least("error against m", f"lazy, mean, m = {m}", MISSED, *mean_and_error(lazy))
+            bar = Finding.mean(
+                "error against m", f"lazy, mean, m = {m}", MISSED, lazy, relation=">=", effect=1.0
+            )
             findings.append(bar)
     title = f"Relative error, {problem}, {seeds} seeds, lowest to highest"
     rows = [(str(m), *(_span(values[i]) for values in errors.values())) for i, m in enumerate(components)]
@@ -106,27 +108,25 @@ def redraw_ablation(problem: TargetSize, components: Sequence[int], seeds: int) 
     errors = {
         way: np.array([_errors(on, m, descent) for m in components]) for way, (on, descent) in ways.items()
     }
-    shares = {way: (found < 0.05).mean(1) for way, found in errors.items()}
+    hits = {way: found < 0.05 for way, found in errors.items()}
+    shares = {way: found.mean(1) for way, found in hits.items()}
     tight, below = components.index(problem.rank), [i for i, m in enumerate(components) if m < problem.rank]
     findings = [
-        _at_least(
-            "redraw",
-            f"share found with it, m = r = {problem.rank}",
-            7 / 8,
-            *_share(shares["modified"][tight], seeds),
+        Finding.share(
+            "redraw", f"share found with it, m = r = {problem.rank}", 7 / 8, hits["modified"][tight], ">="
         ),
-        _at_most(
-            "redraw",
-            f"share found without, m = r = {problem.rank}",
-            2 / 8,
-            *_share(shares["no redraw"][tight], seeds),
+        Finding.share(
+            "redraw", f"share found without, m = r = {problem.rank}", 2 / 8, hits["no redraw"][tight], "<="
         ),
     ]
     for i in below:
         at = f"m = {components[i]} < r"
         control = errors["modified"][i]
-        findings.append(_at_least("redraw", f"mean error at {at}", 0.4, *mean_and_error(control)))
-        findings.append(_at_most("redraw", f"share found at {at}", 0.0, shares["modified"][i]))
+        missing = math.sqrt((problem.rank - components[i]) / problem.rank)
+        findings.append(
+            Finding.mean("redraw", f"mean error at {at}", 0.4, control, relation=">=", effect=missing)
+        )
+        findings.append(Finding.share("redraw", f"share found at {at}", 1 / 8, hits["modified"][i], "<="))
         findings.append(_reported("redraw", f"error at {at}, best seed", control.min()))
     title = f"Share of {seeds} runs with error < .05, {problem}"
     rows = [(str(m), *(f"{share[i]:.3f}" for share in shares.values())) for i, m in enumerate(components)]
@@ -159,7 +159,9 @@ def needed_by_rank(dimension: int, order: int, ranks: Sequence[int], seeds: int)
     generic = generic_components(dimension, order)
     needed = [_needed(TargetSize(dimension, order, rank), seeds) for rank in ranks]
     findings = [
-        _at_most("rank", f"modified, needed m at r = {rank}", generic, m)
+        Finding(
+            "rank", f"modified, needed m at r = {rank}", generic, m, relation="<=", runs=seeds, kind="every"
+        )
         for rank, m in zip(ranks, needed, strict=True)
     ]
     rows = tuple((str(rank), f"{m:g}", str(generic)) for rank, m in zip(ranks, needed, strict=True))
@@ -186,18 +188,16 @@ def circuits(components: Sequence[int], seeds: int) -> Outcome:
     findings = []
     for i, m in enumerate(components):
         if m >= problem.rank:
-            findings.append(
-                _at_most("circuits", f"modified, worst seed, m = {m}", FOUND, errors["modified"][i].max())
-            )
+            quantity = f"modified, worst seed, m = {m}"
+            findings.append(Finding.every("circuits", quantity, FOUND, errors["modified"][i], "<="))
+        found = errors["lazy"][i]
         if m == 4:
             findings.append(
-                _at_least("circuits", f"lazy, mean, m = {m}", 0.8, *mean_and_error(errors["lazy"][i]))
+                Finding.mean("circuits", f"lazy, mean, m = {m}", 0.8, found, relation=">=", effect=1.0)
             )
-            findings.append(_at_least("circuits", f"lazy, best seed, m = {m}", 0.8, errors["lazy"][i].min()))
+            findings.append(Finding.every("circuits", f"lazy, best seed, m = {m}", 0.8, found, ">="))
         if m >= problem.bound:
-            findings.append(
-                _at_most("circuits", f"lazy, worst seed, m = {m}", EXACT, errors["lazy"][i].max())
-            )
+            findings.append(Finding.every("circuits", f"lazy, worst seed, m = {m}", EXACT, found, "<="))
     rows = [
         (str(m), _span(errors["lazy"][i]), _span(errors["modified"][i])) for i, m in enumerate(components)
     ]
@@ -227,9 +227,9 @@ def features(problem: TargetSize, components: int, seeds: int) -> Outcome:
         kernels.append(float(1 - (first * last).sum() / (first.norm() * last.norm())))
     name = f"m = {components}"
     findings = [
-        _at_least("features", f"target outside the first tangent space, {name}", MISSED, min(before)),
-        _at_most("features", f"target outside the last tangent space, {name}", FOUND, max(after)),
-        _reported("features", "kernel distance to the first kernel, mean", float(np.mean(kernels))),
+        Finding.every("features", f"target outside the first tangent space, {name}", MISSED, before, ">="),
+        Finding.every("features", f"target outside the last tangent space, {name}", FOUND, after, "<="),
+        Finding.reported("features", "kernel distance to the first kernel, mean", kernels),
     ]
     rows = tuple(
         (str(seed), *(f"{value:.4f}" for value in row))
@@ -240,18 +240,6 @@ def features(problem: TargetSize, components: int, seeds: int) -> Outcome:
     return Outcome(
         findings, arrays, [Table(title, ("seed", "outside before", "outside after", "kernel distance"), rows)]
     )
-
-
-def _at_most(
-    experiment: str, quantity: str, bar: float, measured: float | np.floating[Any], error: float = 0.0
-) -> Finding:
-    return Finding(experiment, quantity, bar, float(measured), error, relation="<=")
-
-
-def _at_least(
-    experiment: str, quantity: str, bar: float, measured: float | np.floating[Any], error: float = 0.0
-) -> Finding:
-    return Finding(experiment, quantity, bar, float(measured), error, relation=">=")
 
 
 def _reported(experiment: str, quantity: str, measured: float | np.floating[Any]) -> Finding:
@@ -331,11 +319,6 @@ def _baseline(
     return np.array(
         [[run(t, m, seed) for seed, t in enumerate(targets)] if m <= limit else nothing for m in components]
     )
-
-
-def _share(share: float, count: int) -> tuple[float, float]:
-    """A share of ``count`` runs and its standard error."""
-    return float(share), math.sqrt(share * (1 - share) / count)
 
 
 def _span(values: Errors) -> str:

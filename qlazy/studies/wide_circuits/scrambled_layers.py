@@ -26,6 +26,12 @@ from qlazy.training.methods import GradientDescent
 
 NO_DATA = torch.zeros(1, 0, dtype=torch.float64)
 
+MEAN, SPREAD, PLATEAU, BIAS = 0.05, 0.25, 0.15, 0.1
+"""How far mean kernel, its spread, the plateau and the bias of shots may be from their laws, as shares of these."""
+
+FROZEN = 0.1
+"""A kernel that changes by less counts as frozen; the change claimed is about the square of the target."""
+
 
 class Start(NamedTuple):
     """A scrambled circuit at random angles, with its output and kernel at the one input it has."""
@@ -61,7 +67,7 @@ def descend(
 def mean_kernel_and_fluctuation(qubits: int, layers: int, circuits: int) -> Outcome:
     """T1 and T2: mean and spread of K over circuits."""
     kernels = np.array([start(qubits, layers, 1000 + seed).kernel for seed in range(circuits)])
-    mean, error = mean_and_error(kernels)
+    mean, expected = kernels.mean(), theory.mean_kernel(layers, qubits)
     size = f"n={qubits}, L={layers}"
     spread = kernels.std(ddof=1) / mean
     centered = kernels - mean
@@ -69,8 +75,16 @@ def mean_kernel_and_fluctuation(qubits: int, layers: int, circuits: int) -> Outc
     spread_error = spread * math.sqrt(max(kurtosis - 1, 1) / (4 * circuits))
     fluctuation = theory.kernel_fluctuation(layers, qubits)
     findings = [
-        Finding("T1 mean kernel", size, theory.mean_kernel(layers, qubits), mean, error),
-        Finding("T2 fluctuation", size, fluctuation, float(spread), float(spread_error)),
+        Finding.mean("T1 mean kernel", f"K / law, {size}", 1.0, kernels / expected, MEAN),
+        Finding(
+            "T2 fluctuation",
+            f"std K / mean K / law, {size}",
+            1.0,
+            float(spread / fluctuation),
+            float(spread_error / fluctuation),
+            SPREAD,
+            runs=circuits,
+        ),
     ]
     return Outcome(findings, {"ensemble_kernels": kernels})
 
@@ -115,7 +129,8 @@ def noise_plateau(qubits: int, layers: int, steps: int) -> Outcome:
     _, error = mean_and_error(losses[late])
     error *= math.sqrt((1 + memory) / (1 - memory))
     mean = float(np.mean(losses[late]))
-    return Outcome([Finding("T4 noise plateau", "loss", expected, mean, error, 0.02 * expected)], {})
+    plateau = Finding("T4 noise plateau", "loss / law", 1.0, mean / expected, error / expected, PLATEAU)
+    return Outcome([plateau], {})
 
 
 def depth(qubits: int, layers: Sequence[int], seeds: int, steps: int, target: float = 0.5) -> Outcome:
@@ -123,16 +138,24 @@ def depth(qubits: int, layers: Sequence[int], seeds: int, steps: int, target: fl
     table = np.array([[_deep(qubits, L, seed, steps, target) for seed in range(seeds)] for L in layers])
     drift, misfit, frozen, change, predicted, final, settled, law, off_frozen = np.moveaxis(table, 2, 0)
     slope = log_log_slope(layers, drift / misfit)
-    ratio, ratio_error = mean_and_error((drift / frozen).ravel())
-    moved, moved_error = mean_and_error((change - predicted)[-1])
-    path, path_error = mean_and_error((final / settled)[-1])
-    deep, spread = f"L={layers[-1]}", math.sqrt(2 / layers[-1])
+    deep, spread, finding = f"L={layers[-1]}", math.sqrt(2 / layers[-1]), "drift without freezing"
     findings = [
-        Finding("T5 frozen drift", "slope of drift / |e0| against L", -0.5, slope.slope, slope.error, 0.05),
-        Finding("T5 frozen drift", "drift / (|e0| / sqrt K0)", 1.0, ratio, ratio_error, 0.1),
-        Finding("T6 kernel on the path", f"K / law, {deep}", 1.0, path, path_error, spread),
-        Finding("T7 variance law", f"largest error in f, {deep}", 0.0, float(law[-1].mean()), tolerance=0.03),
-        Finding("drift without freezing", f"|dK|/K less law, {deep}", 0.0, moved, moved_error, spread),
+        Finding(
+            "T5 frozen drift",
+            "slope of drift / |e0| against L",
+            -0.5,
+            slope.slope,
+            slope.error,
+            0.05,
+            runs=seeds,
+        ),
+        Finding.mean("T5 frozen drift", "drift / (|e0| / sqrt K0)", 1.0, (drift / frozen).ravel(), 0.1),
+        Finding.mean("T6 kernel on the path", f"K / law, {deep}", 1.0, (final / settled)[-1], spread),
+        Finding.mean(
+            "T7 variance law", f"largest error in f, {deep}", 0.03, law[-1], relation="<=", effect=0.0
+        ),
+        Finding.mean(finding, f"|dK|/K less law, {deep}", 0.0, (change - predicted)[-1], spread),
+        Finding.mean(finding, f"|dK|/K, {deep}", FROZEN, change[-1], relation=">=", effect=target**2),
     ]
     arrays = {
         "layers": np.array(layers, float), "drift": drift / misfit, "frozen_drift": frozen / misfit,
@@ -194,12 +217,13 @@ def shots(qubits: int, layers: int, repeats: int, count: int = 100) -> Outcome:
     )
     generator = torch.Generator().manual_seed(9)
     first, second = (_estimates(plus, minus, count, repeats, generator) for _ in range(2))
-    naive, naive_error = mean_and_error((first.square().sum(1) - begin.kernel).numpy())
-    product, product_error = mean_and_error(((first * second).sum(1) - begin.kernel).numpy())
     bias = theory.shot_bias(plus, minus, count).item()
+    naive, product = (
+        (each.sum(1) - begin.kernel).numpy() / bias for each in (first.square(), first * second)
+    )
     findings = [
-        Finding("T9 shot bias", f"one batch, S={count}", bias, naive, naive_error),
-        Finding("T9 shot bias", "two batches", 0.0, product, product_error),
+        Finding.mean("T9 shot bias", f"bias of one batch / law, S={count}", 1.0, naive, BIAS),
+        Finding.mean("T9 shot bias", "bias of two batches / law of one", 0.0, product, BIAS),
     ]
     return Outcome(findings, {})
 
