@@ -30,7 +30,10 @@ def rank_cutoff(eigenvalues: Tensor) -> Tensor:
 
 
 def participation_ratio(kernel: Tensor) -> Tensor:
-    """(tr K)^2 / tr K^2: between 1 and N, and r for a kernel with r equal nonzero eigenvalues."""
+    """(tr K)^2 / tr K^2: between 1 and N, and r for a kernel with r equal nonzero eigenvalues.
+
+    Also called an effective rank, a name that others give to the exponential of the spectrum's entropy.
+    """
     check_kernel("kernel", kernel)
     norm = _nonzero("kernel", _norm(kernel))
     return (_trace(kernel) / norm).square()

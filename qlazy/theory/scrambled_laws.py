@@ -119,7 +119,9 @@ def scrambled_kernel_at(outputs: Tensor, layers: int, qubits: int) -> Tensor:
 def relative_dqntk(outputs: Tensor) -> Tensor:
     """mu / K^2 = -f / (1 - f^2) for a Pauli word on scrambled layers, as ``outputs`` f.
 
-    From dK/dt = -2 eta e mu and the variance law; mu = g^T H g is :func:`qlazy.theory.curvature.dqntk`.
+    From dK/dt = -2 eta e mu and the variance law; mu = g^T H g is :func:`qlazy.theory.curvature.dqntk`. What "relative"
+    is to differs between authors: mu / K is this times K; e mu / K^2 with the error e = f - y is half the exponent
+    d log K / d log e of one sample under the flow, which de/dt = -eta K e gives with the first formula.
     """
     return -outputs / (1 - outputs.square())
 

@@ -53,6 +53,39 @@ def test_equal_counts_are_equal(finished) -> None:
         assert (expected - arrays[key] < features + 2).all()
 
 
+def test_equal_counts_are_not_equal_ranks(finished) -> None:
+    """Quadratic units span the forms on R^d and a constant, d (d + 1) / 2 + 1, however many there are."""
+    result, _ = finished
+    features = Settings.quick().circuits.features
+    for key in [key for key in result.arrays if key.startswith("circuits_rank")]:
+        count = result.arrays[
+            "circuits_count_" + "_".join(key.split("_")[-3 if key.count("_net_") else -2 :])
+        ]
+        rank = result.arrays[key]
+        assert (rank >= 1).all()
+        assert (rank <= count[:, None]).all()
+        if "quadratic_net" in key:
+            assert rank.max() == features * (features + 1) / 2 + 1
+    assert any("multiplications" in table.title for table in result.tables)
+
+
+def test_ranks_are_of_singular_values() -> None:
+    left, right = normal(9, 4, seed=1), normal(4, 7, seed=2)
+    assert circuit_regimes.rank_of(left @ right) == 4
+    assert circuit_regimes.rank_of(left @ right + 1e-12 * normal(9, 7, seed=3)) == 4
+
+
+def test_multiplications_by_hand() -> None:
+    """d = 3, L = 2, 22 parameters: 12 gates on 8 amplitudes; 4 tanh units of 3 + 1 weights; 5 squares of 3 + 2."""
+    work = circuit_regimes.multiplications
+    state = 12 * 8 * 8
+    assert work("circuit", "NN", 3, 2) == state + 3 * 17
+    assert work("circuit", "RF", 3, 2) == state + 21 * 17
+    assert work("circuit", "NT", 3, 2) == 3 * state + 21
+    assert work("tanh net", "NN", 3, 2) == 4 * 4
+    assert work("quadratic net", "NN", 3, 2) == 5 * 5
+
+
 def test_counts_are_those_of_the_models() -> None:
     from qlazy.models.wrappers import Readout
 

@@ -76,7 +76,7 @@ class LazyRegime:
     """Comparisons on targets that the programs can represent."""
 
     alphas: tuple[float, ...] = (10, 30, 100, 300, 1000, 3000)
-    seeds: int = 5
+    seeds: int = 12
     steps: int = 200
 
 

@@ -35,7 +35,7 @@ class Plane:
     """Neurons in the plane, Fig 1a and b."""
 
     steps: int = 3000
-    seeds: int = 3
+    seeds: int = 5
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Images:
     train_size: int = 300
     test_size: int = 1000
     alphas: tuple[float, ...] = (0.03, 0.1, 0.3, 1.0, 10.0, 100.0)
-    seeds: int = 3
+    seeds: int = 5
     epochs: int = 250
 
 

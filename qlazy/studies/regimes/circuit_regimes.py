@@ -133,7 +133,8 @@ def multiplications(family: str, regime: str, features: int, layers: int) -> int
 
     A circuit of d qubits and L layers applies 2 d L one-qubit gates to 2^d amplitudes, at eight multiplications each,
     and an observable takes two more an amplitude; nets multiply by every weight, and a quadratic unit by itself. The
-    linearised model takes a sweep back and forth in place of one: three times the circuit, and one an unit and input.
+    linearised circuit takes a sweep forth and back, three times the state, and one more for each parameter; the
+    linearised net one more for each of its features.
     """
     d, size = features, _size(family, regime, features, layers)
     if family == "circuit":

@@ -39,7 +39,7 @@ class LeastSquares:
 
     dimension: int = 450
     ratios: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.9, 1.0, 1.5)
-    seeds: int = 3
+    seeds: int = 6
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class TrainedNets:
 
     dimension: int = 450
     ratios: tuple[float, ...] = (0.1, 0.3, 0.5, 0.9)
-    seeds: int = 1
+    seeds: int = 2
     steps: int = 250
 
 

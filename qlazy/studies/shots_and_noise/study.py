@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class Allocation:
     """Circuits whose shots are shared out, and shots a circuit."""
 
-    circuits: int = 10
+    circuits: int = 20
     shots: int = 200
 
 

@@ -15,7 +15,7 @@ leave-one-out regression in the tangent kernel at initialisation, which also nam
 Seeds split one pool of images anew (719 of the net's classes), so that standard errors speak of these images: what
 another draw of images would give has the larger error of the findings on "other data" (Nadeau, Bengio 2003,
 :func:`qlazy.base.intervals.resplit_error`). Nothing is tuned on them: rates and bars were fixed beforehand. Not
-reproduced: the paper's own tables and data sets.
+reproduced: the paper's own tables and data sets; :class:`qlazy.subset.HostCP` says where it departs from the paper.
 """
 
 from __future__ import annotations

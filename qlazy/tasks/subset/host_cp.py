@@ -39,8 +39,8 @@ class HostCP(Selector):
     distances there, in units of their mean, are the costs of :func:`qlazy.tasks.subset.program.assign` between the
     incoming samples and the last ``memory`` that were chosen. With ``priced`` the net also sets a price p_j on
     each sample, which is added to the costs of being represented by it. The scores s_j = sum_i Z_ij, cut to the
-    highest and normalised, weigh the model's step. The net is then trained, by Adam at ``learning_rate``, on the
-    validation loss after the look-ahead step theta^ = theta - eta sum_j w_j grad l_j, with w = s / sum s, by
+    highest and normalised, weigh the model's step. The net is trained, by Adam at ``learning_rate``, on the validation
+    loss after the look-ahead step theta^ = theta - eta sum_j w_j grad l_j, with w = s / sum s of the uncut scores, by
 
         d L_val(theta^) / d w_j = -eta <grad L_val(theta^), grad l_j(theta)>.
 
@@ -48,7 +48,14 @@ class HostCP(Selector):
     a vjp for each of the two gradients and one jvp. What theta owes to earlier choices is left out.
 
     Needs validation samples and the extra ``subset``. Das, Singh, Chatterjee, Bhattacharya, Bhattacharya 2021
-    (arXiv 2104.13794); the quadratic term ``gamma`` and the prices are not theirs.
+    (arXiv 2104.13794), from whom it departs in four points:
+
+    - the quadratic term ``gamma``, without which the program has next to no gradient;
+    - the prices;
+    - costs are divided by their mean over the batch, a constant to the gradient, so that ``gamma`` means the same
+      at every size of the embedding;
+    - the net is trained on the shares of *all* incoming samples, and the cut to the highest comes after: the look-ahead
+      step is not the step that the model then takes, whose weights are those of the chosen alone.
     """
 
     features: Features = DataFeatures()  # noqa: RUF009 - a frozen value

@@ -50,8 +50,10 @@ def select_subset(
 
     Batches of the training samples come in ``epochs`` times, each time in another order. ``selector`` weighs
     them, by default with weight on ``fraction`` of a batch at most, and the model takes the step
-    -rate sum_j w_j grad l_j. What is chosen in the end are the samples of the highest mean score over the later
-    half of the passes, ``fraction`` of all.
+    -rate sum_j w_j grad l_j. What is chosen in the end are the samples of the highest mean score over the times they
+    were seen in the later half of the passes, ``fraction`` of all. Where targets are class labels the choice is
+    stratified by the labels *given*, the wrong ones among them: each class gets seats in proportion to how often it is
+    given, so that where noise favours a class the choice does too.
 
     ``data`` is a Dataset or a pair of inputs (n, ...) and targets (n, c). ``validation`` is such a pair of samples
     that are trusted (:func:`qlazy.subset.hold_out`): some selectors learn from them, and the test part of a Dataset

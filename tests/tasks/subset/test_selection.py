@@ -21,6 +21,7 @@ from qlazy.tasks.subset.baselines import (
     SmallLoss,
     TracIn,
 )
+from qlazy.tasks.subset.host_cp import HostCP
 from qlazy.tasks.subset.result import Subset
 from qlazy.tasks.subset.selector import Selector, keep_top
 from qlazy.training.losses import CrossEntropy, SquaredError
@@ -262,7 +263,9 @@ RULES = [
     KernelHerding(),
     LeverageScores(),
     RandomSubset(),
+    RandomSubset(fresh=True),
     AllExamples(),
+    HostCP(memory=8),
 ]
 
 
