@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import partial, wraps
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -25,15 +26,31 @@ __all__ = [
     "tree_map",
     "tree_unflatten",
     "unwrap_dead_wrappers",  # apply() does it to tensors that outlived their transform
+    "with_dual_numbers",
     "within_transform",
     "without_overrides",  # __torch_function__ of a subclass must call below itself
     "wrapper_subclass",
 ]
 
+T = TypeVar("T")
 _without_dual_numbers = partial(torch.autograd.forward_ad._set_fwd_grad_enabled, False)
 
 wrapper_subclass = torch.Tensor._make_wrapper_subclass
 """A tensor without memory of its own, for a subclass that holds its values elsewhere; documented, yet private."""
+
+
+def with_dual_numbers(rule: Callable[..., T]) -> Callable[..., T]:
+    """Decorates a rule that maps a function over a batch, which torch may call from within a rule of forward mode.
+
+    Those run without dual numbers: derivatives by a forward mode around them would be lost without a word.
+    """
+
+    @wraps(rule)
+    def mapped(*args: Any) -> T:
+        with torch.autograd.forward_ad._set_fwd_grad_enabled(True):
+            return rule(*args)
+
+    return mapped
 
 
 def is_transformed(*tensors: Tensor) -> bool:

@@ -50,8 +50,7 @@ class Amplitudes:
     """Re <k|psi(theta)> (n, 2^k) of a circuit without data, for rows of angles theta (n, p).
 
     One batched run of the adjoint simulator, whatever n; autograd and ``torch.func`` pass through it to the angles,
-    once: second derivatives are refused. Raises UnsupportedModelError as :func:`hadamard_test`, and for a circuit
-    with data.
+    twice. Raises UnsupportedModelError as :func:`hadamard_test`, and for a circuit with data.
     """
 
     def __init__(self, program: Program) -> None:

@@ -56,7 +56,7 @@ class Circuit(Model):
 
     ``backend`` is how the circuit is run. "adjoint", qlazy's own simulator, takes any exact circuit of
     unitary gates; "branches" any that measures and goes on according to the results, exactly;
-    "torch" runs default.qubit under vmap, for second derivatives and GPUs. "auto"
+    "torch" runs default.qubit under vmap, for third derivatives and GPUs. "auto"
     takes the first that can, with a warning where that is not the first; ``circuit.backend`` tells which.
     Only by name: "lightning" is lightning.qubit's adjoint method, whose memory does not grow with the batch;
     "device" is the QNode's own device with its shots and noise, differentiated by parameter shifts. With shots

@@ -1,8 +1,8 @@
 """Second derivatives of a model along directions: D^2h[u, v], the dQNTK, and the norm of D^2h from below.
 
-By ``torch.func`` where the model is smooth and lets itself be differentiated twice; by central differences of
-Jacobian products for nets with ReLUs, whose autograd curvature misses the kinks, and for circuits on the
-adjoint simulator. A ``step`` of differences may be given, and is then used whatever the model.
+By ``torch.func`` where the model is smooth and lets itself be differentiated twice, as circuits do; by central
+differences of Jacobian products for nets with ReLUs, whose autograd curvature misses the kinks. A ``step`` of
+differences may be given, and is then used whatever the model.
 """
 
 from __future__ import annotations

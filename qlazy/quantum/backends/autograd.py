@@ -7,39 +7,25 @@ through any other function.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from qlazy.base.torch_private import are_transforms_active, is_transformed, tree_map, unwrap_dead_wrappers
+from qlazy.base.torch_private import is_transformed, tree_map, with_dual_numbers
+from qlazy.quantum.second_derivatives import (
+    DerivativeRates,
+    Engine,
+    Many,
+    PlainFunction,
+    ProductRates,
+    WeightedRates,
+    led,
+)
 from qlazy.simulator.observables import Observable
 from qlazy.simulator.operations import Operation
-from qlazy.simulator.rotations import Derivatives, Real, RotationCircuit
-
-SECOND = (
-    "second derivatives of a circuit need backend='torch': the adjoint sweep gives first derivatives, "
-    "and neither double backward nor Hessians"
-)
-
-
-class Engine(Protocol):
-    """What evaluates a circuit for shared angles (S,) and sampled angles (n, T); see RotationCircuit."""
-
-    @property
-    def num_outputs(self) -> int:
-        """c."""
-
-    def values(self, shared: Real, sampled: Real, threads: int) -> Real:
-        """Outputs (n, c)."""
-
-    def sweep(self, shared: Real, sampled: Real, threads: int) -> tuple[Real, Derivatives]:
-        """Outputs (n, c), and dF/dangle of every output and sample, (n, c, S) and (n, c, T)."""
-
-    def weighted(self, weights: Real, shared: Real, sampled: Real, threads: int) -> Derivatives:
-        """d/dangle of the outputs times weights (n, c), summed: (S,) and (n, T)."""
-
+from qlazy.simulator.rotations import RotationCircuit
 
 MakeEngine = Callable[[int, Sequence[Operation], Sequence[Observable]], Engine]
 
@@ -58,33 +44,7 @@ def derivatives(engine: Engine, shared: Tensor, sampled: Tensor) -> tuple[Tensor
     return _Derivatives.apply(engine, shared, sampled)
 
 
-class _Function(torch.autograd.Function):
-    """torch's own, which binds the signature anew at every call, to fill in defaults that are not there."""
-
-    @classmethod
-    def apply(cls, *args: Any) -> Any:
-        if are_transforms_active():
-            return super().apply(*args)
-        return super(torch.autograd.Function, cls).apply(*unwrap_dead_wrappers(args))  # type: ignore[misc]
-
-
-class _First(_Function):
-    """A derivative, which has none itself."""
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        pass
-
-    @staticmethod
-    def backward(ctx: Any, *_: Tensor) -> Any:
-        raise RuntimeError(SECOND)
-
-    @staticmethod
-    def jvp(ctx: Any, *_: Tensor) -> Any:
-        raise RuntimeError(SECOND)
-
-
-class _Swept(_Function):
+class _Swept(PlainFunction):
     """Angles to outputs (n, 1), with all derivatives kept for backward()."""
 
     @staticmethod
@@ -94,20 +54,26 @@ class _Swept(_Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
+        ctx.engine = inputs[0]
         ctx.mark_non_differentiable(*output[1:])
         ctx.save_for_backward(*inputs[1:], *output[1:])
 
     @staticmethod
     def backward(ctx: Any, weights: Tensor, *_: Tensor) -> tuple[None, Tensor, Tensor]:
-        return None, *_Contracted.apply(weights, *ctx.saved_tensors)
+        return None, *_Contracted.apply(ctx.engine, weights, *ctx.saved_tensors)
 
 
-class _Contracted(_First):
-    """Weights (n, c) times derivatives (n, c, S) and (n, c, T): (S,) and (n, T). Angles only stop the second."""
+class _Contracted(PlainFunction):
+    """Weights (n, c) times derivatives (n, c, S) and (n, c, T), which are those at the angles: (S,) and (n, T)."""
 
     @staticmethod
     def forward(
-        weights: Tensor, shared: Tensor, sampled: Tensor, by_shared: Tensor, by_sampled: Tensor
+        engine: Engine,
+        weights: Tensor,
+        shared: Tensor,
+        sampled: Tensor,
+        by_shared: Tensor,
+        by_sampled: Tensor,
     ) -> tuple[Tensor, Tensor]:
         # einsum, unlike torch or BLAS, adds in one order whatever the number of threads.
         w = weights.numpy()
@@ -117,8 +83,26 @@ class _Contracted(_First):
         )
         return torch.from_numpy(by_angle[0]), torch.from_numpy(by_angle[1])
 
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        ctx.engine = inputs[0]
+        ctx.save_for_backward(*inputs[1:4])
 
-class _Expectations(_Function):
+    @staticmethod
+    def backward(
+        ctx: Any, along_shared: Tensor, along_sampled: Tensor
+    ) -> tuple[None, Tensor, Tensor, Tensor, None, None]:
+        return None, *_pulled(ctx, along_shared, along_sampled), None, None
+
+
+def _pulled(ctx: Any, along_shared: Tensor, along_sampled: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Cotangents of a weighted gradient, pulled back to its weights and angles: its Jacobian there is symmetric."""
+    weights, *angles = ctx.saved_tensors
+    along = torch.zeros_like(weights), along_shared, along_sampled
+    return WeightedRates.apply(ctx.engine, weights, *angles, *along)
+
+
+class _Expectations(PlainFunction):
     """Angles (S,) shared and (n, T) sampled to outputs (n, c)."""
 
     @staticmethod
@@ -137,26 +121,72 @@ class _Expectations(_Function):
         return None, *_Weighted.apply(ctx.engine, weights, *ctx.saved_tensors)
 
     @staticmethod
-    def jvp(ctx: Any, _: None, shared: Tensor | None, sampled: Tensor | None) -> Tensor:
-        by_shared, by_sampled = _Derivatives.apply(ctx.engine, *ctx.saved_tensors)
-        total = by_shared.new_zeros(by_shared.shape[:2])
-        if shared is not None:
-            total = total + by_shared @ shared
-        if sampled is not None:
-            total = total + (by_sampled * sampled.unsqueeze(1)).sum(-1)
-        return total
+    def jvp(ctx: Any, _: None, *tangents: Tensor | None) -> Tensor:
+        return _Product.apply(ctx.engine, *ctx.saved_tensors, *_filled(tangents, ctx.saved_tensors))
 
     @staticmethod
+    @with_dual_numbers
     def vmap(
         info: Any, dims: tuple[int | None, ...], engine: Engine, shared: Tensor, sampled: Tensor
     ) -> tuple[Tensor, int]:
         if dims[1] is None or not isinstance(engine, RotationCircuit):
             return _mapped(_Expectations, info.batch_size, dims, engine, shared, sampled), 0
-        many = _Unshared(engine, info.batch_size, dims[1:], shared, sampled)
+        many = Many(engine, info.batch_size, dims[1:], shared, sampled)
         return _Expectations.apply(many.engine, many.none, many.angles).unflatten(0, (many.size, -1)), 0
 
 
-class _Derivatives(_First):
+class _Product(PlainFunction):
+    """J t (n, c) for a direction t of the angles, (S,) and (n, T)."""
+
+    @staticmethod
+    def forward(
+        engine: Engine, shared: Tensor, sampled: Tensor, along_shared: Tensor, along_sampled: Tensor
+    ) -> Tensor:
+        _, found = engine.sweep(shared.numpy(), sampled.numpy(), torch.get_num_threads())
+        across = np.einsum("nca,na->nc", found.sampled, along_sampled.numpy())
+        return torch.from_numpy(found.shared @ along_shared.numpy() + across)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.engine = inputs[0]
+        ctx.save_for_backward(*inputs[1:])
+        ctx.save_for_forward(*inputs[1:])
+
+    @staticmethod
+    def backward(ctx: Any, weights: Tensor) -> tuple[None, Tensor, Tensor, Tensor, Tensor]:
+        shared, sampled, *along = ctx.saved_tensors
+        by_direction = _Weighted.apply(ctx.engine, weights, shared, sampled)
+        rest = torch.zeros_like(weights), *along
+        _, *by_angle = WeightedRates.apply(ctx.engine, weights, shared, sampled, *rest)
+        return None, *by_angle, *by_direction
+
+    @staticmethod
+    def jvp(ctx: Any, _: None, *tangents: Tensor | None) -> Tensor:
+        return ProductRates.apply(ctx.engine, *ctx.saved_tensors, *_filled(tangents, ctx.saved_tensors))
+
+    @staticmethod
+    @with_dual_numbers
+    def vmap(info: Any, dims: tuple[int | None, ...], engine: Engine, *tensors: Tensor) -> tuple[Tensor, int]:
+        size = info.batch_size
+        if dims[1] is None and dims[2] is None:  # many directions want every derivative once
+            by_shared, by_sampled = _Derivatives.apply(engine, *tensors[:2])
+            shared, sampled = (led(t, dim, size) for t, dim in zip(tensors[2:], dims[3:], strict=True))
+            across = (by_sampled * sampled.unsqueeze(2)).sum(-1)
+            return torch.einsum("nca,ba->bnc", by_shared, shared) + across, 0
+        if not isinstance(engine, RotationCircuit):
+            entries = (led(t, dim, size) for t, dim in zip(tensors, dims[1:], strict=True))
+            return torch.stack([_Product.apply(engine, *entry) for entry in zip(*entries, strict=True)]), 0
+        many, along = (Many(engine, size, dims[i + 1 : i + 3], *tensors[i : i + 2]) for i in (0, 2))
+        found = _Product.apply(many.engine, many.none, many.angles, along.none, along.angles)
+        return found.unflatten(0, (size, -1)), 0
+
+
+def _filled(tangents: Sequence[Tensor | None], like: Sequence[Tensor]) -> list[Tensor]:
+    """Zeros where there is no tangent."""
+    return [torch.zeros_like(p) if t is None else t for p, t in zip(like, tangents, strict=True)]
+
+
+class _Derivatives(PlainFunction):
     """d outputs / d angles: (n, c, S) and (n, c, T)."""
 
     @staticmethod
@@ -165,16 +195,35 @@ class _Derivatives(_First):
         return torch.from_numpy(found.shared), torch.from_numpy(found.sampled)
 
     @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        ctx.engine, shared, sampled = inputs
+        ctx.save_for_backward(shared, sampled)
+        ctx.save_for_forward(shared, sampled)
+
+    @staticmethod
+    def backward(ctx: Any, by_shared: Tensor, by_sampled: Tensor) -> tuple[None, Tensor, Tensor]:
+        found = DerivativeRates.apply(ctx.engine, *ctx.saved_tensors, by_shared, by_sampled)
+        return None, found[0].sum((0, 1)), found[1].sum(1)
+
+    @staticmethod
+    def jvp(ctx: Any, _: None, *tangents: Tensor | None) -> Any:
+        shared, sampled = _filled(tangents, ctx.saved_tensors)
+        shape = len(sampled), ctx.engine.num_outputs, -1
+        along = shared.expand(shape), sampled.unsqueeze(1).expand(shape)
+        return DerivativeRates.apply(ctx.engine, *ctx.saved_tensors, *along)
+
+    @staticmethod
+    @with_dual_numbers
     def vmap(
         info: Any, dims: tuple[int | None, ...], engine: Engine, shared: Tensor, sampled: Tensor
     ) -> tuple[tuple[Tensor, Tensor], tuple[int, int]]:
         if dims[1] is None or not isinstance(engine, RotationCircuit):
             return _mapped(_Derivatives, info.batch_size, dims, engine, shared, sampled), (0, 0)
-        many = _Unshared(engine, info.batch_size, dims[1:], shared, sampled)
+        many = Many(engine, info.batch_size, dims[1:], shared, sampled)
         return many.split(_Derivatives.apply(many.engine, many.none, many.angles)[1]), (0, 0)
 
 
-class _Weighted(_First):
+class _Weighted(PlainFunction):
     """d / d angles of the outputs times weights (n, c): (S,) and (n, T), in one sweep."""
 
     @staticmethod
@@ -184,6 +233,25 @@ class _Weighted(_First):
         return torch.from_numpy(found.shared), torch.from_numpy(found.sampled)
 
     @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        ctx.engine = inputs[0]
+        ctx.save_for_backward(*inputs[1:])
+        ctx.save_for_forward(*inputs[1:])
+
+    @staticmethod
+    def backward(
+        ctx: Any, along_shared: Tensor, along_sampled: Tensor
+    ) -> tuple[None, Tensor, Tensor, Tensor]:
+        return None, *_pulled(ctx, along_shared, along_sampled)
+
+    @staticmethod
+    def jvp(ctx: Any, _: None, *tangents: Tensor | None) -> tuple[Tensor, Tensor]:
+        along = _filled(tangents, ctx.saved_tensors)
+        _, by_shared, by_sampled = WeightedRates.apply(ctx.engine, *ctx.saved_tensors, *along)
+        return by_shared, by_sampled
+
+    @staticmethod
+    @with_dual_numbers
     def vmap(
         info: Any,
         dims: tuple[int | None, ...],
@@ -193,8 +261,8 @@ class _Weighted(_First):
         sampled: Tensor,
     ) -> tuple[tuple[Tensor, Tensor], tuple[int, int]]:
         if dims[2] is not None and isinstance(engine, RotationCircuit):
-            many = _Unshared(engine, info.batch_size, dims[2:], shared, sampled)
-            weights = _led(weights, dims[1], many.size).flatten(0, 1)
+            many = Many(engine, info.batch_size, dims[2:], shared, sampled)
+            weights = led(weights, dims[1], many.size).flatten(0, 1)
             _, found = _Weighted.apply(many.engine, weights, many.none, many.angles)
             by_shared, by_sampled = many.split(found)
             return (by_shared.sum(1), by_sampled), (0, 0)
@@ -226,34 +294,3 @@ def _mapped(
     )
     calls = [function.apply(engine, *pair) for pair in zip(*entries, strict=True)]
     return tree_map(lambda *parts: torch.stack(parts), *calls)
-
-
-class _Unshared:
-    """Many vectors of shared angles as samples of one circuit that shares none."""
-
-    def __init__(
-        self,
-        engine: RotationCircuit,
-        size: int,
-        dims: tuple[int | None, ...],
-        shared: Tensor,
-        sampled: Tensor,
-    ) -> None:
-        self.engine, places = engine.unshared
-        self.size, self._counts = size, (engine.num_shared, engine.num_sampled)
-        self._back = torch.from_numpy(np.argsort(places))
-        shared, sampled = (_led(a, dim, size) for a, dim in zip((shared, sampled), dims, strict=True))
-        angles = torch.cat([shared.unsqueeze(1).expand(-1, sampled.shape[1], -1), sampled], -1)
-        self.angles = angles.index_select(-1, torch.from_numpy(places)).flatten(0, 1)  # (size n, S + T)
-        self.none = shared.new_empty(0)
-
-    def split(self, by_angle: Tensor) -> tuple[Tensor, Tensor]:
-        """(size n, ..., S + T) as (size, n, ..., S) and (size, n, ..., T)."""
-        ordered = by_angle.index_select(-1, self._back).unflatten(0, (self.size, -1))
-        by_shared, by_sampled = ordered.split(self._counts, -1)
-        return by_shared, by_sampled
-
-
-def _led(tensor: Tensor, dim: int | None, size: int) -> Tensor:
-    """With the mapped dimension first, repeated along it if it has none."""
-    return tensor.expand(size, *tensor.shape) if dim is None else tensor.movedim(dim, 0)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from qlazy.base.errors import SlowBackendWarning, UnsupportedModelError, require
-from qlazy.base.torch_private import is_transformed, tree_flatten
+from qlazy.base.torch_private import is_transformed, outside_transforms, tree_flatten
 from qlazy.models.model import blocks_of
 from qlazy.models.rowwise import jacobian_by_rows, outputs_by_rows
 from qlazy.quantum.backends.lowered import LoweredCircuit
@@ -139,10 +139,7 @@ class LoweredBackend(Backend):
         return self.circuit.outputs(params, _flat(x, params))
 
     def jacobian(self, params: Tensor, x: Tensor) -> Tensor | None:
-        if is_transformed(params, x):
-            return None
-        with torch.no_grad():
-            return self.circuit.jacobian(params, _flat(x, params))
+        return self.circuit.jacobian(params, _flat(x, params))
 
 
 def _flat(x: Tensor, params: Tensor) -> Tensor:
@@ -184,4 +181,5 @@ def _numbers(tensor: Tensor | None) -> NDArray[np.float64] | None:
         return None
     if is_transformed(tensor) or not tensor.is_floating_point() or not bool(tensor.isfinite().all()):
         return None
-    return tensor.detach().to("cpu", torch.float64).numpy().copy()
+    with outside_transforms():  # of another tensor
+        return tensor.detach().to("cpu", torch.float64).numpy().copy()

@@ -15,8 +15,9 @@ from torch import Tensor
 from qlazy.base.errors import UnsupportedModelError, refuse
 from qlazy.base.torch_private import is_transformed, outside_transforms
 from qlazy.quantum.backends.angles import AngleMap, Layout
-from qlazy.quantum.backends.autograd import Engine, MakeEngine, derivatives, outputs
+from qlazy.quantum.backends.autograd import MakeEngine, derivatives, outputs
 from qlazy.quantum.program.expression import Constant, Expression
+from qlazy.quantum.second_derivatives import Engine
 from qlazy.simulator.observables import Observable
 from qlazy.simulator.operations import Operation, PauliRotation
 from qlazy.simulator.rotations import RotationCircuit
@@ -80,14 +81,16 @@ class LoweredCircuit:
 
     def outputs(self, params: Tensor, x: Tensor) -> Tensor:
         """Expectation values (n, c) for parameters (p,) and rows (n, d)."""
-        # Inside a transform of torch.func there is no telling cheaply, and too many derivatives are never wrong.
-        engine = self.for_all if x.requires_grad or is_transformed(x) else self.for_params
-        return outputs(engine, *self.angle_values(params, x))
+        return outputs(self._engine(x), *self.angle_values(params, x))
 
     def jacobian(self, params: Tensor, x: Tensor) -> Tensor:
         """Derivatives (n, c, p), from one sweep and the formulas of the angles."""
-        by_shared, by_sampled = derivatives(self.for_params, *self.angle_values(params, x))
+        by_shared, by_sampled = derivatives(self._engine(x), *self.angle_values(params, x))
         return self.angles.partials.pull(by_shared, by_sampled, params, x)
+
+    def _engine(self, x: Tensor) -> Engine:
+        # Inside a transform of torch.func there is no telling cheaply, and too many derivatives are never wrong.
+        return self.for_all if x.requires_grad or is_transformed(x) else self.for_params
 
     def angle_values(self, params: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """The angles that all samples share, (S,), and those of each sample, (n, T)."""

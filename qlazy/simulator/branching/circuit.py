@@ -15,9 +15,12 @@ destroys. Of the two the one that touches fewer numbers is taken.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
 from typing import Any, final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qlazy.base.errors import UnsupportedModelError, require
 from qlazy.simulator.branching.mixtures import Densities, Mixture, Seeds, Vectors
@@ -49,7 +52,7 @@ class BranchedCircuit:
     ) -> None:
         check_operations(skeleton.num_wires, tuple(operations))
         check_observables(skeleton.num_wires, tuple(observables))
-        self._skeleton = skeleton
+        self._skeleton, self._observables = skeleton, tuple(observables)
         kind = Vectors if skeleton.vector_cost <= skeleton.density_cost else Densities
         self._elements, self._live = self._peaks(kind)
         self._tables = 2**skeleton.num_wires * (
@@ -69,6 +72,27 @@ class BranchedCircuit:
     def representation(self) -> str:
         """What a branch is kept as: "vectors" or "densities"."""
         return self._states.name
+
+    @cached_property
+    def apart(self) -> tuple[BranchedCircuit, NDArray[np.int64], NDArray[np.int64]]:
+        """The same circuit with an angle for every place of the skeleton, and which shared and sampled angle each is.
+
+        A loop may come to one rotation many times: only by its angle at one place are outputs a sine.
+        """
+        numbers = [i.operation for i in self._skeleton.instructions if isinstance(i, Apply)]
+        places = iter(range(len(numbers)))
+        instructions = tuple(
+            replace(i, operation=next(places)) if isinstance(i, Apply) else i
+            for i in self._skeleton.instructions
+        )
+        sources = [self._sources[number] for number in numbers]
+        shared, sampled = (
+            np.array([s.number for s in sources if s is not None and s.sampled is kind], np.int64)
+            for kind in (False, True)
+        )
+        skeleton = replace(self._skeleton, instructions=instructions)
+        operations = [self._operations[number] for number in numbers]
+        return BranchedCircuit(skeleton, operations, self._observables), shared, sampled
 
     def values(self, shared: Real, sampled: Real, threads: int = 1) -> Real:
         """Outputs (n, c) for angles (S,) and (n, T)."""

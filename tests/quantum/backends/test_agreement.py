@@ -231,20 +231,6 @@ def test_constants_from_outside_torch_are_constants():
     assert model.backend == "adjoint"
 
 
-def test_second_derivatives_name_the_way():
-    model = Circuit(reuploading, {"encoding": (2, 3), "weights": (2, 3, 3)})
-    params, x = model.init(rng()), inputs(2, 3)
-    with pytest.raises(RuntimeError, match="backend='torch'"):
-        torch.func.hessian(lambda w: model(w, x).sum())(params)
-    leaf = params.clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(model(leaf, x).sum(), leaf, create_graph=True)
-    with pytest.raises(RuntimeError, match="backend='torch'"):
-        gradient.sum().backward()
-    exact = Circuit(reuploading, {"encoding": (2, 3), "weights": (2, 3, 3)}, backend="torch")
-    hessian = torch.func.hessian(lambda w: exact(w, x).sum())(params)
-    torch.testing.assert_close(hessian, hessian.T)
-
-
 def test_gradients_with_respect_to_inputs():
     model, exact = (
         Circuit(reuploading, {"encoding": (2, 3), "weights": (2, 3, 3)}, backend=b)

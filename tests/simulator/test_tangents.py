@@ -1,0 +1,63 @@
+"""Second derivatives along directions, against exact shifts of first derivatives, which are held to dense matrices."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qlazy.simulator import PauliRotation, RotationCircuit
+from qlazy.simulator.tangents import Moved, moved
+from tests.simulator.circuits import Case, cases
+
+# Of functions of period 4 pi with frequencies 1/2 and 1: every rotation, with controls or without.
+SHIFTS = [
+    (sign * shift, sign * weight)
+    for shift, weight in ((np.pi / 2, (2**0.5 + 1) / 2**2.5), (3 * np.pi / 2, (1 - 2**0.5) / 2**2.5))
+    for sign in (1.0, -1.0)
+]
+
+
+def arguments(
+    case: Case, seed: int, dtype: Any = np.float64
+) -> tuple[RotationCircuit, tuple[np.ndarray, ...]]:
+    """The circuit with every angle sampled; weights, their tangents, angles, and theirs."""
+    circuit, places = case.circuit().unshared
+    shared = np.tile(case.shared, (len(case.sampled), 1))
+    angles = np.concatenate([shared, case.sampled], 1)[:, places]
+    rng = np.random.default_rng(seed)
+    weights = rng.normal(size=(2, len(angles), circuit.num_outputs))
+    found = *weights, angles, rng.normal(size=angles.shape)
+    return circuit, tuple(array.astype(dtype) for array in found)
+
+
+def by_shifts(circuit: RotationCircuit, weights, weight_tangents, angles, tangents) -> Moved:
+    none = np.empty(0, angles.dtype)
+    jacobian = circuit.sweep(none, angles)[1].sampled
+    gradients = circuit.weighted(weight_tangents, none, angles).sampled
+    for number in range(angles.shape[1]):
+        for shift, weight in SHIFTS:
+            shifted = angles.copy()
+            shifted[:, number] += shift
+            found = circuit.weighted(weights, none, shifted).sampled
+            gradients = gradients + weight * tangents[:, number, None] * found
+    return Moved(np.einsum("nca,na->nc", jacobian, tangents), gradients)
+
+
+def all_wanted(case: Case) -> Case:
+    operations = [replace(o, wanted=True) if isinstance(o, PauliRotation) else o for o in case.operations]
+    return replace(case, operations=tuple(operations))
+
+
+@settings(max_examples=120, deadline=None)
+@given(cases(), st.integers(0, 2**32 - 1))
+def test_second_derivatives_are_those_of_exact_shifts(case: Case, seed: int) -> None:
+    """Angles whose derivatives are not wanted move all the same."""
+    circuit, given_ = arguments(case, seed)
+    found, exact = moved(circuit, *given_), by_shifts(arguments(all_wanted(case), seed)[0], *given_)
+    np.testing.assert_allclose(found.outputs, exact.outputs, rtol=0, atol=1e-10)
+    columns = np.array([rotation.wanted for _, rotation, _ in case.rotations()], bool)
+    np.testing.assert_allclose(found.gradients[:, columns], exact.gradients[:, columns], rtol=0, atol=1e-10)
