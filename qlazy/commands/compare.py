@@ -79,7 +79,10 @@ def run(arguments: argparse.Namespace) -> int:
     if pairs:
         print(f"{pair_table(pairs)}\n")
     page = comparison.report(arguments.out, arguments.command)
-    print(f"{comparison.verdict()}\n\nfigures, table and arrays: {arguments.out}; all in one page: {page}")
+    verdict = comparison.verdict()
+    print(
+        f"{verdict}\n\n{verdict.caption}\n\nfigures, table and arrays: {arguments.out}; all in one page: {page}"
+    )
     failed = [one for one in comparison.runs if one.diverged]
     for one in failed:
         print(f"qlazy: {one.model}, seed {one.seed}, a = {one.alpha:g}: {one.diverged}", file=sys.stderr)

@@ -31,9 +31,13 @@ from qlazy.training.history import DivergedError, History
 from qlazy.training.loop import train
 from qlazy.training.losses import Loss, Objective, SquaredError
 from qlazy.training.methods import GradientDescent, Method
+from qlazy.training.tangent_changes import tangent_changes
 
 if TYPE_CHECKING:
     from qlazy.base.execution import Client
+
+MOMENTS = 5
+"""At so many of the recorded steps, the last among them, Jacobian and kernel are measured too."""
 
 ALPHAS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 
@@ -152,6 +156,7 @@ class SeededModel:
         linear, law = anchor.linearized(trace), anchor.by_variance_law(trace)
         params = torch.from_numpy(trace.params[-1]).to(self.initial)
         final = tangent_kernel(anchor.model, params, self.data.x_train, allow_zero=True)
+        regression = anchor.regression(alpha)
         return Run(
             model=self.name,
             seed=self.seed,
@@ -168,6 +173,22 @@ class SeededModel:
             law_train_outputs=None if law is None else law[0].numpy(),
             law_test_outputs=None if law is None else law[1].numpy(),
             lipschitz=anchor.lipschitz,
+            curvature=anchor.curvature,
+            tangent_changes=self._tangent_changes(trace).numpy(),
+            regression_train_outputs=regression.train_outputs.numpy(),
+            regression_test_outputs=regression.test_outputs.numpy(),
+            regression_ridge=regression.ridge,
+        )
+
+    def _tangent_changes(self, trace: History) -> Tensor:
+        """How far Jacobian and kernel have moved from the start, at :data:`MOMENTS` of the recorded steps."""
+        last = len(trace.steps) - 1
+        rows = sorted({round(last * i / MOMENTS) for i in range(1, MOMENTS + 1)})
+        path, outputs = (
+            torch.from_numpy(array).to(self.initial) for array in (trace.params[rows], trace.train_outputs[0])
+        )
+        return tangent_changes(
+            self.anchor.model, self.initial, path, self.data.x_train, outputs - self.data.y_train
         )
 
     def _train(self, alpha: float) -> tuple[History, str]:

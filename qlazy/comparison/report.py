@@ -25,7 +25,8 @@ def write_comparison(comparison: Runs, folder: str | os.PathLike[str], command: 
 def comparison_page(comparison: Runs, figures: Mapping[str, Figure], command: str | None = None) -> Page:
     """The report of a comparison; without a ``command``, the call that made it stands at its end."""
     settings = comparison.settings
-    lead = tuple(map(str, verdicts(comparison)))
+    found = verdicts(comparison)
+    lead = (*map(str, found), found.caption)
     if "preprocessing" in settings:
         lead = (f"{', '.join(comparison.models)} on {settings['preprocessing']}.", *lead)
     facts = {name: text(value) for name, value in settings.items()}

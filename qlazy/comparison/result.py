@@ -33,11 +33,14 @@ class Comparison(Runs):
 
         return comparison_figures(self)
 
-    def verdict(self) -> Verdicts:
-        """In words: which models are lazy, from which scale, and what training buys."""
+    def verdict(self, small: float = 0.1) -> Verdicts:
+        """In words: which models are lazy, from which scale, and what training buys.
+
+        A change of at most ``small`` counts as lazy, where its 95 % interval over seeds says so.
+        """
         from qlazy.comparison.verdict import verdicts
 
-        return verdicts(self)
+        return verdicts(self, small)
 
     def plot(self, folder: str | os.PathLike[str]) -> list[Path]:
         """Draw every figure into a folder, as PNG and SVG; returns the paths."""

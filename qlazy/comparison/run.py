@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +15,15 @@ import torch
 from numpy.typing import NDArray
 
 from qlazy.base.storage import load_arrays, save_arrays
-from qlazy.kernels.spectrum import centered
 from qlazy.training.drift import kernel_change
 from qlazy.training.history import History
-from qlazy.training.losses import accuracy, sample_accuracies
+from qlazy.training.losses import CrossEntropy, Logistic, Loss, SquaredError, accuracy, sample_accuracies
+from qlazy.training.tangent_changes import CHANGES, kernel_changes
 
 Floats = NDArray[np.floating[Any]]
+
+LOSSES: Mapping[str, Loss] = {loss.convention: loss for loss in (SquaredError(), Logistic(), CrossEntropy())}
+"""The losses by their conventions, which are what a run keeps of its own."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -44,6 +49,13 @@ class Run:
     law_train_outputs: Floats | None = None  # (t, n, c), by the variance law; None where it does not apply
     law_test_outputs: Floats | None = None  # (t, m, c)
     lipschitz: tuple[float, float] | None = None  # of h and Dh in ||.||_n, upper bounds; None where unknown
+    curvature: float = math.nan  # ||D^2 h(w0)||_n from below
+    tangent_changes: Floats | None = (
+        None  # (k, 4), named in CHANGES, at k of the recorded steps, the last among them
+    )
+    regression_train_outputs: Floats | None = None  # (n, c), kernel regression with the initial kernel
+    regression_test_outputs: Floats | None = None  # (m, c)
+    regression_ridge: float = math.nan  # relative to the mean eigenvalue of the kernel
 
     @property
     def parameter_drift(self) -> float:
@@ -83,10 +95,20 @@ class Run:
     @property
     def test_output_gap(self) -> float:
         """The output gap on the test samples: sup_t ||a h(w_a) - a hbar(wbar_a)|| / ||a h(w0) - y*||."""
+        return float(self._test_output_gaps.max())
+
+    @property
+    def last_test_output_gap(self) -> float:
+        """The same at the last step."""
+        return float(self._test_output_gaps[-1])
+
+    @property
+    def _test_output_gaps(self) -> Floats:
         outputs = self.trace.test_outputs
-        assert outputs is not None
+        if outputs is None:
+            return np.array([math.nan])
         distance = np.linalg.norm((outputs - self.linear_test_outputs).reshape(len(outputs), -1), axis=1)
-        return float(distance.max() / np.linalg.norm(outputs[0] - self.test_targets))
+        return distance / np.linalg.norm(outputs[0] - self.test_targets)
 
     def _distances(self, others: Floats) -> Floats:
         outputs = self.trace.train_outputs
@@ -102,25 +124,79 @@ class Run:
 
     @property
     def centered_kernel_change(self) -> float:
-        """The same of kernels centred over the samples: an output bias adds a constant to K that never moves.
-
-        A kernel that is constant over the samples has none to change: infinite if it moves away from that, else 0.
-        """
-        outputs = self.train_targets.shape[1]
-        first, last = (
-            centered(torch.from_numpy(k), outputs) for k in (self.kernel_initial, self.kernel_final)
-        )
-        return _ratio(
-            float((last - first).norm()), float(first.norm()), float(np.linalg.norm(self.kernel_initial))
-        )
+        """The same of kernels centred over the samples: an output bias adds a constant to K that never moves."""
+        return self._last_changes[1]
 
     @property
     def residual_kernel_change(self) -> float:
-        """||(K_T - K_0) r_0|| / ||K_0 r_0||: along what is left to learn at initialisation, r_0 = a h(w0) - y*."""
-        residual = (self.trace.train_outputs[0] - self.train_targets).reshape(-1)
-        change = np.linalg.norm((self.kernel_final - self.kernel_initial) @ residual)
-        scale = np.linalg.norm(self.kernel_initial) * np.linalg.norm(residual)
-        return _ratio(float(change), float(np.linalg.norm(self.kernel_initial @ residual)), float(scale))
+        """That along what is left to learn at initialisation: ||(K_T - K_0) r_0|| / ||K_0 r_0||, all centred.
+
+        r_0 = a h(w0) - y*.
+        """
+        return self._last_changes[2]
+
+    @property
+    def largest_jacobian_change(self) -> float:
+        """sup_t ||J_t - J_0||_F / ||J_0||_F, centred over the samples; NaN for a run that did not record it.
+
+        Unlike the drift it does not depend on the unit of parameters, nor on where an angle is drawn. The supremum here
+        and below is over five of the recorded steps, the last among them.
+        """
+        return self._largest("jacobian", math.nan)
+
+    @property
+    def largest_kernel_change(self) -> float:
+        """sup_t ||K_t - K_0||_F / ||K_0||_F."""
+        return self._largest("kernel", self.kernel_change)
+
+    @property
+    def largest_centered_kernel_change(self) -> float:
+        """sup_t of the change of the centred kernel."""
+        return self._largest("centered", self.centered_kernel_change)
+
+    @property
+    def largest_residual_kernel_change(self) -> float:
+        """sup_t of the change along what is left to learn at initialisation."""
+        return self._largest("residual", self.residual_kernel_change)
+
+    def _largest(self, name: str, otherwise: float) -> float:
+        if self.tangent_changes is None:
+            return otherwise
+        return float(self.tangent_changes[:, CHANGES.index(name)].max())
+
+    @property
+    def kappa(self) -> float:
+        """(1/a) ||a h(w0) - y|| ||D^2 h|| / ||Dh||^2 at w0: lazy where far below 1. A lower bound; NaN where unknown.
+
+        The curvature is that of a search, the same for circuits and nets. It has no unit, and is the same whatever
+        the unit of outputs and labels. The inverse relative scale of Chizat, Oyallon, Bach 2019 (arXiv 1812.07956).
+        """
+        samples = len(self.train_targets)
+        error = float(np.linalg.norm(self._initial_residual)) / math.sqrt(samples)
+        return error * self.curvature / (self.alpha * self._largest_eigenvalue / samples)
+
+    @property
+    def decay_times(self) -> float:
+        """The time trained, in units of n / lambda_max(K_0); NaN where the clock is not that of gradient flow.
+
+        What is slower than the fastest mode has had fewer: eigenvalue by eigenvalue, by lambda / lambda_max.
+        """
+        if self.trace.clock == "step":
+            return math.nan
+        return float(self.trace.times[-1]) * self._largest_eigenvalue / len(self.train_targets)
+
+    @cached_property
+    def _largest_eigenvalue(self) -> float:
+        return float(np.linalg.eigvalsh(self.kernel_initial)[-1])
+
+    @property
+    def _initial_residual(self) -> Floats:
+        return self.trace.train_outputs[0] - self.train_targets
+
+    @cached_property
+    def _last_changes(self) -> tuple[float, float, float]:
+        arrays = (self.kernel_final, self.kernel_initial, self._initial_residual)
+        return kernel_changes(*(torch.from_numpy(array) for array in arrays))
 
     @property
     def loss_left(self) -> float:
@@ -131,10 +207,55 @@ class Run:
     def test_answers(self) -> tuple[Floats, Floats]:
         """What each test sample counts in the accuracy of the trained and of the linearised model, (m,) each."""
         assert self.trace.test_outputs is not None
-        ends = (self.trace.test_outputs[-1], self.linear_test_outputs[-1])
-        targets = torch.from_numpy(self.test_targets)
-        trained, linear = (sample_accuracies(torch.from_numpy(end), targets).numpy() for end in ends)
-        return trained, linear
+        return self._answers(self.trace.test_outputs[-1]), self._answers(self.linear_test_outputs[-1])
+
+    @property
+    def regression_answers(self) -> Floats | None:
+        """The same of kernel regression, (m,); None for a run that did not record it."""
+        return None if self.regression_test_outputs is None else self._answers(self.regression_test_outputs)
+
+    def _answers(self, outputs: Floats) -> Floats:
+        return sample_accuracies(torch.from_numpy(outputs), torch.from_numpy(self.test_targets)).numpy()
+
+    @property
+    def regression_gap(self) -> float:
+        """||a h(w_T) - f|| / ||a h(w0) - y*||, f kernel regression, on the training samples, at the last step."""
+        return self._end_gap(self.trace.train_outputs, self.regression_train_outputs, self.train_targets)
+
+    @property
+    def test_regression_gap(self) -> float:
+        """The same on the test samples."""
+        return self._end_gap(self.trace.test_outputs, self.regression_test_outputs, self.test_targets)
+
+    def _end_gap(self, outputs: Floats | None, others: Floats | None, targets: Floats) -> float:
+        if outputs is None or others is None:
+            return math.nan
+        return float(np.linalg.norm(outputs[-1] - others) / np.linalg.norm(outputs[0] - targets))
+
+    @property
+    def linear_train_loss(self) -> float:
+        """The loss of the linearised model at the last step, on training data; NaN for a loss of the user's own."""
+        return self.loss_of(self.linear_train_outputs[-1], self.train_targets)
+
+    @property
+    def linear_test_loss(self) -> float:
+        return self.loss_of(self.linear_test_outputs[-1], self.test_targets)
+
+    @property
+    def regression_train_loss(self) -> float:
+        """The loss of kernel regression, which least squares chose whatever the loss; NaN where there is none."""
+        return self.loss_of(self.regression_train_outputs, self.train_targets)
+
+    @property
+    def regression_test_loss(self) -> float:
+        return self.loss_of(self.regression_test_outputs, self.test_targets)
+
+    def loss_of(self, outputs: Floats | None, targets: Floats) -> float:
+        """The loss that was trained, of other outputs (., c); NaN for none, and for a loss of the user's own."""
+        loss = LOSSES.get(self.trace.loss)
+        if outputs is None or loss is None:
+            return math.nan
+        return float(loss(torch.from_numpy(outputs), torch.from_numpy(targets)))
 
     @property
     def train_accuracy(self) -> float:
@@ -148,6 +269,11 @@ class Run:
     @property
     def linear_test_accuracy(self) -> float:
         return _accuracy(self.linear_test_outputs[-1], self.test_targets)
+
+    @property
+    def regression_test_accuracy(self) -> float:
+        outputs = self.regression_test_outputs
+        return math.nan if outputs is None else _accuracy(outputs, self.test_targets)
 
     @property
     def train_loss(self) -> float:
@@ -182,7 +308,7 @@ class Run:
         return f"Run({self.model}, seed={self.seed}, alpha={self.alpha:g})"
 
 
-_SETTINGS = ("model", "seed", "alpha", "diverged", "lipschitz")
+_SETTINGS = ("model", "seed", "alpha", "diverged", "lipschitz", "curvature", "regression_ridge")
 
 
 def is_saved(folder: Path) -> bool:
@@ -191,14 +317,6 @@ def is_saved(folder: Path) -> bool:
 
 
 _RUN_ARRAYS = tuple(f.name for f in fields(Run) if f.name not in (*_SETTINGS, "trace"))
-
-
-def _ratio(change: float, of: float, scale: float) -> float:
-    """``change`` relative to ``of``; where that is rounding beside ``scale``, 0 if the change is too, else infinite."""
-    floor = 1e-7 * scale
-    if of > floor:
-        return change / of
-    return 0.0 if change <= floor else math.inf
 
 
 def _accuracy(outputs: Floats, targets: Floats) -> float:

@@ -19,7 +19,21 @@ from qlazy.base.tables import Table
 from qlazy.comparison.baselines import Baseline, baseline_table
 from qlazy.comparison.guarantees import Summary, bound_table, summaries
 from qlazy.comparison.kernel_pairs import RIDGE, KernelPair, kernel_pairs
-from qlazy.comparison.metrics import ACCURACIES, KERNELS, LAWS, METRICS, RESULTS, THEORY
+from qlazy.comparison.metrics import (
+    ACCURACIES,
+    COMPARED,
+    KERNELS,
+    LAWS,
+    METRICS,
+    REACHED,
+    RESULTS,
+    SCALES,
+    THEORY,
+    OverSeeds,
+    shown,
+    spread_name,
+    summarized,
+)
 from qlazy.comparison.run import Run
 from qlazy.training.drift import Slope, log_log_slope
 
@@ -54,9 +68,10 @@ class Runs:
     def values(self, model: str, metric: str) -> Floats:
         """A metric of one model as (scales, seeds), NaN for runs that diverged.
 
-        ``metric`` is a name in ``METRICS``, ``KERNELS``, ``LAWS`` or ``results``. NaN also where a law does not apply.
+        ``metric`` is a name in ``METRICS``, ``KERNELS``, ``SCALES``, ``LAWS`` or ``results``. NaN also where a law does
+        not apply.
         """
-        known = {**METRICS, **KERNELS, **LAWS, **self.results}
+        known = {**METRICS, **KERNELS, **SCALES, **LAWS, **self.results}
         require(metric in known, "metric", f"be one of {', '.join(known)}", metric)
         of = known[metric]
         return np.array(
@@ -79,17 +94,20 @@ class Runs:
         return {key: log_log_slope(alphas, table) for key, table in values.items() if (table > 0).all()}
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row a model and scale: the mean over seeds of every metric, and its standard deviation."""
+        """One row a model and scale: the geometric mean over seeds of every metric and the factor of one deviation.
+
+        Of accuracies the mean and the standard deviation, under "... sd".
+        """
         return [self._row(model, i) for model in self.models for i in range(len(self.alphas))]
 
     def table(self) -> str:
-        """Rows, slopes, baselines, bounds as plain text; what stands after ± is the standard deviation over seeds."""
+        """Rows, slopes, what was reached, baselines, bounds as plain text."""
         return "\n\n".join(map(str, self.tables()))
 
     def tables(self) -> tuple[Table, ...]:
         """What :meth:`table` prints, as values."""
         bounds = bound_table(self.runs)
-        tables = [self.scale_table(), self.slope_table()]
+        tables = [self.scale_table(), self.slope_table(), self.reached_table()]
         if self.baselines:
             tables.append(baseline_table(self.baselines, bool(self.settings.get("classes"))))
         return (*tables, *(() if bounds is None else (bounds,)))
@@ -97,7 +115,7 @@ class Runs:
     def scale_table(self) -> Table:
         """A row for each model and scale."""
         head, *rows = _cells(self.rows(), self._shown())
-        title = "mean ± standard deviation over seeds"
+        title = "geometric means ×÷ one standard deviation over seeds; accuracies: mean ± standard deviation"
         return Table(title, tuple(head), tuple(map(tuple, rows)))
 
     def slope_table(self) -> Table:
@@ -111,6 +129,19 @@ class Runs:
         )
         title = "slopes in log-log axes, and their 95 % intervals over seeds"
         return Table(title, ("slope against a", *METRICS), (*fitted, theory))
+
+    def reached_table(self) -> Table:
+        """What each model, its linearised model and kernel regression reached, at the least scale."""
+        alpha, classes = self.alphas[0], bool(self.settings.get("classes"))
+        rows = {row["model"]: row for row in self.rows() if row["alpha"] == alpha}
+        title = f"what was reached at a = {alpha:g}: the linearised model stops at the same step, regression does not"
+        head = ["model", "", *REACHED[:-1], *(REACHED[-1:] if classes else ())]
+        body = [
+            (model, kind, *(_spread(row, name) if name else "" for name in names[: len(head) - 2]))
+            for model, row in rows.items()
+            for kind, names in COMPARED.items()
+        ]
+        return Table(title, tuple(head), tuple(body))
 
     def bounds(self) -> list[Summary]:
         """Every upper bound of the theory beside what was measured: :mod:`qlazy.comparison.guarantees`."""
@@ -130,17 +161,18 @@ class Runs:
 
     def _row(self, model: str, index: int) -> dict[str, Any]:
         row: dict[str, Any] = {"model": model, "alpha": self.alphas[index]}
-        for metric in (*METRICS, *KERNELS, *LAWS, *self.results):
-            over_seeds = self.values(model, metric)[index]
-            finished = over_seeds[np.isfinite(over_seeds)]
-            row[metric] = float(finished.mean()) if len(finished) else math.nan
-            row[f"{metric} sd"] = float(finished.std(ddof=1)) if len(finished) > 1 else math.nan
+        for metric in (*METRICS, *KERNELS, *SCALES, *LAWS, *self.results):
+            row[metric], row[spread_name(metric)] = summarized(metric, self.values(model, metric)[index])
         row["diverged"] = sum(bool(run.diverged) for run in self.select(model, self.alphas[index]))
         return row
 
     def _shown(self) -> list[str]:
         """The columns of the printed table: the CSV file has them all."""
-        results = [name for name in self.results if name != "train loss" and name != "train accuracy"]
+        results = [
+            name
+            for name in ("test loss", "test accuracy", "linearized test accuracy")
+            if name in self.results
+        ]
         laws = [name for name, of in LAWS.items() if any(math.isfinite(of(run)) for run in self.runs)]
         return [*METRICS, *laws, *results]
 
@@ -161,9 +193,4 @@ def _cells(rows: list[dict[str, Any]], columns: Sequence[str]) -> list[list[str]
 
 
 def _spread(row: Mapping[str, Any], metric: str) -> str:
-    value, deviation = row[metric], row[f"{metric} sd"]
-    if metric in LAWS and math.isnan(value):
-        return "-"
-    if "accuracy" in metric:
-        return f"{value:.3f}" + (f" ±{deviation:.3f}" if math.isfinite(deviation) else "")
-    return f"{value:.2e}" + (f" ±{deviation:.0e}" if math.isfinite(deviation) else "")
+    return shown(metric, OverSeeds(row[metric], row[spread_name(metric)]))

@@ -1,7 +1,9 @@
 """What a comparison says in words: which models are lazy, from which scale, by which of the three metrics.
 
-A metric is small where its mean over seeds is at most :data:`SMALL`. Lazy from a scale means small there and at every
-larger scale that was tried: the three metrics are told apart, because each can be small without the others.
+Each metric has a geometric mean over the seeds and a 95 % interval, Student's of the logarithms. It is lazy at a
+scale where the whole interval is at most :data:`SMALL`, not lazy where all of it is above, and undecided where the
+interval holds the threshold, or where there is one seed. Lazy from a scale means lazy there and at every larger
+scale that was tried: the three metrics are told apart, because each can be small without the others.
 """
 
 from __future__ import annotations
@@ -9,49 +11,102 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import final, overload
+from dataclasses import dataclass, replace
+from typing import Literal, final, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qlazy.base.errors import require
+from qlazy.base.over_seeds import Interval, geometric_interval, half_interval
 from qlazy.comparison.run import Run
 from qlazy.comparison.runs import Runs
 
 SMALL = 0.1
+RUNAWAY = 10.0
+"""A linearised path whose loss ends so many times above its start has diverged."""
+
+Decision = Literal["lazy", "not lazy", "undecided"]
 
 METRICS: Mapping[str, Callable[[Run], float]] = {
-    "parameters": lambda run: run.relative_drift,
-    "kernel": lambda run: max(run.centered_kernel_change, run.residual_kernel_change),
+    "Jacobian": lambda run: run.largest_jacobian_change,
+    "kernel": lambda run: max(run.largest_centered_kernel_change, run.largest_residual_kernel_change),
     "outputs": lambda run: run.output_gap,
 }
-"""Drift relative to the initial parameters' norm; the kernel's change, centred over the samples or along what is left
-to learn, whichever is larger, since a constant part of a kernel never moves and hides the rest; and the output gap to
-the linearised model on the training samples."""
+"""Suprema over training: the Jacobian's relative change; the kernel's, centred over the samples or along what is
+left to learn, whichever is larger; and the output gap to the linearised model on the training samples. None depends
+on the unit of outputs, labels or parameters, on an output bias (but for the rate, which follows the largest
+eigenvalue), on the order of samples, or on where an angle is drawn."""
+
+
+@final
+@dataclass(frozen=True)
+class Accuracies:
+    """Of the trained model and of what it is compared with, and half the 95% interval of their paired difference."""
+
+    trained: float
+    other: float
+    half: float  # NaN for one seed
+
+    @property
+    def gain(self) -> float:
+        """What training buys against the other, as a share."""
+        return self.trained - self.other
+
+    @property
+    def differs(self) -> bool:
+        """Whether seeds and test samples do not explain the difference."""
+        return abs(self.gain) > self.half
 
 
 @final
 @dataclass(frozen=True)
 class Verdict:
-    """One model: each metric at the least scale, and the scale from which it stays small, or None."""
+    """One model: the interval of each metric at every scale, and what it reached at the least scale."""
 
     model: str
     scales: tuple[float, ...]
-    least: Mapping[str, float]
-    lazy_from: Mapping[str, float | None]
+    intervals: Mapping[str, tuple[Interval, ...]]
     loss_left: (
         float  # at the least scale, the training loss at the last step as a share of that at initialisation
     )
+    seeds: int
     test_gap: float = math.nan  # at the least scale, the output gap on the test samples
-    accuracy: tuple[float, float, float] | None = (
-        None  # trained, linearised, half the 95% interval of their paired difference
+    regression_gap: float = math.nan  # there, from kernel regression, on the test samples
+    accuracies: Mapping[str, Accuracies] | None = (
+        None  # there, against "linearised model" and "kernel regression"
     )
     test_samples: int = 0
+    own_splits: bool = False
+    linear_diverged: bool = False
+    small: float = SMALL
+
+    def decisions(self, metric: str) -> tuple[Decision, ...]:
+        """Lazy, not lazy or undecided by a metric, scale by scale."""
+        return tuple(_decided(interval, self.small) for interval in self.intervals[metric])
+
+    @property
+    def least(self) -> dict[str, float]:
+        """The geometric mean of each metric at the least scale."""
+        return {name: found[0].mean for name, found in self.intervals.items()}
+
+    @property
+    def lazy_from(self) -> dict[str, float | None]:
+        """The scale from which on each metric is lazy, or None."""
+        return {name: _from(self.scales, self.decisions(name), "lazy") for name in self.intervals}
+
+    @property
+    def decision(self) -> Decision:
+        """Of the least scale: lazy if kernel and outputs are from there on, not lazy if either is not there."""
+        if all(self.lazy_from[name] == self.scales[0] for name in ("kernel", "outputs")):
+            return "lazy"
+        here = {self.decisions(name)[0] for name in ("kernel", "outputs")}
+        return "not lazy" if "not lazy" in here else "undecided"
 
     @property
     def is_lazy(self) -> bool:
         """Whether kernel and outputs are lazy at the least scale already: a kernel method in disguise."""
-        return all(self.lazy_from[name] == self.scales[0] for name in ("kernel", "outputs"))
+        return self.decision == "lazy"
 
     def sentences(self) -> tuple[str, ...]:
         """The verdict, what it rests on, and what follows."""
@@ -59,44 +114,69 @@ class Verdict:
             f"{self.model} {self._regimes()}.",
             self._at_least_scale(),
             *self._training(),
+            *self._regression(),
             *self._accuracies(),
+            *self._threshold(),
         )
 
     def __str__(self) -> str:
         return " ".join(self.sentences())
 
     def _regimes(self) -> str:
-        if self.is_lazy and self.lazy_from["parameters"] == self.scales[0]:
+        if self.seeds < 2:
+            return f"was trained from one seed, which allows no claim. There is {self._small_from()}"
+        if all(scale == self.scales[0] for scale in self.lazy_from.values()):
             return f"is lazy by all three metrics at every scale tried, from a = {self.scales[0]:g}"
         return "is lazy " + ", ".join(self._regime(name, scale) for name, scale in self.lazy_from.items())
 
     def _regime(self, name: str, scale: float | None) -> str:
-        if scale is None:
-            return f"by its {name} at no scale up to a = {self.scales[-1]:g}"
         if scale == self.scales[0]:
             return f"by its {name} at every scale"
-        return f"by its {name} from a = {scale:g}"
+        open_at = [
+            f"{a:g}"
+            for a, found in zip(self.scales, self.decisions(name), strict=True)
+            if found == "undecided"
+        ]
+        beside = f" (undecided at a = {', '.join(open_at)})" if open_at else ""
+        if scale is None:
+            return f"by its {name} at no scale up to a = {self.scales[-1]:g}{beside}"
+        return f"by its {name} from a = {scale:g}{beside}"
+
+    def _small_from(self) -> str:
+        """Where the figures of a single seed are small, which is a description and no claim."""
+        parts = []
+        for name, found in self.intervals.items():
+            scale = _from(self.scales, [one.mean <= self.small for one in found], True)
+            where = f"up to a = {self.scales[-1]:g} nowhere" if scale is None else f"from a = {scale:g}"
+            parts.append(f"{name} {where}")
+        return f"a change of at most {_percent(self.small)} by " + ", ".join(parts)
 
     def _at_least_scale(self) -> str:
         here = f"At a = {self.scales[0]:g}"
         if math.isinf(self.least["kernel"]):
             return f"{here} training diverged: nothing can be said of that scale."
-        kernel, outputs = (_percent(self.least[name]) for name in ("kernel", "outputs"))
+        kernel, outputs = (_percents(self.intervals[name][0]) for name in ("kernel", "outputs"))
+        kernel = f"{here} its kernel, centred or along the residual, changes by {kernel}"
+        if self.linear_diverged:
+            return f"{kernel}; its linearised model diverged at this rate, and is no comparison."
         tests = f" ({_percent(self.test_gap)} on test samples)" if math.isfinite(self.test_gap) else ""
-        facts = (
-            f"{here} its kernel, centred or along the residual, changes by {kernel}, "
-            f"its outputs leave the linearised ones by {outputs}{tests}"
-        )
+        facts = f"{kernel}, its outputs leave the linearised ones by {outputs}{tests}"
+        return f"{facts}{self._follows()}"
+
+    def _follows(self) -> str:
+        if self.seeds < 2:
+            return "."
         if self.is_lazy and not self.loss_left <= 1 - SMALL:
-            return f"{facts}; but what hardly trains can hardly move."
-        if self.is_lazy:
-            return (
-                f"{facts}: a kernel method in disguise, whose training is that of its linearised model stopped at the "
+            return "; but what hardly trains can hardly move."
+        kernel, outputs = (self.decisions(name)[0] for name in ("kernel", "outputs"))
+        return {
+            "lazy": (
+                ": a kernel method in disguise, whose training is that of its linearised model stopped at the "
                 "same step."
-            )
-        if self.least["parameters"] <= SMALL < self.least["kernel"]:
-            return f"{facts}, though its parameters hardly move: small drift does not freeze a kernel."
-        return f"{facts}: its features move in training, and its linearised model does not stand in for it."
+            ),
+            "undecided": f": whether it is lazy these {self.seeds} seeds leave undecided.",
+            "not lazy": _moved(kernel, outputs),
+        }[self.decision]
 
     def _training(self) -> tuple[str, ...]:
         """How far training came, always: what hardly trained could hardly move, and a stopped path is no regression."""
@@ -105,24 +185,39 @@ class Verdict:
         left = f"{_percent(self.loss_left)} of the training loss is left there"
         return (f"It hardly trained: {left}." if self.loss_left > 1 - SMALL else f"{left}.".capitalize(),)
 
-    def _accuracies(self) -> tuple[str, ...]:
-        if self.accuracy is None:
+    def _regression(self) -> tuple[str, ...]:
+        if not math.isfinite(self.regression_gap):
             return ()
-        trained, linear, error = self.accuracy
-        points = 100 * (trained - linear)
-        facts = (
-            f"Its accuracy on {self.test_samples} test samples there is {_percent(trained)}, that of the linearised "
-            f"model {_percent(linear)}"
+        return (
+            "Kernel regression to the end, with its initial kernel and the ridge that leaving one out chooses, is "
+            f"{_percent(self.regression_gap)} away on test samples.",
         )
-        if not math.isfinite(error):
-            return (f"{facts}: one seed, which allows no interval and no claim.",)
-        spread = f"(95 % interval ±{100 * error:.1f})"
-        if abs(points) <= 100 * error:
-            return (
-                f"{facts}: {abs(points):.1f} points apart {spread}, which seeds and test samples explain.",
+
+    def _accuracies(self) -> tuple[str, ...]:
+        if not self.accuracies:
+            return ()
+        trained = next(iter(self.accuracies.values())).trained
+        splits = " of a split a seed" if self.own_splits else ""
+        first = f"Its accuracy on {self.test_samples} test samples{splits} there is {_percent(trained)}."
+        if self.seeds < 2:
+            others = " and ".join(
+                f"that of the {name} {_percent(a.other)}" for name, a in self.accuracies.items()
             )
-        better = "Training buys" if points > 0 else "Training costs"
-        return (f"{facts}. {better} {abs(points):.1f} points {spread} against the linearised model.",)
+            return (f"{first[:-1]}, {others}: one seed, which allows no interval and no claim.",)
+        return (first, *(_against(name, one) for name, one in self.accuracies.items()))
+
+    def _threshold(self) -> tuple[str, ...]:
+        """Where another threshold would have said something else of the least scale."""
+        others = {factor: replace(self, small=factor * self.small) for factor in (0.5, 2.0)}
+        changed = [
+            f"at {_percent(other.small)} {other.decision}"
+            for other in others.values()
+            if other.decision != self.decision
+        ]
+        if self.seeds < 2 or math.isinf(self.least["kernel"]) or not changed:
+            return ()
+        word = f"With the threshold not at {_percent(self.small)} but {' and '.join(changed)}"
+        return (f"{word} would be the word on a = {self.scales[0]:g}.",)
 
 
 @final
@@ -146,79 +241,132 @@ class Verdicts(Sequence[Verdict]):
         """All sentences, model after model."""
         return tuple(sentence for verdict in self.of_models for sentence in verdict.sentences())
 
+    @property
+    def caption(self) -> str:
+        """How to read them: what lazy, not lazy and undecided mean, and how much stands behind an interval."""
+        one = self.of_models[0]
+        if one.seeds < 2:
+            return "One seed has no interval."
+        pool = " Errors of splits of one pool describe that pool." if one.own_splits else ""
+        return (
+            f"Lazy: the 95 % interval over {one.seeds} seeds of a change lies at {_percent(one.small)} or below; not "
+            f"lazy: above; undecided: it holds {_percent(one.small)}. Changes are geometric means.{pool}"
+        )
+
     def __str__(self) -> str:
         return "\n".join(map(str, self.of_models))
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return "".join(f"<p>{html.escape(str(verdict))}</p>" for verdict in self.of_models)
+        lines = (*map(str, self.of_models), self.caption)
+        return "".join(f"<p>{html.escape(line)}</p>" for line in lines)
 
 
-def verdicts(comparison: Runs) -> Verdicts:
-    """What a comparison says of each of its models."""
-    return Verdicts(tuple(_verdict(comparison, model) for model in comparison.models))
+def verdicts(comparison: Runs, small: float = SMALL) -> Verdicts:
+    """What a comparison says of each of its models; a change of at most ``small`` is lazy."""
+    require(0 < small < math.inf, "small", "be positive", small)
+    return Verdicts(tuple(_verdict(comparison, model, small) for model in comparison.models))
 
 
-def _verdict(comparison: Runs, model: str) -> Verdict:
-    scales = comparison.alphas
-    means = {name: _means(comparison, model, of) for name, of in METRICS.items()}
+def _verdict(comparison: Runs, model: str, small: float) -> Verdict:
+    first = comparison.select(model, comparison.alphas[0])
+    intervals = {name: _intervals(comparison, model, of) for name, of in METRICS.items()}
+    finished = [run for run in first if not run.diverged]
+    means = (
+        geometric_interval(np.array([of(run) for run in finished])).mean
+        for of in (
+            lambda run: run.loss_left,
+            lambda run: run.test_output_gap,
+            lambda run: run.test_regression_gap,
+        )
+    )
+    loss_left, test_gap, regression_gap = means
     return Verdict(
         model,
-        scales,
-        {name: values[0] for name, values in means.items()},
-        {name: _from(scales, values) for name, values in means.items()},
-        _means(comparison, model, lambda run: run.loss_left)[0],
-        _means(comparison, model, _test_gap)[0],
-        _accuracies(comparison, model, scales[0]),
-        len(comparison.runs[0].test_targets),
+        comparison.alphas,
+        {name: found for name, found in intervals.items() if not all(math.isnan(one.mean) for one in found)},
+        loss_left,
+        len(first),
+        test_gap,
+        regression_gap,
+        _accuracies(finished) if "test accuracy" in comparison.results and finished else None,
+        len(first[0].test_targets),
+        comparison.settings.get("splits") == "a seed",
+        any(run.linear_train_loss > RUNAWAY * run.trace.train_loss[0] for run in finished),
+        small,
     )
 
 
-def _test_gap(run: Run) -> float:
-    return math.nan if run.trace.test_outputs is None else run.test_output_gap
-
-
-def _means(comparison: Runs, model: str, of: Callable[[Run], float]) -> list[float]:
-    """The mean over seeds at each scale, infinite where a run diverged: that is not lazy."""
-    return [
-        float(np.mean([math.inf if run.diverged else of(run) for run in comparison.select(model, alpha)]))
+def _intervals(comparison: Runs, model: str, of: Callable[[Run], float]) -> tuple[Interval, ...]:
+    """Over seeds at each scale, infinite where a run diverged: that is not lazy."""
+    return tuple(
+        geometric_interval(
+            np.array([math.inf if run.diverged else of(run) for run in comparison.select(model, alpha)])
+        )
         for alpha in comparison.alphas
-    ]
+    )
 
 
-def _from(scales: Sequence[float], values: Sequence[float]) -> float | None:
-    """The least scale from which on every value is small."""
-    found = None
-    for scale, value in zip(reversed(scales), reversed(values), strict=True):
-        if not value <= SMALL:
-            return found
-        found = scale
+def _decided(interval: Interval, small: float) -> Decision:
+    if math.isinf(interval.mean):
+        return "not lazy"
+    if interval.high <= small:
+        return "lazy"
+    return "not lazy" if interval.low > small else "undecided"
+
+
+def _from(scales: Sequence[float], found: Sequence[object], wanted: object) -> float | None:
+    """The least scale from which on all that was found is what was wanted."""
+    least = None
+    for scale, one in zip(reversed(scales), reversed(found), strict=True):
+        if one != wanted:
+            return least
+        least = scale
+    return least
+
+
+def _moved(kernel: Decision, outputs: Decision) -> str:
+    """What follows where kernel or outputs are not lazy."""
+    if kernel != "not lazy":
+        beside = " though its features hardly move" if kernel == "lazy" else ""
+        return f": its linearised model does not stand in for it{beside}."
+    return {
+        "not lazy": ": its features move in training, and its linearised model does not stand in for it.",
+        "lazy": ": its features move in training, though its linearised model stands in for its outputs.",
+        "undecided": ": its features move in training; whether its linearised model stands in for it is undecided.",
+    }[outputs]
+
+
+def _accuracies(runs: Sequence[Run]) -> dict[str, Accuracies]:
+    trained, linear = (np.stack(answers) for answers in zip(*(run.test_answers for run in runs), strict=True))
+    found = {"linearised model": _paired(trained, linear)}
+    regression = [run.regression_answers for run in runs]
+    if all(answers is not None for answers in regression):
+        found["kernel regression"] = _paired(trained, np.stack([a for a in regression if a is not None]))
     return found
 
 
-def _accuracies(comparison: Runs, model: str, alpha: float) -> tuple[float, float, float] | None:
-    runs = [run for run in comparison.select(model, alpha) if not run.diverged]
-    if not runs or "test accuracy" not in comparison.results:
-        return None
-    trained, linear = (np.stack(answers) for answers in zip(*(run.test_answers for run in runs), strict=True))
-    return float(trained.mean()), float(linear.mean()), _half_interval(trained - linear)
+def _paired(trained: NDArray[np.floating], other: NDArray[np.floating]) -> Accuracies:
+    return Accuracies(float(trained.mean()), float(other.mean()), half_interval(trained - other))
 
 
-def _half_interval(differences: NDArray[np.float64]) -> float:
-    """Half the 95% interval of the mean of differences (seeds, samples), each -1, 0 or 1; NaN for a single seed.
+def _against(name: str, one: Accuracies) -> str:
+    points, half = 100 * abs(one.gain), f"(95 % interval ±{min(100.0, 100 * one.half):.1f})"
+    if not one.differs:
+        return (
+            f"That of the {name} is {_percent(one.other)}: {points:.1f} points apart {half}, which seeds and test "
+            "samples explain."
+        )
+    better = "Training buys" if one.gain > 0 else "Training costs"
+    return f"{better} {points:.1f} points {half} against the {name}, {_percent(one.other)}."
 
-    Student's over seeds, and never below that of the test samples, which all seeds share: equal differences of three
-    seeds would otherwise be certain.
-    """
-    from scipy.special import stdtrit  # a slow import, for this alone
 
-    seeds, samples = differences.shape
-    if seeds < 2:
-        return math.nan
-    over_seeds = stdtrit(seeds - 1, 0.975) * differences.mean(1).std(ddof=1) / math.sqrt(seeds)
-    over_samples = 1.96 * differences.mean(0).std(ddof=1) / math.sqrt(samples) if samples > 1 else math.inf
-    return float(max(over_seeds, over_samples))
+def _percents(interval: Interval) -> str:
+    mean = _percent(interval.mean)
+    if not math.isfinite(interval.low):
+        return mean
+    return f"{mean} [{100 * interval.low:.3g}, {100 * interval.high:.3g}]"
 
 
 def _percent(value: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, final
@@ -12,10 +13,15 @@ from torch import Tensor
 from qlazy.base.errors import UnsupportedModelError
 from qlazy.data.datasets import Dataset
 from qlazy.kernels.operator import tangent_kernel
-from qlazy.kernels.prediction import LinearizedPath, linearized_params
+from qlazy.kernels.prediction import (
+    LinearizedPath,
+    kernel_regression,
+    leave_one_out_ridge,
+    linearized_params,
+)
 from qlazy.models.model import Model
 from qlazy.models.wrappers import Linearized
-from qlazy.theory.bounds import derivative_bounds
+from qlazy.theory.bounds import derivative_bounds, second_derivative_norm
 from qlazy.theory.variance_law import VarianceLawPath, output_margins
 from qlazy.training.history import History
 from qlazy.training.loop import Record, train
@@ -29,6 +35,17 @@ class LinearArrays(NamedTuple):
     params: Tensor
     train_outputs: Tensor
     test_outputs: Tensor
+
+
+class Regression(NamedTuple):
+    """Kernel regression with K_0, where training of the linearised model would end but for the ridge.
+
+    Outputs (n, c) on training and (m, c) on test data; ``ridge`` relative to the mean eigenvalue tr K_0 / (n c).
+    """
+
+    train_outputs: Tensor
+    test_outputs: Tensor
+    ridge: float
 
 
 @final
@@ -65,6 +82,46 @@ class Anchor:
     def _outputs(self) -> tuple[Tensor, Tensor]:
         with torch.no_grad():
             return self.model(self.params, self.data.x_train), self.model(self.params, self.data.x_test)
+
+    @cached_property
+    def curvature(self) -> float:
+        """A lower bound on ||D^2 h(w0)|| in ||.||_n, from a short search that is the same for every model.
+
+        Of one start and eight rounds: circuits and nets are compared by it, so that none is searched harder. NaN
+        where second derivatives cannot be had.
+        """
+        generator = torch.Generator().manual_seed(0)
+        x = self.data.x_train
+        try:
+            return second_derivative_norm(self.model, self.params, x, generator, starts=1, steps=8).value
+        except UnsupportedModelError:
+            return math.nan
+
+    def regression(self, alpha: float) -> Regression:
+        """Least squares with the ridge that leaving out one training sample chooses, around a h(w0).
+
+        The kernel and the ridge are those of h, whatever the scale: what is predicted does not depend on their unit.
+        """
+        if not any(outputs.any() for outputs in self._outputs):
+            return self._centered_regression
+        return self._regression(alpha)
+
+    @cached_property
+    def _centered_regression(self) -> Regression:
+        return self._regression(1.0)
+
+    def _regression(self, alpha: float) -> Regression:
+        on_train, on_test = (alpha * outputs for outputs in self._outputs)
+        residual = self.data.y_train - on_train
+        ridge = leave_one_out_ridge(self.kernel, residual)
+        kernels = (self.kernel, self._kernel_test)
+        train, test = (
+            kernel_regression(
+                self.kernel, k, self.data.y_train, ridge=ridge, offset_train=on_train, offset_test=f
+            )
+            for k, f in zip(kernels, (on_train, on_test), strict=True)
+        )
+        return Regression(train, test, ridge / float(self.kernel.diagonal().mean()))
 
     @cached_property
     def lipschitz(self) -> tuple[float, float] | None:

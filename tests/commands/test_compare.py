@@ -27,7 +27,7 @@ def test_compare_prints_tables_and_leaves_a_folder(capsys, tmp_path: Path) -> No
     assert captured.out.endswith("figures, table and arrays: here; all in one page: here/report.html\n")
     page = (tmp_path / "here" / "report.html").read_text()
     assert "qlazy compare hardware_efficient:layers=1 mlp:2" in page
-    assert "hardware_efficient:layers=1 is lazy by" in page
+    assert "hardware_efficient:layers=1 was trained from one seed, which allows no claim" in page
     assert {path.name for path in (tmp_path / "here").glob("*.svg")} >= {
         "drift.svg",
         "gap.svg",

@@ -183,17 +183,26 @@ def test_float32_stays_float32(data):
 
 
 def test_what_stands_after_a_mean_is_the_standard_deviation_of_a_sample(comparison):
-    """Two seeds differ by d: d / sqrt(2), and not d / 2, which a few seeds' spread would be called on average less."""
+    """Two seeds differ by d: d / sqrt(2), and not d / 2, which a few seeds' spread would be called on average less.
+
+    Of logarithms, but for accuracies, which are shares.
+    """
     found = comparison[0]
     for row in found.rows():
         values = found.values(row["model"], "output gap")[found.alphas.index(row["alpha"])]
-        assert row["output gap sd"] == pytest.approx(abs(values[0] - values[1]) / math.sqrt(2), rel=1e-12)
-        assert row["output gap"] == pytest.approx((values[0] + values[1]) / 2, rel=1e-12)
+        apart = abs(math.log(values[0] / values[1]))
+        assert row["output gap factor"] == pytest.approx(math.exp(apart / math.sqrt(2)), rel=1e-12)
+        assert row["output gap"] == pytest.approx(math.sqrt(values[0] * values[1]), rel=1e-12)
+        shares = found.values(row["model"], "test accuracy")[found.alphas.index(row["alpha"])]
+        assert row["test accuracy sd"] == pytest.approx(abs(shares[0] - shares[1]) / math.sqrt(2), abs=1e-12)
 
 
 def test_tables_for_notebooks_and_spreadsheets(comparison):
     found, out = comparison
-    assert found.table().count(" ±") == 1 + (7 + 8) * len(SCALES)
+    models = 2
+    assert found.table().count(" ±") == 1 + models * (2 * len(SCALES) + 3)
+    laws = len(SCALES)  # the circuit's variance law
+    assert found.table().count(" ×÷") == 1 + models * (5 * len(SCALES) + 3 + 4 + 4 - 1 + 3) + laws
     rows = (out / "table.csv").read_text().splitlines()
     assert len(rows) == 1 + 2 * len(SCALES)
     page = found._repr_html_()

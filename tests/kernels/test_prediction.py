@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import qlazy.models.model
 from qlazy.base.errors import NotFiniteError
 from qlazy.kernels.operator import tangent_kernel
-from qlazy.kernels.prediction import LinearizedPath, kernel_regression, linearized_params
+from qlazy.kernels.prediction import LinearizedPath, kernel_regression, leave_one_out_ridge, linearized_params
 from qlazy.kernels.spectrum import critical_rate
 from qlazy.models.model import Model
 from qlazy.models.wrappers import Centered, Linearized, Scaled
@@ -277,3 +277,38 @@ def test_bad_arguments_are_refused() -> None:
         kernel_regression(p.kernel, p.kernel_test, y, offset_train=outputs0[:, :1])
     with pytest.raises(ValueError, match="`outputs0_test` must have shape"):
         p.path.predict(p.kernel_test, outputs0[:4, :1], p.path.duals([1.0]))
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_the_ridge_is_that_of_leaving_samples_out_one_by_one(outputs):
+    """Held to regressions that are made without each sample, of all its outputs, on a grid of ridges."""
+    generator = torch.Generator().manual_seed(4)
+    features = torch.randn(9 * outputs, 7, generator=generator, dtype=torch.float64)
+    kernel = features @ features.T
+    noise = torch.randn(9, outputs, generator=generator, dtype=torch.float64)
+    targets = (features @ features[0]).reshape(9, outputs) + 2 * noise
+    ridges = [0.01, 0.1, 1.0, 10.0, 100.0]
+    errors = []
+    for ridge in ridges:
+        left = []
+        for i in range(9):
+            rows = torch.arange(9 * outputs).reshape(9, outputs)
+            kept, out = rows[torch.arange(9) != i].flatten(), rows[i]
+            rest = targets[torch.arange(9) != i]
+            found = kernel_regression(kernel[kept][:, kept], kernel[out][:, kept], rest, ridge=ridge)
+            left.append(float((found - targets[i]).square().sum()))
+        errors.append(sum(left))
+    best = ridges[errors.index(min(errors))]
+    assert leave_one_out_ridge(kernel, targets, ridges) == best
+    assert best in ridges[1:-1]
+
+
+def test_the_ridge_follows_the_unit_of_the_kernel_and_not_of_the_targets():
+    generator = torch.Generator().manual_seed(5)
+    features = torch.randn(8, 5, generator=generator, dtype=torch.float64)
+    targets = torch.randn(8, 1, generator=generator, dtype=torch.float64)
+    kernel = features @ features.T
+    ridge = leave_one_out_ridge(kernel, targets)
+    assert leave_one_out_ridge(9 * kernel, -0.3 * targets) == pytest.approx(9 * ridge)
+    with pytest.raises(ValueError, match="`ridges` must be positive"):
+        leave_one_out_ridge(kernel, targets, [0.0])

@@ -52,7 +52,7 @@ def accuracy_figure(comparison: Runs) -> Figure | None:
     }
     for model in comparison.models:
         for line, metric in metrics.items():
-            _draw(axes, series(comparison, model, metric), look[model], line)
+            _draw(axes, series(comparison, model, metric, geometric=False), look[model], line)
     beside = [_baseline(axes, baseline, index) for index, baseline in enumerate(comparison.baselines)]
     chance = np.bincount(labels).max() / len(labels)
     axes.axhline(chance, color=GUIDE, linewidth=1, linestyle=":")

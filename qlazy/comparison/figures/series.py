@@ -7,21 +7,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from qlazy.comparison.run import Run
+from qlazy.base.over_seeds import geometric_interval
+from qlazy.comparison.run import LOSSES, Run
 from qlazy.comparison.runs import Runs
-from qlazy.training.losses import CrossEntropy, Logistic, Loss, SquaredError
 
 Floats = NDArray[np.floating[Any]]
-
-_LOSSES: dict[str, Loss] = {loss.convention: loss for loss in (SquaredError(), Logistic(), CrossEntropy())}
 
 
 @dataclass(frozen=True)
 class Series:
     """A metric against the scale: its mean over the seeds, the least and the greatest, all (scales,).
+
+    Means are geometric, of what seeds change by a factor, unless told otherwise.
 
     Runs that diverged are left out; NaN where no run of a scale came to its end.
     """
@@ -32,12 +31,13 @@ class Series:
     high: Floats
 
 
-def series(comparison: Runs, model: str, metric: Callable[[Run], float]) -> Series:
+def series(comparison: Runs, model: str, metric: Callable[[Run], float], *, geometric: bool = True) -> Series:
     """A metric of one model over the scales that it was run at."""
     alphas = [alpha for alpha in comparison.alphas if comparison.select(model, alpha)]
     finished = ([run for run in comparison.select(model, alpha) if not run.diverged] for alpha in alphas)
     values = [np.array([metric(run) for run in runs] or [np.nan]) for runs in finished]
-    columns = [np.array([reduce(v) for v in values]) for reduce in (np.mean, np.min, np.max)]
+    mean = _geometric_mean if geometric else np.mean
+    columns = [np.array([reduce(v) for v in values]) for reduce in (mean, np.min, np.max)]
     return Series(np.array(alphas), *columns)
 
 
@@ -52,6 +52,10 @@ def spread(comparison: Runs) -> str:
     return f"mean, range of {seeds} seeds" if seeds > 1 else "one seed"
 
 
+def _geometric_mean(values: Floats) -> float:
+    return geometric_interval(values).mean
+
+
 def linear_loss(run: Run) -> Floats | None:
     """The training loss of the linearised model at every recorded step, (t,); None for an unknown loss."""
     return _losses(run, run.linear_train_outputs)
@@ -63,11 +67,9 @@ def law_loss(run: Run) -> Floats | None:
 
 
 def _losses(run: Run, path: Floats) -> Floats | None:
-    loss = _LOSSES.get(run.trace.loss)
-    if loss is None:
+    if run.trace.loss not in LOSSES:
         return None
-    targets = torch.from_numpy(run.train_targets)
-    return np.array([float(loss(torch.from_numpy(outputs), targets)) for outputs in path])
+    return np.array([run.loss_of(outputs, run.train_targets) for outputs in path])
 
 
 def above_zero(values: Floats) -> Floats:
