@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from qlazy.base.storage import load_arrays
+from qlazy.studies.result import Finding
 from qlazy.studies.wide_circuits.study import Settings, run
 
 
@@ -29,6 +30,22 @@ def test_small_drift_does_not_imply_a_frozen_kernel(finished) -> None:
     depth = arrays["layers"][-1] / arrays["layers"][0]
     assert fall == pytest.approx(depth**-0.5, rel=0.3)
     assert arrays["kernel_change"][-1].mean() > 0.1
+
+
+def test_a_kernel_that_froze_would_not_pass(finished) -> None:
+    """No change at all, in place of what was measured: neither claim of drift without freezing agrees."""
+    result, _ = finished
+    deep = f"L={Settings.quick().layers[-1]}"
+    follows = result.finding("drift without freezing", f"|dK|/K less law, {deep}")
+    moves = result.finding("drift without freezing", f"|dK|/K, {deep}")
+    assert follows.agrees
+    predicted = result.arrays["predicted_change"][-1]
+    frozen = [
+        Finding.mean(follows.experiment, follows.quantity, 0.0, -predicted, follows.tolerance),
+        Finding.mean(moves.experiment, moves.quantity, moves.theory, 1e-3 * predicted, relation=">="),
+    ]
+    assert not any(finding.agrees for finding in frozen)
+    assert frozen[1].disagrees
 
 
 def test_what_it_leaves_behind(finished) -> None:
