@@ -38,7 +38,7 @@ class Curve:
 
     problem: tuple[int, int, int] = (16, 3, 2)
     components: tuple[int, ...] = (2, 4, 8, 16, 32, 48, 64)
-    seeds: int = 8
+    seeds: int = 16
     limit: int = 16
 
 
