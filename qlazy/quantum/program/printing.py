@@ -27,6 +27,7 @@ from qlazy.quantum.program.statements import (
 
 HEADER = ("OPENQASM 3.0;", 'include "stdgates.inc";')
 _ELEMENT = re.compile(r"(?P<name>[^\W\d]\w*)(?:\[(?P<index>\d+)\])?")
+_PHYSICAL = re.compile(r"\$\d+")
 _NAME = re.compile(r"[^\W\d]\w*")
 _CONTROLLED = {("x", 2): "ccx", ("swap", 1): "cswap"} | {
     (name, 1): f"c{name}" for name in ("x", "y", "z", "h", "p", "rx", "ry", "rz")
@@ -127,6 +128,8 @@ def _renamed(part: Any, names: Mapping[str, str]) -> Any:
 
 def qubit_names(program: Program) -> tuple[str, ...]:
     """The names of the qubits, or q[0], q[1], ... where some are none of the language."""
+    if all(map(_PHYSICAL.fullmatch, program.qubits)) and len({*program.qubits}) == program.num_qubits:
+        return program.qubits
     used = [*program.weights, *program.data, *(variable.name for variable in program.variables)]
     taken = {name.partition("[")[0] for name in used}
     names = [_ELEMENT.fullmatch(name) for name in program.qubits]
@@ -148,6 +151,8 @@ def declarations(kind: str, names: Iterable[str]) -> Iterator[str]:
     """Declarations of single names and of registers `name[0]`, `name[1]`, ..., in order."""
     sizes: dict[str, int | None] = {}
     for name in names:
+        if _PHYSICAL.fullmatch(name):
+            continue  # a qubit of the machine is not declared
         match = _ELEMENT.fullmatch(name)
         assert match is not None
         size = None if match["index"] is None else max(int(match["index"]) + 1, sizes.get(match["name"]) or 0)

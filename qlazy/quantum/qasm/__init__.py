@@ -44,6 +44,7 @@ def read(
     overrides = {size: int(value) for size, value in (sizes or {}).items()}
     reader = Reader.of(source, overrides, frozenset(data), call)
     try:
+        declarations.declare_physical(reader)
         with suppress(Jump):  # `end`
             execute_all(tree.statements, reader)
         outputs = _outputs(reader, observables)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 from openqasm3 import ast
@@ -21,6 +22,7 @@ from qlazy.quantum.qasm.expressions.evaluation import (
     scalar_kind,
 )
 from qlazy.quantum.qasm.expressions.values import (
+    PHYSICAL,
     Array,
     Binding,
     Bits,
@@ -29,10 +31,11 @@ from qlazy.quantum.qasm.expressions.values import (
     Register,
     Role,
     StandardGate,
+    physical_name,
 )
 from qlazy.quantum.qasm.gates.bodies import check_body
-from qlazy.quantum.qasm.gates.standard import STANDARD
-from qlazy.quantum.qasm.parse import parse
+from qlazy.quantum.qasm.gates.standard import EXTRA, STANDARD
+from qlazy.quantum.qasm.parse import parse, without_comments
 from qlazy.quantum.qasm.reader import MAX_QUBITS, QELIB1, Reader
 from qlazy.quantum.qasm.runtime import assign, give_slots, is_known, new_variable, outside_gates
 from qlazy.quantum.qasm.source import Source, is_file
@@ -43,7 +46,7 @@ from qlazy.quantum.qasm.statements import execute, execute_all
 def _(node: ast.Include, reader: Reader) -> None:
     reader.count_include(node)
     if node.filename == "stdgates.inc":
-        for name in STANDARD:
+        for name in (*STANDARD, *EXTRA):
             reader.define(node, name, StandardGate(name))
         return
     if node.filename == QELIB1:
@@ -56,13 +59,13 @@ def _(node: ast.Include, reader: Reader) -> None:
     if not is_file(path):
         reader.fail(node, f"there is no file {path} to include")
     with reader.inside(Source.read(path)):
+        declare_physical(reader)
         execute_all(parse(reader.source).statements, reader)
 
 
 _QELIB1 = """
 gate u0(g) a { id a; }
 gate u(t, f, l) a { U(t, f, l) a; }
-gate sxdg a { inv @ sx a; }
 gate csx a, b { ctrl @ sx a, b; }
 gate cu1(l) a, b { cp(l) a, b; }
 gate cu3(t, f, l) a, b { cu(t, f, l, 0) a, b; }
@@ -78,10 +81,23 @@ def _include_version_2(reader: Reader) -> None:
     """The library of OpenQASM 2: the standard one, and gates that version 3 has no longer."""
     source = Source(_QELIB1)
     source.file = QELIB1
-    for name in STANDARD:
+    for name in (*STANDARD, *EXTRA):
         reader.define(ast.Identifier(name), name, StandardGate(name))
     with reader.inside(source):
         execute_all(parse(source).statements, reader)
+
+
+def declare_physical(reader: Reader) -> None:
+    """The physical qubits that the text names, in the order of their numbers: one wire for each."""
+    text = re.sub(r"(?m)^\s*(#?pragma\b|@).*$", "", without_comments(reader.source.text))
+    names = {physical_name(name) for name in re.findall(r"\$[0-9]+", text)} - {*reader.qubits}
+    for name in sorted(names, key=lambda name: (len(name), name)):
+        register = Register((len(reader.qubits),), single=True)
+        reader.outermost.names[name] = Binding(Role.QUBITS, register)
+        reader.qubits.append(name)
+    if len(reader.qubits) > MAX_QUBITS:
+        message = f"a program may have at most {MAX_QUBITS:,} qubits, but has {len(reader.qubits):,}"
+        raise reader.source.error(message, 1, 0)
 
 
 @execute.register
@@ -90,6 +106,12 @@ def _(node: ast.QubitDeclaration, reader: Reader) -> None:
     if size < 1:
         reader.fail(node, f"a register must have at least one qubit, but `{node.qubit.name}` has {size}")
     start = len(reader.qubits)
+    if start and reader.qubits[0].startswith(PHYSICAL):
+        reader.fail(
+            node,
+            f"a program has physical qubits, such as `{reader.qubits[0]}`, or registers, not both: "
+            "which physical qubits a register stands on is not said",
+        )
     if start + size > MAX_QUBITS:
         reader.fail(node, f"a program may have at most {MAX_QUBITS:,} qubits, but has {start + size:,}")
     register = Register(tuple(range(start, start + size)), single=node.size is None)
@@ -117,8 +139,10 @@ def _(node: ast.QuantumGateDefinition, reader: Reader) -> None:
             reader.fail(item, f"`{item.name}` is declared twice in the gate `{node.name.name}`")
         seen.add(item.name)
     name = node.name.name
-    check_body(node, reader)
-    reader.define(node.name, name, GateDefinition(name, parameters, operands, node.body, reader.source))
+    names = check_body(node, reader)
+    reader.define(
+        node.name, name, GateDefinition(name, parameters, operands, node.body, reader.source, names)
+    )
 
 
 @execute.register
@@ -178,7 +202,7 @@ def is_size(node: ast.ConstantDeclaration) -> bool:
 @execute.register
 def _(node: ast.ClassicalDeclaration, reader: Reader) -> None:
     init = node.init_expression
-    if isinstance(node.type, ast.DurationType):
+    if isinstance(node.type, ast.DurationType | ast.StretchType):
         reader.declare(node.identifier, Binding(Role.VARIABLE, None))  # only what has no effect uses it
         return
     if isinstance(node.type, ast.BitType):

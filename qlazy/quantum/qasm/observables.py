@@ -29,7 +29,7 @@ from qlazy.quantum.qasm.reader import Pragma, Reader
 from qlazy.quantum.qasm.source import QasmError
 
 _TOKEN = re.compile(
-    r"\s*(?:(?P<name>[^\W\d]\w*)|(?P<number>(?:\d|\.\d)[\w.]*(?:(?<=[eE])[+-]\d+)?)|(?P<mark>\*\*|\S))"
+    r"\s*(?:(?P<name>\$[0-9]+|[^\W\d]\w*)|(?P<number>(?:\d|\.\d)[\w.]*(?:(?<=[eE])[+-]\d+)?)|(?P<mark>\*\*|\S))"
 )
 _DECIMAL = re.compile(r"[0-9]{1,16}\.?[0-9]{0,16}")
 MAX_TERMS = 10_000

@@ -25,6 +25,7 @@ from qlazy.quantum.qasm.expressions.values import (
     Subroutine,
     Value,
 )
+from qlazy.quantum.qasm.gates.standard import EXTRA
 from qlazy.quantum.qasm.source import Source
 
 MAX_GATES = 100_000
@@ -68,6 +69,13 @@ class Jump(Exception):
     def __init__(self, frame: Frame, again: bool = False) -> None:
         super().__init__(frame.kind)
         self.frame, self.again = frame, again
+
+
+def _replaceable(gate: GateLike) -> bool:
+    """Gates beyond the library of version 3: programs bring their own."""
+    if isinstance(gate, GateDefinition):
+        return gate.source.file == QELIB1
+    return gate.name in EXTRA
 
 
 @dataclass
@@ -162,12 +170,9 @@ class Reader(Context):
 
     def define(self, node: ast.QASMNode, name: str, gate: GateLike) -> None:
         """Name a gate. Gates and values are named apart: `x` may be a gate and an input."""
-        known = self.gates.get(name)
-        replaceable = (
-            isinstance(known, GateDefinition) and known.source.file == QELIB1
-        )  # programs bring their own
-        if known is not None and not replaceable:
-            self.fail(node, f"the gate `{name}` is defined twice")
+        if name in self.gates and not _replaceable(self.gates[name]):
+            where = ": it is in the library" if isinstance(self.gates[name], StandardGate) else ""
+            self.fail(node, f"the gate `{name}` is defined twice{where}")
         self.gates[name] = gate
 
     def count_include(self, node: ast.QASMNode) -> None:

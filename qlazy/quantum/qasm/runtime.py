@@ -16,7 +16,7 @@ from qlazy.quantum.program.classical import Classical, Kind, Literal, Local, Var
 from qlazy.quantum.program.expression import Expression, as_expression
 from qlazy.quantum.program.statements import Assign
 from qlazy.quantum.qasm.expressions import arithmetic
-from qlazy.quantum.qasm.expressions.values import Array, Binding, Bits, GateDefinition, Number, Role, Scope
+from qlazy.quantum.qasm.expressions.values import Array, Binding, Bits, Number, Role
 from qlazy.quantum.qasm.reader import Reader
 
 
@@ -116,8 +116,5 @@ class _Assigned(Visitor):
 
 
 def outside_gates(node: ast.QASMNode, reader: Reader) -> None:
-    scope: Scope | None = reader.scope
-    while scope is not None:
-        if isinstance(scope.gate, GateDefinition):
-            reader.fail(node, "a gate is unitary: it can neither measure, reset nor assign")
-        scope = scope.parent
+    if reader.scope.gates_around():
+        reader.fail(node, "a gate is unitary: it can neither measure, reset nor assign")

@@ -35,18 +35,21 @@ from qlazy.quantum.qasm.expressions.values import (
     StandardGate,
 )
 from qlazy.quantum.qasm.gates import modifiers
-from qlazy.quantum.qasm.gates.bodies import check_gate_name
+from qlazy.quantum.qasm.gates.bodies import check_gate_name, is_complex
 from qlazy.quantum.qasm.gates.modifiers import Gates, ModifierRefusal
 from qlazy.quantum.qasm.gates.standard import DEFINITIONS
 from qlazy.quantum.qasm.parse import parse_expression
 from qlazy.quantum.qasm.reader import MAX_GATES, Pragma, Reader
 from qlazy.quantum.qasm.runtime import settle
 
+_CALIBRATION = (
+    "calibrations are not supported: they say by which pulses a machine makes a gate, not what it does"
+)
 _REFUSALS: dict[type, str] = {
-    ast.ExternDeclaration: "external functions are not supported",
-    ast.CalibrationDefinition: "calibrations are not supported",
-    ast.CalibrationStatement: "calibrations are not supported",
-    ast.CalibrationGrammarDeclaration: "calibrations are not supported",
+    ast.ExternDeclaration: "external functions are not supported: what they return is not in the text; write a `def`",
+    ast.CalibrationDefinition: _CALIBRATION,
+    ast.CalibrationStatement: _CALIBRATION,
+    ast.CalibrationGrammarDeclaration: _CALIBRATION,
 }
 
 
@@ -144,7 +147,7 @@ def _(node: ast.QuantumGate, reader: Reader) -> None:
     check_gate_name(node.name, reader)
     gate = reader.gates[node.name.name]
     applied = [_modifier(modifier, reader) for modifier in node.modifiers]
-    arguments = [angle(argument, reader) for argument in node.arguments]
+    arguments = [_argument(argument, gate, place, reader) for place, argument in enumerate(node.arguments)]
     num_angles, num_qubits = _arity(gate)
     if len(arguments) != num_angles:
         reader.fail(node, f"`{node.name.name}` takes {num_angles} angles, but is given {len(arguments)}")
@@ -152,6 +155,18 @@ def _(node: ast.QuantumGate, reader: Reader) -> None:
     for wires in _broadcast(node, num_qubits, num_controls, reader):
         gates = _instantiate(gate, arguments, wires[num_controls:], node, reader)
         reader.emit(_modified(gates, applied, wires, node, reader), node)
+
+
+def _argument(node: ast.Expression, gate: GateLike, place: int, reader: Reader) -> Number:
+    """An angle. Amplitudes that an exporter hands over beside the gates that prepare them have no effect."""
+    if isinstance(gate, GateDefinition) and place < len(gate.parameters) and is_complex(node):
+        if gate.parameters[place] not in gate.names:
+            return 0.0
+        message = (
+            f"`{gate.name}` needs a real angle in `{gate.parameters[place]}`, but this is a complex number"
+        )
+        reader.fail(node, message)
+    return angle(node, reader)
 
 
 def _arity(gate: GateLike) -> tuple[int, int]:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qlazy import QasmError
 from qlazy.quantum.corpus import program_from_qasm
 from qlazy.quantum.program.expression import Input
 from qlazy.quantum.program.printing import to_qasm
@@ -134,6 +135,59 @@ def test_exports_of_vectors_and_library_circuits():
     exported(qiskit.circuit.library.real_amplitudes(3, reps=2))
     exported(qiskit.circuit.library.zz_feature_map(3, reps=1))
     exported(qiskit.circuit.library.efficient_su2(2, reps=1).decompose())
+
+
+@pytest.mark.parametrize(
+    "amplitudes",
+    [
+        [0.5, 0.5j, -0.5, 0.5],
+        [0.6, 0.64 + 0.48j],
+        [1j, 0],
+        [0, -1j],
+        [0.5, 0.5, -0.5, 0.5],
+        [3**-0.5, 0, 1j * 3**-0.5, -(3**-0.5)],
+        [1e-3j, 1],
+    ],
+)
+def test_exports_of_prepared_states(amplitudes):
+    """The amplitudes that stand beside the gates, in Python's writing, have no effect; the gates prepare them."""
+    from qiskit.circuit.library import StatePreparation
+
+    amplitudes = np.array(amplitudes) / np.linalg.norm(amplitudes)
+    width = int(np.log2(len(amplitudes)))
+    inner = QuantumCircuit(width, name="inner")
+    inner.append(StatePreparation(amplitudes), range(width))
+    circuit = QuantumCircuit(width)
+    circuit.append(inner.to_gate(), range(width))
+    program = program_from_qasm(qasm3.dumps(circuit))
+    assert oracle.equal_up_to_phase(oracle.unitary(program)[:, :1], theirs(circuit)[:, :1]) < 1e-8
+    exported(circuit)
+
+
+def test_a_complex_number_where_an_angle_counts_is_refused():
+    text = "gate g(a, b) r { rx(a) r; } qubit q; "
+    program_from_qasm(HEADER + text + "g(0.5, 1 - 0.5j) q; g(0.5, -2im) q;")
+    for call in ("g(0.5j, 0) q;", "g(1 + 0.5j, 0) q;", "rx(0.5j) q;", "rx(1im) q;"):
+        with pytest.raises(QasmError, match="complex number"):
+            program_from_qasm(HEADER + text + call)
+
+
+def test_exports_on_physical_qubits():
+    a = Parameter("a")
+    circuit = QuantumCircuit(2, 1)
+    circuit.ry(a, 0)
+    circuit.cx(0, 1)
+    circuit.sxdg(1)
+    placed = qiskit.transpile(
+        circuit, coupling_map=[[0, 1], [1, 2]], initial_layout=[2, 1], basis_gates=["rz", "sx", "sxdg", "cx"]
+    )
+    text = qasm3.dumps(placed)
+    assert "$2" in text
+    program = program_from_qasm(text)
+    assert program.qubits == ("$1", "$2")
+    # the wire that nothing acts on is not among ours
+    ours = np.kron(np.eye(2), oracle.unitary(program, [0.7]))
+    assert oracle.equal_up_to_phase(ours, theirs(placed, {a: 0.7})) < 1e-10
 
 
 def without_pragmas(text):

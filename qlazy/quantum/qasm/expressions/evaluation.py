@@ -9,12 +9,13 @@ from typing import NoReturn
 
 from openqasm3 import ast
 
-from qlazy.quantum.program.classical import Classical, Kind, Literal, Operation, Variable, has_locals
+from qlazy.quantum.program.classical import BIT, Classical, Kind, Literal, Operation, Variable, has_locals
 from qlazy.quantum.program.classical import Register as Whole
 from qlazy.quantum.program.expression import Expression
 from qlazy.quantum.qasm.expressions import arithmetic
 from qlazy.quantum.qasm.expressions.arithmetic import ArithmeticRefusal
 from qlazy.quantum.qasm.expressions.values import (
+    PHYSICAL,
     Array,
     Binding,
     Bits,
@@ -24,6 +25,7 @@ from qlazy.quantum.qasm.expressions.values import (
     Scope,
     Subroutine,
     Value,
+    physical_name,
 )
 from qlazy.quantum.qasm.source import Source
 
@@ -54,8 +56,8 @@ class Context:
 
     def binding(self, node: ast.Identifier) -> Binding:
         """What the name ``node`` was declared as, or an error if it may not be used here."""
-        if node.name.startswith("$"):
-            self.fail(node, "physical qubits are not supported; declare a register, such as `qubit[4] q;`")
+        if node.name.startswith(PHYSICAL):
+            return self._physical(node)
         binding = self.scope.find(node.name)
         if binding is None:
             self.fail(node, f"undeclared name `{node.name}`")
@@ -65,6 +67,16 @@ class Context:
                 node,
                 f"a gate or subroutine sees its own parameters and global constants only; `{node.name}` is {what}",
             )
+        return binding
+
+    def _physical(self, node: ast.Identifier) -> Binding:
+        """A physical qubit, which subroutines see as well, but gates do not."""
+        if self.scope.gates_around():
+            self.fail(node, f"a gate acts on its own qubits, not on the physical qubit `{node.name}`")
+        name = physical_name(node.name)
+        binding = self.scope.find(name)
+        if binding is None:
+            self.fail(node, f"the program has no physical qubit `{name}`")
         return binding
 
 
@@ -187,7 +199,22 @@ def _(node: ast.IndexExpression, context: Context, real: bool = False) -> Value:
         return select(collection, node.index, context, node)
     if isinstance(collection, Bits):
         return select_bits(collection, node.index, context, node)
+    if isinstance(collection, int | Classical) and isinstance(node.collection, ast.Identifier):
+        return _bit(collection, node, context.binding(node.collection).kind, context)
     return element(collection, [node.index], context, node)
+
+
+def _bit(value: int | Classical, node: ast.IndexExpression, kind: Kind | None, context: Context) -> Number:
+    """Bit `u[i]` of an integer, the lowest first."""
+    index = None if isinstance(node.index, ast.DiscreteSet) or len(node.index) != 1 else node.index[0]
+    if kind is None or kind.name not in ("int", "uint"):
+        context.fail(node, f"an index into {kind or 'a number'}")
+    if index is None or isinstance(index, ast.RangeDefinition):
+        context.fail(node, "of an integer one bit can be read at a time, such as `u[0]`")
+    place = _wrap(integer(index, context), kind.width or 64, context, index)
+    shifted = context.attempt(node, arithmetic.binary, ">>", value, place)
+    lowest = context.attempt(node, arithmetic.binary, "&", shifted, 1)
+    return context.attempt(node, arithmetic.convert, lowest, BIT) if isinstance(lowest, Classical) else lowest
 
 
 @evaluate.register

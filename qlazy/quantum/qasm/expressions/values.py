@@ -59,6 +59,7 @@ class GateDefinition:
     qubits: tuple[str, ...]
     body: Sequence[ast.Statement]
     source: Source
+    names: frozenset[str] = frozenset()  # that stand in the body
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,15 @@ class Scope:
             scope = scope.parent
         return None
 
+    def gates_around(self) -> bool:
+        """Whether this is inside the body of a gate."""
+        scope: Scope | None = self
+        while scope is not None:
+            if isinstance(scope.gate, GateDefinition):
+                return True
+            scope = scope.parent
+        return False
+
     def hidden(self, name: str) -> Role | None:
         """Why a body may not use ``name``: the role that the language keeps out of gates and subroutines."""
         scope: Scope | None = self
@@ -126,6 +136,14 @@ class Scope:
             inside = inside or scope.gate
             scope = scope.parent
         return None
+
+
+PHYSICAL = "$"
+
+
+def physical_name(text: str) -> str:
+    """`$7` for `$7` and `$007`."""
+    return PHYSICAL + (text.lstrip(PHYSICAL).lstrip("0") or "0")
 
 
 CONSTANTS = {"pi": math.pi, "π": math.pi, "tau": math.tau, "τ": math.tau, "euler": math.e, "ℇ": math.e}

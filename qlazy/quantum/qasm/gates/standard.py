@@ -83,4 +83,7 @@ STANDARD: dict[str, Definition] = {
     "cu": Definition(4, 2, _cu),
 }
 
-DEFINITIONS = BUILT_IN | STANDARD
+EXTRA = {"sxdg": _base("sxdg")}
+"""Gates that exporters take to be in stdgates.inc, which lacks them: there until a program defines its own."""
+
+DEFINITIONS = BUILT_IN | STANDARD | EXTRA

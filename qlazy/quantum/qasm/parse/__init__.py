@@ -5,6 +5,7 @@ The parser recurses over the text, so its depth is bounded before it starts; it 
 
 from __future__ import annotations
 
+import heapq
 import re
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -14,9 +15,11 @@ from antlr4.error.ErrorListener import ErrorListener
 from openqasm3 import ast
 from openqasm3.parser import QASM3ParsingError, QASMNodeVisitor, qasm3Lexer, qasm3Parser
 
+from qlazy.quantum.qasm.parse.plain import plain_gates
 from qlazy.quantum.qasm.source import Source
 
 MAX_NESTING = 64
+LONG = 5_000  # characters
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 _OPERATOR_RUN = re.compile(rf"(?:(?:[-~!]|\*\*)\s*){{{MAX_NESTING + 1}}}")
 _PLACE = re.compile(r"L(\d+):C(\d+): (.*)", re.DOTALL)
@@ -28,7 +31,26 @@ def parse(source: Source) -> ast.Program:
     if not text.strip():
         return ast.Program([])  # the parser cannot place the end of an empty text
     _check_nesting(source, text)
-    return _parse(source, source.text, lambda parser: parser.program())
+    return _whole(source, source.text) if len(text) < LONG else _quickly(source, text)
+
+
+def _quickly(source: Source, text: str) -> ast.Program:
+    """The same tree, plain gate lines read apart."""
+    gates, rest = plain_gates(source.text, text)
+    if not gates:
+        return _whole(source, source.text)
+    tree = _whole(source, rest) if without_comments(rest).strip() else ast.Program([])
+    tree.statements = [*heapq.merge(tree.statements, gates, key=_place)]
+    return tree
+
+
+def _whole(source: Source, text: str) -> ast.Program:
+    return _parse(source, text, lambda parser: parser.program())
+
+
+def _place(node: ast.QASMNode) -> tuple[int, int]:
+    assert node.span is not None
+    return node.span.start_line, node.span.start_column
 
 
 def parse_expression(source: Source, text: str, line: int, column: int) -> ast.Expression:
@@ -53,7 +75,7 @@ def _padded(text: str, line: int, column: int) -> str:
 
 def _parse(source: Source, text: str, rule: Callable[[Any], Any]) -> Any:
     listener = _Listener(source)
-    lexer = qasm3Lexer(InputStream(text))
+    lexer = _lexer(text)
     stream = CommonTokenStream(lexer)
     parser = qasm3Parser(stream)
     for recogniser in (lexer, parser):
@@ -79,6 +101,30 @@ def _parse(source: Source, text: str, rule: Callable[[Any], Any]) -> Any:
         if type(error).__module__.startswith("qlazy"):
             raise
         raise source.error(f"cannot be parsed ({error})", 1, 0) from error
+
+
+_PYTHON_COMPLEX = re.compile(r"[0-9.]j\b")
+
+
+def _lexer(text: str) -> Any:
+    return (_ComplexLexer if _PYTHON_COMPLEX.search(text) else qasm3Lexer)(InputStream(text))
+
+
+class _ComplexLexer(qasm3Lexer):
+    """A lexer that takes Python's `0.5j`, as qiskit exports amplitudes, for `0.5im`."""
+
+    def __init__(self, stream: InputStream) -> None:
+        super().__init__(stream)
+        self._next: Any = None
+
+    def nextToken(self) -> Any:
+        token, self._next = self._next or super().nextToken(), None
+        if token.type in (qasm3Lexer.DecimalIntegerLiteral, qasm3Lexer.FloatLiteral):
+            self._next = super().nextToken()
+            if self._next.text == "j" and self._next.start == token.stop + 1:
+                token.text, self._next = f"{token.text}im", None
+                token.type = qasm3Lexer.ImaginaryLiteral
+        return token
 
 
 class _Listener(ErrorListener):
