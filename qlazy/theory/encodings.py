@@ -16,15 +16,15 @@ from qlazy.quantum.backends.lowered import MAX_WIRES, Lowering
 from qlazy.quantum.program.expression import Constant, Expression
 from qlazy.simulator.observables import PauliSum, PauliWord
 from qlazy.simulator.operations import Operation, PauliRotation
-from qlazy.simulator.paulis.cliffords import conjugation, matrix_of, wires_of
+from qlazy.simulator.paulis.cliffords import conjugation, wires_of
+from qlazy.simulator.paulis.products import Turned, product_states
 from qlazy.simulator.paulis.walks import Walked, product_features
-from qlazy.simulator.paulis.words import LETTERS, MATRICES
+from qlazy.simulator.paulis.words import LETTERS
 from qlazy.simulator.rotations import RotationCircuit
 
 _CHUNK = 512  # words measured together
 
 Gate = tuple[Operation, Expression | None]
-Turned = tuple[Operation, NDArray[np.float64] | None]  # an operation, and its angles (m,) where they differ
 
 
 class Encoding(Protocol):
@@ -118,33 +118,13 @@ def _rotated(gates: list[Gate], lowering: Lowering, x: Tensor) -> list[Turned]:
 
 
 class _Products:
-    """A state of each wire, by its Bloch vector."""
+    """A state of each wire."""
 
-    def __init__(self, num_wires: int, gates: Sequence[Turned], m: int) -> None:
-        states = np.zeros((num_wires, 2, m), complex)
-        states[:, 0] = 1.0
-        for operation, angles in gates:
-            [wire] = wires_of(operation)
-            states[wire] = _applied(operation, angles, states[wire])
-        up, down = states[:, 0], states[:, 1]
-        cross = up.conj() * down
-        letters = {"I": np.ones_like(cross.real), "X": 2 * cross.real, "Y": 2 * cross.imag}
-        letters["Z"] = abs(up) ** 2 - abs(down) ** 2
-        self._bloch = np.stack([letters[letter] for letter in LETTERS], axis=1)
+    def __init__(self, num_wires: int, gates: Sequence[Turned], samples: int) -> None:
+        self._states = product_states(num_wires, gates, samples)
 
     def features(self, walked: Walked) -> NDArray[np.float64]:
-        return product_features(walked, self._bloch)
-
-
-def _applied(
-    operation: Operation, angles: NDArray[np.float64] | None, state: NDArray[np.complex128]
-) -> NDArray[np.complex128]:
-    """A gate on one wire of states (2, m)."""
-    if angles is None:
-        return matrix_of(operation) @ state
-    assert isinstance(operation, PauliRotation)
-    turned = -1j * np.sin(angles / 2) * (MATRICES[operation.word] @ state)
-    return np.cos(angles / 2) * state + turned
+        return product_features(walked, self._states)
 
 
 class _States:

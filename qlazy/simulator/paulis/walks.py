@@ -19,10 +19,10 @@ from qlazy.simulator.kernels.compiled import entry, inline
 from qlazy.simulator.paulis.steps import ROTATION, TURNS, Steps
 from qlazy.simulator.paulis.words import Words
 
-# _POWERS[G, P] is k in G P = i^k (G xor P)
-_POWERS = np.zeros((4, 4), np.int64)
+# POWERS[G, P] is k in G P = i^k (G xor P)
+POWERS = np.zeros((4, 4), np.int64)
 for _first, _second in ((1, 3), (3, 2), (2, 1)):  # XY = iZ, YZ = iX, ZX = iY
-    _POWERS[_first, _second], _POWERS[_second, _first] = 1, 3
+    POWERS[_first, _second], POWERS[_second, _first] = 1, 3
 
 
 class Walked(NamedTuple):
@@ -43,7 +43,7 @@ def groups_of(steps: Steps, words: Words) -> list[NDArray[np.int64]]:
     chance = np.random.default_rng(0)
     keys = chance.integers(1, 2**63, size=max(1, int((steps.kinds == ROTATION).sum())), dtype=np.uint64)
     syndromes = np.zeros(len(words.letters), np.uint64)
-    _syndromes(*steps, _POWERS, keys, words.letters.copy(), syndromes)
+    _syndromes(*steps, POWERS, keys, words.letters.copy(), syndromes)
     distinct, which = np.unique(syndromes, return_inverse=True)
     groups = [np.flatnonzero(which == number) for number in range(len(distinct))]
     still = [group for group, syndrome in zip(groups, distinct, strict=True) if syndrome == 0]
@@ -75,7 +75,7 @@ def walk_groups(
         signs = np.ones((walks, len(members)), np.int8)
         met = np.zeros((walks, num_blocks))
         begin = np.uint64((seed * 0x9E3779B97F4A7C15 + number * 0xD1B54A32D192ED03) % 2**64)
-        _walk(*steps, _POWERS, order, place[steps.wires], weights, blocks, begin, letters, signs, met)
+        _walk(*steps, POWERS, order, place[steps.wires], weights, blocks, begin, letters, signs, met)
         return Walked(members, wires, letters, signs, met)
 
     chosen = np.flatnonzero(counts)
@@ -217,6 +217,15 @@ def product_features(walked: Walked, bloch: NDArray[np.float64]) -> NDArray[np.f
     features = np.empty((*walked.signs.shape, bloch.shape[2]))
     _products(walked.letters, walked.signs, table, features)
     return features
+
+
+def products_of(
+    letters: NDArray[np.uint8], signs: NDArray[np.int8], bloch: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The signed expectation (t, m) of words (t, n) in m product states (n, 4, m)."""
+    features = np.empty((len(signs), 1, bloch.shape[2]))
+    _products(letters[:, None], signs[:, None], np.ascontiguousarray(bloch), features)
+    return features[:, 0]
 
 
 @entry
