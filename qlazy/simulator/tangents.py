@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from qlazy.base.errors import require
+from qlazy.simulator.compiling.gates import COEFFICIENTS
 from qlazy.simulator.compiling.plan import Plan
 from qlazy.simulator.kernels.layout import ROW, as_rows, empty_rows, lanes_for
 from qlazy.simulator.kernels.workers import Counter, for_blocks
@@ -52,17 +53,19 @@ def moved(
     given = [in_blocks(array, lanes, dtype) for array in (tangents, weights, weight_tangents)]
     outputs = np.empty((len(half_angles), circuit.num_outputs, lanes), dtype)
     gradients = np.zeros((inner, len(half_angles), lanes), dtype)
-    _go(plan, [half_angles, *given, outputs, gradients], threads)
+    _go(plan, half_angles, given, [outputs, gradients], threads)
     by_lane = gradients.reshape(inner, len(half_angles) * lanes)[:, :samples]
     return Moved(outputs.transpose(0, 2, 1).reshape(-1, circuit.num_outputs)[:samples], by_lane.T)
 
 
-def _go(plan: Plan, arrays: list[Real], threads: int) -> None:
-    """Run all blocks; ``arrays`` are those of Moving."""
+def _go(plan: Plan, half_angles: Real, given: list[Real], results: list[Real], threads: int) -> None:
+    """Run all blocks, of tangents, weights and their tangents, into outputs and gradients."""
     from qlazy.simulator.kernels.angles import Angles, fill_shared
     from qlazy.simulator.kernels.tangents import Moving, Space, move_blocks
 
-    moving, (blocks, angles, lanes), dtype = Moving(*map(as_rows, arrays)), arrays[0].shape, arrays[0].dtype
+    (blocks, angles, lanes), dtype = half_angles.shape, half_angles.dtype
+    tangents, *weights = map(as_rows, given)
+    moving = Moving(as_rows(half_angles), tangents, given[0], *weights, *map(as_rows, results))
     none = Angles(np.empty(0), np.empty(0))
     fixed = np.empty(plan.shared_rows)
     fill_shared(plan.gates, none, fixed, np.empty((len(plan.gates.factors), 4)))
@@ -79,8 +82,10 @@ def _go(plan: Plan, arrays: list[Real], threads: int) -> None:
             cotangents=2 * plan.cotangent_rows,
             states=STATES * 2 * 2**plan.num_wires,
             scratch=2 * plan.scratch,
+            moves=0,
         )
         found = Space(*empty_rows(lanes, dtype, *counts))
+        found = found._replace(moves=np.zeros(plan.sampled_rows // COEFFICIENTS, bool))
         found.coefficients[ROW][: plan.shared_rows] = fixed[:, None]
         found.rates[ROW][: plan.shared_rows] = 0.0
         return found

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from qlazy.simulator.compiling.gates import SAMPLED
+from qlazy.simulator.compiling.gates import COEFFICIENTS, SAMPLED
 from qlazy.simulator.kernels.angles import (
     Angles,
     axis_of,
@@ -29,7 +29,6 @@ from qlazy.simulator.kernels.angles import (
 from qlazy.simulator.kernels.compiled import entry, inline, kernel
 from qlazy.simulator.kernels.lanes import increment, load, splat, store, trailing_zeros
 from qlazy.simulator.kernels.layout import Coefficients, States
-from qlazy.simulator.kernels.many_qubits import apply_dense, apply_table
 from qlazy.simulator.kernels.measuring import add_seed, clear
 from qlazy.simulator.kernels.one_qubit import (
     CHUNK,
@@ -42,7 +41,8 @@ from qlazy.simulator.kernels.one_qubit import (
     rotated,
     summed,
 )
-from qlazy.simulator.kernels.sweep import BACKWARD, DENSE, FORWARD, ONE, TWO
+from qlazy.simulator.kernels.sweep import BACKWARD, FORWARD, ONE, TWO, apply
+from qlazy.simulator.kernels.sweep import differentiate as differentiate_still
 
 PAIR = 4  # rows of an amplitude and its rate
 
@@ -56,6 +56,7 @@ class Moving(NamedTuple):
 
     half_angles: Any
     tangents: Any
+    numbers: Any  # the tangents again, (blocks, T, lanes)
     weights: Any
     weight_tangents: Any
     outputs: Any
@@ -72,6 +73,7 @@ class Space(NamedTuple):
     cotangents: Any
     states: Any  # the ket, its rate, the bra, its rate
     scratch: Any
+    moves: Any  # of every sampled gate, whether any sample of the block moves it
 
 
 @inline
@@ -199,16 +201,57 @@ def differentiate_step(states, step, masks, out):
         differentiate(states, step.second_flip, step, masks, out, step.second_cotangent)
 
 
+@inline
+def moves(step, found):
+    """Whether any sample moves a gate of a step."""
+    first = step.first_sampled and found[step.first_coefficient // COEFFICIENTS]
+    return first or (
+        step.kind == TWO and step.second_sampled and found[step.second_coefficient // COEFFICIENTS]
+    )
+
+
 @kernel
-def apply(states, step, plan, gates, scratch, sign):
+def advance(states, step, plan, gates, scratch, sign):
+    """Apply a gate that moves, or its inverse, to every state and its rate."""
     if step.kind == ONE:
         apply_one(states, step, plan.masks, gates, sign)
-    elif step.kind == TWO:
-        apply_two(states, step, plan.masks, gates, sign)
-    elif step.kind == DENSE:
-        apply_dense(states, step, plan.masks, plan.matrices, scratch, sign)
     else:
-        apply_table(states, plan.tables[step.table], sign)
+        apply_two(states, step, plan.masks, gates, sign)
+
+
+@kernel
+def step_back(states, step, plan, gates, space, is_live, is_last):
+    """Read off what a step's cotangents need, and undo it on the ket, the bra, and their rates.
+
+    Of a gate that does not move only the rate is wanted, whose two parts stand in the two places; the rate of the ket
+    is zero unless it ``is_live``. Nothing is undone at the ``is_last`` step.
+    """
+    rows, size, out, half = states.rows, states.size, space.cotangents, len(space.cotangents) // 2
+    if moves(step, space.moves):
+        differentiate_step(states, step, plan.masks, out)
+        if not is_last:
+            advance(states, step, plan, gates, space.scratch, BACKWARD)
+        return
+    bra, rate = states.bras, states.bras + 2 * size
+    differentiate_still(States(rows, size, 0, rate, rate + 2 * size), step, plan.masks, out, half, 0)
+    if is_live:
+        differentiate_still(States(rows, size, 2 * size, bra, rate), step, plan.masks, out, 0, 0)
+    else:
+        clear_cotangents(step, out)
+    if not is_last:
+        if is_live:
+            apply(States(rows, size, 0, bra, states.end), step, plan, gates[0], space.scratch, BACKWARD)
+        else:
+            apply(States(rows, size, 0, bra, 2 * size), step, plan, gates[0], space.scratch, BACKWARD)
+            apply(States(rows, size, bra, bra, states.end), step, plan, gates[0], space.scratch, BACKWARD)
+
+
+@kernel
+def clear_cotangents(step, out):
+    if step.first_cotangent >= 0:
+        put_triple(out, step.first_cotangent, nothing(out))
+    if step.kind == TWO and step.second_cotangent >= 0:
+        put_triple(out, step.second_cotangent, nothing(out))
 
 
 @kernel
@@ -274,19 +317,37 @@ def run_block(block, plan, gates, moving, space):
     ket = States(space.states, size, 0, PAIR * size, PAIR * size)
     both = States(space.states, size, 0, PAIR * size, 2 * PAIR * size)
     product_state(ket, plan.product, gates)
+    is_live, first = starts(plan.product, space.moves), -1
     for number in range(len(plan.program)):
-        apply(ket, plan.program[number], plan, gates, space.scratch, FORWARD)
+        step = plan.program[number]
+        is_moved = moves(step, space.moves)
+        if is_moved and not is_live:
+            is_live, first = True, number
+        if is_moved:
+            advance(ket, step, plan, gates, space.scratch, FORWARD)
+        else:
+            end = PAIR * size if is_live else 2 * size
+            apply(States(space.states, size, 0, end, end), step, plan, gates[0], space.scratch, FORWARD)
     at = block * plan.measurement.num_outputs
     measure(ket, plan.measurement, moving.outputs, at)
     if plan.cotangent_rows == 0:
         return
     seed(both, plan.measurement, moving, at)
     for number in range(len(plan.program) - 1, plan.stop - 1, -1):
-        differentiate_step(both, plan.program[number], plan.masks, space.cotangents)
-        if number > plan.stop or len(plan.leading) > 0:
-            apply(both, plan.program[number], plan, gates, space.scratch, BACKWARD)
+        is_last = number == plan.stop and len(plan.leading) == 0
+        step_back(both, plan.program[number], plan, gates, space, is_live and number >= first, is_last)
     for number in range(len(plan.leading)):
-        differentiate_step(both, plan.leading[number], plan.masks, space.cotangents)
+        step_back(both, plan.leading[number], plan, gates, space, is_live and first < 0, True)
+
+
+@inline
+def starts(product, found):
+    """Whether the product state moves."""
+    is_live = False
+    for wire in range(product.shape[0]):
+        if product[wire, 0] and found[product[wire, 1] // COEFFICIENTS]:
+            is_live = True
+    return is_live
 
 
 @inline
@@ -300,7 +361,22 @@ def times(scale, v):
 
 
 @kernel
-def fill_rates(tables, shared, sampled, moving, at, rates):
+def fill_moves(tables, numbers, found):
+    """Which sampled gates move in any sample of a block, whose tangents are ``numbers`` (T, lanes)."""
+    for m in range(len(tables.members)):
+        member = tables.members[m]
+        if member.sampled:
+            found[member.coefficient // COEFFICIENTS] = False
+            for f in range(member.first, member.first + member.count):
+                factor = tables.factors[f]
+                if factor.source == SAMPLED:
+                    for lane in range(numbers.shape[1]):
+                        if numbers[factor.number, lane] != 0.0:  # NaN too
+                            found[member.coefficient // COEFFICIENTS] = True
+
+
+@kernel
+def fill_rates(tables, shared, sampled, moving, at, rates, found):
     """Rates of the coefficients of the sampled gates of a block, whose tangents begin at row ``at``.
 
     A gate turns about an axis for each of its angles, carried through the factors that act later: its rate is
@@ -312,6 +388,11 @@ def fill_rates(tables, shared, sampled, moving, at, rates):
         member = tables.members[m]
         if not member.sampled:
             continue
+        first = rates.own + member.coefficient
+        if not found[member.coefficient // COEFFICIENTS]:
+            for row in range(COEFFICIENTS):
+                store(rows, first, row, zero)
+            continue
         q, spin = (one, zero, zero, zero), nothing(rows)
         for f in range(member.first + member.count - 1, member.first - 1, -1):
             factor = tables.factors[f]
@@ -319,7 +400,6 @@ def fill_rates(tables, shared, sampled, moving, at, rates):
                 axis = turned(q, axis_of(rows, f, tables.vectors))
                 spin = summed(spin, times(load(moving.tangents, at, factor.number), axis))
             q = multiply(q, sampled_factor(f, tables, shared, sampled))
-        first = rates.own + member.coefficient
         w, x, y, z = multiply((zero, half * spin[0], half * spin[1], half * spin[2]), q)
         store(rows, first, 0, w)
         store(rows, first, 1, zero - z)
@@ -328,7 +408,7 @@ def fill_rates(tables, shared, sampled, moving, at, rates):
 
 
 @kernel
-def collect(block, tables, shared, sampled, moving, at, cotangents):
+def collect(block, tables, shared, sampled, moving, at, cotangents, found):
     """Rates of the derivatives by angle of one block, added to ``moving.gradients``."""
     half = len(cotangents) // 2
     zero, one = splat(cotangents, 0.0), splat(cotangents, 1.0)
@@ -338,6 +418,8 @@ def collect(block, tables, shared, sampled, moving, at, cotangents):
         if member.cotangent < 0:
             continue
         value, rate = triple(cotangents, member.cotangent), triple(cotangents, half + member.cotangent)
+        if not found[member.coefficient // COEFFICIENTS]:  # the two parts of the rate, where nothing spins
+            rate = summed(value, rate)
         q, spin = (one, zero, zero, zero), nothing(cotangents)
         for f in range(member.first + member.count - 1, member.first - 1, -1):
             factor = tables.factors[f]
@@ -370,6 +452,7 @@ def move_blocks(taken, share, plan, shared, moving, space):
             store(space.cosines, number, 0, cos)
             store(space.sines, number, 0, sin)
         fill_sampled(plan.gates, shared, sampled, coefficients)
-        fill_rates(plan.gates, shared, sampled, moving, block * count, rates)
+        fill_moves(plan.gates, moving.numbers[block], space.moves)
+        fill_rates(plan.gates, shared, sampled, moving, block * count, rates, space.moves)
         run_block(block, plan, (coefficients, rates), moving, space)
-        collect(block, plan.gates, shared, sampled, moving, block * count, space.cotangents)
+        collect(block, plan.gates, shared, sampled, moving, block * count, space.cotangents, space.moves)
