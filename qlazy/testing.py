@@ -113,6 +113,36 @@ def gram_is_jacobian_product(model: Model, params: Tensor, x: Tensor) -> None:
     _close(model.gram(params, x, x[:1]), torch.tensordot(left, right, ([2], [2])))
 
 
+def hvp_is_derivative(model: Model, params: Tensor, x: Tensor) -> None:
+    """H v agrees with a central difference of J^T u, which knows nothing of second derivatives."""
+    u, v = _random(model(params, x), params), _random(params, params)
+    step = torch.finfo(params.dtype).eps ** (1 / 3)
+    ahead, behind = (model.vjp(params + e * v, x, u) for e in (step, -step))
+    _close(model.hvp(params, x, u, v), (ahead - behind) / (2 * step), slack=_DIFFERENCE_SLACK)
+
+
+def hessians_agree(model: Model, params: Tensor, x: Tensor) -> None:
+    """The Hessians of all outputs, of their weighted sum, and products with that are one; it is symmetric."""
+    hessians = model.hessian(params, x)
+    shape = (*model(params, x).shape, model.num_params, model.num_params)
+    assert hessians.shape == shape, f"the Hessians have shape {tuple(hessians.shape)}, not {shape}"
+    u, v = _random(hessians[..., 0, 0], params), _random(params, params)
+    weighted = model.hessian(params, x, u)
+    _close(weighted, torch.tensordot(u, hessians, 2))
+    _close(weighted, weighted.T)
+    _close(model.hvp(params, x, u, v), weighted @ v)
+
+
+def wrapped_hessians(model: Model, params: Tensor, x: Tensor) -> None:
+    """The Hessian of Scaled(model, a) is a H, that of Centered is H, and that of Linearized zero."""
+    u = _random(model(params, x), params)
+    hessian = model.hessian(params, x, u)
+    _close(Scaled(model, 3.0).hessian(params, x, u), 3.0 * hessian)
+    _close(Centered(model, params).hessian(params, x, u), hessian)
+    elsewhere = params + _random(params, params)
+    assert not Linearized(model, params).hessian(elsewhere, x, u).any(), "Linearized is not linear"
+
+
 def scaled_kernel(model: Model, params: Tensor, x: Tensor) -> None:
     """K of Scaled(model, a) is a^2 K."""
     _close(Scaled(model, 3.0).gram(params, x), 9.0 * model.gram(params, x))
@@ -162,6 +192,8 @@ def dtype_and_device_kept(model: Model, params: Tensor, x: Tensor) -> None:
             "jvp": model.jvp(w, inputs, torch.ones_like(w)),
             "vjp": model.vjp(w, inputs, torch.ones_like(outputs)),
             "gram": model.gram(w, inputs),
+            "hvp": model.hvp(w, inputs, torch.ones_like(outputs), torch.ones_like(w)),
+            "hessian": model.hessian(w, inputs, torch.ones_like(outputs)),
         }
         for name, result in results.items():
             assert result.dtype == dtype, f"{name} is {result.dtype} for {dtype}"
@@ -186,6 +218,9 @@ LAWS: tuple[Law, ...] = (
     products_are_adjoint,
     backward_is_vjp,
     gram_is_jacobian_product,
+    hvp_is_derivative,
+    hessians_agree,
+    wrapped_hessians,
     scaled_kernel,
     centered_kernel,
     linearized_kernel_is_constant,

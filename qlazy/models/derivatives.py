@@ -57,6 +57,7 @@ class Derivatives:
         self._function = function  # how the argument that holds it is called
         self._mapped: dict[Key, bool] = {}
         self._forms: dict[Key, Literal["forward", "reverse", "rows"]] = {}
+        self._bent: dict[Key, bool] = {}
 
     def jacobian(self, f: Function, params: Tensor, x: Tensor) -> Tensor:
         """(n, c, p)."""
@@ -77,6 +78,42 @@ class Derivatives:
     def vjp(self, f: Function, params: Tensor, x: Tensor, cotangent: Tensor) -> Tensor:
         """J^T u for u (n, c): (p,)."""
         return pulled_back(f, params, x, cotangent)
+
+    def hvp(self, f: Function, params: Tensor, x: Tensor, cotangent: Tensor, tangent: Tensor) -> Tensor:
+        """H v for v (p,), with H the Hessian of sum(u * f), u (n, c): (p,)."""
+        return hessian_product(f, params, x, cotangent, tangent)
+
+    def hessian(self, f: Function, params: Tensor, x: Tensor, cotangent: Tensor | None) -> Tensor:
+        """The Hessian (p, p) of sum(u * f) for u (n, c), or those of all outputs (n, c, p, p)."""
+        if not _is_plain(params, x) or self._is_bent(f, params, x):
+            if cotangent is None:
+                return forward_derivatives(lambda w: self.jacobian(f, w, x), params, len(x))
+            return forward_derivatives(lambda w: pulled_back(f, w, x, cotangent), params, len(x))
+        if cotangent is not None:
+            return hessian_by_rows(f, params, x, cotangent)
+        with torch.no_grad():
+            units = _units(f(params, x[:1]))
+        rows = [torch.stack([hessian_by_rows(f, params, row, unit) for unit in units]) for row in x.split(1)]
+        return torch.stack(rows)
+
+    def _is_bent(self, f: Function, params: Tensor, x: Tensor) -> bool:
+        """Whether forward mode over gradients gives second derivatives, those of plain autograd."""
+        key = kind_of(params, x)
+        if key not in self._bent and len(x):
+            at, rows = plain_params(params), plain_rows(x)
+            with in_plain_autograd():
+                self._bent[key] = self._try_bent(f, at, spread(rows, TRIED_ROWS))
+        return self._bent.get(key, True)
+
+    def _try_bent(self, f: Function, params: Tensor, x: Tensor) -> bool:
+        weights, direction = _random(f(params, x)), _random(params)
+        expected = hessian_product(f, params, x, weights, direction)
+        try:
+            directions = torch.stack([direction, -direction])
+            found = torch.func.vmap(lambda v: _forward_product(f, params, x, weights, v))(directions)
+        except Exception:  # no forward mode, or no map
+            return False
+        return _agree(found[0], expected, expected.norm()) and self.is_mapped(f, params, x)
 
     def _block_size(self, f: Function, params: Tensor, x: Tensor) -> int:
         with torch.no_grad():
@@ -181,6 +218,42 @@ def pulled_back(f: Function, params: Tensor, x: Tensor, cotangent: Tensor) -> Te
         outputs = f(leaf, x)
         require_shape("cotangent", cotangent, tuple(outputs.shape))
         return _gradient(outputs, leaf, cotangent, recorded)
+
+
+def hessian_product(f: Function, params: Tensor, x: Tensor, cotangent: Tensor, tangent: Tensor) -> Tensor:
+    """H v (p,) for the Hessian H of sum(cotangent * f): by double backward, within transforms by ``torch.func``."""
+    if not _is_plain(params, x, cotangent, tangent):
+        return _forward_product(f, params, x, cotangent, tangent)
+    recorded = _is_recorded(params, x, cotangent, tangent)
+    with torch.enable_grad():
+        leaf = _leaf(params)
+        gradient = _gradient(f(leaf, x), leaf, cotangent, recorded=True)
+        return _gradient(gradient, leaf, tangent, recorded)
+
+
+def hessian_by_rows(f: Function, params: Tensor, x: Tensor, cotangent: Tensor) -> Tensor:
+    """The Hessian (p, p) of sum(cotangent * f), by one backward pass a parameter."""
+    recorded = _is_recorded(params, x, cotangent)
+    with torch.enable_grad():
+        leaf = _leaf(params)
+        gradient = _gradient(f(leaf, x), leaf, cotangent, recorded=True)
+        units = torch.eye(len(params), dtype=params.dtype, device=params.device)
+        return torch.stack([_gradient(gradient, leaf, unit, recorded, keep=True) for unit in units])
+
+
+def forward_derivatives(of: Callable[[Tensor], Tensor], params: Tensor, samples: int) -> Tensor:
+    """The derivatives (..., p) of a function of the parameters, by forward mode along many of them at a time.
+
+    About BLOCK_BYTES are used for as many rows (p,) as there are samples.
+    """
+    size = max(1, BLOCK_BYTES // max(1, samples * len(params) * params.element_size()))
+    units = torch.eye(len(params), dtype=params.dtype, device=params.device)
+    found: Tensor = torch.func.vmap(lambda v: torch.func.jvp(of, (params,), (v,))[1], chunk_size=size)(units)
+    return found.movedim(0, -1)
+
+
+def _forward_product(f: Function, params: Tensor, x: Tensor, cotangent: Tensor, tangent: Tensor) -> Tensor:
+    return torch.func.jvp(lambda w: _outputs_and_pull(f, w, x)[1](cotangent)[0], (params,), (tangent,))[1]
 
 
 def _row_jacobian(f: Function, params: Tensor, row: Tensor) -> Tensor:

@@ -24,7 +24,8 @@ from qlazy.base.errors import (
     require_shape,
     require_tensor,
 )
-from qlazy.models.derivatives import Derivatives, mapped_jacobian
+from qlazy.base.memory import require_bytes
+from qlazy.models.derivatives import Derivatives, forward_derivatives, mapped_jacobian
 from qlazy.models.norms import norms_for_transforms
 
 JACOBIAN_BYTES = 2**30
@@ -116,6 +117,33 @@ class Model(abc.ABC):
         outputs, pull, *_ = torch.func.vjp(lambda w: self(w, x), params)
         require_shape("cotangent", cotangent, tuple(outputs.shape))
         return pull(cotangent)[0]
+
+    def hvp(self, params: Tensor, x: Tensor, cotangent: Tensor, tangent: Tensor) -> Tensor:
+        """H v for a direction v (p,), with H the Hessian of sum(u * outputs), u (n, c): the rate of J^T u, (p,)."""
+        self.check_second(params, x, cotangent, tangent)
+        return torch.func.jvp(lambda w: self.vjp(w, x, cotangent), (params,), (tangent,))[1]
+
+    def hessian(self, params: Tensor, x: Tensor, cotangent: Tensor | None = None) -> Tensor:
+        """The Hessian (p, p) of sum(u * outputs) for output weights u (n, c), or those of every output, (n, c, p, p).
+
+        Raises MemoryError, before computing anything, where it would not fit.
+        """
+        self.check_second(params, x, cotangent)
+        require_hessian(self, params, x, cotangent)
+        if cotangent is None:
+            return forward_derivatives(lambda w: self.jacobian(w, x), params, len(x))
+        return forward_derivatives(lambda w: self.vjp(w, x, cotangent), params, len(x))
+
+    def check_second(
+        self, params: Tensor, x: Tensor, cotangent: Tensor | None, tangent: Tensor | None = None
+    ) -> None:
+        """Refuse what second derivatives cannot be taken of."""
+        require_params("model", self)
+        self.check(params, x)
+        if cotangent is not None:
+            require_cotangent(params, x, cotangent)
+        if tangent is not None:
+            require_tangent(params, tangent)
 
     def gram(self, params: Tensor, x: Tensor, y: Tensor | None = None) -> Tensor:
         """The tangent kernel between the inputs x (n, ...) and y (m, ...), (n, c, m, c); y = x if absent.
@@ -218,6 +246,15 @@ class Function(Model):
         require_cotangent(params, x, cotangent)
         return self._derivatives.vjp(self, params, x, cotangent)
 
+    def hvp(self, params: Tensor, x: Tensor, cotangent: Tensor, tangent: Tensor) -> Tensor:
+        self.check_second(params, x, cotangent, tangent)
+        return self._derivatives.hvp(self, params, x, cotangent, tangent)
+
+    def hessian(self, params: Tensor, x: Tensor, cotangent: Tensor | None = None) -> Tensor:
+        self.check_second(params, x, cotangent)
+        require_hessian(self, params, x, cotangent)
+        return self._derivatives.hessian(self, params, x, cotangent)
+
     def __repr__(self) -> str:
         name = getattr(self._f, "__name__", type(self._f).__name__)
         return f"Function({name}, num_params={self._num_params})"
@@ -238,6 +275,18 @@ def require_cotangent(params: Tensor, x: Tensor, cotangent: object) -> None:
     fits = cotangent.ndim == 2 and len(cotangent) == len(x)
     require(fits, "cotangent", f"have shape (n, c) with n = {len(x)}", tuple(cotangent.shape))
     require_dtype("cotangent", cotangent, params, "params")
+
+
+def require_hessian(model: Model, params: Tensor, x: Tensor, cotangent: Tensor | None) -> None:
+    """Refuse a Hessian that would not fit in memory."""
+    if cotangent is not None:
+        require_bytes(
+            "hessian", model.num_params**2, params, "of (p, p) numbers; `hvp` gives products with it"
+        )
+        return
+    count = len(x) * (num_outputs(model, params, x) if len(x) else 0)
+    what = "of (n, c, p, p) numbers; with output weights it is one of (p, p)"
+    require_bytes("hessian", count * model.num_params**2, params, what)
 
 
 def require_model(argument: str, model: object) -> None:

@@ -20,7 +20,7 @@ from qlazy.base.errors import (
 from qlazy.base.torch_private import in_plain_autograd, plain_params, plain_rows
 from qlazy.models.derivatives import Derivatives, Key, kind_of
 from qlazy.models.layerwise import is_applicable, layerwise_gram
-from qlazy.models.model import Model, blocks_of, require_cotangent, require_tangent
+from qlazy.models.model import Model, blocks_of, require_cotangent, require_hessian, require_tangent
 from qlazy.models.thread_copies import ReplicaPerThread, copied
 from qlazy.models.trial import Trial, called
 
@@ -125,6 +125,15 @@ class Net(Model):
         self.check(params, x)
         require_cotangent(params, x, cotangent)
         return self._derivatives.vjp(self, params, x, cotangent)
+
+    def hvp(self, params: Tensor, x: Tensor, cotangent: Tensor, tangent: Tensor) -> Tensor:
+        self.check_second(params, x, cotangent, tangent)
+        return self._derivatives.hvp(self, params, x, cotangent, tangent)
+
+    def hessian(self, params: Tensor, x: Tensor, cotangent: Tensor | None = None) -> Tensor:
+        self.check_second(params, x, cotangent)
+        require_hessian(self, params, x, cotangent)
+        return self._derivatives.hessian(self, params, x, cotangent)
 
     def gram(self, params: Tensor, x: Tensor, y: Tensor | None = None) -> Tensor:
         """The tangent kernel (n, c, m, c), layer by layer: see :mod:`qlazy.models.layerwise`.

@@ -10,7 +10,14 @@ import torch
 from torch import Tensor
 
 from qlazy.base.errors import refuse, require, require_finite, require_shape
-from qlazy.models.model import Model, blocks_of, require_cotangent, require_model, require_tangent
+from qlazy.models.model import (
+    Model,
+    blocks_of,
+    require_cotangent,
+    require_hessian,
+    require_model,
+    require_tangent,
+)
 
 
 class Wrapper(Model):
@@ -62,6 +69,12 @@ class Scaled(Wrapper):
 
     def vjp(self, params: Tensor, x: Tensor, cotangent: Tensor) -> Tensor:
         return self.alpha * self.model.vjp(params, x, cotangent)
+
+    def hvp(self, params: Tensor, x: Tensor, cotangent: Tensor, tangent: Tensor) -> Tensor:
+        return self.alpha * self.model.hvp(params, x, cotangent, tangent)
+
+    def hessian(self, params: Tensor, x: Tensor, cotangent: Tensor | None = None) -> Tensor:
+        return self.alpha * self.model.hessian(params, x, cotangent)
 
     def gram(self, params: Tensor, x: Tensor, y: Tensor | None = None) -> Tensor:
         return self.alpha**2 * self.model.gram(params, x, y)
@@ -115,6 +128,12 @@ class Centered(_Anchored):
     def vjp(self, params: Tensor, x: Tensor, cotangent: Tensor) -> Tensor:
         return self.model.vjp(params, x, cotangent)
 
+    def hvp(self, params: Tensor, x: Tensor, cotangent: Tensor, tangent: Tensor) -> Tensor:
+        return self.model.hvp(params, x, cotangent, tangent)
+
+    def hessian(self, params: Tensor, x: Tensor, cotangent: Tensor | None = None) -> Tensor:
+        return self.model.hessian(params, x, cotangent)
+
     def gram(self, params: Tensor, x: Tensor, y: Tensor | None = None) -> Tensor:
         return self.model.gram(params, x, y)
 
@@ -142,6 +161,16 @@ class Linearized(_Anchored):
 
     def vjp(self, params: Tensor, x: Tensor, cotangent: Tensor) -> Tensor:
         return self.model.vjp(self.anchor_like(params), x, cotangent)
+
+    def hvp(self, params: Tensor, x: Tensor, cotangent: Tensor, tangent: Tensor) -> Tensor:
+        self.check_second(params, x, cotangent, tangent)
+        return torch.zeros_like(params)
+
+    def hessian(self, params: Tensor, x: Tensor, cotangent: Tensor | None = None) -> Tensor:
+        self.check_second(params, x, cotangent)
+        require_hessian(self, params, x, cotangent)
+        shape = () if cotangent is not None else self.model(self.anchor_like(params), x).shape
+        return params.new_zeros(*shape, self.num_params, self.num_params)
 
     def gram(self, params: Tensor, x: Tensor, y: Tensor | None = None) -> Tensor:
         return self.model.gram(self.anchor_like(params), x, y)
@@ -203,6 +232,15 @@ class Readout(Model):
         inner, readout, _ = self._parts(params)
         moved = self.model.vjp(inner, x, cotangent * readout)
         return torch.cat([moved, cotangent[:, 0] @ self._features(inner, x), cotangent.sum(0)])
+
+    def hvp(self, params: Tensor, x: Tensor, cotangent: Tensor, tangent: Tensor) -> Tensor:
+        self.check_second(params, x, cotangent, tangent)
+        inner, readout, _ = self._parts(params)
+        moved, turned, _ = self._parts(tangent)
+        bent = self.model.hvp(inner, x, cotangent * readout, moved)
+        across = self.model.vjp(inner, x, cotangent * turned)
+        by_readout = cotangent[:, 0] @ self.model.jvp(inner, x, moved)
+        return torch.cat([bent + across, by_readout, params.new_zeros(1)])
 
     def _parts(self, params: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         inner, readout, offset = params.split([self.model.num_params, self.outputs, 1])

@@ -7,7 +7,7 @@ import inspect
 import math
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, final, get_args
 
@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from qlazy.base.errors import UnsupportedModelError, require, require_generator
-from qlazy.base.torch_private import outside_transforms
-from qlazy.models.model import Model, blocks_of, require_params
+from qlazy.base.torch_private import is_transformed, outside_transforms, within_transform
+from qlazy.models.model import Model, blocks_of, num_outputs, require_hessian, require_params
 from qlazy.quantum.backends.backend import (
     INPUTS,
     Backend,
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 _REGISTER = re.compile(
     r"(?:^|[;}\n])\s*(?:qubit\s*\[\s*(\d{1,9})\s*\]\s*\w+|qreg\s+\w+\s*\[\s*(\d{1,9})\s*\])\s*(?=;)"
 )
+LANE_BYTES = 2**26
+"""A Hessian's directions run side by side, as many as have rows (p,) in about this much memory, for every input."""
 DTYPES = (torch.float64, torch.float32)
 EXACT_DEVICES = ("default.qubit", "lightning.qubit")
 BackendName = Literal["auto", "adjoint", "branches", "torch", "lightning", "device"]
@@ -177,6 +179,32 @@ class Circuit(Model):
         self.check(params, x)
         jacobian = self._run(params, x).jacobian(params, x)
         return super().jacobian(params, x) if jacobian is None else jacobian
+
+    def hvp(self, params: Tensor, x: Tensor, cotangent: Tensor, tangent: Tensor) -> Tensor:
+        self.check_second(params, x, cotangent, tangent)
+        if (rule := self._second(params, x, cotangent, tangent)) is not None:
+            return rule(cotangent, tangent.unsqueeze(0))[0]
+        return super().hvp(params, x, cotangent, tangent)
+
+    def hessian(self, params: Tensor, x: Tensor, cotangent: Tensor | None = None) -> Tensor:
+        self.check_second(params, x, cotangent)
+        require_hessian(self, params, x, cotangent)
+        given = () if cotangent is None else (cotangent,)
+        if (rule := self._second(params, x, *given)) is None:
+            return super().hessian(params, x, cotangent)
+        units = torch.eye(self.num_params, dtype=params.dtype)
+        lanes = max(1, len(x)) * (num_outputs(self, params, x) if cotangent is None and len(x) else 1)
+        size = max(1, LANE_BYTES // (lanes * self.num_params * params.element_size()))
+        return torch.cat([rule(cotangent, some) for some in units.split(size)], dim=-2)
+
+    def _second(self, params: Tensor, x: Tensor, *given: Tensor) -> Callable[..., Tensor] | None:
+        """(cotangent, directions) to products with Hessians, where the backend has a rule and nothing is recorded."""
+        plain = not (is_transformed(params, x, *given) or within_transform())
+        recorded = torch.is_grad_enabled() and any(t.requires_grad for t in (params, x, *given))
+        backend = self._run(params, x)
+        if not plain or recorded or not isinstance(backend, LoweredBackend):
+            return None
+        return backend.hessian_rule(params, x)
 
     def measured(self, shots: int, generator: torch.Generator | None = None) -> Circuit:
         """The circuit with backend "device" and ``shots`` shots a circuit, one call independent of the next.

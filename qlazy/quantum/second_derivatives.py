@@ -29,6 +29,7 @@ THIRD = "third derivatives of a circuit need backend='torch': the adjoint sweep 
 
 
 Dims = tuple[int | None, ...]
+Tensors = tuple[Tensor, Tensor]  # of shared angles, and of sampled ones
 Pair = tuple[Real, Real]  # of shared angles, and of sampled ones
 
 
@@ -257,6 +258,27 @@ def _by_shifts(engine: Engine, angles: Pair, along: Pair) -> Derivatives:
                 for total, part in zip(totals, found, strict=True):
                     total += term.weight * tangents[..., number, None] * part
     return totals
+
+
+def lane_rates(engine: RotationCircuit, weights: Tensor, angles: Tensors, along: Tensors) -> Tensors:
+    """Rates (n, w, k, S) and (n, w, k, T) of gradients of weighted outputs along k directions, a lane each.
+
+    ``weights`` (n, w, c); ``angles`` (S,) and (n, T); their tangents ``along`` (k, S) and (k, n, T). Directions stand
+    side by side: those of neighbouring parameters leave the same gates in place.
+    """
+    samples, sums = weights.shape[:2]
+    directions = len(along[0])
+    inner = _joined(engine, _pair(angles))
+    tangents = _joined(engine, (along[0].unsqueeze(0).numpy(), along[1].transpose(0, 1).numpy()))
+    lanes = samples, sums, directions
+    flat = [
+        np.broadcast_to(array, (*lanes, array.shape[-1])).reshape(samples * sums * directions, -1)
+        for array in (weights.unsqueeze(2).numpy(), inner[:, None, None], tangents[:, None])
+    ]
+    none = np.zeros_like(flat[0])
+    found = moved(engine.unshared[0], flat[0], none, flat[1], flat[2], torch.get_num_threads())
+    shared, sampled = _split(engine, found.gradients.reshape(*lanes, -1))
+    return torch.from_numpy(shared), torch.from_numpy(sampled)
 
 
 def _joined(engine: RotationCircuit, pair: Pair) -> Real:

@@ -44,7 +44,7 @@ def hessian_product(
     step = second_order_step(model, params, x) if step is None else step
     require_shape("direction", direction, (model.num_params,))
     if step == EXACT:
-        return torch.func.jvp(lambda w: model.vjp(w, x, weights), (params,), (direction,))[1]
+        return model.hvp(params, x, weights, direction)
     ahead, behind = (model.vjp(params + e * direction, x, weights) for e in (step, -step))
     return (ahead - behind) / (2 * step)
 
@@ -71,6 +71,8 @@ def dqntk(model: Model, params: Tensor, x: Tensor, *, step: float | None = None)
     """
     gradients = model.jacobian(params, x).detach()
     step = second_order_step(model, params, x) if step is None else step
+    if step == EXACT:
+        return _along_gradients(model, params, x, gradients)
     return torch.stack(
         [
             torch.stack(
@@ -82,6 +84,23 @@ def dqntk(model: Model, params: Tensor, x: Tensor, *, step: float | None = None)
             for i, row in enumerate(gradients)
         ]
     )
+
+
+def _along_gradients(model: Model, params: Tensor, x: Tensor, gradients: Tensor) -> Tensor:
+    """g^T H g (n, c) for gradients (n, c, p), a sample at a time where ``torch.func`` does not map the model."""
+
+    def single(row: Tensor, directions: Tensor) -> Tensor:
+        def products(w: Tensor) -> Tensor:
+            return (model.jacobian(w, row.unsqueeze(0))[0] * directions).sum(-1)
+
+        rates = [torch.func.jvp(products, (params,), (u,))[1][a] for a, u in enumerate(directions)]
+        return torch.stack(rates)
+
+    try:
+        found: Tensor = torch.func.vmap(single)(x, gradients)
+        return found
+    except RuntimeError:  # of a module that cannot be mapped over samples
+        return torch.stack([single(*pair) for pair in zip(x, gradients, strict=True)])
 
 
 def largest_second_derivative(

@@ -46,6 +46,12 @@ class Broken(Model):
     def vjp(self, params, x, cotangent):
         return self._rules.get("vjp", super().vjp)(params, x, cotangent)
 
+    def hvp(self, params, x, cotangent, tangent):
+        return self._rules.get("hvp", super().hvp)(params, x, cotangent, tangent)
+
+    def hessian(self, params, x, cotangent=None):
+        return self._rules.get("hessian", super().hessian)(params, x, cotangent)
+
     def gram(self, params, x, y=None):
         return self._rules.get("gram", super().gram)(params, x, y)
 
@@ -71,6 +77,11 @@ BROKEN = {
     testing.linearized_kernel_is_constant: {"jvp": lambda w, x, v: (x @ v).unsqueeze(1) + 1},
     testing.linearized_twice_is_once: {"jvp": lambda w, x, v: (x @ v).unsqueeze(1) ** 2},
     testing.gram_is_jacobian_product: {"gram": lambda w, x, y=None: x.new_ones(len(x), 1, len(x), 1)},
+    testing.hvp_is_derivative: {"hvp": lambda w, x, u, v: (x.T @ u)[:, 0] * v},
+    testing.hessians_agree: {
+        "hessian": lambda w, x, u=None: torch.ones(*(() if u is not None else (len(x), 1)), 3, 3).double()
+    },
+    testing.wrapped_hessians: {"hessian": lambda w, x, u=None: torch.rand(3, 3, dtype=w.dtype)},
     testing.dtype_and_device_kept: {"forward": lambda w, x: torch.sin(x @ w).unsqueeze(1).double()},
     testing.precisions_agree: {"forward": lambda w, x: (x @ w).unsqueeze(1) + torch.finfo(w.dtype).eps * 1e6},
 }

@@ -10,7 +10,7 @@ from qlazy import Centered, Function, Linearized, Scaled, mlp
 from qlazy.base.errors import NotFiniteError, SlowBackendWarning, UnsupportedModelError
 from qlazy.models import model
 from qlazy.models.model import Model
-from tests.makers import curved_function, inputs, qnode_circuit, rng, tanh_net
+from tests.makers import curved_function, inputs, linear_function, qnode_circuit, rng, tanh_net
 
 
 @pytest.fixture
@@ -174,3 +174,24 @@ def test_what_is_no_model_is_refused_with_the_way_to_make_one(thing):
     ):
         with pytest.raises(TypeError, match=r"must be a qlazy Model, such as qlazy\.Net\(module\)"):
             use()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"cotangent": torch.ones(3, 1).double()}, "`cotangent` must have shape"),
+        ({"cotangent": torch.ones(4, 1)}, "`cotangent` must have the dtype of params"),
+        ({"tangent": torch.ones(2).double()}, "`tangent` must have shape"),
+    ],
+)
+def test_second_derivatives_refuse_what_does_not_fit(given, message):
+    model, params, x = linear_function()
+    arguments = {"cotangent": torch.ones(4, 1).double(), "tangent": torch.ones(3).double(), **given}
+    with pytest.raises(ValueError, match=message):
+        model.hvp(params, x, **arguments)
+
+
+def test_a_hessian_that_does_not_fit_is_refused_before_it_is_computed():
+    model = Function(lambda w, x: w.sum().expand(len(x), 1), 10**7)
+    with pytest.raises(MemoryError, match="`hessian` must fit in .* `hvp` gives products"):
+        model.hessian(torch.zeros(10**7), inputs(2, 1).float(), torch.ones(2, 1))

@@ -78,6 +78,8 @@ class Partials:
     """The nonzero derivatives d angle / d parameter, pair by pair, and the chain rule through them."""
 
     def __init__(self, shared: Sequence[Expression], sampled: Sequence[Expression], layout: Layout) -> None:
+        self._shared_formulas, self._sampled_formulas, self._layout = shared, sampled, layout
+        self._sizes = len(shared), len(sampled)
         self._groups = [
             group
             for formulas, is_sampled in ((shared, False), (sampled, True))
@@ -94,6 +96,23 @@ class Partials:
         shared, sampled = by_shared.permute(1, 2, 0), by_sampled.permute(1, 2, 0)
         terms = [group.terms(sampled if group.is_sampled else shared, params, x) for group in self._groups]
         return self._scattered(terms, shared, len(params)).permute(2, 0, 1)
+
+    def push(self, directions: Tensor, params: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """How angles change along directions (k, p) of the parameters: (k, S), and (k, n, T)."""
+        count, (shared, sampled) = len(directions), self._sizes
+        along = directions.new_zeros(count, shared), directions.new_zeros(count, len(x), sampled)
+        for group in self._groups:
+            moved = directions[:, list(group.columns)]
+            if group.is_sampled:
+                moved = moved.unsqueeze(1).expand(-1, len(x), -1)
+            factors = 1.0 if group.factors is None else group.factors(params, x)
+            along[group.is_sampled].index_add_(-1, group.rows, moved * factors)
+        return along
+
+    @cached_property
+    def second(self) -> SecondPartials:
+        """The derivatives of all of these."""
+        return SecondPartials(self._shared_formulas, self._sampled_formulas, self._layout)
 
     def _scattered(self, terms: list[Tensor], like: Tensor, num_params: int) -> Tensor:
         """Terms (c, pairs, n) added up by parameter, (c, p, n)."""
@@ -119,6 +138,54 @@ class Partials:
             sources[self._columns] = torch.arange(len(self._columns))
             self._sources_known = sources
         return self._sources_known
+
+
+@final
+class SecondPartials:
+    """The nonzero second derivatives of angles by pairs of parameters; none where formulas are linear in each."""
+
+    def __init__(self, shared: Sequence[Expression], sampled: Sequence[Expression], layout: Layout) -> None:
+        self._groups = [
+            (is_sampled, *_second_group(found, layout))
+            for formulas, is_sampled in ((shared, False), (sampled, True))
+            if (found := list(_second_partials(formulas, layout)))
+        ]
+
+    def __bool__(self) -> bool:
+        return bool(self._groups)
+
+    def contract(
+        self, by_shared: Tensor, by_sampled: Tensor, directions: Tensor, params: Tensor, x: Tensor
+    ) -> Tensor:
+        """(n, c, k, p): the second derivatives of angles along directions (k, p), times (n, c, S) and (n, c, T)."""
+        total = by_shared.new_zeros(*by_shared.shape[:2], len(directions), len(params))
+        for is_sampled, rows, columns, others, factors in self._groups:
+            values = factors(params, x)
+            cotangents = (by_sampled if is_sampled else by_shared).index_select(-1, rows)
+            weighted = cotangents * (values.unsqueeze(1) if values.ndim == 2 else values)
+            total.index_add_(-1, columns, weighted.unsqueeze(2) * directions.index_select(-1, others))
+        return total
+
+
+def _second_partials(
+    formulas: Sequence[Expression], layout: Layout
+) -> Iterator[tuple[int, int, int, Expression]]:
+    """(row, parameter, parameter, formula), both orders of a pair."""
+    for row, formula in enumerate(formulas):
+        elements = [e for e in sorted(formula.elements) if not layout.is_data(e[0])]
+        for element in elements:
+            first = derivative(formula, element)
+            for other in elements:
+                second = derivative(first, other)
+                if second != Constant(0.0):
+                    yield row, layout.place(*element)[1], layout.place(*other)[1], second
+
+
+def _second_group(
+    found: Sequence[tuple[int, int, int, Expression]], layout: Layout
+) -> tuple[Tensor, Tensor, Tensor, Evaluate]:
+    rows, columns, others, formulas = zip(*found, strict=True)
+    return torch.tensor(rows), torch.tensor(columns), torch.tensor(others), _compile_all(formulas, layout)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, final
 
+import torch
 from torch import Tensor
 
 from qlazy.base.errors import UnsupportedModelError, refuse
@@ -17,7 +18,7 @@ from qlazy.base.torch_private import is_transformed, outside_transforms
 from qlazy.quantum.backends.angles import AngleMap, Layout
 from qlazy.quantum.backends.autograd import MakeEngine, derivatives, outputs
 from qlazy.quantum.program.expression import Constant, Expression
-from qlazy.quantum.second_derivatives import Engine
+from qlazy.quantum.second_derivatives import Engine, lane_rates
 from qlazy.simulator.observables import Observable
 from qlazy.simulator.operations import Operation, PauliRotation
 from qlazy.simulator.rotations import RotationCircuit
@@ -87,6 +88,27 @@ class LoweredCircuit:
         """Derivatives (n, c, p), from one sweep and the formulas of the angles."""
         by_shared, by_sampled = derivatives(self._engine(x), *self.angle_values(params, x))
         return self.angles.partials.pull(by_shared, by_sampled, params, x)
+
+    def hessian_products(
+        self, params: Tensor, x: Tensor, weights: Tensor | None, directions: Tensor
+    ) -> Tensor:
+        """H v for directions v (k, p): (k, p) of sum(weights * outputs), or (n, c, k, p) of every output.
+
+        J_a^T H_a J_a v + sum_a g_a D^2 a v, with a the angles, J_a their derivatives, and g_a, H_a those of the outputs
+        by them. The engine is a RotationCircuit, which has second derivatives in lanes.
+        """
+        engine, partials = self.for_params, self.angles.partials
+        assert isinstance(engine, RotationCircuit)
+        angles = self.angle_values(params, x)
+        outputs = torch.eye(engine.num_outputs, dtype=params.dtype).expand(len(x), -1, -1)
+        sums = outputs if weights is None else weights.unsqueeze(1)  # (n, w, c)
+        by_shared, by_sampled = lane_rates(engine, sums, angles, partials.push(directions, params, x))
+        pulled = partials.pull(by_shared.flatten(1, 2), by_sampled.flatten(1, 2), params, x)
+        products = pulled.unflatten(1, (sums.shape[1], len(directions)))
+        if partials.second:
+            shared, sampled = (torch.einsum("nwc,nca->nwa", sums, d) for d in derivatives(engine, *angles))
+            products = products + partials.second.contract(shared, sampled, directions, params, x)
+        return products if weights is None else products.sum((0, 1))
 
     def _engine(self, x: Tensor) -> Engine:
         # Inside a transform of torch.func there is no telling cheaply, and too many derivatives are never wrong.

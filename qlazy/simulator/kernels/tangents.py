@@ -376,6 +376,16 @@ def fill_moves(tables, numbers, found):
 
 
 @kernel
+def join_moves(program, found):
+    """Let the two gates of a step move together, of which one does."""
+    for number in range(len(program)):
+        step = program[number]
+        if step.kind == TWO and step.first_sampled and step.second_sampled:
+            first, second = step.first_coefficient // COEFFICIENTS, step.second_coefficient // COEFFICIENTS
+            found[first] = found[second] = found[first] or found[second]
+
+
+@kernel
 def fill_rates(tables, shared, sampled, moving, at, rates, found):
     """Rates of the coefficients of the sampled gates of a block, whose tangents begin at row ``at``.
 
@@ -453,6 +463,8 @@ def move_blocks(taken, share, plan, shared, moving, space):
             store(space.sines, number, 0, sin)
         fill_sampled(plan.gates, shared, sampled, coefficients)
         fill_moves(plan.gates, moving.numbers[block], space.moves)
+        join_moves(plan.program, space.moves)
+        join_moves(plan.leading, space.moves)
         fill_rates(plan.gates, shared, sampled, moving, block * count, rates, space.moves)
         run_block(block, plan, (coefficients, rates), moving, space)
         collect(block, plan.gates, shared, sampled, moving, block * count, space.cotangents, space.moves)
