@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         UnsupportedModelError,
         ZeroJacobianError,
     )
-    from qlazy.comparison.baselines import InfiniteNet
+    from qlazy.comparison.baselines import InfiniteCircuit, InfiniteNet
     from qlazy.comparison.compare import compare
     from qlazy.comparison.result import Comparison
     from qlazy.comparison.run import Run
@@ -52,7 +52,7 @@ _NAMES = {
         "UnsupportedModelError",
         "ZeroJacobianError",
     ),
-    "comparison.baselines": ("InfiniteNet",),
+    "comparison.baselines": ("InfiniteCircuit", "InfiniteNet"),
     "comparison.compare": ("compare",),
     "comparison.result": ("Comparison",),
     "comparison.run": ("Run",),

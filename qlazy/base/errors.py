@@ -66,7 +66,7 @@ def _kind(value: object) -> str:
     return f"class, {value.__name__}" if isinstance(value, type) else type(value).__name__
 
 
-def require_instance(argument: str, value: object, kind: type, example: str) -> None:
+def require_instance(argument: str, value: object, kind: type | tuple[type, ...], example: str) -> None:
     """Refuse what is not of a kind, a class in place of an instance above all; ``example`` is how one is made."""
     require(isinstance(value, kind), argument, f"be such as {example}", f"a {_kind(value)}", TypeError)
 

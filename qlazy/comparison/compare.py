@@ -19,7 +19,7 @@ from qlazy.base.execution import Results, in_processes, on_cluster, on_threads, 
 from qlazy.base.keys import digest, key, readable
 from qlazy.base.storage import remove_stale_drafts
 from qlazy.base.version import __version__, versions
-from qlazy.comparison.baselines import InfiniteNet
+from qlazy.comparison.baselines import InfiniteCircuit, InfiniteNet
 from qlazy.comparison.result import Comparison
 from qlazy.comparison.run import Run, is_saved
 from qlazy.data.datasets import Dataset
@@ -52,7 +52,7 @@ def compare(
     method: Method = GradientDescent(),  # noqa: B008 - a frozen value
     steps: int = 200,
     centered: bool = True,
-    baselines: Sequence[InfiniteNet] = (),
+    baselines: Sequence[InfiniteNet | InfiniteCircuit] = (),
     out: str | os.PathLike[str] | None = None,
     workers: int | None = None,
     client: Client | None = None,
@@ -66,7 +66,8 @@ def compare(
     scale. The linearised path is exact, from K_0, for gradient descent and gradient flow on the square loss,
     and trained otherwise.
 
-    ``baselines`` are nets of infinite width, in closed form, beside the models: gradient descent or flow, square loss.
+    ``baselines`` are InfiniteNets and InfiniteCircuits, in closed form, beside the models: gradient descent or flow,
+    square loss.
 
     With ``out`` every finished run is kept in that folder, and a comparison started again with the same
     settings takes up what is there, with the numbers of an uninterrupted one, bit for bit. A run that
@@ -95,10 +96,11 @@ def compare(
     for one in seeded[:: len(seeds)]:
         one.check()
     require(isinstance(centered, bool), "centered", "be True or False", centered)
-    must = "be a list of InfiniteNets"
+    must = "be a list of InfiniteNets and InfiniteCircuits"
     require(isinstance(baselines, Sequence), "baselines", must, type(baselines).__name__, TypeError)
     for baseline in baselines:
-        require_instance("baselines[...]", baseline, InfiniteNet, "InfiniteNet(...)")
+        kinds = (InfiniteNet, InfiniteCircuit)
+        require_instance("baselines[...]", baseline, kinds, "InfiniteNet(...) or InfiniteCircuit(...)")
         baseline.check(data, loss, method)
     folder = None if out is None else path_of("out", out).absolute()
     tasks = [RunTask(index, float(alpha), folder) for index in range(len(seeded)) for alpha in alphas]

@@ -8,9 +8,11 @@ import torch
 
 import qlazy
 from qlazy.commands import main as cli
-from qlazy.comparison.baselines import InfiniteNet
+from qlazy.comparison.baselines import InfiniteCircuit, InfiniteNet
 from qlazy.comparison.figures.all import comparison_figures
 from qlazy.kernels.infinite_nets import infinite_kernels, ntk_net
+from qlazy.kernels.prediction import LinearizedPath
+from qlazy.theory import light_cone
 
 
 @pytest.fixture(scope="module")
@@ -123,3 +125,43 @@ def test_losses_are_those_of_the_last_step(data) -> None:
     ):
         assert loss == pytest.approx(((outputs[-1] - targets) ** 2).sum() / (2 * len(targets)))
         assert loss != pytest.approx(((outputs[0] - targets) ** 2).sum() / (2 * len(targets)))
+
+
+def test_infinite_circuits_follow_their_mean_kernel(data) -> None:
+    circuit = qlazy.load_circuit("light_cone", n=3)
+    found = qlazy.compare(
+        {"circuit": circuit}, data, alphas=(1,), seeds=(0,), steps=30, method=qlazy.GradientFlow(20.0),
+        baselines=[InfiniteCircuit(circuit, precision=0.002)], progress=False,
+    )  # fmt: skip
+    (infinite,) = found.baselines
+    kernel, cross = (light_cone.mean_kernel(x, data.x_train) for x in (data.x_train, data.x_test))
+    path = LinearizedPath(kernel, torch.zeros_like(data.y_train), data.y_train)
+    expected = path.predict(cross, data.y_test.new_zeros(10, 1), path.duals([20.0]))
+    np.testing.assert_allclose(infinite.kernel, kernel, rtol=0.02, atol=2e-3)
+    np.testing.assert_allclose(infinite.test_outputs[-1], expected[-1], atol=0.02)
+    assert str(infinite) in str(found.baselines)
+    assert np.array_equal(infinite.full_kernel, infinite.kernel)
+
+
+def test_infinite_circuits_have_the_posterior_of_their_covariance(data) -> None:
+    """Against conditioning with the closed form of the covariance, and the same noise."""
+    found = InfiniteCircuit(qlazy.load_circuit("light_cone", n=3), precision=0.002).posterior(
+        data.x_train, data.y_train, data.x_test
+    )
+    own, cross, rest = (
+        light_cone.covariance(*pair)
+        for pair in ((data.x_train,), (data.x_test, data.x_train), (data.x_test,))
+    )
+    known = own + found.noise * torch.eye(12)
+    torch.testing.assert_close(found.mean, cross @ torch.linalg.solve(known, data.y_train), atol=0.05, rtol=0)
+    variance = rest.diagonal() - (cross @ torch.linalg.solve(known, cross.T)).diagonal()
+    torch.testing.assert_close(found.deviation.flatten(), variance.clamp_min(0).sqrt(), atol=0.02, rtol=0)
+
+
+def test_circuits_without_a_mean_kernel_are_refused_before_training(data) -> None:
+    circuit = qlazy.load_circuit("data_reuploading", n=3)
+    with pytest.raises(qlazy.UnsupportedModelError, match="encode its data before its weights"):
+        qlazy.compare(
+            {"net": qlazy.mlp([3, 2, 1])}, data, alphas=(1,), seeds=(0,), steps=3,
+            baselines=[InfiniteCircuit(circuit)], progress=False,
+        )  # fmt: skip
