@@ -18,6 +18,7 @@ from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 __all__ = [
     "are_transforms_active",  # torch's own autograd.Function.apply asks it, before it binds signatures
     "in_plain_autograd",
+    "is_differentiated",
     "is_transformed",
     "outside_transforms",
     "plain_params",
@@ -56,6 +57,16 @@ def with_dual_numbers(rule: Callable[..., T]) -> Callable[..., T]:
 def is_transformed(*tensors: Tensor) -> bool:
     """Whether a transform of ``torch.func`` is looking at a tensor: its values cannot be, and its rules count."""
     return any(map(torch._C._functorch.is_functorch_wrapped_tensor, tensors))
+
+
+def is_differentiated(*tensors: Tensor) -> bool:
+    """Whether derivatives of what is computed from these may be asked for, by autograd or a transform of any kind."""
+    recorded = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+    return recorded or within_transform() or any(map(_has_tangent, tensors))
+
+
+def _has_tangent(tensor: Tensor) -> bool:
+    return torch.autograd.forward_ad.unpack_dual(tensor).tangent is not None
 
 
 def within_transform() -> bool:

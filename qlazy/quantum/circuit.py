@@ -15,7 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from qlazy.base.errors import UnsupportedModelError, require, require_generator
-from qlazy.base.torch_private import is_transformed, outside_transforms, within_transform
+from qlazy.base.torch_private import (
+    is_differentiated,
+    is_transformed,
+    outside_transforms,
+    within_transform,
+)
 from qlazy.models.model import Model, blocks_of, num_outputs, require_hessian, require_params
 from qlazy.quantum.backends.backend import (
     INPUTS,
@@ -137,8 +142,9 @@ class Circuit(Model):
         choice = next(iter(self._chosen.values()), None)
         if choice is None:
             return ""
-        by_rows = choice.backend.reason if isinstance(choice.backend, TorchBackend) else ""
-        return "; ".join(filter(None, (choice.reason, by_rows, choice.unchecked)))
+        backend = choice.backend
+        of_torch = (backend.reason, backend.unchecked) if isinstance(backend, TorchBackend) else ()
+        return "; ".join(dict.fromkeys(filter(None, (choice.reason, *of_torch, choice.unchecked))))
 
     def init(self, generator: torch.Generator) -> Tensor:
         require_generator(generator)
@@ -177,7 +183,7 @@ class Circuit(Model):
     def jacobian(self, params: Tensor, x: Tensor) -> Tensor:
         require_params("model", self)
         self.check(params, x)
-        jacobian = self._run(params, x).jacobian(params, x)
+        jacobian = self._run(params, x, differentiated=True).jacobian(params, x)
         return super().jacobian(params, x) if jacobian is None else jacobian
 
     def hvp(self, params: Tensor, x: Tensor, cotangent: Tensor, tangent: Tensor) -> Tensor:
@@ -201,7 +207,7 @@ class Circuit(Model):
         """(cotangent, directions) to products with Hessians, where the backend has a rule and nothing is recorded."""
         plain = not (is_transformed(params, x, *given) or within_transform())
         recorded = torch.is_grad_enabled() and any(t.requires_grad for t in (params, x, *given))
-        backend = self._run(params, x)
+        backend = self._run(params, x, differentiated=True)
         if not plain or recorded or not isinstance(backend, LoweredBackend):
             return None
         return backend.hessian_rule(params, x)
@@ -233,7 +239,7 @@ class Circuit(Model):
         """What backend "device" runs for rows like those of ``x``. Raises UnsupportedModelError for another backend."""
         must = "have backend='device' (circuit.measured(shots) has)"
         require(self._wanted == "device", "model", must, repr(self), UnsupportedModelError)
-        backend = self._choice(None, x).backend
+        backend = self._with_derivatives(self._choice(None, x), x).backend
         assert isinstance(backend, LoweredBackend)
         return backend.circuit
 
@@ -256,8 +262,10 @@ class Circuit(Model):
 
         return lowering_of(choice, self.qnode, self._shapes, row)
 
-    def _run(self, params: Tensor, x: Tensor) -> Backend:
+    def _run(self, params: Tensor, x: Tensor, differentiated: bool = False) -> Backend:
         choice = self._choice(params, x)
+        if choice.check_derivative is not None and (differentiated or is_differentiated(params, x)):
+            choice = self._with_derivatives(choice, x)
         if params.device.type == "cpu" or choice.name == "torch":
             return choice.backend
         require(
@@ -271,6 +279,11 @@ class Circuit(Model):
     def _choice(self, params: Tensor | None, x: Tensor) -> Choice:
         row = tuple(x.shape[1:])
         return self._chosen[row] if row in self._chosen else self._choose(row, Sample.of(params, x))
+
+    def _with_derivatives(self, choice: Choice, x: Tensor) -> Choice:
+        with outside_transforms():
+            self._chosen[tuple(x.shape[1:])] = choice = choice.with_derivatives()
+        return choice
 
     def _choose(self, row: tuple[int, ...], sample: Sample) -> Choice:
         self._chosen[row] = choice = self._found(row, sample)

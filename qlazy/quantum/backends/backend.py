@@ -45,12 +45,23 @@ class Backend(abc.ABC):
 
 
 class Choice(NamedTuple):
-    """A backend by name, why it is not the adjoint simulator, and why it could not be held to the QNode."""
+    """A backend by name, why it is not the adjoint simulator, and why it could not be held to the QNode.
+
+    ``check_derivative`` is to be called before its first derivative, where it was not held to the QNode's yet: it says
+    why it could not be, or nothing, and raises UnsupportedModelError.
+    """
 
     name: str
     backend: Backend
     reason: str = ""
     unchecked: str = ""
+    check_derivative: Callable[[], str] | None = None
+
+    def with_derivatives(self) -> Choice:
+        """The choice with its derivatives held to the QNode's."""
+        if self.check_derivative is None:
+            return self
+        return self._replace(unchecked=self.check_derivative(), check_derivative=None)
 
 
 class Sample(NamedTuple):
@@ -64,6 +75,15 @@ class Sample(NamedTuple):
         """Nothing under a transform of ``torch.func``, and nothing of numbers that are not real and finite."""
         return cls(_numbers(params), _numbers(None if x is None or not len(x) else x[0]))
 
+    @property
+    def is_generic(self) -> bool:
+        """Whether nothing vanishes or coincides here by chance: no two numbers equal, none a multiple of pi/4."""
+        if self.params is None or self.row is None:
+            return False
+        numbers = np.concatenate([self.params, self.row.ravel()])
+        apart = np.abs(numbers / (math.pi / 4) - np.round(numbers / (math.pi / 4))).min(initial=1.0)
+        return bool(apart > 1e-3) and len(np.unique(np.abs(numbers))) == len(numbers)
+
 
 @final
 class TorchBackend(Backend):
@@ -76,11 +96,36 @@ class TorchBackend(Backend):
         self._qnode, self._shapes, self.reason = qnode, shapes, reason
         self.within: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext
         """What the QNode is called in."""
+        self.unchecked = ""
+        """Why its first call could not be held to the QNode."""
+        self.first: Callable[[Tensor, Tensor, Tensor | Exception], None] | None = None
+        """Told of the first call: parameters, inputs and outputs, plain numbers of one row or more, or an error."""
         self._blocks = blocks_of({name: math.prod(shape) for name, shape in shapes.items()})
 
     def outputs(self, params: Tensor, x: Tensor) -> Tensor:
         if len(x) == 0:
             return params.new_zeros(0, self.measure(params, x.new_zeros(x.shape[1:])).numel())
+        if self.first is None or is_transformed(params, x):
+            return self._outputs(params, x)
+        return self._first_outputs(self.first, params, x)
+
+    def _first_outputs(
+        self, tell: Callable[[Tensor, Tensor, Tensor | Exception], None], params: Tensor, x: Tensor
+    ) -> Tensor:
+        try:
+            found = self._outputs(params, x)
+        except UnsupportedModelError:
+            raise
+        except Exception as error:
+            tell(params, x, error)
+            raise
+        if not is_transformed(found):
+            with outside_transforms():
+                tell(params, x, found)
+            self.first = None
+        return found
+
+    def _outputs(self, params: Tensor, x: Tensor) -> Tensor:
         if not self.reason:
             try:
                 return torch.func.vmap(self.measure, (None, 0))(params.clone(), x.clone())

@@ -13,9 +13,10 @@ import pennylane as qml
 import torch
 from pennylane import measurements
 from pennylane.tape import QuantumScript
+from torch import Tensor
 
 from qlazy.base.errors import SlowBackendWarning, UnsupportedModelError, refuse, require
-from qlazy.quantum.backends.agreement import DOUBLE, SINGLE, DisagreementError, Lock, Precision
+from qlazy.quantum.backends.agreement import DOUBLE, SINGLE, DisagreementError, Lock
 from qlazy.quantum.backends.autograd import MakeEngine
 from qlazy.quantum.backends.backend import (
     ADJOINT,
@@ -39,7 +40,7 @@ from qlazy.quantum.backends.lowered import Lowering, require_wires
 from qlazy.quantum.backends.programs import require_no_branches
 from qlazy.quantum.pennylane.device_tracing import device_circuit
 from qlazy.quantum.pennylane.lowering import NotLoweredError
-from qlazy.quantum.pennylane.plain import NoTangents, PlainQNode
+from qlazy.quantum.pennylane.plain import NoTangents, PlainQNode, Watch
 from qlazy.quantum.pennylane.tapes import transforms_of
 from qlazy.quantum.pennylane.tracing import Traced, traced_qnode
 from qlazy.simulator.rotations import RotationCircuit
@@ -77,18 +78,21 @@ def choose(
         return _on_torch(lock, qnode, shapes, row)
     traced = None
     try:
-        with _errors_of_the_qnode():
+        with _errors_of_the_qnode(), Watch() as watch:
             traced = traced_qnode(qnode, INPUTS, row, shapes)
+        lock.see(traced.tape, watch.stops)
         name = LIGHTNING if wanted == LIGHTNING and not traced.is_dynamic else _simulator(traced)
         if wanted not in (AUTO, name):
             raise NotLoweredError(_WRONG[wanted])
         backend = _lowered(traced, row, LightningCircuit if wanted == LIGHTNING else RotationCircuit)
-        return Choice(name, backend, unchecked=_held(lock, backend))
+        with _as_not_lowered():
+            return Choice(name, backend, unchecked=lock.check(backend))
     except NotLoweredError as reason:
         if lock.is_dynamic or wanted != AUTO:
+            lock.require_meaning()
             simulator = SIMULATORS[BRANCHES if wanted == AUTO else wanted]
             refuse("qnode", f"be a circuit for {simulator}", f"not: {reason}", UnsupportedModelError)
-        lock.require_own()
+        lock.require_own()  # before a warning
         choice = _on_torch(lock, qnode, shapes, row)
         message = f"running on default.qubit, not on the adjoint simulator, which is much faster: {reason}"
         warnings.warn(message, SlowBackendWarning, stacklevel=2)
@@ -160,19 +164,49 @@ def _require_outputs(tape: QuantumScript, qnode: qml.QNode) -> None:
 def _on_torch(lock: Lock, qnode: qml.QNode, shapes: Shapes, row: tuple[int, ...]) -> Choice:
     backend = TorchBackend(on_default_qubit(qnode), shapes)
     require_wires(len(qnode.device.wires or ()))
-    _require_dependence(changes_with_row(backend, _size(shapes), row), row)
-    try:
-        unchecked = lock.check(backend)
-        if not unchecked and lock.stops:
+    _require_dependence(lock.sees_rows or changes_with_row(backend, _size(shapes), row), row)
+
+    def check_derivative() -> str:
+        with _refused_under_torch():
+            unchecked = lock.check_derivative(backend)
+        if lock.stops:
             backend.within = NoTangents
-        return Choice(TORCH, backend, unchecked=unchecked)
+        return unchecked
+
+    def check_call(params: Tensor, x: Tensor, found: Tensor | Exception) -> None:
+        if isinstance(found, Exception):
+            with _refused_under_torch():
+                raise DisagreementError(f"it raises {type(found).__name__}: {found}") from found
+        call = Sample.of(params, x)
+        if call.params is None or call.row is None:
+            backend.unchecked = lock.check_outputs(backend)
+            return
+        precision = DOUBLE if found.dtype == torch.float64 else SINGLE
+        with _refused_under_torch():
+            outputs = found[0].detach().to("cpu", torch.float64).numpy()
+            is_held = lock.check_call(call.params, call.row, outputs, precision)
+            if not (is_held and call.is_generic):
+                backend.unchecked = lock.check_outputs(backend)
+
+    lock.require_own()
+    if lock.unable:
+        lock.require_meaning()
+        return Choice(TORCH, backend, unchecked=lock.unable)
+    backend.first = check_call
+    return Choice(TORCH, backend, check_derivative=check_derivative)
+
+
+@contextmanager
+def _refused_under_torch() -> Iterator[None]:
+    try:
+        yield
     except DisagreementError as reason:
         must = "give the same under torch as called in NumPy (no weight may leave torch: float(), .item(), math, NumPy)"
         refuse("qnode", must, f"not: {reason}", UnsupportedModelError)
 
 
 def _on_device(lock: Lock, qnode: qml.QNode, shapes: Shapes, row: tuple[int, ...]) -> Choice:
-    try:
+    with _refused_by_shifts(lock):
         with _errors_of_the_qnode():
             circuit = device_circuit(qnode, INPUTS, row, shapes)
             engine = circuit.for_params  # as below
@@ -182,8 +216,25 @@ def _on_device(lock: Lock, qnode: qml.QNode, shapes: Shapes, row: tuple[int, ...
             return Choice(DEVICE, backend, unchecked="not checked against the QNode, whose shots are random")
         assert isinstance(engine, DeviceCircuit)
         precision = SINGLE if getattr(qnode.device, "c_dtype", None) == np.complex64 else DOUBLE
-        return Choice(DEVICE, backend, unchecked=_held(lock, backend, engine.circuits_per_sample, precision))
+        runs = engine.circuits_per_sample
+
+        def check_derivative() -> str:
+            with _refused_by_shifts(lock), _as_not_lowered():
+                return lock.check_derivative(backend, runs, precision)
+
+        with _as_not_lowered():
+            unchecked = lock.check_outputs(backend, precision)
+        return Choice(
+            DEVICE, backend, unchecked=unchecked, check_derivative=None if unchecked else check_derivative
+        )
+
+
+@contextmanager
+def _refused_by_shifts(lock: Lock) -> Iterator[None]:
+    try:
+        yield
     except NotLoweredError as reason:
+        lock.require_meaning()
         refuse("qnode", "be a circuit for parameter shifts", f"not: {reason}", UnsupportedModelError)
 
 
@@ -195,9 +246,10 @@ def _lowered(traced: Traced, row: tuple[int, ...], make: MakeEngine) -> Backend:
     return LoweredBackend(circuit)
 
 
-def _held(lock: Lock, backend: Backend, runs: int = 1, precision: Precision = DOUBLE) -> str:
+@contextmanager
+def _as_not_lowered() -> Iterator[None]:
     try:
-        return lock.check(backend, runs, precision)
+        yield
     except DisagreementError as reason:
         raise NotLoweredError(str(reason)) from reason
 

@@ -24,6 +24,7 @@ from pennylane.ops.mid_measure import MidMeasure
 from pennylane.tape import QuantumScript
 from torch.overrides import TorchFunctionMode
 
+from qlazy.quantum.pennylane.plain_batch import BROADCAST, CONSTANT, NotTogetherError, results_of, wires_of
 from qlazy.quantum.pennylane.symbolic import stops_gradient
 from qlazy.quantum.pennylane.tapes import TREE, executed, flat, is_dynamic, real, transforms_of
 
@@ -73,6 +74,19 @@ class Stops(TorchFunctionMode):
         return self._left.pop(0)
 
 
+class Watch(TorchFunctionMode):
+    """Sees whether gradients are stopped within."""
+
+    stops = False
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        found = func(*args, **(kwargs or {}))
+        self.stops = self.stops or (isinstance(found, torch.Tensor) and stops_gradient(func))
+        return found
+
+
 class NoTangents(TorchFunctionMode):
     """``no_grad`` as it means backwards, forwards as well, where torch lets derivatives through."""
 
@@ -90,6 +104,7 @@ class PlainQNode:
 
     def __init__(self, qnode: qml.QNode, device: Any) -> None:
         self._qnode, self._device = qnode, device
+        self._takes_arrays = True
 
     def outputs(self, point: Point, stops: Stops | None = None) -> Array:
         """What the QNode's measurements give, in order. Raises what the QNode raises."""
@@ -110,16 +125,57 @@ class PlainQNode:
             trainable_params=[],
         )
 
+    def quick_tape(self, point: Point) -> QuantumScript:
+        """What the QNode queues at a point, called with NumPy arrays; with tensors where it does not take those.
+
+        Raises what the QNode raises.
+        """
+        if self._takes_arrays:
+            with contextlib.suppress(
+                Exception
+            ):  # from a function written for torch, or outside of its domain
+                return self._of_arrays(point)
+        tape = self.tape(point)
+        self._takes_arrays = False
+        return tape
+
+    def means_one_thing(self, point: Point, tape: QuantumScript) -> bool:
+        """Whether the QNode's function queues this tape of tensors as well, and stops none of their gradients."""
+        other = self.tape(point, stops := Stops())
+        return not stops.kept and have_same_numbers(tape, other)
+
+    def quick_outputs(self, tapes: Sequence[QuantumScript]) -> list[Array]:
+        """Outputs (c,) of tapes, which are run together where they are of the same gates. Raises as :meth:`run`."""
+        if self._device.name == "default.qubit" and not any(map(is_dynamic, tapes)):
+            with contextlib.suppress(Exception):  # the device itself has the word
+                return self._together(tapes)
+        return [self.run(tape) for tape in tapes]
+
+    def _together(self, tapes: Sequence[QuantumScript]) -> list[Array]:
+        batches = [self.transformed(tape) for tape in tapes]
+        if len({len(batch) for batch, _ in batches}) != 1 or any(
+            is_dynamic(t) for b, _ in batches for t in b
+        ):
+            raise NotTogetherError
+        runs = [results_of(group, self._device) for group in zip(*(b for b, _ in batches), strict=True)]
+        found = []
+        for place, (_, combine) in enumerate(batches):
+            results = [[measured[place] for measured in run] for run in runs]
+            found.append(real(flat(combine(tuple(r[0] if len(r) == 1 else tuple(r) for r in results)))))
+        return found
+
     def means_the_same(self, point: Point, tape: QuantumScript) -> bool:
         """Whether the QNode's function queues this tape on NumPy arrays as well; True where it does not take them."""
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                other = self._construct(**{name: value.copy() for name, value in point.arguments.items()})
+            other = self._of_arrays(point)
         except Exception:  # a function written for torch
             return True
-        parts, others = ([*t.operations, *t.measurements] for t in (tape, other))
-        return len(parts) == len(others) and all(map(_alike, parts, others))
+        return have_same_numbers(tape, other)
+
+    def _of_arrays(self, point: Point) -> QuantumScript:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return self._construct(**{name: value.copy() for name, value in point.arguments.items()})
 
     def _construct(self, **arguments: Any) -> QuantumScript:
         """What a call of the QNode begins with, PennyLane's check of what it returns included."""
@@ -174,7 +230,9 @@ def in_numpy(part: Any) -> Any:
     """An operator or measurement with NumPy arrays in place of tensors."""
     if isinstance(part, Conditional):
         return Conditional(part.meas_val, in_numpy(part.base))
-    if isinstance(part, MidMeasure) or not _has_tensors(part):
+    if type(part) in BROADCAST:
+        return type(part)(*map(_array, part.data), wires=part.wires)
+    if type(part) in CONSTANT or isinstance(part, MidMeasure) or not _has_tensors(part):
         return part
     if isinstance(part, qml.operation.Operator):
         with contextlib.suppress(Exception):  # some operators are bound, others rebuilt, few do both
@@ -187,6 +245,20 @@ def in_numpy(part: Any) -> Any:
     return qml.pytrees.unflatten([_array(leaf) for leaf in leaves], structure)
 
 
+def have_same_numbers(tape: QuantumScript, other: QuantumScript) -> bool:
+    """Whether two tapes queue the same gates and measurements with the same numbers."""
+    parts, others = ([*t.operations, *t.measurements] for t in (tape, other))
+    return len(parts) == len(others) and all(map(_alike, parts, others))
+
+
+def have_same_gates(tape: QuantumScript, other: QuantumScript) -> bool:
+    """Whether two tapes queue gates and measurements of the same kinds on the same wires."""
+    parts, others = ([*t.operations, *t.measurements] for t in (tape, other))
+    return len(parts) == len(others) and all(
+        type(part) is type(o) and wires_of(part) == wires_of(o) for part, o in zip(parts, others, strict=True)
+    )
+
+
 def _alike(part: Any, other: Any) -> bool:
     """Whether two parts of tapes are of one kind, on the same wires, with the same numbers."""
     part, other = (p.base if isinstance(p, Conditional) else p for p in (part, other))
@@ -197,15 +269,18 @@ def _alike(part: Any, other: Any) -> bool:
     if part.wires != other.wires:
         return False
     numbers, others = (_numbers(p) for p in (part, other))
-    return len(numbers) == len(others) and all(
-        np.shape(n) == np.shape(o) and np.allclose(n, o, rtol=1e-6, atol=1e-6, equal_nan=True)
-        for n, o in zip(numbers, others, strict=True)
-    )
+    return len(numbers) == len(others) and all(map(_is_close, numbers, others))
 
 
-def _numbers(part: Any) -> list[Any]:
-    data = part.data if isinstance(part, qml.operation.Operator) else getattr(part.obs, "data", ())
-    return [np.asarray(n.toarray() if hasattr(n, "toarray") else _array(n)) for n in data]
+def _numbers(part: Any) -> Sequence[Any]:
+    return part.data if isinstance(part, qml.operation.Operator) else getattr(part.obs, "data", ())
+
+
+def _is_close(number: Any, other: Any) -> bool:
+    if number is other or (type(number) is type(other) is np.float64 and number == other):
+        return True
+    one, two = (np.asarray(n.toarray() if hasattr(n, "toarray") else _array(n)) for n in (number, other))
+    return one.shape == two.shape and np.allclose(one, two, rtol=1e-6, atol=1e-6, equal_nan=True)
 
 
 def _has_tensors(part: Any) -> bool:

@@ -119,8 +119,10 @@ def stops_gradient(func: Any) -> bool:
     """Whether a call of ``func``, two frames up, is one of the QNode's author by which torch drops a gradient."""
     if not torch.is_grad_enabled():
         return True
-    caller = sys._getframe(2).f_globals.get("__name__", "")
-    return func in STOPPING and caller.split(".")[0] not in LIBRARIES
+    frame = sys._getframe(2)
+    if func in STOPPING and frame.f_back and frame.f_globals.get("__name__") == WATCHING:
+        frame = frame.f_back
+    return func in STOPPING and frame.f_globals.get("__name__", "").split(".")[0] not in LIBRARIES
 
 
 def _stopped(found: Any) -> Any:
@@ -168,6 +170,8 @@ def _wrapped(values: Any, formulas: Iterable[Formulas]) -> Any:
 STOPPING = frozenset([Tensor.detach, Tensor.detach_, Tensor.data.__get__])  # type: ignore[attr-defined]
 LIBRARIES = ("pennylane", "autoray")
 """Where a tensor is detached to look at its numbers, not to stop its gradient."""
+WATCHING = "qlazy.quantum.pennylane.plain"
+"""Where calls pass by that are looked at on their way."""
 
 STRUCTURAL = frozenset(
     [

@@ -14,7 +14,8 @@ from pennylane.ops.mid_measure import MidMeasure
 from qlazy import Circuit
 from qlazy.base.errors import UnsupportedModelError
 from qlazy.quantum.backends import agreement
-from qlazy.quantum.pennylane import device_tracing, symbolic, tapes, tracing
+from qlazy.quantum.backends.backend import TorchBackend
+from qlazy.quantum.pennylane import device_tracing, plain_batch, symbolic, tapes, tracing
 
 pytestmark = pytest.mark.filterwarnings("ignore::qlazy.base.errors.SlowBackendWarning")
 
@@ -486,3 +487,89 @@ def test_measured_once_as_the_reference_takes_it():
     )
     (first, second) = [op for op in tape.operations if isinstance(op, MidMeasure)]
     assert tape.measurements[0].mv.measurements[0].meas_uid == first.meas_uid != second.meas_uid
+
+
+# -- what is held when ---------------------------------------------------------------------------------------------
+
+
+def in_order(inputs, weights):
+    qml.RY(inputs[0], 0)
+    qml.RX(weights[0] * inputs[1], 0)
+    qml.CNOT([0, 1])
+    qml.RY(weights[1], 1)
+    return qml.expval(qml.Z(1))
+
+
+def off_by(factor):
+    """What a backend of another gate gives, as the torch interface does for some."""
+
+    def measure(self, params, row):
+        weights = self.weights(params)["weights"]
+        return (torch.cos(row[0]) * torch.cos(weights[0] * row[1]) * torch.cos(factor * weights[1])).reshape(
+            1
+        )
+
+    return measure
+
+
+@pytest.mark.parametrize(
+    "x", [ROW, np.zeros(2), np.array([0.4, math.pi / 2])], ids=["generic", "zero", "half a turn"]
+)
+def test_the_first_outputs_of_torch_are_held_to_the_qnode(monkeypatch, x):
+    monkeypatch.setattr(TorchBackend, "measure", off_by(1.001))
+    model = Circuit(qnode_of(in_order), {"weights": 2}, backend="torch")
+    for _ in range(2):
+        with pytest.raises(UnsupportedModelError, match="row by row in NumPy gives"):
+            model(torch.tensor(WEIGHTS), torch.tensor(x)[None])
+
+
+def test_errors_of_torch_are_refused_in_words(monkeypatch):
+    monkeypatch.setattr(TorchBackend, "measure", lambda self, params, row: {}["no such gate"])
+    model = Circuit(qnode_of(in_order), {"weights": 2}, backend="torch")
+    with pytest.raises(UnsupportedModelError, match="raises KeyError: 'no such gate'"):
+        model(torch.tensor(WEIGHTS), torch.tensor(ROW)[None])
+
+
+def with_dual_numbers(model, params, x):
+    with torch.autograd.forward_ad.dual_level():
+        return model(torch.autograd.forward_ad.make_dual(params, torch.ones_like(params)), x)
+
+
+FIRST_DERIVATIVES = {
+    "jacobian": lambda m, w, x: m.jacobian(w, x),
+    "jvp": lambda m, w, x: m.jvp(w, x, torch.ones_like(w)),
+    "vjp": lambda m, w, x: m.vjp(w, x, torch.ones(1, 1, dtype=F64)),
+    "gram": lambda m, w, x: m.gram(w, x),
+    "backward": lambda m, w, x: m(w.requires_grad_(), x),
+    "by inputs": lambda m, w, x: m(w, x.requires_grad_()),
+    "grad": lambda m, w, x: torch.func.grad(lambda v: m(v, x).sum())(w),
+    "dual numbers": lambda m, w, x: with_dual_numbers(m, w, x),
+}
+
+
+@pytest.mark.parametrize("backend", ["torch", "device"])
+@pytest.mark.parametrize("name", FIRST_DERIVATIVES)
+def test_derivatives_are_held_before_the_first_of_them(monkeypatch, name, backend):
+    model = Circuit(qnode_of(in_order), {"weights": 2}, backend=backend)
+    params, x = torch.tensor(WEIGHTS), torch.tensor(ROW)[None]
+    model(params, x)
+    monkeypatch.setattr(agreement, "_slope", lambda backend, around, weights: 0.123)
+    for _ in range(2):
+        with pytest.raises(UnsupportedModelError, match="derivative along a random direction is 0.123"):
+            FIRST_DERIVATIVES[name](model, params, x)
+
+
+@pytest.mark.parametrize("backend", EXACT)
+def test_numbers_that_agree_the_short_way_are_not_run_again(monkeypatch, backend):
+    monkeypatch.setattr(agreement.PlainQNode, "run", None)
+    model, outputs, _ = called(qnode_of(in_order), backend)
+    expected = math.cos(ROW[0]) * math.cos(WEIGHTS[0] * ROW[1]) * math.cos(WEIGHTS[1])
+    np.testing.assert_allclose(outputs, [expected], rtol=0, atol=1e-12)
+    assert not model.backend_reason
+
+
+@pytest.mark.parametrize("backend", EXACT)
+def test_where_the_short_way_is_wrong_the_qnode_has_the_last_word(monkeypatch, backend):
+    monkeypatch.setattr(plain_batch, "_expectation", lambda words, states: np.full(len(states), 0.3))
+    model = check(qnode_of(in_order), backend)
+    assert not model.backend_reason
