@@ -73,10 +73,17 @@ class Finding:
         tolerance: float = 0.0,
         relation: Relation = "=",
         effect: float = math.nan,
+        answers: int = 0,
     ) -> Finding:
-        """A claim on the mean of independent ``samples`` (n,)."""
+        """A claim on the mean of independent ``samples`` (n,).
+
+        Where these are differences of shares of ``answers`` each, they may well be equal by chance: the error is then
+        no less than 1.5 over all answers, since a difference in none of N leaves 3 / N open at 95 %.
+        """
         values = np.asarray(samples, dtype=np.float64)
         mean, error = mean_and_error(values)
+        if answers and error < (least := 1.5 / (answers * len(values))):
+            error = least
         return cls(experiment, quantity, theory, mean, error, tolerance, relation, len(values), effect=effect)
 
     @classmethod

@@ -90,6 +90,19 @@ def test_few_runs_reach_farther() -> None:
     assert Finding.mean("T0", "x", 0.0, [1.0], relation=">=").verdict == UNDECIDED
 
 
+def test_equal_differences_of_accuracies_are_not_certain() -> None:
+    """Three differences of exactly 0 from 100 answers each leave 3 / 300 open, not nothing."""
+    found = Finding.mean("T0", "x", 0.0, [0.0] * 3, 0.01, answers=100)
+    assert found.error == pytest.approx(1.5 / 300)
+    assert found.verdict == UNDECIDED
+    assert Finding.mean("T0", "x", 0.0, [0.0] * 10, 0.01, answers=1000).verdict == "agrees"
+    scattered = [0.1, -0.1, 0.0]
+    assert (
+        Finding.mean("T0", "x", 0.0, scattered, 0.01, answers=100).error
+        == Finding.mean("T0", "x", 0.0, scattered, 0.01).error
+    )
+
+
 def test_every_run_takes_five_to_be_told_from_every_other_one() -> None:
     five = Finding.every("T0", "x", 0.5, [0.1, 0.2, 0.3, 0.4, 0.5], "<=")
     assert (five.measured, five.verdict, five.size, five.power) == (0.5, "agrees", 0.5**5, 1.0)

@@ -103,7 +103,9 @@ def scales(
         apart[seed] = _distance(trace, tangent)
     arrays = {"net_alphas": np.array(alphas), "net_measured": measured, "net_linear": linear}
     return Outcome(
-        _findings(alphas, measured, linear, apart), arrays, [_table(name, alphas, measured, linear)]
+        _findings(alphas, measured, linear, apart, test_size),
+        arrays,
+        [_table(name, alphas, measured, linear)],
     )
 
 
@@ -120,21 +122,22 @@ def _method(net: Net, anchor: Tensor, data: Dataset, seed: int) -> SGD:
 
 
 def _findings(
-    alphas: Sequence[float], measured: NDArray[Any], linear: NDArray[Any], apart: NDArray[Any]
+    alphas: Sequence[float], measured: NDArray[Any], linear: NDArray[Any], apart: NDArray[Any], answers: int
 ) -> list[Finding]:
     _, test, stable, _ = measured
     first, last = f"a = {alphas[0]:g}", f"a = {alphas[-1]:g}"
     findings = [
         Finding.mean("CNN", f"fall of test accuracy, {first} to {last}", FALL, test[0] - test[-1], relation=">="),
-        Finding.mean("CNN", f"linearised less {last}, test accuracy", 0.0, linear[1] - test[-1], 0.01),
+        Finding.mean(
+            "CNN", f"linearised less {last}, test accuracy", 0.0, linear[1] - test[-1], 0.01, answers=answers
+        ),
         Finding.mean("CNN", f"outputs of {last} from the linearised, relative", 0.05, apart, relation="<=", effect=0.0),
         Finding.mean("CNN", f"activation stability, {last}", 0.999, stable[-1], relation=">=", effect=1.0),
         Finding.reported("CNN", f"activation stability, {first}", stable[0]),
     ]  # fmt: skip
     if alphas[-2] >= PLATEAU:
-        plateau = Finding.mean(
-            "CNN", f"a = {alphas[-2]:g} less {last}, test accuracy", 0.0, test[-2] - test[-1], 0.02
-        )
+        quantity = f"a = {alphas[-2]:g} less {last}, test accuracy"
+        plateau = Finding.mean("CNN", quantity, 0.0, test[-2] - test[-1], 0.02, answers=answers)
         findings.append(plateau)
     return findings
 

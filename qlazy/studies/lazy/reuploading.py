@@ -74,7 +74,12 @@ def digits(qubits: int, layers: int, alphas: Sequence[float], seeds: int, steps:
     first, last = (f"a = {alpha:g}" for alpha in (alphas[0], alphas[-1]))
     findings = [
         Finding.mean(
-            "circuit, digits", f"linearised less {last}, test accuracy", 0.0, linear[-1] - test[-1], 0.01
+            "circuit, digits",
+            f"linearised less {last}, test accuracy",
+            0.0,
+            linear[-1] - test[-1],
+            0.01,
+            answers=len(data.x_test),
         ),
         Finding.reported("circuit, digits", f"{first} less {last}, test accuracy", test[0] - test[-1]),
     ]
