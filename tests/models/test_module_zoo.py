@@ -830,3 +830,30 @@ def test_a_second_call_tells_with_one_row(name):
     must = "give the same outputs whatever it was called with|be deterministic"
     with pytest.raises(UnsupportedModelError, match=f"`module` must ({must})"):
         net(net.params, x3()[:1])
+
+
+NOT_TWICE = {
+    *("detach", "straight through", "straight through by detach", "weight detached", "weight norm"),
+    *("old autograd.Function", "gradient reversal", "once differentiable"),
+}
+
+
+@pytest.mark.filterwarnings("ignore::qlazy.base.errors.SlowBackendWarning")
+@pytest.mark.parametrize("name", [*RECURRENT, *UNMAPPED, *STOPPED, "weight norm", "layer norm", "attention"])
+def test_second_derivatives_are_those_of_differences_or_refused(name):
+    """Autograd differentiates not every gradient that it gives: what it gets wrong is no Hessian."""
+    module, x = built(name)
+    net, x = Net(module), x[:3]
+    params, outputs = net.params, net(net.params, x)
+    u, v = (torch.randn(size, generator=rng(3), dtype=torch.float64) for size in (outputs.shape, len(params)))
+    ahead, behind = (net.vjp(params + e * v, x, u) for e in (1e-5, -1e-5))
+    if name in NOT_TWICE:
+        with pytest.raises(UnsupportedModelError, match="differentiates once more"):
+            net.hvp(params, x, u, v)
+        return
+    found = net.hvp(params, x, u, v)
+    expected = (ahead - behind) / 2e-5
+    scale = max(1.0, float(expected.abs().max()))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-7 * scale)
+    if len(params) < 60:
+        torch.testing.assert_close(net.hessian(params, x, u) @ v, found, rtol=0, atol=1e-10 * scale)
