@@ -51,27 +51,33 @@ def geometric_interval(values: Floats) -> Interval:
     return Interval(*(0.0 if end <= 2 * LEAST else end for end in ends))
 
 
-def half_interval(differences: Floats) -> float:
-    """Half the 95 % interval of the mean of differences (s, m) of s seeds on the same m samples, each from -1 to 1.
+def half_interval(differences: Floats, shared: bool = True) -> float:
+    """Half the 95 % interval of the mean of differences (s, m) of s seeds on m samples, each from -1 to 1.
 
-    Both seeds and samples are drawn: with A the variance of the seeds' means over s, B that of the samples' means
-    over m and E that of what is left over s m, the variance is A + B - E, and never below A or B: a two-way layout
-    with random rows and columns (Searle, Casella, McCulloch 1992), with Satterthwaite's degrees of freedom. B, the
-    binomial error where all seeds answer alike, is counted with one more answer that differs, so that equal answers
-    do not make a difference certain. From three seeds on it covers 90 to 98 % where seeds or samples have effects
-    of their own, more where neither has. NaN for one seed.
+    On the same samples for every seed (``shared``) both seeds and samples are drawn: with A the variance of the
+    seeds' means over s, B that of the samples' means over m and E that of what is left over s m, the variance is A
+    + B - E, and never below A or B: a two-way layout with random rows and columns (Searle, Casella, McCulloch
+    1992), with Satterthwaite's degrees of freedom. B, the binomial error where all seeds answer alike, is counted
+    with one more answer that differs, so that equal answers do not make a difference certain. From three seeds on
+    it covers 90 to 98 % where seeds or samples have effects of their own, more where neither has.
 
-    Also for a split a seed, whose samples are others in each row: B is then an error that those splits would have
-    in common, as those of one pool do.
+    On samples of a split a seed it is Student's of the seeds' means, and never below the binomial error of one split,
+    as splits of one pool have samples in common. NaN for one seed.
     """
     differences = np.asarray(differences, dtype=np.float64)
     seeds, samples = differences.shape
     if seeds < 2:
         return math.nan
-    rows, columns = differences.mean(1), differences.mean(0)
-    left = differences - rows[:, None] - columns + differences.mean()
-    over_seeds = float(rows.var(ddof=1)) / seeds
-    over_samples = (float(((columns - columns.mean()) ** 2).sum()) + 1) / samples**2
+    over_seeds = float(differences.mean(1).var(ddof=1)) / seeds
+    if not shared:
+        within = differences - differences.mean(1, keepdims=True)
+        binomial = (float((within**2).sum()) / seeds + 1) / samples**2
+        return max(
+            _student(seeds - 1) * math.sqrt(over_seeds), _student(max(1, samples - 1)) * math.sqrt(binomial)
+        )
+    columns = differences.mean(0) - differences.mean()
+    left = differences - differences.mean(1, keepdims=True) - columns
+    over_samples = (float((columns**2).sum()) + 1) / samples**2
     error = float((left**2).sum()) / max(1, (seeds - 1) * (samples - 1)) / (seeds * samples)
     variance = max(over_seeds, over_samples, over_seeds + over_samples - error)
     freedom = variance**2 / (over_seeds**2 / (seeds - 1) + over_samples**2 / max(1, samples - 1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 from qlazy.base.errors import require
@@ -21,6 +22,7 @@ from qlazy.commands.options import (
 )
 from qlazy.comparison.compare import compare
 from qlazy.comparison.kernel_pairs import RIDGE
+from qlazy.comparison.metrics import AXES
 
 EXAMPLES = f"""\
 {MODELS_HELP}
@@ -44,6 +46,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--ridge", type=float, default=RIDGE, metavar="R",
         help="of the geometric difference between kernels, at trace N (%(default)s)",
     )  # fmt: skip
+    fair = parser.add_argument_group("fairness")
+    fair.add_argument(
+        "--splits", choices=("one", "per-seed"), default="one",
+        help="one split of the data for all seeds, or one for each, which intervals then cover too (%(default)s)",
+    )  # fmt: skip
+    fair.add_argument(
+        "--normalize", action="store_true",
+        help="divide each model by the root of tr K / n, and real targets by their size: one scale, one unit",
+    )  # fmt: skip
+    fair.add_argument(
+        "--until-loss", type=float, metavar="SHARE",
+        help="compare where this share of the training loss is left, as .1, not after equal steps",
+    )  # fmt: skip
+    fair.add_argument(
+        "--against", choices=AXES, default="alpha",
+        help="x axis of figures: the scale, or kappa, which says how lazy a model is at it (%(default)s)",
+    )  # fmt: skip
     parser.add_argument(
         "--out", type=folder, metavar="DIR", default=Path("qlazy-out/compare"), help="folder (%(default)s)"
     )
@@ -61,24 +80,26 @@ def run(arguments: argparse.Namespace) -> int:
     with connected(arguments.scheduler) as client:
         comparison = compare(
             models,
-            data,
+            data if arguments.splits == "one" else partial(read_data, arguments),
             alphas=arguments.alphas,
             seeds=range(arguments.seeds),
             **read_method(arguments),
+            normalized=arguments.normalize,
+            until_loss=arguments.until_loss,
             baselines=arguments.baselines,
             out=arguments.out,
             workers=arguments.workers,
             client=client,
             progress=not arguments.quiet,
         )
-    print(data.description)
+    print(data.description + ("" if arguments.splits == "one" else "; another split for every seed"))
     for name, model in models.items():
         print(f"{name}: {model.num_params} parameters")
     print(f"\n{comparison.table()}\n")
     pairs = comparison.geometry(arguments.ridge)
     if pairs:
         print(f"{pair_table(pairs)}\n")
-    page = comparison.report(arguments.out, arguments.command)
+    page = comparison.report(arguments.out, arguments.command, against=arguments.against)
     verdict = comparison.verdict()
     print(
         f"{verdict}\n\n{verdict.caption}\n\nfigures, table and arrays: {arguments.out}; all in one page: {page}"

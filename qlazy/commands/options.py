@@ -58,8 +58,8 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def read_data(arguments: argparse.Namespace) -> Dataset:
-    """The data that the options of :func:`add_data` ask for."""
+def read_data(arguments: argparse.Namespace, split: int = 0) -> Dataset:
+    """The data that the options of :func:`add_data` ask for; ``split`` counts further splits from the first."""
     defaults = IMAGES if arguments.data in ("digits", "mnist") else {}
     counts = {name: getattr(arguments, name) or defaults.get(name) for name in IMAGES}
     return load_data(
@@ -68,7 +68,7 @@ def read_data(arguments: argparse.Namespace) -> Dataset:
         features=counts["features"],
         train=counts["train"],
         test=counts["test"],
-        seed=arguments.data_seed,
+        seed=arguments.data_seed + split,
         dtype=getattr(torch, arguments.dtype),
     )
 

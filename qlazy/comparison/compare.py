@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
+import numpy as np
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -25,12 +26,12 @@ from qlazy.comparison.run import Run, is_saved
 from qlazy.data.datasets import Dataset
 from qlazy.kernels.operator import tangent_kernel
 from qlazy.models.model import Model, require_model
-from qlazy.models.wrappers import Centered
+from qlazy.models.wrappers import Centered, Scaled
 from qlazy.training.anchor import Anchor
 from qlazy.training.history import DivergedError, History
-from qlazy.training.loop import train
+from qlazy.training.loop import Record, train
 from qlazy.training.losses import Loss, Objective, SquaredError
-from qlazy.training.methods import GradientDescent, Method
+from qlazy.training.methods import GradientDescent, GradientFlow, Method
 from qlazy.training.tangent_changes import tangent_changes
 
 if TYPE_CHECKING:
@@ -39,12 +40,15 @@ if TYPE_CHECKING:
 MOMENTS = 5
 """At so many of the recorded steps, the last among them, Jacobian and kernel are measured too."""
 
+FINE = 120
+"""About so many steps are recorded where runs are compared at a loss, which a step then meets to a few per cent."""
+
 ALPHAS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 
 
 def compare(
     models: Mapping[str, Model],
-    data: Dataset,
+    data: Dataset | Callable[[int], Dataset],
     *,
     alphas: Sequence[float] = ALPHAS,
     seeds: Sequence[int] = (0, 1, 2),
@@ -52,6 +56,8 @@ def compare(
     method: Method = GradientDescent(),  # noqa: B008 - a frozen value
     steps: int = 200,
     centered: bool = True,
+    normalized: bool = False,
+    until_loss: float | None = None,
     baselines: Sequence[InfiniteNet | InfiniteCircuit] = (),
     out: str | os.PathLike[str] | None = None,
     workers: int | None = None,
@@ -65,6 +71,16 @@ def compare(
     horizon; the rate is n / (2 lambda_max(K_0)) where ``method`` leaves it open, and Adam's is divided by the
     scale. The linearised path is exact, from K_0, for gradient descent and gradient flow on the square loss,
     and trained otherwise.
+
+    ``data`` may be a function of the seed, for a split a seed: then intervals over seeds are over splits as well.
+
+    Whether a model is lazy at one scale depends on the unit of outputs and labels. ``normalized`` gives all models the
+    same: each is divided by the root of tr K_0 / n, so that tr K_0 = n, and targets of a regression by their root mean
+    square on the training samples (labels of classes have 1 already). How lazy a model then is says ``Run.kappa``.
+
+    ``until_loss``, a share of the training loss at initialisation, looks at each run where it first was at or below it,
+    of about 120 recorded steps, and at its linearised model and kernel there: otherwise what trains faster moves more.
+    Runs that do not get there in ``steps`` are looked at in their last.
 
     ``baselines`` are InfiniteNets and InfiniteCircuits, in closed form, beside the models: gradient descent or flow,
     square loss.
@@ -86,10 +102,25 @@ def compare(
     require(isinstance(steps, Integral) and steps >= 1, "steps", "be a positive whole number", steps)
     require_instance("loss", loss, Loss, "SquaredError()")
     require_instance("method", method, Method, "GradientDescent()")
-    _check_models(models, data)
+    require(isinstance(normalized, bool), "normalized", "be True or False", normalized)
+    _check_until(until_loss, loss, method)
+    splits = _splits(data, seeds, normalized)
+    _check_models(models)
     require_workers(workers, client)
     seeded = [
-        SeededModel(name, model, data, seed, loss, method, steps, centered)
+        SeededModel(
+            name,
+            model,
+            splits[seed],
+            seed,
+            loss,
+            method,
+            steps,
+            centered,
+            normalized,
+            until_loss,
+            callable(data),
+        )
         for name, model in models.items()
         for seed in seeds
     ]
@@ -101,7 +132,11 @@ def compare(
     for baseline in baselines:
         kinds = (InfiniteNet, InfiniteCircuit)
         require_instance("baselines[...]", baseline, kinds, "InfiniteNet(...) or InfiniteCircuit(...)")
-        baseline.check(data, loss, method)
+        require(
+            not callable(data) and until_loss is None, "baselines", "be absent where seeds have splits or ends",
+            list(map(str, baselines)),
+        )  # fmt: skip
+        baseline.check(splits[seeds[0]], loss, method)
     folder = None if out is None else path_of("out", out).absolute()
     tasks = [RunTask(index, float(alpha), folder) for index in range(len(seeded)) for alpha in alphas]
     if folder is not None:
@@ -109,7 +144,7 @@ def compare(
     runs = _runs(seeded, tasks, workers or 1, client, progress)
     order = {name: index for index, name in enumerate(models)}
     runs.sort(key=lambda run: (order[run[1].model], run[1].alpha, run[1].seed))
-    beside = tuple(baseline.train(data, method, steps) for baseline in baselines)
+    beside = tuple(baseline.train(splits[seeds[0]], method, steps) for baseline in baselines)
     comparison = Comparison(tuple(run for _, run in runs), _settings(seeded, alphas, seeds), beside)
     if folder is not None:
         comparison.write_summary(folder, [key for key, _ in runs])
@@ -129,14 +164,24 @@ class SeededModel:
     method: Method
     steps: int
     centered: bool
+    normalized: bool = False
+    until_loss: float | None = None
+    own_split: bool = False
 
     @cached_property
     def anchor(self) -> Anchor:
         """The model at its initial parameters, with the learning rate settled."""
         data, params = self.data, self.initial
-        model = Centered(self.model, params) if self.centered else self.model
+        model = Scaled(self.model, self._unit) if self.normalized else self.model
+        model = Centered(model, params) if self.centered else model
         objective = Objective(model, data.x_train, data.y_train, 1.0, self.loss)
         return Anchor(model, params, data, self.loss, self.method.prepared(objective, params))
+
+    @property
+    def _unit(self) -> float:
+        """What the model is multiplied by to have tr K_0 = n."""
+        samples = self.data.x_train
+        return (len(samples) / float(tangent_kernel(self.model, self.initial, samples).trace())) ** 0.5
 
     @cached_property
     def initial(self) -> Tensor:
@@ -202,12 +247,21 @@ class SeededModel:
             "loss": self.loss,
             "method": anchor.method.at_scale(alpha),
         }
+        if self.until_loss is not None:
+            settings["record"] = Record(count=FINE)
         try:
-            return train(anchor.model, anchor.params, self.data, **settings), ""
+            return self._until(train(anchor.model, anchor.params, self.data, **settings)), ""
         except DivergedError as stopped:
             if stopped.trace is None:
                 raise
             return stopped.trace, str(stopped)
+
+    def _until(self, trace: History) -> History:
+        """The run up to the first recorded step at which no more of its loss was left than is asked for."""
+        if self.until_loss is None:
+            return trace
+        there = np.flatnonzero(trace.train_loss <= self.until_loss * trace.train_loss[0])
+        return trace.until(int(there[0])) if len(there) else trace
 
     def key(self, alpha: float) -> str:
         """A folder name that is the same only for the same model, data, settings and scale."""
@@ -223,6 +277,9 @@ class SeededModel:
             "method": repr(self.method),
             "steps": self.steps,
             "centered": self.centered,
+            **({"normalized": True} if self.normalized else {}),
+            **({} if self.until_loss is None else {"until_loss": self.until_loss}),
+            **({"splits": "a seed"} if self.own_split else {}),
             "qlazy": __version__,
             "torch": torch.__version__,
         }
@@ -325,8 +382,35 @@ def _values(argument: str, values: Iterable[Any], kind: type, noun: str) -> tupl
     return found
 
 
-def _check_models(models: Mapping[str, Model], data: Dataset) -> None:
-    require(isinstance(data, Dataset), "data", "be a qlazy Dataset", type(data).__name__, TypeError)
+def _splits(
+    data: Dataset | Callable[[int], Dataset], seeds: Sequence[int], normalized: bool
+) -> dict[int, Dataset]:
+    """The data of each seed; one split for all where ``data`` is a data set."""
+    found = {seed: data(seed) if callable(data) else data for seed in seeds}
+    first = found[seeds[0]]
+    for one in found.values():
+        must = "be a qlazy Dataset, or a function from a seed to one"
+        require(isinstance(one, Dataset), "data", must, type(one).__name__, TypeError)
+        alike = [
+            (d.classes, d.x_train.shape, d.y_train.shape, d.y_test.shape, d.x_train.dtype)
+            for d in (first, one)
+        ]
+        require(
+            alike[0] == alike[1], "data", "have the same classes, shapes and dtype for every seed", alike[1]
+        )
+    return {seed: one.with_unit_targets() if normalized else one for seed, one in found.items()}
+
+
+def _check_until(until_loss: float | None, loss: Loss, method: Method) -> None:
+    if until_loss is None:
+        return
+    good = isinstance(until_loss, Real) and 0 < until_loss < 1
+    require(good, "until_loss", "be a share of the loss between 0 and 1", until_loss)
+    known = isinstance(loss, SquaredError) or not isinstance(method, GradientFlow)
+    require(known, "until_loss", "be absent for gradient flow of other losses than the square", until_loss)
+
+
+def _check_models(models: Mapping[str, Model]) -> None:
     must = "be a mapping from names to models"
     require(isinstance(models, Mapping), "models", must, f"a {type(models).__name__}", TypeError)
     require(len(models), "models", "hold at least one model", "empty")

@@ -44,17 +44,24 @@ class KernelPair:
 
 
 def kernel_pairs(
-    kernels: Mapping[str, Sequence[NDArray[np.floating]]], targets: NDArray[np.floating], ridge: float = RIDGE
+    kernels: Mapping[str, Sequence[NDArray[np.floating]]],
+    targets: NDArray[np.floating] | Sequence[NDArray[np.floating]],
+    ridge: float = RIDGE,
 ) -> list[KernelPair]:
     """Every ordered pair of models, whose kernels (n c, n c), seed by seed, are compared at targets y (n, c).
 
-    A model with one kernel (an infinite net) is set beside every seed of the other. Raises ValueError for a kernel of
+    ``targets`` are those of every seed, or a list of one for each. A model with one
+    kernel (an infinite net) is set beside every seed of the other. Raises ValueError for a kernel of
     trace zero.
     """
     scaled = {name: [normalized(torch.from_numpy(k)) for k in found] for name, found in kernels.items()}
-    labels = torch.from_numpy(targets)
+    labels = [targets] if isinstance(targets, np.ndarray) else list(targets)
     complexities = {
-        name: [float(model_complexity(k, labels, ridge)) for k in found] for name, found in scaled.items()
+        name: [
+            float(model_complexity(k, torch.from_numpy(labels[i % len(labels)]), ridge))
+            for i, k in enumerate(found)
+        ]
+        for name, found in scaled.items()
     }
     return [
         _pair(name, other, scaled[name], scaled[other], (complexities[name], complexities[other]), ridge)

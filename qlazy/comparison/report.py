@@ -15,9 +15,11 @@ from qlazy.drawing.page import Page, captioned
 from qlazy.drawing.style import Figure, save_figures
 
 
-def write_comparison(comparison: Runs, folder: str | os.PathLike[str], command: str | None = None) -> Path:
+def write_comparison(
+    comparison: Runs, folder: str | os.PathLike[str], command: str | None = None, against: str = "alpha"
+) -> Path:
     """Every figure, drawn once, and the page that holds them all; returns the page's path."""
-    figures = comparison_figures(comparison)
+    figures = comparison_figures(comparison, against)
     save_figures(figures, folder)
     return comparison_page(comparison, figures, command).save(folder)
 

@@ -27,11 +27,15 @@ if TYPE_CHECKING:
 class Comparison(Runs):
     """All runs of a comparison, in order of model, scale and seed, with the settings they share."""
 
-    def figures(self) -> dict[str, Figure]:
-        """Every figure that applies, by name, as matplotlib figures to be changed and saved by hand."""
+    def figures(self, against: str = "alpha") -> dict[str, Figure]:
+        """Every figure that applies, by name, as matplotlib figures to be changed and saved by hand.
+
+        ``against="kappa"`` draws figures over scales against the inverse relative scale of each model
+        (:attr:`Run.kappa`), by which a net and a circuit can be read at equal laziness.
+        """
         from qlazy.comparison.figures.all import comparison_figures
 
-        return comparison_figures(self)
+        return comparison_figures(self, against)
 
     def verdict(self, small: float = 0.1) -> Verdicts:
         """In words: which models are lazy, from which scale, and what training buys.
@@ -42,20 +46,23 @@ class Comparison(Runs):
 
         return verdicts(self, small)
 
-    def plot(self, folder: str | os.PathLike[str]) -> list[Path]:
+    def plot(self, folder: str | os.PathLike[str], against: str = "alpha") -> list[Path]:
         """Draw every figure into a folder, as PNG and SVG; returns the paths."""
         from qlazy.comparison.figures.all import plot_comparison
 
-        return plot_comparison(self, folder)
+        return plot_comparison(self, folder, against)
 
-    def report(self, folder: str | os.PathLike[str], command: str | None = None) -> Path:
+    def report(
+        self, folder: str | os.PathLike[str], command: str | None = None, against: str = "alpha"
+    ) -> Path:
         """Write every figure and one self-contained ``report.html`` with a verdict in words; returns its path.
 
-        ``command`` is what made the comparison, for those who want to run it again.
+        ``command`` is what made the comparison, for those who want to run it again; ``against`` as for
+        :meth:`figures`.
         """
         from qlazy.comparison.report import write_comparison
 
-        return write_comparison(self, path_of("folder", folder), command)
+        return write_comparison(self, path_of("folder", folder), command, against)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the table, the settings and every run's arrays into a folder."""

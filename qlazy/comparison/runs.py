@@ -157,7 +157,8 @@ class Runs:
         kernels |= {baseline.name: [baseline.full_kernel] for baseline in self.baselines}
         if not all(kernel.trace() > 0 for found in kernels.values() for kernel in found):
             return []
-        return kernel_pairs(kernels, self.runs[0].train_targets, ridge)
+        targets = [run.train_targets for run in self.select(self.models[0], first)]
+        return kernel_pairs(kernels, targets, ridge)
 
     def _row(self, model: str, index: int) -> dict[str, Any]:
         row: dict[str, Any] = {"model": model, "alpha": self.alphas[index]}

@@ -79,6 +79,7 @@ class Verdict:
     test_samples: int = 0
     own_splits: bool = False
     linear_diverged: bool = False
+    short: int = 0  # how many runs did not reach the loss at which they were to be compared
     small: float = SMALL
 
     def decisions(self, metric: str) -> tuple[Decision, ...]:
@@ -183,7 +184,11 @@ class Verdict:
         if not math.isfinite(self.loss_left):
             return ()
         left = f"{_percent(self.loss_left)} of the training loss is left there"
-        return (f"It hardly trained: {left}." if self.loss_left > 1 - SMALL else f"{left}.".capitalize(),)
+        said = f"It hardly trained: {left}." if self.loss_left > 1 - SMALL else f"{left}.".capitalize()
+        if not self.short:
+            return (said,)
+        runs = "run" if self.short == 1 else "runs"
+        return (said, f"{self.short} {runs} of {self.seeds} did not come down to the loss asked for.")
 
     def _regression(self) -> tuple[str, ...]:
         if not math.isfinite(self.regression_gap):
@@ -282,6 +287,7 @@ def _verdict(comparison: Runs, model: str, small: float) -> Verdict:
         )
     )
     loss_left, test_gap, regression_gap = means
+    own_splits = comparison.settings.get("splits") == "a seed"
     return Verdict(
         model,
         comparison.alphas,
@@ -290,12 +296,17 @@ def _verdict(comparison: Runs, model: str, small: float) -> Verdict:
         len(first),
         test_gap,
         regression_gap,
-        _accuracies(finished) if "test accuracy" in comparison.results and finished else None,
+        _accuracies(finished, own_splits) if "test accuracy" in comparison.results and finished else None,
         len(first[0].test_targets),
-        comparison.settings.get("splits") == "a seed",
+        own_splits,
         any(run.linear_train_loss > RUNAWAY * run.trace.train_loss[0] for run in finished),
+        _short(finished, comparison.settings.get("until_loss")),
         small,
     )
+
+
+def _short(runs: Sequence[Run], until_loss: float | None) -> int:
+    return 0 if until_loss is None else sum(run.loss_left > until_loss for run in runs)
 
 
 def _intervals(comparison: Runs, model: str, of: Callable[[Run], float]) -> tuple[Interval, ...]:
@@ -338,17 +349,20 @@ def _moved(kernel: Decision, outputs: Decision) -> str:
     }[outputs]
 
 
-def _accuracies(runs: Sequence[Run]) -> dict[str, Accuracies]:
+def _accuracies(runs: Sequence[Run], own_splits: bool) -> dict[str, Accuracies]:
     trained, linear = (np.stack(answers) for answers in zip(*(run.test_answers for run in runs), strict=True))
-    found = {"linearised model": _paired(trained, linear)}
+    found = {"linearised model": _paired(trained, linear, own_splits)}
     regression = [run.regression_answers for run in runs]
     if all(answers is not None for answers in regression):
-        found["kernel regression"] = _paired(trained, np.stack([a for a in regression if a is not None]))
+        found["kernel regression"] = _paired(
+            trained, np.stack([a for a in regression if a is not None]), own_splits
+        )
     return found
 
 
-def _paired(trained: NDArray[np.floating], other: NDArray[np.floating]) -> Accuracies:
-    return Accuracies(float(trained.mean()), float(other.mean()), half_interval(trained - other))
+def _paired(trained: NDArray[np.floating], other: NDArray[np.floating], own_splits: bool) -> Accuracies:
+    half = half_interval(trained - other, shared=not own_splits)
+    return Accuracies(float(trained.mean()), float(other.mean()), half)
 
 
 def _against(name: str, one: Accuracies) -> str:

@@ -65,6 +65,22 @@ class Dataset:
             y_test=self.y_test[test],
         )
 
+    def with_unit_targets(self) -> Dataset:
+        """The same data with targets of root mean square 1, ||y||_n = 1, on the training samples; as it is for classes.
+
+        Labels of classes, -1 and +1 or one of them 1, have that already. Raises ValueError for targets that are all 0.
+        """
+        if self.classes:
+            return self
+        size = float(self.y_train.square().sum(1).mean().sqrt())
+        require(size > 0, "data", "have targets that are not all zero", "all zero")
+        return replace(
+            self,
+            y_train=self.y_train / size,
+            y_test=self.y_test / size,
+            description=f"{self.description}; targets divided by {size:.4g}",
+        )
+
     def _map(self, change: Callable[[Tensor], Tensor]) -> Dataset:
         return replace(
             self,

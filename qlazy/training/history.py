@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -57,6 +57,12 @@ class History:
     def drift(self) -> Floats:
         """Distance ||w - w0|| of the recorded parameters from the first, (t,)."""
         return np.linalg.norm(self.params - self.params[:1], axis=1)
+
+    def until(self, row: int) -> History:
+        """The run up to a recorded row, that one included."""
+        require(0 <= row < len(self.steps), "row", f"be from 0 to {len(self.steps) - 1}", row)
+        kept: dict[str, Any] = {name: array[: row + 1] for name, array in self._arrays().items()}
+        return replace(self, **kept)
 
     def table(self) -> str:
         """The run as plain text, a line for each recorded step. The numbers themselves are the arrays."""

@@ -91,3 +91,16 @@ def test_equal_answers_of_all_seeds_are_no_certainty() -> None:
     binomial = stats.t.ppf(0.975, 99) * math.sqrt(0.1 * 0.9 / 100)
     assert binomial < half_interval(differences) < 1.06 * binomial
     assert math.isnan(half_interval(np.ones((1, 100))))
+
+
+@pytest.mark.parametrize(("own", "most"), [(0.1, 1.0), (0.2, 0.98)])
+def test_a_split_a_seed_covers(own: float, most: float) -> None:
+    """More than 95 % where seeds matter little: the binomial error of one split is kept, as if they shared it."""
+    generator = np.random.default_rng(5)
+    hits = 0
+    for _ in range(TRIALS):
+        found = answers(generator, 4, 100, mean=0.05, own=own, shared=0.0)
+        hits += abs(found.mean() - 0.05) <= half_interval(found, shared=False)
+    assert 0.9 <= hits / TRIALS <= most
+    equal = np.tile(np.repeat([1.0, 0.0], [10, 90]), (4, 1))
+    assert half_interval(equal, shared=False) >= stats.t.ppf(0.975, 99) * math.sqrt(0.1 * 0.9 / 100)

@@ -36,6 +36,27 @@ def test_compare_prints_tables_and_leaves_a_folder(capsys, tmp_path: Path) -> No
     assert (tmp_path / "here" / "table.txt").read_text() == comparison.table() + "\n"
 
 
+def test_compare_in_one_unit_at_one_loss_over_splits(capsys, tmp_path: Path) -> None:
+    options = [
+        "--splits",
+        "per-seed",
+        "--normalize",
+        "--until-loss",
+        "0.9",
+        "--against",
+        "kappa",
+        "--seeds",
+        "2",
+    ]
+    assert cli.main(["compare", "mlp:2", *TINY, *options, "--quiet", "--out", "here"]) == cli.OK
+    assert "; another split for every seed" in capsys.readouterr().out
+    found = Comparison.load(tmp_path / "here")
+    first, second = found.select("mlp:2", 1.0)
+    assert not (first.test_targets == second.test_targets).all()
+    assert (found.settings["normalized"], found.settings["until_loss"]) == (True, 0.9)
+    assert "kappa" in (tmp_path / "here" / "gap.svg").read_text()
+
+
 def test_compare_keeps_progress_off_stdout(capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Comparison, "plot", lambda self, folder: [])
     assert cli.main(["compare", "mlp:2", *TINY, "--quiet"]) == cli.OK

@@ -17,29 +17,43 @@ from qlazy.comparison.figures.bounds import bounds_figure
 from qlazy.comparison.figures.kernels import images_figure, spectra_figure
 from qlazy.comparison.figures.losses import losses_figure
 from qlazy.comparison.figures.scales import accuracy_figure, drift_figure, gap_figure
+from qlazy.comparison.metrics import AXES
 from qlazy.comparison.runs import Runs
 from qlazy.drawing.style import save_figures, style
 
 FIGURES: Mapping[str, Callable[[Runs], Figure | None]] = {
-    "drift": drift_figure,
-    "gap": gap_figure,
     "bounds": bounds_figure,
     "losses": losses_figure,
     "spectra": spectra_figure,
     "kernels": images_figure,
-    "accuracy": accuracy_figure,
 }
 """The figures of a comparison by file name; one that does not apply to a comparison is None."""
 
+OVER_SCALES: Mapping[str, Callable[[Runs, str], Figure | None]] = {
+    "drift": drift_figure,
+    "gap": gap_figure,
+    "accuracy": accuracy_figure,
+}
+"""Those over scales, which can be drawn against a or against kappa."""
 
-def plot_comparison(comparison: Runs, folder: str | os.PathLike[str]) -> list[Path]:
+
+ORDER = ("drift", "gap", "bounds", "losses", "spectra", "kernels", "accuracy")
+
+
+def plot_comparison(comparison: Runs, folder: str | os.PathLike[str], against: str = "alpha") -> list[Path]:
     """Draw every figure of a comparison into a folder, as PNG and SVG; returns the paths."""
-    return save_figures(comparison_figures(comparison), folder)
+    return save_figures(comparison_figures(comparison, against), folder)
 
 
-def comparison_figures(comparison: Runs) -> dict[str, Figure]:
-    """Every figure that applies to a comparison, by name. Raises ValueError for one without runs."""
+def comparison_figures(comparison: Runs, against: str = "alpha") -> dict[str, Figure]:
+    """Every figure that applies to a comparison, by name. Raises ValueError for one without runs.
+
+    ``against`` is one of ``AXES``; also for kappa of runs that have none.
+    """
+    require(against in AXES, "against", f"be one of {', '.join(AXES)}", against)
     require(len(comparison.runs), "comparison", "hold at least one run", "empty")
     with style():
-        figures = {name: draw(comparison) for name, draw in FIGURES.items()}
+        over_scales = {name: draw(comparison, against) for name, draw in OVER_SCALES.items()}
+        drawn = {**over_scales, **{name: draw(comparison) for name, draw in FIGURES.items()}}
+        figures = {name: drawn[name] for name in ORDER}
     return {name: figure for name, figure in figures.items() if figure is not None}

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from qlazy.comparison.baselines import Baseline
-from qlazy.comparison.figures.series import Series, above_zero, diverged, series, spread
+from qlazy.comparison.figures.series import Series, above_zero, diverged, places, series, spread
 from qlazy.comparison.metrics import LAWS, METRICS, THEORY
 from qlazy.comparison.run import Run
 from qlazy.comparison.runs import Runs
@@ -28,17 +28,17 @@ _LABELS = {
 }
 
 
-def drift_figure(comparison: Runs) -> Figure:
+def drift_figure(comparison: Runs, against: str = "alpha") -> Figure:
     """Parameter drift and kernel change against a, as two panels: neither implies the other."""
-    return _slopes_figure(comparison, ("parameter drift", "kernel change"))
+    return _slopes_figure(comparison, ("parameter drift", "kernel change"), against)
 
 
-def gap_figure(comparison: Runs) -> Figure:
+def gap_figure(comparison: Runs, against: str = "alpha") -> Figure:
     """Distance from the linearised model trained on its own, in parameters and in outputs, against a."""
-    return _slopes_figure(comparison, ("parameter gap", "output gap"))
+    return _slopes_figure(comparison, ("parameter gap", "output gap"), against)
 
 
-def accuracy_figure(comparison: Runs) -> Figure | None:
+def accuracy_figure(comparison: Runs, against: str = "alpha") -> Figure | None:
     """Test accuracy of the trained and the linearised models against a; None for regression."""
     labels = classes(comparison.runs[0].test_targets)
     if labels is None:
@@ -52,11 +52,13 @@ def accuracy_figure(comparison: Runs) -> Figure | None:
     }
     for model in comparison.models:
         for line, metric in metrics.items():
-            _draw(axes, series(comparison, model, metric, geometric=False), look[model], line)
+            _draw(
+                axes, series(comparison, model, metric, geometric=False, against=against), look[model], line
+            )
     beside = [_baseline(axes, baseline, index) for index, baseline in enumerate(comparison.baselines)]
     chance = np.bincount(labels).max() / len(labels)
     axes.axhline(chance, color=GUIDE, linewidth=1, linestyle=":")
-    _scale_axis(axes, comparison)
+    _scale_axis(axes, comparison, against)
     low = min(axes.get_ylim()[0], chance - 0.03)
     axes.set_ylim(max(-0.02, low), 1.02)
     axes.set_ylabel("test accuracy")
@@ -76,12 +78,12 @@ def _baseline(axes: Axes, baseline: Baseline, index: int) -> Line2D:
     return Line2D([], [], color=INK, linewidth=1, linestyle=line, label=baseline.name)
 
 
-def _slopes_figure(comparison: Runs, metrics: tuple[str, ...]) -> Figure:
+def _slopes_figure(comparison: Runs, metrics: tuple[str, ...], against: str) -> Figure:
     slopes = comparison.slopes()
     crowd = max(0, len(comparison.models) - _FEW)  # many models need room for their legends
     figure, panels = grid(1, len(metrics), height=3.1 + 0.15 * crowd, width=COLUMN + (1.3 if crowd else 0))
     for axes, metric in zip(panels[0], metrics, strict=True):
-        _slopes_panel(axes, comparison, metric, slopes)
+        _slopes_panel(axes, comparison, metric, slopes, against)
     handles = _model_handles(comparison)
     if "output gap" in metrics and any(run.law_train_outputs is not None for run in comparison.runs):
         handles.append(
@@ -101,65 +103,79 @@ def _slopes_figure(comparison: Runs, metrics: tuple[str, ...]) -> Figure:
     return figure
 
 
-def _slopes_panel(axes: Axes, comparison: Runs, metric: str, slopes: Mapping[tuple[str, str], Slope]) -> None:
+def _slopes_panel(
+    axes: Axes, comparison: Runs, metric: str, slopes: Mapping[tuple[str, str], Slope], against: str
+) -> None:
     look = looks(comparison.models)
     drawn: list[np.ndarray] = []
     for model in comparison.models:
-        points = series(comparison, model, METRICS[metric])
+        points = series(comparison, model, METRICS[metric], against=against)
         _draw(axes, points, look[model], "-", log=True)
         drawn += [points.low, points.high]
         if metric == "output gap":
-            law = series(comparison, model, LAWS["variance-law gap"])
+            law = series(comparison, model, LAWS["variance-law gap"], against=against)
             if np.isfinite(law.mean).any():
                 _draw(axes, law, look[model], ":", log=True)
                 drawn.append(law.mean)
     log_axis(axes, "y", np.concatenate(drawn))
-    _scale_axis(axes, comparison)
+    _scale_axis(axes, comparison, against)
     for model in comparison.models:
         for alpha in diverged(comparison, model):
-            axes.plot(alpha, 0.02, "x", color=look[model].color, transform=axes.get_xaxis_transform())
+            (x,) = places(comparison, model, [alpha], against)
+            axes.plot(x, 0.02, "x", color=look[model].color, transform=axes.get_xaxis_transform())
     fitted = [
-        (look[model], slopes[model, metric]) for model in comparison.models if (model, metric) in slopes
+        (model, look[model], slopes[model, metric])
+        for model in comparison.models
+        if (model, metric) in slopes
     ]
     if fitted:
-        _draw_fits(axes, comparison, metric, fitted)
+        _draw_fits(axes, comparison, metric, fitted, against)
     axes.set_ylabel(_LABELS[metric])
 
 
-def _draw_fits(axes: Axes, comparison: Runs, metric: str, fitted: list[tuple[Look, Slope]]) -> None:
+def _draw_fits(
+    axes: Axes, comparison: Runs, metric: str, fitted: list[tuple[str, Look, Slope]], against: str
+) -> None:
     """Fitted lines with their slopes in the legend, and the theory's slope just above the highest of them."""
-    least = 10.0 if sum(alpha >= 10 for alpha in comparison.alphas) >= 3 else comparison.alphas[0]
+    tail = [alpha for alpha in comparison.alphas if alpha >= 10]
+    least = tail[0] if len(tail) >= 3 else comparison.alphas[0]
     ends = np.array([least, comparison.alphas[-1]])
+    where = {model: places(comparison, model, ends.tolist(), against) for model, _, _ in fitted}
     handles = []
-    for look, slope in fitted:
-        axes.plot(ends, np.exp(slope.intercept) * ends**slope.slope, color=look.color, linewidth=1.4)
+    for model, look, slope in fitted:
+        axes.plot(where[model], np.exp(slope.intercept) * ends**slope.slope, color=look.color, linewidth=1.4)
         label = f"{slope.slope:+.2f} [{slope.low:+.2f}, {slope.high:+.2f}]".replace("-", "\N{MINUS SIGN}")
         handles.append(Line2D([], [], color=look.color, marker=look.marker, label=label))
     middle = np.exp(np.log(ends).mean())
-    highest = max(np.exp(slope.intercept) * middle**slope.slope for _, slope in fitted)
+    highest = max(np.exp(slope.intercept) * middle**slope.slope for _, _, slope in fitted)
     label = f"{THEORY[metric]:+.0f} in theory".replace("-", "\N{MINUS SIGN}")
     guide = 2 * highest * (ends / middle) ** THEORY[metric]
-    axes.plot(ends, guide, color=GUIDE, linestyle=":", linewidth=1.2, scalex=False, scaley=False)
+    between = np.exp(np.mean([np.log(x) for x in where.values()], axis=0))
+    axes.plot(between, guide, color=GUIDE, linestyle=":", linewidth=1.2, scalex=False, scaley=False)
     handles.append(Line2D([], [], color=GUIDE, linestyle=":", label=label))
     beside = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
     place = {"loc": "lower left"} if len(fitted) <= _FEW else beside
-    axes.legend(handles=handles, title="slope [95 %]", **place)
+    axes.legend(
+        handles=handles, title="slope [95 %]" if against == "alpha" else "slope against a [95 %]", **place
+    )
 
 
 def _draw(axes: Axes, points: Series, look: Look, line: str, *, log: bool = False) -> None:
     mean, low, high = (above_zero(v) if log else v for v in (points.mean, points.low, points.high))
     dashed = line != "-"
     axes.plot(
-        points.alphas, mean, color=look.color, marker=look.marker, linestyle=line,
+        points.x, mean, color=look.color, marker=look.marker, linestyle=line,
         markerfacecolor="white" if dashed else look.color, linewidth=1.1 if dashed or log else 1.4,
     )  # fmt: skip
     if not dashed:
-        axes.fill_between(points.alphas, low, high, color=look.color, alpha=0.15, linewidth=0)
+        axes.fill_between(points.x, low, high, color=look.color, alpha=0.15, linewidth=0)
 
 
-def _scale_axis(axes: Axes, comparison: Runs) -> None:
-    log_axis(axes, "x", np.array(comparison.alphas))
-    axes.set_xlabel(f"output scale a  ({spread(comparison)})")
+def _scale_axis(axes: Axes, comparison: Runs, against: str) -> None:
+    found = [places(comparison, model, comparison.alphas, against) for model in comparison.models]
+    log_axis(axes, "x", np.concatenate(found))
+    name = "output scale a" if against == "alpha" else r"$\kappa$ from below, lazy far below 1"
+    axes.set_xlabel(f"{name}  ({spread(comparison)})")
 
 
 def _model_handles(comparison: Runs) -> list[Any]:

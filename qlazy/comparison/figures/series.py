@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qlazy.base.errors import require
 from qlazy.base.over_seeds import geometric_interval
 from qlazy.comparison.run import LOSSES, Run
 from qlazy.comparison.runs import Runs
@@ -26,19 +27,43 @@ class Series:
     """
 
     alphas: Floats
+    x: Floats  # where they are drawn: the scales, or kappa there
     mean: Floats
     low: Floats
     high: Floats
 
 
-def series(comparison: Runs, model: str, metric: Callable[[Run], float], *, geometric: bool = True) -> Series:
+def series(
+    comparison: Runs,
+    model: str,
+    metric: Callable[[Run], float],
+    *,
+    geometric: bool = True,
+    against: str = "alpha",
+) -> Series:
     """A metric of one model over the scales that it was run at."""
     alphas = [alpha for alpha in comparison.alphas if comparison.select(model, alpha)]
     finished = ([run for run in comparison.select(model, alpha) if not run.diverged] for alpha in alphas)
     values = [np.array([metric(run) for run in runs] or [np.nan]) for runs in finished]
     mean = _geometric_mean if geometric else np.mean
     columns = [np.array([reduce(v) for v in values]) for reduce in (mean, np.min, np.max)]
-    return Series(np.array(alphas), *columns)
+    return Series(np.array(alphas), places(comparison, model, alphas, against), *columns)
+
+
+def places(comparison: Runs, model: str, alphas: Sequence[float], against: str) -> Floats:
+    """Where the scales of a model are drawn: at themselves, or at the geometric mean of kappa over its seeds.
+
+    Raises ValueError for kappa where it is not known.
+    """
+    if against == "alpha":
+        return np.array(alphas)
+    kappas = np.array([_geometric_mean(_kappas(comparison, model, alpha)) for alpha in alphas])
+    require((kappas > 0).all(), "against", f"be alpha, as kappa of {model} is not known or 0", against)
+    return kappas
+
+
+def _kappas(comparison: Runs, model: str, alpha: float) -> Floats:
+    return np.array([run.kappa for run in comparison.select(model, alpha)])
 
 
 def diverged(comparison: Runs, model: str) -> list[float]:
