@@ -206,7 +206,7 @@ class Verdict:
         first = f"Its accuracy on {self.test_samples} test samples{splits} there is {_percent(trained)}."
         if self.seeds < 2:
             others = " and ".join(
-                f"that of the {name} {_percent(a.other)}" for name, a in self.accuracies.items()
+                f"that of {_the(name)} {_percent(a.other)}" for name, a in self.accuracies.items()
             )
             return (f"{first[:-1]}, {others}: one seed, which allows no interval and no claim.",)
         return (first, *(_against(name, one) for name, one in self.accuracies.items()))
@@ -369,11 +369,15 @@ def _against(name: str, one: Accuracies) -> str:
     points, half = 100 * abs(one.gain), f"(95 % interval ±{min(100.0, 100 * one.half):.1f})"
     if not one.differs:
         return (
-            f"That of the {name} is {_percent(one.other)}: {points:.1f} points apart {half}, which seeds and test "
+            f"That of {_the(name)} is {_percent(one.other)}: {points:.1f} points apart {half}, which seeds and test "
             "samples explain."
         )
     better = "Training buys" if one.gain > 0 else "Training costs"
-    return f"{better} {points:.1f} points {half} against the {name}, {_percent(one.other)}."
+    return f"{better} {points:.1f} points {half} against {_the(name)}, {_percent(one.other)}."
+
+
+def _the(name: str) -> str:
+    return name if name == "kernel regression" else f"the {name}"
 
 
 def _percents(interval: Interval) -> str:
