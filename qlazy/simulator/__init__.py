@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from qlazy.simulator.branching.circuit import BranchedCircuit
 from qlazy.simulator.branching.skeleton import Skeleton
+from qlazy.simulator.cones.circuit import ConeCircuit, by_cones
+from qlazy.simulator.cones.cones import Cones, find_cones
 from qlazy.simulator.observables import Hermitian, Observable, PauliSum, PauliWord, Probabilities, Projector
 from qlazy.simulator.operations import Cnot, Diagonal, Flip, Operation, PauliRotation, Swap, Unitary
 from qlazy.simulator.rotations import Derivatives, RotationCircuit
@@ -15,6 +17,8 @@ from qlazy.simulator.rotations import Derivatives, RotationCircuit
 __all__ = [
     "BranchedCircuit",
     "Cnot",
+    "ConeCircuit",
+    "Cones",
     "Derivatives",
     "Diagonal",
     "Flip",
@@ -30,4 +34,6 @@ __all__ = [
     "Skeleton",
     "Swap",
     "Unitary",
+    "by_cones",
+    "find_cones",
 ]

@@ -59,6 +59,12 @@ def num_outputs(observable: Observable) -> int:
     return 2 ** len(observable.wires) if isinstance(observable, Probabilities) else 1
 
 
+def without_identities(word: str, wires: Wires) -> tuple[str, Wires]:
+    """A word on the wires where it has X, Y or Z."""
+    kept = [(letter, wire) for letter, wire in zip(word, wires, strict=True) if letter != "I"]
+    return "".join(letter for letter, _ in kept), tuple(wire for _, wire in kept)
+
+
 def check_observables(num_wires: int, observables: tuple[Observable, ...]) -> None:
     """Refuse wires, words, bits and matrices that do not fit, naming the observable."""
     require(len(observables) > 0, "observables", "name at least one", observables)

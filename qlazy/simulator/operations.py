@@ -128,6 +128,8 @@ def check_operations(num_wires: int, operations: tuple[Operation, ...]) -> None:
         match operation:
             case PauliRotation(word, wires, angle):
                 check_word(f"{name}.word", word, wires)
+                must = "contain X, Y or Z where the rotation is controlled"
+                require(not operation.controls or set(word) != {"I"}, f"{name}.word", must, word)
                 fits = angle is None or not operation.sampled
                 require(fits, f"{name}.sampled", "be False for a fixed angle", operation.sampled)
             case Unitary(wires, matrix):

@@ -13,7 +13,6 @@ from typing import final
 
 import numpy as np
 
-from qlazy.base.errors import require
 from qlazy.simulator.compiling.frames import Condition, Frame, Label, Pauli, parity
 from qlazy.simulator.compiling.gates import AXES, Axis, Factor, Gate, fold, quaternion, rotation
 from qlazy.simulator.operations import (
@@ -85,7 +84,7 @@ def place(frame: Frame, operations: Sequence[Operation]) -> list[Step]:
             case Flip():
                 frame.invert(operation.wire)
             case PauliRotation():
-                stripped = _without_identities(index, operation)
+                stripped = _without_identities(operation)
                 if stripped is not None:
                     steps.append(_rotation_step(frame, stripped, sources[index]))
             case Diagonal(wires, phases):
@@ -95,15 +94,13 @@ def place(frame: Frame, operations: Sequence[Operation]) -> list[Step]:
     return steps
 
 
-def _without_identities(index: int, rotation: PauliRotation) -> PauliRotation | None:
+def _without_identities(rotation: PauliRotation) -> PauliRotation | None:
     kept = [
         (letter, wire) for letter, wire in zip(rotation.word, rotation.wires, strict=True) if letter != "I"
     ]
     if kept:
         letters, wires = zip(*kept, strict=True)
         return replace(rotation, word="".join(letters), wires=wires)
-    must = "contain X, Y or Z where the rotation is controlled"
-    require(not rotation.controls, f"operations[{index}].word", must, rotation.word)
     return None  # a global phase
 
 

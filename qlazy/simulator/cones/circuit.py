@@ -1,0 +1,250 @@
+"""Circuits run cone by cone: as many small circuits as there are groups of outputs with cones of their own.
+
+Groups that differ only in the wires and angles they stand on are one small circuit, run on all of them as samples side
+by side: a chain of thousands of qubits with local outputs is one sweep over a few.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qlazy.base.errors import require
+from qlazy.simulator.cones.cones import Cones, find_cones
+from qlazy.simulator.cones.groups import CALL, FULL, Grouping, is_small, whole_cost
+from qlazy.simulator.cones.relabeled import Member, Small, relabeled
+from qlazy.simulator.observables import Observable, check_observables, num_outputs
+from qlazy.simulator.operations import (
+    AngleSource,
+    Operation,
+    PauliRotation,
+    angle_sources,
+    check_operations,
+)
+from qlazy.simulator.rotations import Derivatives, Real, RotationCircuit
+
+Numbers = NDArray[np.int64]
+
+
+def by_cones(
+    num_wires: int,
+    operations: Sequence[Operation],
+    observables: Sequence[Observable],
+    cones: Cones | None = None,
+) -> RotationCircuit | ConeCircuit:
+    """The circuit in one piece, or by its cones where that is cheaper; ``cones`` are its own, if they are known.
+
+    ValueError names the operation or observable that does not fit.
+    """
+    operations, observables = tuple(operations), tuple(observables)
+    outputs = sum(map(num_outputs, observables))
+    if not is_small(num_wires, operations, outputs):
+        check_operations(num_wires, operations)
+        check_observables(num_wires, observables)
+        circuit = ConeCircuit(operations, cones or find_cones(num_wires, operations, observables))
+        if num_wires > FULL or circuit.cost < whole_cost(num_wires, operations, outputs):
+            return circuit
+    return RotationCircuit(num_wires, operations, observables)
+
+
+@final
+class ConeCircuit:
+    """A circuit as a function of the angles of its Pauli rotations, each output by its light cone.
+
+    Arguments and results are those of RotationCircuit; derivatives by angles outside a cone are exactly zero.
+    Operations and observables must have been checked.
+    """
+
+    def __init__(self, operations: Sequence[Operation], cones: Cones) -> None:
+        self._operations, self.cones = tuple(operations), cones
+        self._sources = angle_sources(operations)
+        found = [source for source in self._sources if source is not None]
+        self.num_sampled = sum(source.sampled for source in found)
+        self.num_shared = len(found) - self.num_sampled
+        self._grouping = Grouping(cones, operations)
+        self._constants = np.zeros(cones.num_outputs)
+        for output, constant in cones.constants:
+            self._constants[output] += constant
+        self._kinds: dict[object, list[Small]] = {}
+        for group in self._grouping.groups:
+            small = relabeled(group, self._operations, self._sources)
+            self._kinds.setdefault(small.key, []).append(small)
+
+    @property
+    def cost(self) -> int:
+        """Amplitudes that a run reads, and what it takes besides, about."""
+        return CALL * len(self._kinds) + self._grouping.cost
+
+    @property
+    def num_outputs(self) -> int:
+        return self.cones.num_outputs
+
+    @cached_property
+    def _families(self) -> list[_Family]:
+        return [_Family(alike, self) for alike in self._kinds.values()]
+
+    @cached_property
+    def unshared(self) -> tuple[ConeCircuit, Numbers]:
+        """The same circuit with every angle sampled, and where its angles (S + T) are among shared and sampled."""
+        operations = [
+            replace(operation, sampled=True)
+            if isinstance(operation, PauliRotation) and operation.angle is None
+            else operation
+            for operation in self._operations
+        ]
+        order = [place(source, self.num_shared) for source in self._sources if source is not None]
+        return ConeCircuit(operations, self.cones), np.array(order, np.int64)
+
+    def values(self, shared: Real, sampled: Real, threads: int = 1) -> Real:
+        """Expectation values (n, c) for angles (S,) and (n, T)."""
+        self._check(shared, sampled)
+        total = self._start(len(sampled))
+        for family in self._families:
+            family.add_values(total, family.run.values(*family.angles(shared, sampled), threads))
+        return np.ascontiguousarray(total.T, shared.dtype)
+
+    def sweep(self, shared: Real, sampled: Real, threads: int = 1) -> tuple[Real, Derivatives]:
+        """Values (n, c), and dF/dangle of every output and sample, (n, c, S) and (n, c, T)."""
+        self._check(shared, sampled)
+        samples, angles = len(sampled), self.num_shared + self.num_sampled
+        total = self._start(samples)
+        by_angle = np.zeros((self.num_outputs * angles, samples), shared.dtype)
+        for family in self._families:
+            values, found = family.run.sweep(*family.angles(shared, sampled), threads)
+            family.add_values(total, values)
+            family.add_derivatives(by_angle, np.concatenate(found, axis=2))
+        split = by_angle.reshape(self.num_outputs, angles, samples).transpose(2, 0, 1)
+        values = np.ascontiguousarray(total.T, shared.dtype)
+        return values, Derivatives(split[..., : self.num_shared], split[..., self.num_shared :])
+
+    def weighted(self, weights: Real, shared: Real, sampled: Real, threads: int = 1) -> Derivatives:
+        """d/dangle of sum_ia weights[i, a] F[i, a] in one sweep: (S,), summed over the batch, and (n, T)."""
+        self._check(shared, sampled)
+        must = f"have shape {(len(sampled), self.num_outputs)}"
+        require(weights.shape == (len(sampled), self.num_outputs), "weights", must, weights.shape)
+        by_shared = np.zeros(self.num_shared)
+        by_sampled = np.zeros((self.num_sampled, len(sampled)), shared.dtype)
+        for family in self._families:
+            own = family.weights(weights)
+            found = family.run.weighted(own, *family.angles(shared, sampled), threads)
+            family.add_weighted(by_shared, by_sampled, found)
+        return Derivatives(by_shared.astype(shared.dtype), by_sampled.T)
+
+    def _start(self, samples: int) -> NDArray[np.float64]:
+        return np.repeat(self._constants[:, None], samples, axis=1)
+
+    def _check(self, shared: Real, sampled: Real) -> None:
+        must = f"have shape ({self.num_shared},)"
+        require(shared.shape == (self.num_shared,), "shared", must, shared.shape)
+        must = f"have shape (n, {self.num_sampled})"
+        fits = sampled.ndim == 2 and sampled.shape[1] == self.num_sampled
+        require(fits, "sampled", must, sampled.shape)
+
+
+def place(source: AngleSource, num_shared: int) -> int:
+    """The number of an angle among the shared ones and then the sampled ones."""
+    return source.number + source.sampled * num_shared
+
+
+class _Family:
+    """Groups that are the same small circuit: ``members`` (m), run as samples of one that shares no angle.
+
+    A single one is run as it is. ``samples`` is 1 where no angle is sampled and all samples are alike.
+    """
+
+    def __init__(self, alike: Sequence[Small], whole: ConeCircuit) -> None:
+        small, members = alike[0], [other.member for other in alike]
+        circuit = RotationCircuit(small.num_wires, small.operations, small.observables)
+        columns = np.array([_columns(member, whole.num_shared) for member in members], np.int64)
+        columns = columns.reshape(len(members), -1)
+        self.run = circuit
+        self._split = len(members[0].shared) if len(members) == 1 else 0
+        if len(members) > 1:
+            self.run, order = circuit.unshared
+            columns = columns[:, order]
+        self._columns, self._shared = columns, whole.num_shared
+        self._is_shared = (columns < whole.num_shared).all(axis=0)
+        self._is_alike = bool(self._is_shared.all())
+        outputs = np.array([member.outputs for member in members], np.int64)
+        self._outputs, self._factors = outputs, np.array([member.factors for member in members])
+        self._by_output = _Scatter(outputs)
+        angles = whole.num_shared + whole.num_sampled
+        self._by_pair = _Scatter(outputs[:, :, None] * angles + columns[:, None, :])
+        self._by_column = _Scatter(columns[:, ~self._is_shared] - whole.num_shared)
+
+    @property
+    def _members(self) -> int:
+        return len(self._columns)
+
+    def angles(self, shared: Real, sampled: Real) -> tuple[Real, Real]:
+        """The angles of the run: (S',) and (n', T'), the samples of one member after those of another."""
+        columns = self._columns
+        if self._members == 1:
+            [row] = columns
+            return shared[row[: self._split]], sampled[:, row[self._split :] - self._shared]
+        samples = min(len(sampled), 1) if self._is_alike else len(sampled)
+        found = np.empty((self._members, samples, columns.shape[1]), shared.dtype)
+        found[:, :, self._is_shared] = shared[columns[:, self._is_shared]][:, None]
+        own = columns[:, ~self._is_shared] - self._shared
+        if not self._is_alike:
+            found[:, :, ~self._is_shared] = sampled[:, own].transpose(1, 0, 2)
+        return shared[:0], found.reshape(self._members * samples, -1)
+
+    def weights(self, weights: Real) -> Real:
+        """Weights (n, c) of the whole circuit as those of the run."""
+        own = weights[:, self._outputs].transpose(1, 0, 2)
+        if self._members > 1 and self._is_alike:
+            own = own.sum(axis=1, keepdims=True)[:, : len(weights)]
+        own = own * self._factors[:, None].astype(weights.dtype)
+        return own.reshape(-1, own.shape[2])
+
+    def _apart(self, found: Real) -> Real:
+        """What a run gave, (m n, ...), by member, (m, n, ...)."""
+        return found.reshape(self._members, len(found) // self._members, *found.shape[1:])
+
+    def add_values(self, total: Real, values: Real) -> None:
+        found = self._apart(values).transpose(0, 2, 1)
+        self._by_output.add(total, found * self._factors[:, :, None])
+
+    def add_derivatives(self, total: Real, found: Real) -> None:
+        """Derivatives of the run (m n, c', a) to those of the whole circuit, (c a, n)."""
+        split = self._apart(found).transpose(0, 2, 3, 1)
+        self._by_pair.add(total, split * self._factors[:, :, None, None].astype(found.dtype))
+
+    def add_weighted(self, by_shared: Real, by_sampled: Real, found: Derivatives) -> None:
+        if self._members == 1:
+            [row] = self._columns
+            by_shared[row[: self._split]] += found.shared
+            by_sampled[row[self._split :] - self._shared] += found.sampled.T
+            return
+        split = self._apart(found.sampled)
+        summed = split[:, :, self._is_shared].sum(axis=1, dtype=np.float64)
+        np.add.at(by_shared, self._columns[:, self._is_shared], summed)
+        if not self._is_alike:
+            self._by_column.add(by_sampled, split[:, :, ~self._is_shared].transpose(0, 2, 1))
+
+
+def _columns(member: Member, num_shared: int) -> Iterable[int]:
+    return (*member.shared, *(num_shared + number for number in member.sampled))
+
+
+class _Scatter:
+    """Adds rows to rows of another array, several to one perhaps, always in the same order."""
+
+    def __init__(self, targets: Numbers) -> None:
+        flat = targets.reshape(-1)
+        self._order = np.argsort(flat, kind="stable")
+        self._targets, self._starts = np.unique(flat[self._order], return_index=True)
+        self._is_plain = len(self._targets) == len(flat)
+
+    def add(self, total: Real, rows: Real) -> None:
+        """Add ``rows`` (..., k), as many as there are targets, to ``total`` (t, k); k may be 1 for all alike."""
+        if not len(self._order) or not rows.size:
+            return
+        ordered = rows.reshape(len(self._order), -1)[self._order]
+        total[self._targets] += ordered if self._is_plain else np.add.reduceat(ordered, self._starts, axis=0)
