@@ -30,13 +30,14 @@ from qlazy.quantum.backends.backend import (
     Sample,
     TorchBackend,
 )
-from qlazy.quantum.backends.lowered import LoweredCircuit, Lowering, require_wires
+from qlazy.quantum.backends.lowered import MAX_DECLARED, LoweredCircuit, Lowering, require_wires
 from qlazy.quantum.backends.programs import choose_for, lowered_program, without_last_measurements
 from qlazy.quantum.corpus import load_program, locate, program_from_qasm
 from qlazy.quantum.pennylane.surroundings import surroundings
 from qlazy.quantum.program.program import Program
 from qlazy.quantum.qasm.parse import without_comments
 from qlazy.quantum.qasm.source import Source
+from qlazy.simulator.cones.cones import Cones
 
 if TYPE_CHECKING:
     import pennylane as qml
@@ -132,6 +133,18 @@ class Circuit(Model):
     def backend(self) -> str:
         """How the circuit is run: "auto" until the shape of its inputs is known, from the first call."""
         return next((choice.name for choice in self._chosen.values()), self._wanted)
+
+    @property
+    def cones(self) -> Cones:
+        """The light cones of the outputs: the wires that each depends on, of which the widest says what a call costs.
+
+        Known once the circuit has run, for the shape of the inputs of its first call; a program's at once. Raises
+        UnsupportedModelError for a circuit that measures on its way.
+        """
+        row = next(iter(self._chosen), None)
+        require(row is not None, "circuit", "have run once, which tells the shape of its inputs", repr(self))
+        assert row is not None
+        return self.lowering(torch.empty(0, *row)).cones
 
     @property
     def backend_reason(self) -> str:
@@ -376,7 +389,7 @@ def _require_declared_width(text: object, backend: str) -> None:
     """Refuse registers too wide for any simulator before the text is parsed, which takes long for a long one."""
     if isinstance(text, str) and backend != "device":
         found = _REGISTER.findall(without_comments(text))
-        require_wires(sum(int(new or old) for new, old in found), "program")
+        require_wires(sum(int(new or old) for new, old in found), "program", MAX_DECLARED)
 
 
 def _shape(name: str, size: int | Sequence[int]) -> tuple[int, ...]:

@@ -22,8 +22,8 @@ from qlazy.base.torch_private import (
 )
 from qlazy.quantum.program.shift_rules import shift_rule
 from qlazy.simulator.branching.circuit import BranchedCircuit
+from qlazy.simulator.cones.circuit import ConeCircuit, moved_rows
 from qlazy.simulator.rotations import Derivatives, Real, RotationCircuit
-from qlazy.simulator.tangents import moved
 
 THIRD = "third derivatives of a circuit need backend='torch': the adjoint sweep gives first and second derivatives"
 
@@ -93,7 +93,7 @@ class DerivativeRates(_Last):
     @staticmethod
     @with_dual_numbers
     def vmap(info: Any, dims: Dims, engine: Engine, *tensors: Tensor) -> tuple[Any, tuple[int, int]]:
-        if not isinstance(engine, RotationCircuit):
+        if not isinstance(engine, RotationCircuit | ConeCircuit):
             return _one_by_one(DerivativeRates, info.batch_size, dims, engine, tensors), (0, 0)
         many = Many(engine, info.batch_size, dims[1:3], *tensors[:2])
         along = (led(t, dim, many.size).flatten(0, 1) for t, dim in zip(tensors[2:], dims[3:], strict=True))
@@ -115,7 +115,7 @@ class WeightedRates(_Last):
     @staticmethod
     @with_dual_numbers
     def vmap(info: Any, dims: Dims, engine: Engine, *tensors: Tensor) -> tuple[Any, tuple[int, int, int]]:
-        if not isinstance(engine, RotationCircuit):
+        if not isinstance(engine, RotationCircuit | ConeCircuit):
             return _one_by_one(WeightedRates, info.batch_size, dims, engine, tensors), (0, 0, 0)
         size = info.batch_size
         weights, along = (led(tensors[i], dims[i + 1], size).flatten(0, 1) for i in (0, 3))
@@ -142,7 +142,7 @@ class ProductRates(_Last):
     @with_dual_numbers
     def vmap(info: Any, dims: Dims, engine: Engine, *tensors: Tensor) -> tuple[Any, int]:
         size = info.batch_size
-        if not isinstance(engine, RotationCircuit):
+        if not isinstance(engine, RotationCircuit | ConeCircuit):
             return _one_by_one(ProductRates, size, dims, engine, tensors), 0
         parts = [Many(engine, size, dims[i + 1 : i + 3], *tensors[i : i + 2]) for i in (0, 2, 4, 6)]
         found = ProductRates.apply(parts[0].engine, *(t for part in parts for t in (part.none, part.angles)))
@@ -153,7 +153,7 @@ class Many:
     """Many vectors of angles, shared (S,) and sampled (n, T), as samples of one circuit that shares none."""
 
     def __init__(
-        self, engine: RotationCircuit, size: int, dims: Dims, shared: Tensor, sampled: Tensor
+        self, engine: RotationCircuit | ConeCircuit, size: int, dims: Dims, shared: Tensor, sampled: Tensor
     ) -> None:
         self.size, self.lanes = size, _Lanes(engine)
         self.engine = self.lanes.engine
@@ -170,8 +170,9 @@ class Many:
 class _Lanes:
     """Angles that are shared and those that are not as those of a circuit that shares none, and back."""
 
-    def __init__(self, engine: RotationCircuit) -> None:
-        self.engine, places = engine.unshared
+    def __init__(self, engine: RotationCircuit | ConeCircuit) -> None:
+        found: tuple[RotationCircuit | ConeCircuit, Any] = engine.unshared
+        self.engine, places = found
         self._counts = engine.num_shared, engine.num_sampled
         self._places, self._back = torch.from_numpy(places), torch.from_numpy(np.argsort(places))
 
@@ -207,7 +208,7 @@ def _tensors(arrays: Iterable[Real]) -> Any:
 def _weighted_rates(
     engine: Engine, weights: Real, angles: Pair, along_weights: Real, along: Pair
 ) -> tuple[Real, Real, Real]:
-    if not isinstance(engine, RotationCircuit):
+    if not isinstance(engine, RotationCircuit | ConeCircuit):
         _, first = engine.sweep(angles[0], angles[1], torch.get_num_threads())
         second = _derivative_rates(engine, angles, _for_each_output(along, first))
         by_shared, by_sampled = (
@@ -217,7 +218,7 @@ def _weighted_rates(
         return _product(first, along), by_shared, by_sampled
     lanes = engine.unshared[0]
     inner, tangents = (_joined(engine, pair) for pair in (angles, along))
-    found = moved(lanes, weights, along_weights, inner, tangents, torch.get_num_threads())
+    found = moved_rows(lanes, weights, along_weights, inner, tangents, torch.get_num_threads())
     by_shared, by_sampled = _split(engine, found.gradients)
     total = by_shared.sum(axis=0, dtype=np.float64).astype(by_shared.dtype)
     return found.outputs, total, by_sampled
@@ -232,14 +233,14 @@ def _derivative_rates(engine: Engine, angles: Pair, along: Pair) -> Derivatives:
             for number, column in zip(place, np.moveaxis(part, -1, 0), strict=True):
                 total[..., number] += column
         return totals
-    if not isinstance(engine, RotationCircuit):
+    if not isinstance(engine, RotationCircuit | ConeCircuit):
         return _by_shifts(engine, angles, along)
     samples, outputs = along[1].shape[:2]
     inner = np.repeat(_joined(engine, angles), outputs, axis=0)
     tangents = _joined(engine, along).reshape(inner.shape)
     weights = np.tile(np.eye(outputs, dtype=inner.dtype), (samples, 1))
     lanes, none = engine.unshared[0], np.zeros_like(weights)
-    found = moved(lanes, weights, none, inner, tangents, torch.get_num_threads())
+    found = moved_rows(lanes, weights, none, inner, tangents, torch.get_num_threads())
     return Derivatives(*_split(engine, found.gradients.reshape(samples, outputs, -1)))
 
 
@@ -260,7 +261,7 @@ def _by_shifts(engine: Engine, angles: Pair, along: Pair) -> Derivatives:
     return totals
 
 
-def lane_rates(engine: RotationCircuit, weights: Tensor, angles: Tensors, along: Tensors) -> Tensors:
+def lane_rates(engine: RotationCircuit | ConeCircuit, weights: Tensor, angles: Tensors, along: Tensors) -> Tensors:
     """Rates (n, w, k, S) and (n, w, k, T) of gradients of weighted outputs along k directions, a lane each.
 
     ``weights`` (n, w, c); ``angles`` (S,) and (n, T); their tangents ``along`` (k, S) and (k, n, T). Directions stand
@@ -276,18 +277,18 @@ def lane_rates(engine: RotationCircuit, weights: Tensor, angles: Tensors, along:
         for array in (weights.unsqueeze(2).numpy(), inner[:, None, None], tangents[:, None])
     ]
     none = np.zeros_like(flat[0])
-    found = moved(engine.unshared[0], flat[0], none, flat[1], flat[2], torch.get_num_threads())
+    found = moved_rows(engine.unshared[0], flat[0], none, flat[1], flat[2], torch.get_num_threads())
     shared, sampled = _split(engine, found.gradients.reshape(*lanes, -1))
     return torch.from_numpy(shared), torch.from_numpy(sampled)
 
 
-def _joined(engine: RotationCircuit, pair: Pair) -> Real:
+def _joined(engine: RotationCircuit | ConeCircuit, pair: Pair) -> Real:
     """Shared (S,) or (n, ..., S) and sampled (n, ..., T) as those of the circuit that shares none, (n, ..., S + T)."""
     shared = np.broadcast_to(pair[0], (*pair[1].shape[:-1], pair[0].shape[-1]))
     return np.concatenate([shared, pair[1]], axis=-1)[..., engine.unshared[1]]
 
 
-def _split(engine: RotationCircuit, by_angle: Real) -> tuple[Real, Real]:
+def _split(engine: RotationCircuit | ConeCircuit, by_angle: Real) -> tuple[Real, Real]:
     ordered = by_angle[..., np.argsort(engine.unshared[1])]
     return ordered[..., : engine.num_shared], ordered[..., engine.num_shared :]
 

@@ -43,7 +43,6 @@ from qlazy.quantum.pennylane.lowering import NotLoweredError
 from qlazy.quantum.pennylane.plain import NoTangents, PlainQNode, Watch
 from qlazy.quantum.pennylane.tapes import transforms_of
 from qlazy.quantum.pennylane.tracing import Traced, traced_qnode
-from qlazy.simulator.rotations import RotationCircuit
 
 _DYNAMIC = "it measures on its way"
 _WRONG = {ADJOINT: _DYNAMIC, LIGHTNING: _DYNAMIC, BRANCHES: "it does not measure on its way"}
@@ -84,7 +83,7 @@ def choose(
         name = LIGHTNING if wanted == LIGHTNING and not traced.is_dynamic else _simulator(traced)
         if wanted not in (AUTO, name):
             raise NotLoweredError(_WRONG[wanted])
-        backend = _lowered(traced, row, LightningCircuit if wanted == LIGHTNING else RotationCircuit)
+        backend = _lowered(traced, row, LightningCircuit if wanted == LIGHTNING else None)
         with _as_not_lowered():
             return Choice(name, backend, unchecked=lock.check(backend))
     except NotLoweredError as reason:
@@ -238,7 +237,7 @@ def _refused_by_shifts(lock: Lock) -> Iterator[None]:
         refuse("qnode", "be a circuit for parameter shifts", f"not: {reason}", UnsupportedModelError)
 
 
-def _lowered(traced: Traced, row: tuple[int, ...], make: MakeEngine) -> Backend:
+def _lowered(traced: Traced, row: tuple[int, ...], make: MakeEngine | None) -> Backend:
     with _errors_of_the_qnode():
         circuit = traced.lowered(make)
         circuit.for_params  # noqa: B018 - an engine refuses what it does not take when it is made

@@ -19,19 +19,39 @@ from qlazy.quantum.backends.angles import AngleMap, Layout
 from qlazy.quantum.backends.autograd import MakeEngine, derivatives, outputs
 from qlazy.quantum.program.expression import Constant, Expression
 from qlazy.quantum.second_derivatives import Engine, lane_rates
+from qlazy.simulator.cones.circuit import by_cones
+from qlazy.simulator.cones.cones import Cones, find_cones
 from qlazy.simulator.observables import Observable
 from qlazy.simulator.operations import Operation, PauliRotation
-from qlazy.simulator.rotations import RotationCircuit
 
 MAX_WIRES = 24
+"""Wires of one state that is held in memory."""
+MAX_DECLARED = 20_000
+"""Wires of a circuit that is looked at at all."""
 
 
-def require_wires(count: int, name: str = "qnode") -> None:
-    """Refuse a circuit whose state would not fit in memory, whatever would run it."""
-    if count > MAX_WIRES:
-        size = f"{2.0 ** (count - 26):g} GiB" if count < 60 else f"2^{count - 26} GiB"
-        actual = f"one of {count:,}: a state would take {size}"
-        refuse(name, f"have at most {MAX_WIRES} wires", actual, UnsupportedModelError)
+def require_wires(count: int, name: str = "qnode", most: int = MAX_WIRES) -> None:
+    """Refuse a circuit on more wires than what is to run it takes."""
+    if count > most:
+        size = f": a state would take {_size(count)}" if most == MAX_WIRES else ""
+        refuse(name, f"have at most {most:,} wires", f"one of {count:,}{size}", UnsupportedModelError)
+
+
+def require_cones(lowering: Lowering, name: str = "qnode") -> None:
+    """Refuse a circuit with a light cone whose state would not fit in memory."""
+    if lowering.num_wires > MAX_WIRES and lowering.cones.width > MAX_WIRES:
+        widest = lowering.cones.widest
+        assert widest is not None
+        must = f"have at most {MAX_WIRES} wires, or light cones of at most so many"
+        actual = (
+            f"one of {lowering.num_wires:,} with a cone of {widest.size} (the widest, of output {widest.output}, "
+            f"{widest.name}): a state would take {_size(widest.width)}"
+        )
+        refuse(name, must, actual, UnsupportedModelError)
+
+
+def _size(wires: int) -> str:
+    return f"{2.0 ** (wires - 26):g} GiB" if wires < 60 else f"2^{wires - 26} GiB"
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,12 +64,17 @@ class Lowering:
     observables: tuple[Observable, ...]
     layout: Layout
 
+    @cached_property
+    def cones(self) -> Cones:
+        """The light cones of all outputs."""
+        return find_cones(self.num_wires, self.operations, self.observables)
+
 
 @final
 class LoweredCircuit:
-    """A lowered circuit, run by an engine: the adjoint simulator unless another is given."""
+    """A lowered circuit, run by an engine: the adjoint simulator by light cones unless another is given."""
 
-    def __init__(self, lowering: Lowering, make: MakeEngine = RotationCircuit) -> None:
+    def __init__(self, lowering: Lowering, make: MakeEngine | None = None) -> None:
         self._make, self._lowering = make, lowering
 
     @cached_property
@@ -127,7 +152,10 @@ class LoweredCircuit:
             operation if formula is None else _with_angle(operation, formula, flags)
             for operation, formula in zip(lowering.operations, lowering.formulas, strict=True)
         ]
-        return self._make(lowering.num_wires, operations, lowering.observables)
+        if self._make is not None:
+            return self._make(lowering.num_wires, operations, lowering.observables)
+        cones = lowering.cones if lowering.num_wires > MAX_WIRES else None
+        return by_cones(lowering.num_wires, operations, lowering.observables, cones)
 
 
 def _with_angle(operation: Operation, formula: Expression, flags: Any) -> Operation:

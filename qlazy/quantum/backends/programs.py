@@ -11,7 +11,13 @@ from qlazy.quantum.backends.angles import Layout
 from qlazy.quantum.backends.backend import ADJOINT, AUTO, BRANCHES, TORCH, Choice, LoweredBackend
 from qlazy.quantum.backends.branches import lowered_branches
 from qlazy.quantum.backends.gates import gate_operations
-from qlazy.quantum.backends.lowered import LoweredCircuit, Lowering, require_wires
+from qlazy.quantum.backends.lowered import (
+    MAX_DECLARED,
+    LoweredCircuit,
+    Lowering,
+    require_cones,
+    require_wires,
+)
 from qlazy.quantum.program.program import Gate, PauliSum, Program
 from qlazy.quantum.program.statements import Measure
 from qlazy.simulator.observables import Observable, PauliWord
@@ -49,11 +55,13 @@ def lowered_program(program: Program) -> LoweredCircuit:
     observables = tuple(measured_sum(observable) for observable in program.observables)
     if not program.is_unitary:
         return lowered_branches(program.operations, program.num_qubits, observables, layout, program.loops)
-    require_wires(program.num_qubits, "program")
+    require_wires(program.num_qubits, "program", MAX_DECLARED)
     gates = [gate for gate in program.operations if isinstance(gate, Gate)]
     parts = [part for gate in gates for part in gate_operations(gate, gate.angles)]
     operations, formulas = zip(*parts, strict=True) if parts else ((), ())
-    return LoweredCircuit(Lowering(program.num_qubits, operations, formulas, observables, layout))
+    lowering = Lowering(program.num_qubits, operations, formulas, observables, layout)
+    require_cones(lowering, "program")
+    return LoweredCircuit(lowering)
 
 
 def without_last_measurements(program: Program) -> Program:

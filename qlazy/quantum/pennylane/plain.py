@@ -195,7 +195,7 @@ class PlainQNode:
     def work(self, tape: QuantumScript) -> float:
         """Gates times amplitudes: what a run costs, in updates of one amplitude of a state or a density matrix."""
         wires = len(tape.wires) * (2 if self._device.name == "default.mixed" else 1)
-        return sum(_gates(op) for op in tape.operations) * 2.0**wires
+        return sum(_gates(op) for op in tape.operations) * 2.0 ** min(wires, 900)
 
     def run(self, tape: QuantumScript) -> Array:
         """Outputs (c,) of a tape. Raises what the device raises, and UnsupportedModelError for complex ones."""

@@ -216,6 +216,8 @@ STRUCTURAL = frozenset(
 
 
 def _rearranged(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Formulas]:
+    if func is Tensor.__getitem__ and _is_basic(args[1]):  # for thousands of angles from one tensor
+        return [args[0].formulas[args[1]]]
     # Run on numbers 0, 1, 2, ... in place of the elements, an operation shows where each of them goes.
     pool: list[Any] = []
 
@@ -233,6 +235,13 @@ def _rearranged(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> lis
     elements = np.empty(len(pool), dtype=object)
     elements[:] = pool
     return [elements[indices.numpy()] for indices in moved]
+
+
+def _is_basic(index: Any) -> bool:
+    """Whether NumPy and torch take one element, or a view, by an index in the same way."""
+    return all(
+        type(i) in (int, slice) or i is Ellipsis for i in (index if type(index) is tuple else (index,))
+    )
 
 
 _stop = np.frompyfunc(lambda value: Stopped(value) if isinstance(value, Expression) else value, 1, 1)

@@ -14,12 +14,18 @@ import torch
 from qlazy.quantum.backends.angles import Layout
 from qlazy.quantum.backends.autograd import MakeEngine
 from qlazy.quantum.backends.branches import lowered_branches
-from qlazy.quantum.backends.lowered import LoweredCircuit, Lowering, require_wires
+from qlazy.quantum.backends.lowered import (
+    MAX_DECLARED,
+    MAX_WIRES,
+    LoweredCircuit,
+    Lowering,
+    require_cones,
+    require_wires,
+)
 from qlazy.quantum.pennylane.lowering import NotLoweredError, lower, observables
 from qlazy.quantum.pennylane.symbolic import NotSymbolic, formula, symbols
 from qlazy.quantum.pennylane.tapes import Affine, branching_of, is_dynamic, single_tape, wire_order
 from qlazy.simulator.observables import Observable
-from qlazy.simulator.rotations import RotationCircuit
 
 
 def trace(
@@ -27,7 +33,7 @@ def trace(
     data: str,
     row: tuple[int, ...],
     weights: Mapping[str, tuple[int, ...]],
-    make: MakeEngine = RotationCircuit,
+    make: MakeEngine | None = None,
 ) -> LoweredCircuit:
     """A QNode for inputs of shape ``row`` and weights of the given shapes, ready to run: see :meth:`Traced.lowered`."""
     return traced_qnode(qnode, data, row, weights).lowered(make)
@@ -49,17 +55,21 @@ class Traced:
         return is_dynamic(self.tape)
 
     @torch.enable_grad()
-    def lowered(self, make: MakeEngine = RotationCircuit) -> LoweredCircuit:
+    def lowered(self, make: MakeEngine | None = None) -> LoweredCircuit:
         """The circuit, ready to run.
 
-        ``make`` gives the engine of unitary circuits; one that measures on its way is run branch by branch.
+        ``make`` gives the engine of unitary circuits, the adjoint simulator by light cones unless another is given; one
+        that measures on its way is run branch by branch.
         Raises NotLoweredError, with the reason, where the simulators cannot take it: a gate without a unitary
         decomposition, an output that is not linear in the state, postselection.
         """
         try:
-            index = _wire_index(self.qnode, self.tape)
+            index = _wire_index(self.qnode, self.tape, MAX_DECLARED if make is None else MAX_WIRES)
             if not self.is_dynamic:
-                return LoweredCircuit(self._lowering(index), make)
+                lowering = self._lowering(index)
+                if make is None:
+                    require_cones(lowering)
+                return LoweredCircuit(lowering, make)
             branching = branching_of(self.tape, index)
             measured = self._outputs(branching.observables)
         except NotSymbolic as reason:
@@ -111,7 +121,7 @@ def _values(shape: tuple[int, ...], start: float) -> torch.Tensor:
     ].reshape(shape)
 
 
-def _wire_index(qnode: qml.QNode, tape: qml.tape.QuantumScript) -> dict[Any, int]:
+def _wire_index(qnode: qml.QNode, tape: qml.tape.QuantumScript, most: int) -> dict[Any, int]:
     wires = wire_order(qnode, tape)
-    require_wires(len(wires))
+    require_wires(len(wires), most=most)
     return {wire: number for number, wire in enumerate(wires)}

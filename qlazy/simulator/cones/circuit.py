@@ -27,8 +27,14 @@ from qlazy.simulator.operations import (
     check_operations,
 )
 from qlazy.simulator.rotations import Derivatives, Real, RotationCircuit
+from qlazy.simulator.tangents import Moved, moved
 
 Numbers = NDArray[np.int64]
+
+WORTH = 0.8
+"""The part of the cost of the circuit in one piece below which it is taken apart."""
+MANY = 16
+"""Different circuits from which another way to group is tried."""
 
 
 def by_cones(
@@ -47,7 +53,7 @@ def by_cones(
         check_operations(num_wires, operations)
         check_observables(num_wires, observables)
         circuit = ConeCircuit(operations, cones or find_cones(num_wires, operations, observables))
-        if num_wires > FULL or circuit.cost < whole_cost(num_wires, operations, outputs):
+        if num_wires > FULL or circuit.cost < WORTH * whole_cost(num_wires, operations, outputs):
             return circuit
     return RotationCircuit(num_wires, operations, observables)
 
@@ -66,19 +72,23 @@ class ConeCircuit:
         found = [source for source in self._sources if source is not None]
         self.num_sampled = sum(source.sampled for source in found)
         self.num_shared = len(found) - self.num_sampled
-        self._grouping = Grouping(cones, operations)
         self._constants = np.zeros(cones.num_outputs)
         for output, constant in cones.constants:
             self._constants[output] += constant
-        self._kinds: dict[object, list[Small]] = {}
-        for group in self._grouping.groups:
-            small = relabeled(group, self._operations, self._sources)
-            self._kinds.setdefault(small.key, []).append(small)
+        self.cost, self._kinds = self._alike(apart=False)
+        """Amplitudes that a run reads and what it takes besides, about; and circuits that are the same."""
+        if len(self._kinds) > MANY:  # words of one sum with many different coefficients, for instance
+            other = self._alike(apart=True)
+            if other[0] < self.cost:
+                self.cost, self._kinds = other
 
-    @property
-    def cost(self) -> int:
-        """Amplitudes that a run reads, and what it takes besides, about."""
-        return CALL * len(self._kinds) + self._grouping.cost
+    def _alike(self, apart: bool) -> tuple[int, dict[object, list[Small]]]:
+        grouping = Grouping(self.cones, self._operations, apart)
+        kinds: dict[object, list[Small]] = {}
+        for group in grouping.groups:
+            small = relabeled(group, self._operations, self._sources)
+            kinds.setdefault(small.key, []).append(small)
+        return CALL * len(kinds) + grouping.cost, kinds
 
     @property
     def num_outputs(self) -> int:
@@ -135,6 +145,22 @@ class ConeCircuit:
             family.add_weighted(by_shared, by_sampled, found)
         return Derivatives(by_shared.astype(shared.dtype), by_sampled.T)
 
+    def moved(
+        self, weights: Real, weight_tangents: Real, angles: Real, tangents: Real, threads: int = 1
+    ) -> Moved:
+        """As :func:`qlazy.simulator.tangents.moved`, for a circuit that shares no angle."""
+        require(self.num_shared == 0, "circuit", "share no angle", f"one that shares {self.num_shared}")
+        none, samples = angles[:0, 0], len(angles)
+        outputs = np.zeros((self.num_outputs, samples))
+        gradients = np.zeros((self.num_sampled, samples), angles.dtype)
+        for family in self._families:
+            own, along = (family.angles(none, rows)[1] for rows in (angles, tangents))
+            weighted, change = (family.weights(rows) for rows in (weights, weight_tangents))
+            found = moved(family.run, weighted, change, own, along, threads)
+            family.add_values(outputs, found.outputs)
+            family.add_gradients(gradients, found.gradients)
+        return Moved(np.ascontiguousarray(outputs.T, angles.dtype), gradients.T)
+
     def _start(self, samples: int) -> NDArray[np.float64]:
         return np.repeat(self._constants[:, None], samples, axis=1)
 
@@ -144,6 +170,20 @@ class ConeCircuit:
         must = f"have shape (n, {self.num_sampled})"
         fits = sampled.ndim == 2 and sampled.shape[1] == self.num_sampled
         require(fits, "sampled", must, sampled.shape)
+
+
+def moved_rows(
+    circuit: RotationCircuit | ConeCircuit,
+    weights: Real,
+    weight_tangents: Real,
+    angles: Real,
+    tangents: Real,
+    threads: int = 1,
+) -> Moved:
+    """:func:`qlazy.simulator.tangents.moved` of a circuit of either kind."""
+    if isinstance(circuit, ConeCircuit):
+        return circuit.moved(weights, weight_tangents, angles, tangents, threads)
+    return moved(circuit, weights, weight_tangents, angles, tangents, threads)
 
 
 def place(source: AngleSource, num_shared: int) -> int:
@@ -193,7 +233,7 @@ class _Family:
         own = columns[:, ~self._is_shared] - self._shared
         if not self._is_alike:
             found[:, :, ~self._is_shared] = sampled[:, own].transpose(1, 0, 2)
-        return shared[:0], found.reshape(self._members * samples, -1)
+        return shared[:0], found.reshape(self._members * samples, columns.shape[1])
 
     def weights(self, weights: Real) -> Real:
         """Weights (n, c) of the whole circuit as those of the run."""
@@ -225,8 +265,11 @@ class _Family:
         split = self._apart(found.sampled)
         summed = split[:, :, self._is_shared].sum(axis=1, dtype=np.float64)
         np.add.at(by_shared, self._columns[:, self._is_shared], summed)
-        if not self._is_alike:
-            self._by_column.add(by_sampled, split[:, :, ~self._is_shared].transpose(0, 2, 1))
+        self.add_gradients(by_sampled, found.sampled)
+
+    def add_gradients(self, total: Real, found: Real) -> None:
+        """Derivatives (m n, a) of a weighted sum to those of the whole circuit by its sampled angles, (T, n)."""
+        self._by_column.add(total, self._apart(found)[:, :, ~self._is_shared].transpose(0, 2, 1))
 
 
 def _columns(member: Member, num_shared: int) -> Iterable[int]:

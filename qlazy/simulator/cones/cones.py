@@ -6,8 +6,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, final
 
-from qlazy.simulator.cones.walk import Cone, Walker, Word
-from qlazy.simulator.observables import Hermitian, Observable, PauliSum, PauliWord, num_outputs, without_identities
+from qlazy.simulator.cones.walk import Cone, Walker
+from qlazy.simulator.observables import (
+    Hermitian,
+    Observable,
+    PauliSum,
+    PauliWord,
+    num_outputs,
+    without_identities,
+)
 from qlazy.simulator.operations import Operation
 
 SHOWN = 8
@@ -26,9 +33,18 @@ class Piece(NamedTuple):
         """The number of wires on which its value depends; where the cone was given up as too wide, of those found."""
         return len(self.cone.wires)
 
+    @property
+    def size(self) -> str:
+        """The width in words."""
+        return f"{self.width}" if self.cone.is_complete else f"more than {self.width - 1}"
+
+    @property
+    def name(self) -> str:
+        """The observable in words."""
+        return _named(self.observable)
+
     def __str__(self) -> str:
-        more = "" if self.cone.is_complete else "more than "
-        return f"output {self.output}, {_named(self.observable)}: {more}{self.width} wires, {_listed(self.cone.wires)}"
+        return f"output {self.output}, {self.name}: {self.size} wires, {_listed(self.cone.wires)}"
 
 
 @final
@@ -64,7 +80,8 @@ class Cones:
         return 0 if self.widest is None else self.widest.width
 
     def __repr__(self) -> str:
-        return f"Cones(wires={self.num_wires}, outputs={self.num_outputs}, pieces={len(self.pieces)}, width={self.width})"
+        counts = f"wires={self.num_wires}, outputs={self.num_outputs}, pieces={len(self.pieces)}"
+        return f"Cones({counts}, width={self.width})"
 
     def __str__(self) -> str:
         lines = [f"light cones of {self.num_outputs:,} outputs on {self.num_wires:,} wires"]
@@ -110,7 +127,9 @@ def _reduced(word: PauliWord) -> PauliWord:
 def _named(observable: Observable) -> str:
     if isinstance(observable, PauliSum):
         [word] = observable.words
-        return " ".join(f"{letter}{wire}" for letter, wire in list(zip(word.word, word.wires, strict=True))[:SHOWN])
+        return " ".join(
+            f"{letter}{wire}" for letter, wire in list(zip(word.word, word.wires, strict=True))[:SHOWN]
+        )
     return f"{type(observable).__name__.lower()} of wires {_listed(observable.wires)}"
 
 

@@ -35,7 +35,8 @@ class Group:
     @classmethod
     def of(cls, piece: Piece) -> Group:
         outputs = range(piece.output, piece.output + num_outputs(piece.observable))
-        return cls(*map(frozenset, (piece.cone.wires, piece.cone.operations, outputs)), (piece,))
+        wires, numbers = frozenset(piece.cone.wires), frozenset(piece.cone.operations)
+        return cls(wires, numbers, frozenset(outputs), (piece,))
 
     def __or__(self, other: Group) -> Group:
         return Group(
@@ -70,9 +71,10 @@ def whole_cost(num_wires: int, operations: Sequence[Operation], outputs: int) ->
 
 @final
 class Grouping:
-    """Puts pieces together one by one, the widest first."""
+    """Puts pieces together one by one, the widest first; unless ``apart``, which leaves each by itself."""
 
-    def __init__(self, cones: Cones, operations: Sequence[Operation]) -> None:
+    def __init__(self, cones: Cones, operations: Sequence[Operation], apart: bool = False) -> None:
+        self._apart = apart
         self._is_gate = [not isinstance(operation, Cnot | Swap | Flip) for operation in operations]
         self._groups: dict[int, Group] = {}
         self._costs: dict[int, int] = {}
@@ -97,7 +99,8 @@ class Grouping:
         own = self._cost(group)
         best, saved = (group, own), 0
         place = len(self._groups)
-        for number in sorted(set().union(*(self._on[wire] for wire in group.wires))):
+        near = set() if self._apart else set().union(*(self._on[wire] for wire in group.wires))
+        for number in sorted(near):
             if len(self._groups[number].wires | group.wires) > max(FULL, len(self._groups[number].wires)):
                 continue
             merged = self._groups[number] | group

@@ -55,9 +55,7 @@ class Small(NamedTuple):
     member: Member
 
 
-def relabeled(
-    group: Group, operations: Sequence[Operation], sources: Sequence[AngleSource | None]
-) -> Small:
+def relabeled(group: Group, operations: Sequence[Operation], sources: Sequence[AngleSource | None]) -> Small:
     """The circuit of a group on wires numbered anew, in their order."""
     places = {wire: place for place, wire in enumerate(sorted(group.wires))}
     numbers = sorted(group.operations)
@@ -92,9 +90,7 @@ def _moved(operation: Operation, places: Mapping[int, int]) -> Operation:
             return replace(operation, wires=_at(wires, places), controls=_at(controls, places))
         case PauliRotation(word, wires, _, controls):
             letters, wires = without_identities(word, wires)
-            return replace(
-                operation, word=letters, wires=_at(wires, places), controls=_at(controls, places)
-            )
+            return replace(operation, word=letters, wires=_at(wires, places), controls=_at(controls, places))
 
 
 def _at(wires: Wires, places: Mapping[int, int]) -> Wires:
