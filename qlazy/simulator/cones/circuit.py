@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from qlazy.base.errors import require
 from qlazy.simulator.cones.cones import Cones, find_cones
-from qlazy.simulator.cones.groups import CALL, FULL, Grouping, is_small, whole_cost
+from qlazy.simulator.cones.groups import BLOCKS, CALL, FULL, Grouping, whole_cost
 from qlazy.simulator.cones.relabeled import Member, Small, relabeled
 from qlazy.simulator.observables import Observable, check_observables, num_outputs
 from qlazy.simulator.operations import (
@@ -49,7 +49,10 @@ def by_cones(
     """
     operations, observables = tuple(operations), tuple(observables)
     outputs = sum(map(num_outputs, observables))
-    if not is_small(num_wires, operations, outputs):
+    most = BLOCKS * len(operations) * (1 + 2 * outputs) * 2 ** min(num_wires, FULL)
+    if (
+        most > CALL // 4
+    ):  # otherwise the whole takes hardly longer than any circuit does, and nothing can be gained
         check_operations(num_wires, operations)
         check_observables(num_wires, observables)
         circuit = ConeCircuit(operations, cones or find_cones(num_wires, operations, observables))

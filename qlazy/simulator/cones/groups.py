@@ -57,13 +57,6 @@ def count_gates(operations: Iterable[Operation]) -> int:
     return sum(not isinstance(operation, Cnot | Swap | Flip) for operation in operations)
 
 
-def is_small(num_wires: int, operations: Sequence[Operation], outputs: int) -> bool:
-    """Whether the whole circuit takes hardly longer than any does, so that nothing can be gained."""
-    if num_wires > FULL:
-        return False
-    return BLOCKS * cost(num_wires, count_gates(operations), outputs) < CALL // 4
-
-
 def whole_cost(num_wires: int, operations: Sequence[Operation], outputs: int) -> int:
     """The cost of the circuit as it is."""
     return CALL + BLOCKS * cost(num_wires, count_gates(operations), outputs)
