@@ -261,7 +261,9 @@ def _by_shifts(engine: Engine, angles: Pair, along: Pair) -> Derivatives:
     return totals
 
 
-def lane_rates(engine: RotationCircuit | ConeCircuit, weights: Tensor, angles: Tensors, along: Tensors) -> Tensors:
+def lane_rates(
+    engine: RotationCircuit | ConeCircuit, weights: Tensor, angles: Tensors, along: Tensors
+) -> Tensors:
     """Rates (n, w, k, S) and (n, w, k, T) of gradients of weighted outputs along k directions, a lane each.
 
     ``weights`` (n, w, c); ``angles`` (S,) and (n, T); their tangents ``along`` (k, S) and (k, n, T). Directions stand

@@ -20,6 +20,7 @@ from qlazy.base.torch_private import is_transformed, outside_transforms, tree_fl
 from qlazy.models.model import blocks_of
 from qlazy.models.rowwise import jacobian_by_rows, outputs_by_rows
 from qlazy.quantum.backends.lowered import LoweredCircuit
+from qlazy.simulator.cones.circuit import ConeCircuit
 from qlazy.simulator.rotations import RotationCircuit
 
 if TYPE_CHECKING:
@@ -190,7 +191,7 @@ class LoweredBackend(Backend):
     def hessian_rule(self, params: Tensor, x: Tensor) -> Callable[[Tensor | None, Tensor], Tensor] | None:
         """Weights (n, c) of outputs, or None, and directions (k, p) to products with Hessians; None without a rule."""
         products, rows = self.circuit.hessian_products, _flat(x, params)
-        if not isinstance(self.circuit.for_params, RotationCircuit):
+        if not isinstance(self.circuit.for_params, RotationCircuit | ConeCircuit):
             return None
         return torch.no_grad()(lambda weights, directions: products(params, rows, weights, directions))
 

@@ -19,10 +19,11 @@ from qlazy.quantum.backends.angles import AngleMap, Layout
 from qlazy.quantum.backends.autograd import MakeEngine, derivatives, outputs
 from qlazy.quantum.program.expression import Constant, Expression
 from qlazy.quantum.second_derivatives import Engine, lane_rates
-from qlazy.simulator.cones.circuit import by_cones
+from qlazy.simulator.cones.circuit import ConeCircuit, by_cones
 from qlazy.simulator.cones.cones import Cones, find_cones
 from qlazy.simulator.observables import Observable
 from qlazy.simulator.operations import Operation, PauliRotation
+from qlazy.simulator.rotations import RotationCircuit
 
 MAX_WIRES = 24
 """Wires of one state that is held in memory."""
@@ -120,10 +121,10 @@ class LoweredCircuit:
         """H v for directions v (k, p): (k, p) of sum(weights * outputs), or (n, c, k, p) of every output.
 
         J_a^T H_a J_a v + sum_a g_a D^2 a v, with a the angles, J_a their derivatives, and g_a, H_a those of the outputs
-        by them. The engine is a RotationCircuit, which has second derivatives in lanes.
+        by them. The engine is the adjoint simulator, which has second derivatives in lanes.
         """
         engine, partials = self.for_params, self.angles.partials
-        assert isinstance(engine, RotationCircuit)
+        assert isinstance(engine, RotationCircuit | ConeCircuit)
         angles = self.angle_values(params, x)
         outputs = torch.eye(engine.num_outputs, dtype=params.dtype).expand(len(x), -1, -1)
         sums = outputs if weights is None else weights.unsqueeze(1)  # (n, w, c)
