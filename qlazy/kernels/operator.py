@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from numbers import Integral
 from typing import TYPE_CHECKING, NamedTuple, final, overload
 
@@ -12,8 +11,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from qlazy.base.errors import (
-    NotConvergedError,
-    refuse,
     require,
     require_dtype,
     require_finite,
@@ -21,8 +18,16 @@ from qlazy.base.errors import (
     require_tensor,
 )
 from qlazy.base.memory import require_memory
+from qlazy.kernels.iterative import conjugate_gradients, leading_eigenpairs, leading_of_matrix
 from qlazy.kernels.spectrum import eigenvalues, ridge_solve
-from qlazy.models.model import Model, jacobian_blocks, num_outputs, refuse_zero_jacobian, require_model
+from qlazy.models.model import (
+    JACOBIAN_BYTES,
+    Model,
+    jacobian_blocks,
+    num_outputs,
+    refuse_zero_jacobian,
+    require_model,
+)
 
 if TYPE_CHECKING:
     from qlazy.drawing.style import Figure
@@ -31,6 +36,15 @@ if TYPE_CHECKING:
 DENSE_ROWS = 4096
 """Up to this many rows ``eigh`` and ``solve`` form the dense matrix (128 MiB of float64); beyond it they
 are matrix-free, unless the dense matrix is there already or the caller says otherwise."""
+
+FACTOR_ROWS = 1024
+"""From so many rows on, a kernel of half as many parameters or fewer is K = J J^T from the singular values of J."""
+
+LANCZOS_ROWS, LANCZOS_SHARE = 384, 12
+"""From so many rows on, Lanczos finds a twelfth of the eigenpairs of a dense matrix sooner than all of them."""
+
+COLUMNS = 16
+"""Products with K take so many columns at once."""
 
 
 class Eigenpairs(NamedTuple):
@@ -126,8 +140,10 @@ def tangent_kernel(
 class TangentKernel:
     """A linear operator of shape (n c, m c), rows in sample-major order i*c + k.
 
-    ``@`` costs one ``vjp`` and one ``jvp`` of the model a column and never needs the matrix. ``to_dense``
-    computes the matrix once and keeps it; from then on everything works on that (``is_dense`` tells).
+    ``@`` costs one ``vjp`` and one ``jvp`` of the model a column, or of COLUMNS columns where ``torch.func`` maps the
+    model over them, and never needs the matrix. ``to_dense`` computes the matrix once and keeps it; from then on
+    everything works on that (``is_dense`` tells). Eigenvalues, eigenpairs and solutions come from the cheapest of the
+    dense matrix, block Lanczos with or without it, and, of many rows and few parameters, the singular values of J.
     """
 
     def __init__(
@@ -147,6 +163,7 @@ class TangentKernel:
         self.allow_zero = allow_zero
         self.outputs = num_outputs(model, self.params, self.x)
         self._dense: Tensor | None = None
+        self._maps_columns = True
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -177,7 +194,7 @@ class TangentKernel:
 
     def __matmul__(self, right: Tensor) -> Tensor:
         """K v for v (m c,), or K V for V (m c, k)."""
-        rows, columns = self.shape
+        columns = self.shape[1]
         require_tensor("right", right)
         require(
             right.ndim in (1, 2) and len(right) == columns,
@@ -189,9 +206,7 @@ class TangentKernel:
         require_finite("right", right)
         if self._dense is not None:
             return self._dense @ right
-        result = right.new_empty(rows, *right.shape[1:])
-        for column, vector in zip(_columns(result), _columns(right), strict=True):
-            column.copy_(self._apply(vector))
+        result = self._apply(right.unsqueeze(1))[:, 0] if right.ndim == 1 else self._apply(right)
         return self._checked(result) if right.any() else result
 
     def to_dense(self) -> Tensor:
@@ -224,15 +239,23 @@ class TangentKernel:
         return self.diagonal().sum()
 
     def eigenvalues(self) -> Tensor:
-        """All eigenvalues (n c,) in descending order, from the dense matrix."""
+        """All eigenvalues (n c,) in descending order, from the dense matrix or the singular values of J."""
         self._require_symmetric("eigenvalues")
-        return eigenvalues(self.to_dense())
+        require_full_precision("params", self.params)
+        if not self._is_factored:
+            return eigenvalues(self.to_dense())
+        values = self.params.new_zeros(self.shape[0])
+        singular = torch.linalg.svdvals(self._factor)
+        values[: len(singular)] = singular.square()
+        return values
 
     def eigh(self, k: int | None = None, *, matrix_free: bool | None = None) -> Eigenpairs:
         """The ``k`` leading eigenpairs, or all.
 
-        All of them, or up to DENSE_ROWS rows, from the dense matrix; otherwise by SciPy's Lanczos method
-        to the precision of the dtype, one product with K a step. ``matrix_free`` overrides the choice.
+        All of them from the dense matrix. A few by Lanczos methods to the precision of the dtype, on the dense matrix
+        where it is there or has up to DENSE_ROWS rows, and by blocks of products without it beyond; of many rows and
+        few parameters from the singular vectors of J. ``matrix_free`` overrides the choice: True forms neither,
+        False K.
         Signs of eigenvectors are arbitrary, and so is the basis where eigenvalues coincide.
         """
         self._require_symmetric("eigh")
@@ -240,10 +263,17 @@ class TangentKernel:
         size = self.shape[0]
         fits = k is None or (isinstance(k, Integral) and 1 <= k <= size)
         require(fits, "k", f"be a whole number between 1 and the kernel's size {size}", k)
+        if k is not None and k < size and matrix_free is None and self._is_factored and k <= self._rank:
+            left, singular, _ = torch.linalg.svd(self._factor, full_matrices=False)
+            return Eigenpairs(singular[:k].square(), left[:, :k].contiguous())
         if k is None or k == size or not self._is_matrix_free(matrix_free):
-            values, vectors = torch.linalg.eigh(self.to_dense())
+            dense = self.to_dense()
+            is_few = k is not None and size >= LANCZOS_ROWS and k * LANCZOS_SHARE <= size
+            if k is not None and is_few and dense.device.type == "cpu":
+                return Eigenpairs(*leading_of_matrix(dense, int(k)))
+            values, vectors = torch.linalg.eigh(dense)
             return Eigenpairs(values.flip(0)[:k], vectors.flip(1)[:, :k])
-        return self._lanczos(k)
+        return Eigenpairs(*leading_eigenpairs(lambda block: self @ block, size, int(k), self.params))
 
     def solve(
         self,
@@ -258,24 +288,22 @@ class TangentKernel:
 
         Up to DENSE_ROWS rows with :func:`qlazy.kernels.spectrum.ridge_solve` on the dense matrix (least norm where
         K is singular), beyond by conjugate gradients until ||b - (K + ridge I) z|| <= ``tolerance`` ||b||
-        (by default eps^(2/3) of the dtype). ``matrix_free`` overrides the choice. Raises NotConvergedError where
+        (by default eps^(2/3) of the dtype); with a ridge, of many rows and few parameters, from the singular values
+        of J. ``matrix_free`` overrides the choice. Raises NotConvergedError where
         ``max_steps`` are not enough, as for a b outside the range of a singular K: a ridge helps.
         """
         self._require_symmetric("solve")
         require_full_precision("params", self.params)
+        if matrix_free is None and ridge > 0 and self._is_factored:
+            return _factored_solve(self._factor, right, ridge)
         if not self._is_matrix_free(matrix_free):
             return ridge_solve(self.to_dense(), right, ridge)
         require(ridge >= 0, "ridge", "not be negative", ridge)
         if tolerance is None:
             tolerance = torch.finfo(self.dtype).eps ** (2 / 3)
-
-        def shifted(v: Tensor) -> Tensor:
-            return self @ v + ridge * v
-
-        solution = right.new_empty(right.shape)
-        for column, vector in zip(_columns(solution), _columns(right), strict=True):
-            column.copy_(_conjugate_gradients(shifted, vector, tolerance, max_steps))
-        return solution
+        columns = right.unsqueeze(1) if right.ndim == 1 else right
+        solution = conjugate_gradients(lambda v: self @ v + ridge * v, columns, tolerance, max_steps)
+        return solution.reshape(right.shape)
 
     def plot(self, labels: Tensor | NDArray[np.generic]) -> Figure:
         """The kernel against labels (n, c): its spectrum, its label energy, and the matrix by class.
@@ -291,10 +319,43 @@ class TangentKernel:
         form = "dense" if self.is_dense else "matrix-free"
         return f"TangentKernel({self.model!r}, shape={self.shape}, dtype={self.dtype}, {form})"
 
-    def _apply(self, vector: Tensor) -> Tensor:
+    def _apply(self, block: Tensor) -> Tensor:
+        """K times the columns of a block, without the matrix."""
+        parts = [self._product(some) for some in block.split(COLUMNS, dim=1)]
+        return torch.cat(parts, dim=1) if parts else block.new_empty(self.shape[0], 0)
+
+    def _product(self, block: Tensor) -> Tensor:
+        if block.shape[1] == 1 or not self._maps_columns:
+            columns = [self._along(column) for column in block.unbind(1)]
+            return torch.stack(columns, 1) if columns else block.new_empty(self.shape[0], 0)
+        try:
+            return torch.func.vmap(self._along, 1, 1)(block)
+        except RuntimeError:  # what torch.func cannot map goes column by column
+            self._maps_columns = False
+            return self._product(block)
+
+    def _along(self, vector: Tensor) -> Tensor:
         right = self.x if self.x2 is None else self.x2
         direction = self.model.vjp(self.params, right, vector.reshape(len(right), self.outputs))
         return self.model.jvp(self.params, self.x, direction).detach().flatten()
+
+    @property
+    def _rank(self) -> int:
+        """At most."""
+        return min(self.shape[0], self.model.num_params)
+
+    @property
+    def _is_factored(self) -> bool:
+        """Whether the Jacobian is so narrow that it says more about K than the dense matrix, which is not there."""
+        size, width = self.shape[0], self.model.num_params
+        fits = size * width * self.params.element_size() <= JACOBIAN_BYTES
+        return not self.is_dense and size >= FACTOR_ROWS and 2 * width <= size and fits
+
+    @property
+    def _factor(self) -> Tensor:
+        """J (n c, p)."""
+        blocks = jacobian_blocks(self.model, self.params, self.x, self.outputs)
+        return self._checked(torch.cat([jacobian.flatten(0, 1) for _, jacobian in blocks]))
 
     def _checked(self, result: Tensor) -> Tensor:
         # Only a result that is zero throughout can come from a zero Jacobian: any other costs nothing more.
@@ -311,25 +372,6 @@ class TangentKernel:
     def _require_symmetric(self, verb: str) -> None:
         require(
             self.x2 is None, "x2", f"be absent for {verb}, which needs the kernel of x with itself", "given"
-        )
-
-    def _lanczos(self, k: int) -> Eigenpairs:
-        from scipy.sparse.linalg import LinearOperator, eigsh  # a slow import, for this alone
-
-        like = torch.empty(0, dtype=self.dtype).numpy()
-
-        def matvec(v: NDArray[np.floating]) -> NDArray[np.floating]:
-            return (self @ torch.from_numpy(v.astype(like.dtype).ravel()).to(self.device)).cpu().numpy()
-
-        size = self.shape[0]
-        # SciPy would draw the start from NumPy's global state
-        start = torch.randn(size, generator=torch.Generator().manual_seed(0), dtype=self.dtype).numpy()
-        operator = LinearOperator((size, size), matvec=matvec, dtype=like.dtype)
-        values, vectors = eigsh(operator, k, which="LA", v0=start)
-        order = np.argsort(-values)
-        return Eigenpairs(
-            torch.from_numpy(values[order]).to(self.params),
-            torch.from_numpy(vectors[:, order]).to(self.params),
         )
 
 
@@ -361,8 +403,13 @@ def _from_numpy(argument: str, params: Tensor, array: NDArray[np.generic]) -> Te
     return torch.from_numpy(np.array(array, dtype=wanted, order="C")).to(params.device)
 
 
-def _columns(matrix: Tensor) -> tuple[Tensor, ...]:
-    return (matrix,) if matrix.ndim == 1 else matrix.unbind(1)
+def _factored_solve(factor: Tensor, right: Tensor, ridge: float) -> Tensor:
+    """(J J^T + ridge I)^-1 b = U (s^2 + ridge)^-1 U^T b + (b - U U^T b) / ridge, J = U s V^T."""
+    left, singular, _ = torch.linalg.svd(factor, full_matrices=False)
+    columns = right.unsqueeze(1) if right.ndim == 1 else right
+    inside = left.T @ columns
+    shares = 1 / (singular.square() + ridge) - 1 / ridge
+    return (columns / ridge + left @ (shares.unsqueeze(1) * inside)).reshape(right.shape)
 
 
 def _symmetrized(matrix: Tensor, block: int = 1024) -> Tensor:
@@ -374,34 +421,3 @@ def _symmetrized(matrix: Tensor, block: int = 1024) -> Tensor:
         rows.copy_(mean)
         columns.copy_(mean.T)
     return matrix
-
-
-def _conjugate_gradients(
-    apply: Callable[[Tensor], Tensor], right: Tensor, tolerance: float, max_steps: int
-) -> Tensor:
-    solution = torch.zeros_like(right)
-    residual = right.clone()
-    direction = right.clone()
-    square = residual @ residual
-    goal = tolerance**2 * square
-    for _ in range(max_steps):
-        if square <= goal:
-            return solution
-        image = apply(direction)
-        curvature = direction @ image
-        if curvature <= 0:
-            break
-        step = square / curvature
-        solution += step * direction
-        residual -= step * image
-        previous, square = square, residual @ residual
-        direction = residual + square / previous * direction
-    if square <= goal:
-        return solution
-    reached = float((square / (right @ right)).sqrt())
-    return refuse(
-        "right",
-        f"be solved to a residual of {tolerance:.1e} in {max_steps} steps (a larger `ridge` helps)",
-        f"solved to {reached:.1e}",
-        NotConvergedError,
-    )

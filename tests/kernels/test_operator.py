@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import qlazy.base.memory
 import qlazy.models.model
 from qlazy.base.errors import KernelTooLargeError, NotConvergedError, NotFiniteError, ZeroJacobianError
-from qlazy.kernels.operator import DENSE_ROWS, TangentKernel, tangent_kernel
+from qlazy.kernels.operator import COLUMNS, DENSE_ROWS, FACTOR_ROWS, TangentKernel, tangent_kernel
 from qlazy.models.model import Function
 from qlazy.models.wrappers import Centered, Linearized, Scaled
 from tests.systems import (
@@ -163,6 +163,69 @@ def test_lanczos_repeats_itself_and_leaves_numpys_generator_alone() -> None:
     first, second = (kernel.eigh(2, matrix_free=True) for _ in range(2))
     assert torch.equal(first.vectors, second.vectors)
     assert (np.random.get_state()[1] == before).all()  # noqa: NPY002
+
+
+@pytest.mark.parametrize("matrix_free", [False, True])
+@pytest.mark.parametrize("outputs", [1, 10])
+def test_eigenvalues_that_coincide_are_found_as_often_as_they_occur(outputs: int, matrix_free: bool) -> None:
+    """A linear model has the kernel X X^T times the identity of its outputs, whose copies single vectors miss."""
+    x = normal(420 // outputs, 5)
+    kernel = tangent_kernel(linear(5, outputs), normal(5 * outputs), x)
+    values, vectors = kernel.eigh(10, matrix_free=matrix_free)
+    expected = torch.linalg.eigvalsh(x.T @ x).flip(0).repeat_interleave(outputs)
+    known = min(10, len(expected))
+    scale = float(expected[0])
+    torch.testing.assert_close(values[:known], expected[:known], rtol=0, atol=1e-12 * scale)
+    assert float(values[known:].abs().sum()) < 1e-12 * scale
+    torch.testing.assert_close(kernel @ vectors, vectors * values, rtol=0, atol=1e-11 * scale)
+    torch.testing.assert_close(vectors.T @ vectors, torch.eye(10).double(), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("matrix_free", [False, True])
+def test_lanczos_finds_the_leading_pairs_of_a_dense_spectrum(matrix_free: bool, dtype: torch.dtype) -> None:
+    model, x = tanh_net(3, 40), normal(400, 3, seed=1, dtype=dtype)
+    kernel = tangent_kernel(model, normal(model.num_params, dtype=dtype), x)
+    values, vectors = kernel.eigh(6, matrix_free=matrix_free)
+    assert kernel.is_dense != matrix_free
+    expected, eps = torch.linalg.eigvalsh(kernel.to_dense()).flip(0), torch.finfo(dtype).eps
+    torch.testing.assert_close(values, expected[:6], rtol=0, atol=100 * eps * float(expected[0]))
+    residual = kernel.to_dense() @ vectors - vectors * values
+    assert float(residual.norm()) < 2000 * eps * float(expected[0])
+
+
+def test_many_rows_of_few_parameters_go_by_the_singular_values_of_the_jacobian() -> None:
+    model, x = tanh_net(3, 2), normal(FACTOR_ROWS, 3, seed=1)
+    params, b = normal(model.num_params), normal(FACTOR_ROWS, 2, seed=2)
+    kernel, dense = tangent_kernel(model, params, x), tangent_kernel(model, params, x).to_dense()
+    values, vectors = kernel.eigh(4)
+    every, solved = kernel.eigenvalues(), kernel.solve(b, 0.1)
+    assert not kernel.is_dense
+    expected = torch.linalg.eigvalsh(dense).flip(0)
+    tolerance = 1e-12 * float(expected[0])
+    torch.testing.assert_close(values, expected[:4], rtol=0, atol=tolerance)
+    torch.testing.assert_close(every, expected, rtol=0, atol=tolerance)
+    torch.testing.assert_close(dense @ vectors, vectors * values, rtol=0, atol=10 * tolerance)
+    torch.testing.assert_close(dense @ solved + 0.1 * solved, b, rtol=0, atol=1e-9)
+    torch.testing.assert_close(kernel.solve(b[:, 0], 0.1), solved[:, 0])
+    with pytest.raises(ZeroJacobianError):
+        tangent_kernel(constant(), normal(1), normal(FACTOR_ROWS, 1)).eigenvalues()
+
+
+@pytest.mark.filterwarnings("ignore::qlazy.base.errors.SlowBackendWarning")
+def test_columns_go_together_where_torch_func_maps_the_model() -> None:
+    """A product with more columns than go at once; and a model that cannot be mapped over columns."""
+    kernel, expected = net_kernel()
+    v = normal(12, COLUMNS + 3)
+    torch.testing.assert_close(kernel @ v, expected @ v)
+
+    def branching(w: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([(row * (2 * w if row.sum().item() > 0 else w)).sum().reshape(1, 1) for row in x])
+
+    x = normal(5, 3)
+    kernel = tangent_kernel(Function(branching, 3), normal(3, seed=1), x)
+    v = normal(5, 3, seed=2)
+    torch.testing.assert_close(kernel @ v, kernel.to_dense() @ v)
 
 
 @pytest.mark.parametrize("matrix_free", [False, True])
