@@ -33,7 +33,7 @@ from qlazy.quantum.backends.backend import (
 from qlazy.quantum.backends.lowered import MAX_DECLARED, LoweredCircuit, Lowering, require_wires
 from qlazy.quantum.backends.programs import choose_for, lowered_program, without_last_measurements
 from qlazy.quantum.corpus import load_program, locate, program_from_qasm
-from qlazy.quantum.pennylane.surroundings import surroundings
+from qlazy.quantum.pennylane.surroundings import Surroundings
 from qlazy.quantum.program.program import Program
 from qlazy.quantum.qasm.parse import without_comments
 from qlazy.quantum.qasm.source import Source
@@ -98,7 +98,7 @@ class Circuit(Model):
         self._wanted = backend
         self._chosen: dict[tuple[int, ...], Choice] = {}
         self._lowerings: dict[tuple[int, ...], Lowering] = {}
-        self._read: dict[tuple[int, ...], tuple[Any, ...]] = {}
+        self._read: dict[tuple[int, ...], Surroundings] = {}
 
     @classmethod
     def from_program(cls, program: Program, *, backend: BackendName = "auto") -> Circuit:
@@ -173,7 +173,7 @@ class Circuit(Model):
         for name, tensor in (("params", params), ("x", x)):
             require(not tensor.is_neg(), name, "have its signs resolved (`.resolve_neg()`)", "a negated view")
         row = tuple(x.shape[1:])
-        if row in self._read and surroundings(self._function) != self._read[row]:
+        if row in self._read and not self._read[row].are_as_before():
             self.retrace()
         if row not in self._chosen:
             self._choose(row, Sample.of(params, x))
@@ -301,7 +301,7 @@ class Circuit(Model):
     def _choose(self, row: tuple[int, ...], sample: Sample) -> Choice:
         self._chosen[row] = choice = self._found(row, sample)
         if isinstance(choice.backend, LoweredBackend) and not isinstance(self._source, Program):
-            self._read[row] = surroundings(self._function)
+            self._read[row] = Surroundings(self._function)
         return choice
 
     def _found(self, row: tuple[int, ...], sample: Sample) -> Choice:

@@ -1,12 +1,15 @@
 """What a function reads beside its arguments: closure cells, globals it names, and those of the functions it calls.
 
 A circuit that was traced once holds what these were then. They are looked at before every call, which must cost next
-to nothing: numbers, strings and small arrays by value, tensors by version, all else by identity.
+to nothing: numbers, strings and small arrays by value, tensors by version, all else by identity. So the places where a
+change may come from are noted once (:class:`Surroundings`), and only where another object stands in one of them is
+everything read anew.
 """
 
 from __future__ import annotations
 
 import functools
+import operator
 import sys
 import types
 from collections.abc import Iterator, Mapping
@@ -14,6 +17,7 @@ from typing import Any, final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 NUMBERS = (bool, int, float, complex, str, bytes, type(None), np.generic)
 LIBRARIES = frozenset({*sys.stdlib_module_names, "pennylane", "torch", "numpy", "scipy", "qlazy"}) - {
@@ -21,6 +25,7 @@ LIBRARIES = frozenset({*sys.stdlib_module_names, "pennylane", "torch", "numpy", 
 }
 ARRAY_BYTES = 4096
 DEPTH = 4
+MISSING = object()
 
 
 @final
@@ -39,6 +44,122 @@ class Same:
 def surroundings(function: Any) -> tuple[Any, ...]:
     """What ``function`` reads, to be compared with what it read before."""
     return tuple(_read(function, DEPTH))
+
+
+@final
+class Surroundings:
+    """What a function read when it was traced."""
+
+    def __init__(self, function: Any) -> None:
+        self._function = function
+        self._read = surroundings(function)
+        self._places = _Places(function)
+
+    def are_as_before(self) -> bool:
+        """Whether the function reads the same now."""
+        if self._places.are_untouched():
+            return True
+        if surroundings(self._function) != self._read:
+            return False
+        self._places = _Places(self._function)  # equal values in other objects
+        return True
+
+
+@final
+class _Places:
+    """Everything that can change in what a function reads, with what is there: names, cells, lists, tensors, arrays.
+
+    What cannot change, such as tuples of numbers, is told by the place that holds it.
+    """
+
+    def __init__(self, function: Any) -> None:
+        self._names: list[tuple[Any, str, Any]] = []
+        self._cells: list[tuple[types.CellType, Any]] = []
+        self._lists: list[tuple[list[Any], list[Any]]] = []
+        self._mappings: list[tuple[Mapping[Any, Any], list[Any], list[Any]]] = []
+        self._tensors: list[tuple[torch.Tensor, int]] = []
+        self._arrays: list[tuple[NDArray[Any], bytes]] = []
+        self._add_function(function, DEPTH)
+
+    def are_untouched(self) -> bool:
+        for get, name, value in self._names:
+            if get(name, MISSING) is not value:
+                return False
+        for cell, value in self._cells:
+            if _content(cell) is not value:
+                return False
+        for tensor, version in self._tensors:
+            if tensor._version != version:
+                return False
+        for now, before in self._lists:
+            if not _are_one(now, before):
+                return False
+        for mapping, keys, values in self._mappings:
+            if not (_are_one(list(mapping), keys) and _are_one(list(mapping.values()), values)):
+                return False
+        return all(array.tobytes() == content for array, content in self._arrays)
+
+    def _add_function(self, function: Any, depth: int) -> None:
+        if isinstance(function, functools.partial):
+            for part in (function.func, function.args, function.keywords):
+                self._add(part, (), depth)
+        elif isinstance(function, types.MethodType):
+            self._add(function.__self__, function.__func__.__code__.co_names, depth)
+            self._add_function(function.__func__, depth)
+        elif isinstance(function, types.FunctionType):
+            names = function.__code__.co_names
+            for cell in function.__closure__ or ():
+                self._cells.append((cell, value := _content(cell)))
+                self._add(value, names, depth)
+            self._add_names(function.__globals__, names, names, depth)
+            self._add(function.__defaults__, names, depth)
+
+    def _add_names(
+        self, space: Mapping[str, Any], names: tuple[str, ...], inner: tuple[str, ...], depth: int
+    ) -> None:
+        for name in names:
+            value = space.get(name, MISSING)
+            self._names.append((space.get, name, value))
+            self._add(value, inner, depth)
+
+    def _add(self, value: Any, names: tuple[str, ...], depth: int) -> None:
+        if value is MISSING or isinstance(value, NUMBERS):
+            return
+        if isinstance(value, torch.Tensor):
+            if not value.is_inference():
+                self._tensors.append((value, value._version))
+        elif isinstance(value, np.ndarray):
+            if value.nbytes <= ARRAY_BYTES:
+                self._arrays.append((value, value.tobytes()))
+        elif depth == 0 or _is_of_a_library(value):
+            return
+        elif isinstance(value, Mapping | list | tuple):
+            self._add_parts(value, names, depth)
+        elif callable(value) and not isinstance(value, type):
+            self._add_function(value, depth - 1)
+        else:
+            self._add_names(getattr(value, "__dict__", {}), names, names, depth - 1)
+
+    def _add_parts(self, value: Any, names: tuple[str, ...], depth: int) -> None:
+        if isinstance(value, list):
+            self._lists.append((value, list(value)))
+        parts = value
+        if isinstance(value, Mapping):
+            parts = list(value.values())
+            self._mappings.append((value, list(value), parts))
+        for part in parts:
+            self._add(part, names, depth - 1)
+
+
+def _are_one(now: list[Any], before: list[Any]) -> bool:
+    return len(now) == len(before) and all(map(operator.is_, now, before))
+
+
+def _content(cell: types.CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # a cell that is not filled yet
+        return MISSING
 
 
 def _read(function: Any, depth: int) -> Iterator[Any]:
