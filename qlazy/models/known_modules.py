@@ -17,9 +17,8 @@ SPATIAL = {
 }  # fmt: skip
 """Modules on images of so many dimensions, which come as (n, channels, ...): with one less they are a single one."""
 
-_FORWARD: dict[type, Any] = {
-    kind: kind.forward for kind in (*POINTWISE, *SPATIAL, nn.Linear, nn.LayerNorm, nn.Flatten, nn.Sequential)
-}
+_ALL: tuple[Any, ...] = (*POINTWISE, *SPATIAL, nn.Linear, nn.LayerNorm, nn.Flatten, nn.Sequential)
+_FORWARD = {kind: kind.forward for kind in _ALL}
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
@@ -42,7 +41,7 @@ def _dimensions(module: nn.Module, ndim: int) -> int | None:
             now = None if now is None or part is None else _dimensions(part, now)
         return now
     if kind is nn.Flatten:
-        return 2 if (module.start_dim, module.end_dim) == (1, -1) else None
+        return 2 if [module.start_dim, module.end_dim] == [1, -1] else None
     return ndim if _keeps_dimensions(kind, module, ndim) else None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
@@ -23,7 +24,7 @@ from qlazy.models.known_modules import maps_each_sample
 from qlazy.models.layerwise import is_applicable, layerwise_gram
 from qlazy.models.model import Model, blocks_of, require_cotangent, require_hessian, require_tangent
 from qlazy.models.thread_copies import ReplicaPerThread, copied
-from qlazy.models.trial import Trial, called, require_outputs
+from qlazy.models.trial import BATCH, GROWTH, Trial, called, require_outputs
 
 _GLOBAL_GENERATOR = threading.Lock()
 
@@ -39,7 +40,8 @@ class Net(Model):
     Raises UnsupportedModelError for a module whose rows are not independent or not deterministic (dropout in
     training mode, batch normalisation on batch statistics) and for PennyLane's TorchLayer, whose weights
     cannot be substituted: its Jacobian would silently be zero. What cannot be read off a module is tried at the first
-    call with inputs of a new shape, in about sixteen forward passes, most of a row (:mod:`qlazy.models.trial`).
+    call with inputs of a new shape, in about sixteen forward passes, most of a row, and anew with a batch over four
+    times as large as any before (:mod:`qlazy.models.trial`); not where it is made of torch's own row-wise parts alone.
 
     The Jacobian is that of plain autograd, row by row. A module that ``torch.func`` cannot map over samples (recurrent
     layers) is differentiated row by row, with a SlowBackendWarning.
@@ -53,6 +55,7 @@ class Net(Model):
         self._features = _features(self.module)
         self._init = init
         self._tried: dict[Key, int] = {}  # how many rows that differ were seen
+        self._largest: dict[Key, int] = {}  # batches that were held to their rows, where rows may mix
         self._derivatives = Derivatives("module")
         trainable = {name: p for name, p in self.module.named_parameters() if p.requires_grad}
         require(trainable, "module", "have a trainable parameter", "without one", UnsupportedModelError)
@@ -107,8 +110,11 @@ class Net(Model):
         if self._features is not None:
             must = f"have shape (n, ..., {self._features}), as the net's first layer takes"
             require(x.ndim >= 2 and x.shape[-1] == self._features, "x", must, tuple(x.shape))
-        if self._tried.get(kind_of(params, x), 0) < min(2, len(x)):
+        kind = kind_of(params, x)
+        if self._tried.get(kind, 0) < min(2, len(x)):
             self._try(params, x)
+        elif len(x) > GROWTH * self._largest.get(kind, math.inf):
+            self._hold_batch(params, x)
 
     def forward(self, params: Tensor, x: Tensor) -> Tensor:
         return called(self._replicas.module, self.state(params), x)
@@ -174,6 +180,13 @@ class Net(Model):
             if trial.differing > self._tried.get(kind, 0):
                 trial.run()
                 self._tried[kind] = trial.differing
+            self._largest[kind] = max(BATCH, len(rows))
+
+    def _hold_batch(self, params: Tensor, x: Tensor) -> None:
+        rows = plain_rows(x)
+        with in_plain_autograd():
+            Trial(self, self._replicas.module, plain_params(params), rows).hold_batch()
+        self._largest[kind_of(params, x)] = len(rows)
 
     def _flatten(self, module: nn.Module) -> Tensor:
         tensors = dict(module.named_parameters())

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from types import CellType, FunctionType
 from typing import Any, NoReturn, final
 
 import numpy as np
@@ -31,6 +32,9 @@ BATCH = 32
 
 ALONE = 8
 """So many rows of it are run one by one."""
+
+GROWTH = 4
+"""A batch so many times as large as any before is held to its rows anew: what mixes may do so in large batches only."""
 
 _OF_EVERY_MODULE = frozenset(vars(nn.Module())) - {"training"}
 _OURS = (UnsupportedModelError, NotFiniteError, ZeroJacobianError)
@@ -54,6 +58,7 @@ class Trial:
         self._net = net
         self._unused = unused
         self._params = params
+        self._x = x
         self._batch, count = distinct_first(spread(x, BATCH))
         self._rows = self._batch[:count]
         self._elsewhere = _moved(params)
@@ -65,11 +70,15 @@ class Trial:
 
     def run(self) -> None:
         """Raise UnsupportedModelError where the module breaks the promise, ValueError where it does not take x."""
+        before = _outside(self._net.module)
         outputs = self._deterministic()
         self._require_nothing_kept(outputs)
         used = self._require_no_history(outputs)
+        self._require_nothing_counted(before)
         if len(self._rows) > 1:
             self._require_independence(used)
+        if len(self._x) > len(self._batch):
+            self.hold_batch()
         self._require_gradients_of_its_own_weights()
 
     def _deterministic(self) -> Tensor:
@@ -119,6 +128,22 @@ class Trial:
                     whole = f"{name}.{attribute}".lstrip(".")
                     self._refuse(must, f"changes its attribute {whole} from call to call")
         return used
+
+    def _require_nothing_counted(self, before: Mapping[str, Any]) -> None:
+        now = _outside(self._net.module)
+        changed = [name for name, value in before.items() if not _equal(value, now.get(name))]
+        if changed:
+            must = "give the same outputs whatever it was called with before"
+            self._refuse(must, f"changes {changed[0]}, which it reads, from call to call")
+
+    def hold_batch(self) -> None:
+        """Refuse a module whose rows differ within all of x from those alone. Raises UnsupportedModelError."""
+        module = replica(self._net.module)
+        rows = torch.linspace(0, len(self._x) - 1, ALONE, device=self._x.device).long().unique()
+        together = self._call(module, self._params, self._x)[rows]
+        alone = torch.cat([self._call(module, self._params, row) for row in self._x[rows].split(1)])
+        if not _close(alone, together):
+            self._refuse_mixing(f"does not: a batch of {len(self._x)} and its rows one by one differ")
 
     def _require_independence(self, module: nn.Module) -> None:
         batch = self._batch
@@ -272,6 +297,43 @@ def _random_states(params: Tensor) -> dict[str, Any]:
 def _attributes(module: nn.Module) -> Iterator[tuple[str, Any]]:
     """What a module holds beside parameters, buffers and parts."""
     return ((name, value) for name, value in vars(module).items() if name not in _OF_EVERY_MODULE)
+
+
+def _outside(module: nn.Module) -> dict[str, Any]:
+    """What the methods of a module's own classes read beside their arguments: globals, closures, class attributes."""
+    found: dict[str, Any] = {}
+    for kind in {kind for part in module.modules() for kind in type(part).__mro__ if _is_own(kind)}:
+        for name, value in vars(kind).items():
+            if isinstance(value, FunctionType):
+                _add_outside(found, value, 2)
+            elif not name.startswith("__"):
+                _add_number(found, f"{kind.__name__}.{name}", value)
+    return found
+
+
+def _is_own(kind: type) -> bool:
+    return kind is not object and kind.__module__.split(".")[0] != "torch"
+
+
+def _add_outside(found: dict[str, Any], function: FunctionType, depth: int) -> None:
+    read = {name: function.__globals__.get(name) for name in function.__code__.co_names}
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=False)
+    read |= {name: cell.cell_contents for name, cell in cells if cell != CellType()}
+    for name, value in read.items():
+        if isinstance(value, FunctionType) and depth and value.__module__ == function.__module__:
+            _add_outside(found, value, depth - 1)
+        else:
+            _add_number(found, name, value)
+
+
+def _add_number(found: dict[str, Any], name: str, value: Any) -> None:
+    """A number, or a list, a dict, an array or a tensor of them, as they are now."""
+    if isinstance(value, bool | int | float | complex):
+        found[name] = value
+    elif isinstance(value, Tensor):
+        found[name] = value.detach().clone()
+    elif isinstance(value, list | dict | np.ndarray):
+        found[name] = value.copy()
 
 
 def _equal(one: Any, other: Any, depth: int = 3) -> bool:

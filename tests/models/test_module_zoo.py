@@ -810,8 +810,8 @@ def test_the_trial_is_made_once():
     net = Net(Using(lambda m, x: calls.append(len(x)) or m.a(x), a=nn.Linear(3, 2)).double())
     for _ in range(2):
         net(net.params, inputs(50, 3))
-    assert calls.count(50) == 2
-    assert len(calls) - 2 <= 16
+    assert calls.count(50) == 3  # once to hold it to some of its rows
+    assert len(calls) - 3 <= 24
 
 
 def test_a_module_keeps_its_buffers_when_it_is_refused():

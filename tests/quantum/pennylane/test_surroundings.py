@@ -115,3 +115,82 @@ def test_a_circuit_that_was_called_is_pickled():
 def circuit_of_the_module(inputs, w):
     qml.RX(SCALE * w[0] + inputs[0], 0)
     return qml.expval(qml.Z(0))
+
+
+class Bare:
+    pass
+
+
+BARE = Bare()
+
+
+def with_a_cell():
+    scale = 1.0
+
+    def circuit(inputs, w):
+        qml.RX(scale * w[0] + inputs[0], 0)
+        return qml.expval(qml.Z(0))
+
+    def change(value):
+        nonlocal scale
+        scale = value
+
+    return circuit, change
+
+
+def with_a_late_attribute():
+    def circuit(inputs, w):
+        qml.RX(
+            getattr(BARE, "scale", 1.0) * w[0]
+            + (BARE.scale - BARE.scale if hasattr(BARE, "scale") else 0)
+            + inputs[0],
+            0,
+        )
+        return qml.expval(qml.Z(0))
+
+    return circuit, lambda value: setattr(BARE, "scale", value)
+
+
+def with_a_longer_list():
+    factors = [1.0]
+
+    def circuit(inputs, w):
+        qml.RX(sum(factors) * w[0] + inputs[0], 0)
+        return qml.expval(qml.Z(0))
+
+    return circuit, lambda value: factors.append(value - sum(factors))
+
+
+def with_another_dict():
+    settings = {"scale": 1.0}
+
+    def circuit(inputs, w):
+        qml.RX(settings["scale"] * w[0] + inputs[0], 0)
+        return qml.expval(qml.Z(0))
+
+    def change(value):
+        settings.clear()
+        settings["scale"] = value
+
+    return circuit, change
+
+
+@pytest.mark.parametrize("make", [with_a_cell, with_a_late_attribute, with_a_longer_list, with_another_dict])
+def test_places_that_change_otherwise_are_seen(make):
+    function, change = make()
+    model = Circuit(qml.QNode(function, qml.device("default.qubit", wires=1)), {"w": (1,)})
+    model(PARAMS, X)
+    for value in (2.5, -0.5):
+        change(value)
+        torch.testing.assert_close(model(PARAMS, X), torch.cos(value * PARAMS + X), rtol=0, atol=1e-12)
+
+
+def test_equal_numbers_in_other_objects_are_no_change():
+    function, change = with_a_cell()
+    model = Circuit(qml.QNode(function, qml.device("default.qubit", wires=1)), {"w": (1,)})
+    model(PARAMS, X)
+    (chosen,) = model._chosen.values()
+    for _ in range(2):
+        change(float("1.0"))
+        model(PARAMS, X)
+        assert next(iter(model._chosen.values())) is chosen
