@@ -17,10 +17,12 @@ from torch import Tensor
 
 from qlazy.quantum.program.expression import (
     BINARY,
-    FUNCTIONS,
+    CALLED,
     Binary,
     Call,
+    Choose,
     Constant,
+    Entry,
     Expression,
     Input,
     Negative,
@@ -68,8 +70,10 @@ class AngleMap:
         return tuple(any(not is_data(name) for name, _ in formula.elements) for formula in self._formulas)
 
     @cached_property
-    def partials(self) -> Partials:
+    def partials(self) -> Partials | AutogradPartials:
         """Derivatives of all angles with respect to the parameters."""
+        if not all(e.is_explicit for e, wanted in zip(self._formulas, self.trainable, strict=True) if wanted):
+            return AutogradPartials(self.shared_values, self.sampled_values)
         return Partials(self._shared_formulas, self._sampled_formulas, self._layout)
 
 
@@ -188,6 +192,57 @@ def _second_group(
     return torch.tensor(rows), torch.tensor(columns), torch.tensor(others), _compile_all(formulas, layout)
 
 
+@final
+class AutogradPartials:
+    """The chain rule through angles of which some have no explicit derivatives, by torch."""
+
+    def __init__(self, shared: Evaluate, sampled: Evaluate) -> None:
+        self._shared, self._sampled = shared, sampled
+
+    def pull(self, by_shared: Tensor, by_sampled: Tensor, params: Tensor, x: Tensor) -> Tensor:
+        """Derivatives (n, c, S) and (n, c, T) by angle as derivatives (n, c, p) by parameter."""
+
+        def of_row(row: Tensor, cotangents: Tensor) -> Tensor:
+            pull = torch.func.vjp(lambda w: self._sampled(w, row[None])[0], params)[1]
+            return torch.func.vmap(lambda cotangent: pull(cotangent)[0])(cotangents)
+
+        found = by_shared.new_zeros(*by_shared.shape[:2], len(params))
+        if by_shared.shape[-1]:
+            found = found + by_shared @ torch.func.jacrev(lambda w: self._shared(w, x[:0]))(params)
+        if by_sampled.shape[-1] and len(x):
+            found = found + torch.func.vmap(of_row)(x, by_sampled)
+        return found
+
+    def push(self, directions: Tensor, params: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """How angles change along directions (k, p) of the parameters: (k, S), and (k, n, T)."""
+
+        def along(direction: Tensor) -> tuple[Tensor, Tensor]:
+            angles = torch.func.jvp(
+                lambda w: (self._shared(w, x), self._sampled(w, x)), (params,), (direction,)
+            )
+            return angles[1]
+
+        shared, sampled = torch.func.vmap(along)(directions)
+        return shared, sampled if sampled.ndim == 3 else sampled.new_empty(len(directions), len(x), 0)
+
+    @property
+    def second(self) -> AutogradPartials:
+        """The derivatives of all of these."""
+        return self
+
+    def contract(
+        self, by_shared: Tensor, by_sampled: Tensor, directions: Tensor, params: Tensor, x: Tensor
+    ) -> Tensor:
+        """(n, c, k, p): the second derivatives of angles along directions (k, p), times (n, c, S) and (n, c, T)."""
+
+        def along(direction: Tensor) -> Tensor:
+            return torch.func.jvp(lambda w: self.pull(by_shared, by_sampled, w, x), (params,), (direction,))[
+                1
+            ]
+
+        return torch.func.vmap(along)(directions).movedim(0, 2)
+
+
 @dataclass(frozen=True, eq=False)
 class _PartialGroup:
     """Pairs whose factor is 1 (``factors`` is None), depends on parameters, or depends on data."""
@@ -273,9 +328,23 @@ def _compile(group: Sequence[Expression], layout: Layout) -> Evaluate:
             return lambda params, x: combine(left(params, x), right(params, x))
         case Call(function):
             argument = _compile([e.argument for e in group], layout)  # type: ignore[attr-defined]
-            apply = FUNCTIONS[function][1]
+            apply = CALLED[function][1]
             return lambda params, x: apply(argument(params, x))
+        case Choose():
+            parts = [
+                _compile([getattr(e, name) for e in group], layout)
+                for name in ("condition", "chosen", "other")
+            ]
+            return lambda params, x: _chosen(*(part(params, x) for part in parts))
+        case Entry(block):
+            arguments = _compile_all(block.arguments, layout)
+            index = torch.tensor([e.index for e in group], dtype=torch.long)  # type: ignore[attr-defined]
+            return lambda params, x: block.function(arguments(params, x)).index_select(-1, index)
     raise TypeError(f"unknown expression {type(group[0]).__name__}")
+
+
+def _chosen(condition: Tensor, chosen: Tensor, other: Tensor) -> Tensor:
+    return torch.where(condition != 0, chosen, other)
 
 
 def _gather(places: Sequence[int], from_row: bool) -> Evaluate:
@@ -311,6 +380,10 @@ def _form(expression: Expression, layout: Layout) -> object:
             return (operator, _form(left, layout), _form(right, layout))
         case Call(function, argument):
             return (function, _form(argument, layout))
+        case Choose(condition, chosen, other):
+            return ("where", *(_form(e, layout) for e in (condition, chosen, other)))
+        case Entry(block):
+            return ("block", id(block))
     raise TypeError(f"unknown expression {type(expression).__name__}")
 
 

@@ -39,8 +39,8 @@ from qlazy.quantum.backends.lightning import LightningCircuit
 from qlazy.quantum.backends.lowered import Lowering, require_wires
 from qlazy.quantum.backends.programs import require_no_branches
 from qlazy.quantum.pennylane.device_tracing import device_circuit
-from qlazy.quantum.pennylane.lowering import NotLoweredError
 from qlazy.quantum.pennylane.plain import NoTangents, PlainQNode, Watch
+from qlazy.quantum.pennylane.rules.lowering import NotLoweredError
 from qlazy.quantum.pennylane.tapes import transforms_of
 from qlazy.quantum.pennylane.tracing import Traced, traced_qnode
 

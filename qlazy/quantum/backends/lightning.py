@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from pennylane.devices import ExecutionConfig
 from pennylane.tape import QuantumScript
 
-from qlazy.quantum.pennylane.lowering import NotLoweredError
 from qlazy.quantum.pennylane.operators import Rotation, circuits, steps
+from qlazy.quantum.pennylane.rules.lowering import NotLoweredError
 from qlazy.simulator.observables import Hermitian, Observable, PauliSum, Probabilities, Projector
 from qlazy.simulator.operations import Operation, angle_sources
 from qlazy.simulator.rotations import Derivatives, Real

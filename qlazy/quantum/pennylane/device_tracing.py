@@ -21,8 +21,8 @@ from pennylane.ops.mid_measure import MidMeasure
 from qlazy.quantum.backends.angles import Layout
 from qlazy.quantum.backends.device import AngleSlot, DeviceCircuit, DeviceTemplate, Executor
 from qlazy.quantum.backends.lowered import LoweredCircuit, Lowering
-from qlazy.quantum.pennylane.lowering import NOTHING, NotLoweredError, lower
 from qlazy.quantum.pennylane.operators import Operator, fixed_gate
+from qlazy.quantum.pennylane.rules.lowering import NOTHING, NotLoweredError, lower
 from qlazy.quantum.pennylane.symbolic import NotSymbolic, Symbolic, formula, symbols
 from qlazy.quantum.pennylane.tapes import TREE, single_tape, wire_order
 from qlazy.quantum.program.expression import Expression

@@ -15,7 +15,7 @@ import numpy as np
 import pennylane as qml
 from numpy.typing import NDArray
 
-from qlazy.quantum.pennylane.lowering import NotLoweredError
+from qlazy.quantum.pennylane.rules.lowering import NotLoweredError
 from qlazy.simulator.operations import (
     MAX_DENSE_WIRES,
     AngleSource,

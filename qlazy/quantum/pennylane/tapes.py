@@ -22,7 +22,7 @@ from pennylane.ops.mid_measure import MidMeasure
 from pennylane.tape import QuantumScript
 
 from qlazy.base.errors import UnsupportedModelError, require
-from qlazy.quantum.pennylane.lowering import NotLoweredError, lower, observable, walsh
+from qlazy.quantum.pennylane.rules.lowering import NotLoweredError, lower_after, observable, walsh
 from qlazy.quantum.pennylane.symbolic import formula
 from qlazy.quantum.program.classical import BIT, Classical, Literal, Operation, Register, Variable
 from qlazy.quantum.program.expression import Constant, Expression
@@ -195,7 +195,8 @@ def branching_of(tape: QuantumScript, index: Mapping[Any, int]) -> Branching:
     values = [value for m in tape.measurements for value in measured_values(m)]
     uids = dict.fromkeys(m.meas_uid for value in values for m in value.measurements)
     copies = {uid: len(index) + place for place, uid in enumerate(uids)}
-    statements = tuple(s for op in tape.operations for s in _statements(op, index, bits, copies))
+    touched: set[Any] = set()
+    statements = tuple(s for op in tape.operations for s in _statements(op, index, bits, copies, touched))
     measured = tuple(
         _of_values(m, copies) if measured_values(m) else observable(m, index) for m in tape.measurements
     )
@@ -237,17 +238,23 @@ def _diagonal(values: Sequence[float], wires: tuple[int, ...]) -> PauliSum:
 
 
 def _statements(
-    op: Any, index: Mapping[Any, int], bits: dict[Any, Variable], copies: Mapping[Any, int]
+    op: Any,
+    index: Mapping[Any, int],
+    bits: dict[Any, Variable],
+    copies: Mapping[Any, int],
+    touched: set[Any],
 ) -> Iterator[Statement]:
     if isinstance(op, MidMeasure):
+        touched |= set(op.wires)
         yield from _measurement(op, index, bits)
         if op.meas_uid in copies:
             yield Branch(bits[op.meas_uid], (Gate("x", (), (copies[op.meas_uid],)),))
     elif isinstance(op, Conditional):
-        inner = tuple(_statements(op.base, index, bits, copies))
+        inner = tuple(_statements(op.base, index, bits, copies, set(index)))
+        touched |= set(op.wires)
         yield Branch(_condition(op.meas_val, bits), inner)
     else:
-        for operation, angle in lower(op, index):
+        for operation, angle in lower_after(touched, op, index):
             yield from gates_of(operation, None if angle is None else formula(angle))
 
 

@@ -22,8 +22,8 @@ from qlazy.quantum.backends.lowered import (
     require_cones,
     require_wires,
 )
-from qlazy.quantum.pennylane.lowering import NotLoweredError, lower, observables
-from qlazy.quantum.pennylane.symbolic import NotSymbolic, formula, symbols
+from qlazy.quantum.pennylane.rules.lowering import NotLoweredError, lower_all, observables
+from qlazy.quantum.pennylane.symbolic import NotSymbolic, abstract, formula, symbols
 from qlazy.quantum.pennylane.tapes import Affine, branching_of, is_dynamic, single_tape, wire_order
 from qlazy.simulator.observables import Observable
 
@@ -64,20 +64,21 @@ class Traced:
         decomposition, an output that is not linear in the state, postselection.
         """
         try:
-            index = _wire_index(self.qnode, self.tape, MAX_DECLARED if make is None else MAX_WIRES)
-            if not self.is_dynamic:
-                lowering = self._lowering(index)
-                if make is None:
-                    require_cones(lowering)
-                return LoweredCircuit(lowering, make)
-            branching = branching_of(self.tape, index)
-            measured = self._outputs(branching.observables)
+            with abstract():
+                index = _wire_index(self.qnode, self.tape, MAX_DECLARED if make is None else MAX_WIRES)
+                if not self.is_dynamic:
+                    lowering = self._lowering(index)
+                    if make is None:
+                        require_cones(lowering)
+                    return LoweredCircuit(lowering, make)
+                branching = branching_of(self.tape, index)
+                measured = self._outputs(branching.observables)
         except NotSymbolic as reason:
             raise NotLoweredError(str(reason)) from reason
         return lowered_branches(branching.statements, branching.num_wires, measured, self.layout)
 
     def _lowering(self, index: dict[Any, int]) -> Lowering:
-        parts = [part for operator in self.tape.operations for part in lower(operator, index)]
+        parts = list(lower_all(self.tape.operations, index))
         return Lowering(
             num_wires=len(index),
             operations=tuple(part.operation for part in parts),
@@ -112,7 +113,8 @@ def _tape(
     # Values that no formula is likely to hit by chance; only the formulas matter.
     arguments = {name: symbols(name, _values(shape, 0.3)) for name, shape in weights.items()}
     inputs: Any = symbols(data, _values(row, 0.1))
-    return single_tape(qnode, **{data: inputs}, **arguments)
+    with abstract():
+        return single_tape(qnode, **{data: inputs}, **arguments)
 
 
 def _values(shape: tuple[int, ...], start: float) -> torch.Tensor:

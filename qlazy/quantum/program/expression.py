@@ -31,6 +31,8 @@ class Expression:
     size: int
     depth: int
     elements: frozenset[Element]
+    is_explicit: bool = True
+    """Whether it is made of functions that are known here, so that it has derivatives that are expressions."""
 
     def evaluate(self, values: Mapping[str, Tensor]) -> Tensor | float:
         """The value of the expression; a constant stays a float, so that it takes the dtype of what it meets.
@@ -125,6 +127,7 @@ class _Node(Expression):
         object.__setattr__(self, "size", 1 + sum(child.size for child in children))
         object.__setattr__(self, "depth", 1 + max(child.depth for child in children))
         object.__setattr__(self, "elements", frozenset().union(*(child.elements for child in children)))
+        object.__setattr__(self, "is_explicit", all(child.is_explicit for child in children))
 
 
 @dataclass(frozen=True)
@@ -143,7 +146,7 @@ class Negative(_Node):
 
 @dataclass(frozen=True)
 class Binary(_Node):
-    """``left operator right`` with an operator of OpenQASM: + - * / % **."""
+    """``left operator right`` with an operator of OpenQASM, + - * / % **, or one of torch by its name there."""
 
     operator: str
     left: Expression
@@ -156,6 +159,8 @@ class Binary(_Node):
         return BINARY[self.operator](self.left.evaluate(values), self.right.evaluate(values))
 
     def __str__(self) -> str:
+        if self.operator not in _LEVEL:
+            return f"{self.operator}({self.left}, {self.right})"
         level = _LEVEL[self.operator]
         # ** groups to the right, all others to the left.
         left, right = (level + 1, level) if self.operator == "**" else (level, level + 1)
@@ -164,7 +169,7 @@ class Binary(_Node):
 
 @dataclass(frozen=True)
 class Call(_Node):
-    """A standard function of one real argument, by its OpenQASM name."""
+    """A function of one real argument: a standard one by its OpenQASM name, or one of torch by its name there."""
 
     function: str
     argument: Expression
@@ -175,8 +180,8 @@ class Call(_Node):
     def evaluate(self, values: Mapping[str, Tensor]) -> Tensor | float:
         argument = self.argument.evaluate(values)
         if isinstance(argument, float):
-            return FUNCTIONS[self.function][0](argument)
-        return FUNCTIONS[self.function][1](argument)
+            return CALLED[self.function][0](argument)
+        return CALLED[self.function][1](argument)
 
     def __str__(self) -> str:
         return f"{self.function}({self.argument})"
@@ -199,6 +204,63 @@ class Stopped(_Node):
         return f"detach({self.operand})"
 
 
+@dataclass(frozen=True)
+class Choose(_Node):
+    """``chosen`` where ``condition`` is not 0, ``other`` elsewhere."""
+
+    condition: Expression
+    chosen: Expression
+    other: Expression
+
+    def __post_init__(self) -> None:
+        self._measure(self.condition, self.chosen, self.other)
+
+    def evaluate(self, values: Mapping[str, Tensor]) -> Tensor | float:
+        condition, chosen, other = (e.evaluate(values) for e in (self.condition, self.chosen, self.other))
+        if isinstance(condition, float):
+            return chosen if condition else other
+        return torch.where(condition != 0, chosen, other)
+
+    def __str__(self) -> str:
+        return f"where({self.condition}, {self.chosen}, {self.other})"
+
+
+@dataclass(frozen=True)
+class Block:
+    """A function of several numbers, (..., m) to (..., k), which autograd differentiates.
+
+    Blocks are equal where names, ``options`` and arguments are.
+    """
+
+    name: str
+    function: Callable[[Tensor], Tensor] = field(compare=False)
+    arguments: tuple[Expression, ...]
+    options: str = ""
+
+
+@dataclass(frozen=True)
+class Entry(_Node):
+    """Number ``index`` of what a block gives."""
+
+    block: Block
+    index: int
+    is_explicit = False
+
+    def __post_init__(self) -> None:
+        elements = frozenset[Element]().union(*(argument.elements for argument in self.block.arguments))
+        for name, value in (("size", 1), ("depth", 1), ("elements", elements)):
+            object.__setattr__(self, name, value)
+
+    def evaluate(self, values: Mapping[str, Tensor]) -> Tensor:
+        found = [torch.as_tensor(argument.evaluate(values)) for argument in self.block.arguments]
+        like = next((f for f in found if f.ndim), found[0])
+        stacked = torch.stack(torch.broadcast_tensors(*(f.to(like) for f in found)), -1)
+        return self.block.function(stacked)[..., self.index]
+
+    def __str__(self) -> str:
+        return f"{self.block.name}({', '.join(map(str, self.block.arguments))})[{self.index}]"
+
+
 # OpenQASM name -> (on a Python float, on a tensor). Only differentiable functions: these may take an input.
 FUNCTIONS: dict[str, tuple[Callable[[float], float], Callable[[Tensor], Tensor]]] = {
     "sin": (math.sin, torch.sin),
@@ -212,6 +274,21 @@ FUNCTIONS: dict[str, tuple[Callable[[float], float], Callable[[Tensor], Tensor]]
     "sqrt": (math.sqrt, torch.sqrt),
     "abs": (abs, torch.abs),
     "sign": (lambda value: math.copysign(1.0, value) if value else 0.0, torch.sign),
+}
+
+
+# Those that OpenQASM has no words for, by their names in torch.
+CALLED: dict[str, tuple[Callable[[float], float], Callable[[Tensor], Tensor]]] = {
+    **FUNCTIONS,
+    "tanh": (math.tanh, torch.tanh),
+    "sinh": (math.sinh, torch.sinh),
+    "cosh": (math.cosh, torch.cosh),
+    "arcsinh": (math.asinh, torch.asinh),
+    "sigmoid": (lambda value: float(torch.tensor(value, dtype=torch.float64).sigmoid()), torch.sigmoid),
+    "log1p": (math.log1p, torch.log1p),
+    "expm1": (math.expm1, torch.expm1),
+    "erf": (math.erf, torch.erf),
+    "floor": (lambda value: float(math.floor(value)), torch.floor),
 }
 
 
@@ -233,7 +310,22 @@ BINARY: dict[str, Callable[[Any, Any], Any]] = {
     "/": lambda left, right: left / right,
     "%": _remainder,
     "**": lambda left, right: left**right,
+    "atan2": lambda left, right: _of_two(torch.atan2, left, right),
+    "maximum": lambda left, right: _of_two(torch.maximum, left, right),
+    "minimum": lambda left, right: _of_two(torch.minimum, left, right),
+    "gt": lambda left, right: _of_two(torch.gt, left, right),
+    "ge": lambda left, right: _of_two(torch.ge, left, right),
+    "eq": lambda left, right: _of_two(torch.eq, left, right),
 }
+"""Comparisons give 1 or 0."""
+
+
+def _of_two(function: Callable[[Tensor, Tensor], Tensor], left: Any, right: Any) -> Any:
+    numbers = (left, right)
+    like = next((n for n in numbers if isinstance(n, torch.Tensor)), torch.zeros((), dtype=torch.float64))
+    found = function(*(n if isinstance(n, torch.Tensor) else like.new_tensor(n) for n in numbers)).to(like)
+    return found if any(isinstance(n, torch.Tensor) for n in numbers) else float(found)
+
 
 _LEVEL = {"+": 1, "-": 1, "*": 2, "/": 2, "%": 2, "**": 4}
 _NEGATIVE_LEVEL = 3
@@ -246,7 +338,7 @@ def as_expression(value: Expression | Scalar) -> Expression:
 def call(function: str, argument: Expression) -> Expression:
     """``function(argument)``, folded for a constant (ValueError or OverflowError outside the domain)."""
     if isinstance(argument, Constant):
-        return Constant(FUNCTIONS[function][0](argument.value))
+        return Constant(CALLED[function][0](argument.value))
     return Call(function, argument)
 
 

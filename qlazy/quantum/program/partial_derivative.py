@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from functools import singledispatch
 
 from qlazy.quantum.program.expression import (
     Binary,
     Call,
+    Choose,
     Constant,
     Element,
     Expression,
     Input,
     Negative,
     Stopped,
+    apply_binary,
     call,
 )
 
@@ -68,7 +71,30 @@ def _(expression: Binary, element: Element) -> Expression:
         case "%":
             # left - right trunc(left / right), where the quotient is constant between its jumps
             return dl if dr == ZERO else _minus(dl, _times((left - left % right) / right, dr))
+        case "atan2":
+            radius = left * left + right * right
+            return _minus(_over(_times(dl, right), radius), _over(_times(left, dr), radius))
+        case "maximum":
+            return _larger(left, right, dl, dr)
+        case "minimum":
+            return _larger(right, left, dl, dr)
+        case "gt" | "ge" | "eq":
+            return ZERO
     raise TypeError(f"no derivative of {expression.operator}")
+
+
+@_derivative.register
+def _(expression: Choose, element: Element) -> Expression:
+    chosen, other = (derivative(e, element) for e in (expression.chosen, expression.other))
+    return ZERO if ZERO == chosen == other else Choose(expression.condition, chosen, other)
+
+
+def _larger(first: Expression, second: Expression, by_first: Expression, by_second: Expression) -> Expression:
+    """``by_first`` where ``first`` is the larger; where both are equal the mean of both, as in torch."""
+    if ZERO == by_first == by_second:
+        return ZERO
+    equal = Choose(apply_binary("eq", first, second), 0.5 * (by_first + by_second), by_second)
+    return Choose(apply_binary("gt", first, second), by_first, equal)
 
 
 def _power(base: Expression, exponent: Expression, db: Expression, de: Expression) -> Expression:
@@ -101,5 +127,14 @@ _OUTER = {
     "exp": lambda a: call("exp", a),
     "log": lambda a: 1.0 / a,
     "sqrt": lambda a: 0.5 / call("sqrt", a),
+    "tanh": lambda a: 1.0 - call("tanh", a) ** 2.0,
+    "sinh": lambda a: call("cosh", a),
+    "cosh": lambda a: call("sinh", a),
+    "arcsinh": lambda a: 1.0 / call("sqrt", 1.0 + a * a),
+    "sigmoid": lambda a: call("sigmoid", a) * call("sigmoid", -a),
+    "log1p": lambda a: 1.0 / (1.0 + a),
+    "expm1": lambda a: call("exp", a),
+    "erf": lambda a: 2.0 / math.sqrt(math.pi) * call("exp", -(a * a)),
+    "floor": lambda a: ZERO,
 }
-"""The derivative of each standard function, at its argument."""
+"""The derivative of each function, at its argument."""

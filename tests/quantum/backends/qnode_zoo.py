@@ -328,7 +328,6 @@ add(
 add(
     "SelectPauliRot",
     then(encode, lambda i, w: qml.SelectPauliRot(w, [0], 2, rot_axis="X"), out=lambda: z(2)),
-    refused="give the same under torch",  # where PennyLane's gives 0
 )
 add("FlipSign", then(encode, lambda i, w: qml.FlipSign([1, 0], [0, 1]), turn))
 add("Reflection", then(encode, lambda i, w: qml.Reflection(qml.RX(0.4, 0), w[0]), turn))

@@ -97,7 +97,30 @@ TRACED = {
     "broadcast": lambda w, x: (w[:3, None] + x[None, :]).sum(0)[2],
     "keywords": lambda w, x: torch.stack(torch.split(w, [2, 4], dim=-1)[1:], dim=0)[0, 1] + x.sum(dim=0),
     "repeat": lambda w, x: w.repeat(2)[7] + torch.atleast_1d(x[0]).expand(3)[2],
+    "tanh": lambda w, x: torch.tanh(w[0] * x[0]) + torch.sigmoid(w[1]) * torch.log1p(x[1].abs()),
+    "choices": lambda w, x: (
+        torch.where(w[0] > x[0], w[1], x[1] * w[2]) + torch.relu(w[3]) + w[4].clamp(-1, 0.2)
+    ),
+    "remainder": lambda w, x: w[0] % 0.3 + torch.maximum(w[1], x[0]) * torch.atan2(w[2], x[1]),
+    "complex": lambda w, x: (torch.exp(1j * w[0]) * (x[0] + 2j)).imag + (w[1] * 1j * 1j).real,
+    "absolute": lambda w, x: (torch.exp(1j * w[0]) * (x[0] + 2j) + x[1]).abs(),
+    "in place": lambda w, x: _doubled(w * 1)[0] + x[0],
+    "growth": lambda w, x: (w.sum() ** 2 * w.sum() + w.prod()) * w.sum(),
+    "integers": lambda w, x: w[(x * 5).abs().to(torch.int64).clamp(0, 5)[0]],
+    "reductions": lambda w, x: (
+        w.softmax(0)[1] + torch.linalg.norm(x * w[:3]) + w.max() + x.cumsum(0)[2] + w.prod()
+    ),
+    "einsum": lambda w, x: torch.einsum("ij,j->i", w.reshape(2, 3), x)[1],
+    "a net": lambda w, x: torch.nn.functional.linear(x.tanh(), w.reshape(2, 3), w[:2]).sigmoid()[1],
+    "sorted": lambda w, x: torch.sort(w).values[2] * x[0],
+    "attention": lambda w, x: torch.softmax(w.reshape(2, 3) @ x.outer(w[:3]), -1).flatten()[3],
 }
+
+
+def _doubled(w):
+    w[0] = w[0] * 2
+    w.mul_(2)
+    return w
 
 
 @pytest.mark.parametrize("name", TRACED)
@@ -105,6 +128,15 @@ def test_formulas_traced_from_torch(name):
     w, x = inputs(6, seed=8), inputs(3, seed=9)
     found = formula(TRACED[name](symbols("w", w), symbols("x", x)))
     torch.testing.assert_close(found.evaluate({"w": w, "x": x}), TRACED[name](w, x), rtol=1e-12, atol=1e-12)
+    angles, rows = AngleMap([found], Layout({"w": 0}, {"x": 0})), inputs(4, 3, seed=10)
+    is_sampled = angles.sampled[0]
+    values = torch.stack([TRACED[name](w, row) for row in rows])[:, None]
+    found_values = (angles.sampled_values if is_sampled else angles.shared_values)(w, rows)
+    torch.testing.assert_close(found_values.expand(4, 1), values, rtol=1e-12, atol=1e-12)
+    cotangents = [inputs(4, 2, size, seed=11) for size in ((0, 1) if is_sampled else (1, 0))]
+    gradients = torch.stack([torch.func.grad(TRACED[name])(w, row) for row in rows])
+    expected = torch.cat(cotangents, -1) * gradients[:, None]
+    torch.testing.assert_close(angles.partials.pull(*cotangents, w, rows), expected, rtol=1e-9, atol=1e-12)
 
 
 def test_tracing_leaves_the_heavy_parts_of_torch_alone():
@@ -124,11 +156,11 @@ NOT_TRACED = {
     "a branch": lambda w: w[0] if w[0] > 0 else w[1],
     "a number": lambda w: w[0] * float(w[1]),
     "an array": lambda w: w[0] * torch.as_tensor(w.numpy()[1]),
-    "tanh": lambda w: torch.tanh(w[0]),
-    "complex": lambda w: (w[0] * 1j).real,
-    "integers": lambda w: w.to(torch.int64)[0],
-    "in place": lambda w: w.mul_(2)[0],
-    "growth": lambda w: (w.sum() ** 2 * w.sum() + w.prod()) * w.sum(),
+    "a complex angle": lambda w: w[0] * 1j,
+    "at random": lambda w: torch.nn.functional.dropout(w)[0],
+    "in place": lambda w: (w[0].mul_(2), w[0])[1],
+    "in place of a view": lambda w: ((v := w[1:]).mul_(2), v[0])[1],
+    "a shape": lambda w: w[w > 0].sum(),
 }
 
 

@@ -232,15 +232,11 @@ REFUSED = {
         qml.DepolarizingChannel(w * x[0], wires=0),
         qml.expval(qml.Z(0)),
     ),
-    "torch operation remainder": lambda x, w: (
-        qml.RX(2 * torch.remainder(w, 1.0) * x[0], wires=0),
-        qml.expval(qml.Z(0)),
-    ),
     "torch operation round": lambda x, w: (
         qml.RX(torch.round(w) + x[0], wires=0),
         qml.expval(qml.Z(0)),
     ),
-    "torch operation gt": lambda x, w: (
+    "branches made of weights": lambda x, w: (
         (qml.RX if w > 0 else qml.RY)(w * x[0], wires=0),
         qml.expval(qml.Z(0)),
     ),

@@ -6,13 +6,18 @@ controls, the phase included. Any other operator is lowered through its own Penn
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pennylane as qml
 from numpy.typing import NDArray
+from pennylane.ops import Evolution, Exp
 
+from qlazy.quantum.pennylane.rules.matrices import one_qubit
+from qlazy.quantum.pennylane.rules.preparations import is_basis_state, is_state, prepared_bits, prepared_state
+from qlazy.quantum.pennylane.symbolic import NotSymbolic, Symbolic
 from qlazy.simulator.observables import Hermitian, Observable, PauliSum, PauliWord, Probabilities, Projector
 from qlazy.simulator.operations import (
     MAX_DENSE_WIRES,
@@ -122,6 +127,24 @@ FREE: dict[type, Callable[[tuple[int, ...]], Operation]] = {
 NOTHING = (qml.Identity, qml.Barrier, qml.Snapshot, qml.WireCut)
 
 
+def lower_all(operators: Sequence[Any], index: Index) -> Iterator[Lowered]:
+    """The operations of a circuit on |0...0>."""
+    touched: set[Any] = set()
+    for op in operators:
+        yield from lower_after(touched, op, index)
+
+
+def lower_after(touched: set[Any], op: Any, index: Index) -> Iterator[Lowered]:
+    """The operations of an operator, where those on the wires ``touched``, to which its own are added, came before."""
+    if not is_state(op):
+        yield from lower(op, index)
+    elif touched & set(op.wires):
+        raise NotLoweredError(f"{op.name} of weights or inputs on wires that are in use")
+    else:
+        yield from itertools.starmap(Lowered, prepared_state(op, _wires(op.wires, index)))
+    touched |= set(op.wires)
+
+
 def lower(op: Any, index: Index, depth: int = 0) -> Iterator[Lowered]:
     """The simulator's operations for a PennyLane operator; ``index`` numbers the wires.
 
@@ -129,6 +152,8 @@ def lower(op: Any, index: Index, depth: int = 0) -> Iterator[Lowered]:
     """
     if isinstance(op, NOTHING):
         return
+    if is_state(op) or is_state(getattr(op, "base", None)):
+        raise NotLoweredError(f"{op.name} of weights or inputs within another gate")
     if type(op) in FREE:
         yield Lowered(FREE[type(op)](_wires(op.wires, index)))
         return
@@ -137,11 +162,18 @@ def lower(op: Any, index: Index, depth: int = 0) -> Iterator[Lowered]:
         yield from _controlled(*_without_controls(op), rotations, index)
     elif _is_fixed_gate(op) and len(op.wires) <= MAX_DENSE_WIRES and op.has_matrix:
         yield Lowered(_fixed(np.asarray(qml.matrix(op), dtype=complex), _wires(op.wires, index)))
+    elif is_basis_state(op):
+        yield from itertools.starmap(Lowered, prepared_bits(op, _wires(op.wires, index)))
+    elif type(op) is qml.QubitUnitary and len(op.wires) == 1 and isinstance(op.data[0], Symbolic):
+        yield from itertools.starmap(Lowered, one_qubit(op.data[0], index[op.wires[0]]))
+    elif isinstance(op, Evolution | Exp) and (found := _evolution(op, index)):
+        yield from found
     elif parts := _parts(op, depth):
         for part in parts:
             yield from lower(part, index, depth + 1)
     elif len(op.parameters) == 1 and op.has_generator and len(op.wires) <= MAX_DENSE_WIRES:
-        yield from _exponential(op, _wires(op.wires, index))
+        generator = np.asarray(qml.matrix(op.generator(), wire_order=op.wires), dtype=complex)
+        yield from _exponential(generator, op.parameters[0], _wires(op.wires, index))
     elif _is_constant(op) and len(op.wires) <= MAX_DENSE_WIRES and op.has_matrix:
         yield Lowered(_fixed(np.asarray(qml.matrix(op), dtype=complex), _wires(op.wires, index)))
     else:
@@ -194,21 +226,60 @@ def _phase_on(controls: tuple[int, ...], values: tuple[int, ...], phase: Angle) 
 
 
 def _parts(op: Any, depth: int) -> list[Any]:
-    if not op.has_decomposition or depth >= MAX_DEPTH:
-        return []
     try:
+        if not op.has_decomposition or depth >= MAX_DEPTH:
+            return []
         return list(op.decomposition())
-    except TypeError:  # complex arithmetic on an angle, as in FermionicSWAP
+    except (TypeError, NotSymbolic):  # arithmetic that has no formula, as in FermionicSWAP
         return []
 
 
-def _exponential(op: Any, wires: tuple[int, ...]) -> Iterator[Lowered]:
+def _evolution(op: Any, index: Index) -> list[Lowered]:
+    """exp(-i t H) for a constant H whose words commute, or that has few wires; nothing for others."""
+    time, words = _time(op), op.base.pauli_rep
+    if time is None:
+        return []
+    if words is not None and all(map(_is_number, words.values())) and _commute(tuple(words)):
+        return [
+            Lowered(PauliRotation("".join(word.values()), _wires(tuple(word), index)), 2 * _real(c) * time)
+            for word, c in words.items()
+            if len(word)
+        ]
+    if not _is_constant(op.base) or len(op.wires) > MAX_DENSE_WIRES or not op.base.has_matrix:
+        return []
+    matrix = np.asarray(qml.matrix(op.base, wire_order=op.wires), dtype=complex)
+    return list(_exponential(-matrix, time, _wires(op.wires, index)))
+
+
+def _time(op: Any) -> Angle | None:
+    """t of exp(-i t H); None where an exponential of other numbers is no such evolution."""
+    if isinstance(op, Evolution):
+        return op.data[0]
+    coefficient = op.coeff
+    if _is_number(coefficient):
+        return None
+    return None if qml.math.is_abstract(qml.math.real(coefficient)) else -qml.math.imag(coefficient)
+
+
+def _commute(words: Sequence[Any]) -> bool:
+    return len(words) <= 64 and all(a.commutes_with(b) for n, a in enumerate(words) for b in words[:n])
+
+
+def _real(coefficient: Any) -> float:
+    number = complex(coefficient)
+    if abs(number.imag) > 1e-12 * abs(number):
+        raise NotLoweredError("an evolution under what is not Hermitian")
+    return number.real
+
+
+def _exponential(
+    generator: NDArray[np.complex128], angle: Angle, wires: tuple[int, ...]
+) -> Iterator[Lowered]:
     """exp(i angle G) in the eigenbasis of G, where it is a product of rotations about words of Z."""
-    generator = np.asarray(qml.matrix(op.generator(), wire_order=op.wires), dtype=complex)
     eigenvalues, vectors = np.linalg.eigh(generator)
     yield Lowered(_fixed(vectors.conj().T, wires))
     for word, coefficient in walsh(eigenvalues):
-        yield Lowered(PauliRotation(word, wires), -2 * coefficient * op.parameters[0])
+        yield Lowered(PauliRotation(word, wires), -2 * coefficient * angle)
     yield Lowered(_fixed(vectors, wires))
 
 
