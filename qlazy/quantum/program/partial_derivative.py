@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from functools import singledispatch
 
+from qlazy.base.errors import UnsupportedModelError, refuse
 from qlazy.quantum.program.expression import (
     Binary,
     Call,
     Choose,
     Constant,
     Element,
+    Entry,
     Expression,
     Input,
     Negative,
@@ -81,6 +83,12 @@ def _(expression: Binary, element: Element) -> Expression:
         case "gt" | "ge" | "eq":
             return ZERO
     raise TypeError(f"no derivative of {expression.operator}")
+
+
+@_derivative.register
+def _(expression: Entry, element: Element) -> Expression:
+    must = "have angles whose derivatives are formulas"
+    refuse("circuit", must, f"one with an angle by torch's {expression.block.name}", UnsupportedModelError)
 
 
 @_derivative.register
