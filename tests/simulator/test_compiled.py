@@ -52,6 +52,25 @@ print(successor(1), successor.stats.cache_path)
     )
 
 
+def test_a_process_that_compiles_says_so_once() -> None:
+    code = """
+from numba import float64, njit, types
+from qlazy.simulator.kernels.angles import dot, multiply
+njit(lambda x: x + 1)(1)
+print("none of qlazy's", flush=True)
+for kernel, size in ((multiply, 4), (dot, 3)):
+    kernel.compile((types.UniTuple(float64, size),) * 2)
+"""
+    said = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    ).stdout.splitlines()  # fmt: skip
+    assert said == [
+        "none of qlazy's",
+        "qlazy: compiling the simulator, once on this machine; it takes some seconds",
+    ]
+
+
 def test_numba_is_imported_only_when_a_circuit_runs() -> None:
     code = "import sys, qlazy.simulator; print('numba' in sys.modules, 'torch' in sys.modules)"
     assert python("-c", code) == "False False"
