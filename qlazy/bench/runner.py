@@ -80,7 +80,7 @@ def run(
         for workload in chosen.values():
             measurements += _workload(workload, tuple(tools.values()), settings, Path(folder), progress)
     described = {workload.name: workload.title for workload in chosen.values()}
-    flops = {w.name: _flops(w) for w in chosen.values() if isinstance(w, CircuitWorkload)}
+    flops = {w.name: _flops(w) for w in chosen.values() if isinstance(w, CircuitWorkload) and w.is_full}
     return Report(
         measurements=tuple(measurements),
         titles=described,
@@ -112,7 +112,8 @@ def _workload(
         return
     kinds = ("circuits", "both") if isinstance(workload, CircuitWorkload) else ("nets", "both")
     for tool in (QLAZY, *tools):
-        if tool.does in kinds:
+        fits = tool is QLAZY or getattr(workload, "wires", 0) <= tool.most_wires
+        if tool.does in kinds and fits:
             yield _measured(tool, workload, settings, reference, progress)
     if workload.name == "W1":
         other: DType = "float32" if settings.dtype == "float64" else "float64"

@@ -28,22 +28,25 @@ class Angle(NamedTuple):
 
 @dataclass(frozen=True)
 class Gate:
-    """RY, RZ, CNOT, or Rot(phi, theta, omega) = RZ(omega) RY(theta) RZ(phi), rotations being exp(-i angle P / 2)."""
+    """RY, RZ, CNOT, CZ, or Rot(phi, theta, omega) = RZ(omega) RY(theta) RZ(phi); rotations are exp(-i angle P / 2)."""
 
-    name: Literal["RY", "RZ", "Rot", "CNOT"]
+    name: Literal["RY", "RZ", "Rot", "CNOT", "CZ"]
     wires: tuple[int, ...]
     angles: tuple[Angle, ...] = ()
 
     @property
     def rotations(self) -> tuple[tuple[str, Angle], ...]:
-        """The gate as rotations about one axis, in the order in which they act; none for a CNOT."""
+        """The gate as rotations about one axis, in the order in which they act; none for CNOT and CZ."""
         axes = ("RZ", "RY", "RZ") if self.name == "Rot" else (self.name,)
         return tuple(zip(axes, self.angles, strict=True)) if self.angles else ()
 
 
 @dataclass(frozen=True)
 class CircuitWorkload:
-    """<Z> of the first ``outputs`` wires after ``gates``, for ``samples`` rows of as many features as wires."""
+    """<Z> of ``outputs`` wires from ``first`` on, after ``gates``, for ``samples`` rows of as many features as wires.
+
+    The outputs of a circuit that is not ``is_full`` depend on few of its wires.
+    """
 
     name: str
     title: str
@@ -53,6 +56,13 @@ class CircuitWorkload:
     samples: int
     outputs: int = 1
     task: TimedTask = "jacobian"
+    first: int = 0
+    is_full: bool = True
+
+    @property
+    def measured(self) -> range:
+        """The wires whose <Z> are outputs."""
+        return range(self.first, self.first + self.outputs)
 
     @cached_property
     def angles(self) -> tuple[Angle, ...]:
@@ -64,7 +74,7 @@ class CircuitWorkload:
         """How many one-qubit unitaries are left once those between two entanglers are one."""
         pending, count = set[int](), 0
         for gate in self.gates:
-            if gate.name == "CNOT":
+            if gate.name in ("CNOT", "CZ"):
                 count += len(pending & set(gate.wires))
                 pending -= set(gate.wires)
             elif any(angle.shift is not None or angle.scale is not None for angle in gate.angles):
@@ -146,8 +156,21 @@ def workloads(quick: bool = False) -> Mapping[str, Workload]:
         _mlp("W8", *(((3, 5, 4, 2), 4) if quick else ((64, 512, 512, 10), 200))),
         _cnn("W9", *(((1, 2, 2, 2, 2), 4, 3) if quick else ((1, 16, 16, 16, 10), 8, 200))),
         _cnn("W9-28", *(((1, 2, 2, 2, 2), 6, 3) if quick else ((1, 16, 16, 16, 10), 28, 200))),
+        _brickwork("W11", 4 if quick else 24),
+        _brickwork("W11-300", 5 if quick else 300),
     )
     return {workload.name: workload for workload in all_of_them}
+
+
+def _brickwork(name: str, n: int, depth: int = 3, samples: int = 4) -> CircuitWorkload:
+    gates = [Gate("RY", (wire,), (Angle(feature=wire),)) for wire in range(n)]
+    for layer in range(depth):
+        gates += [Gate("RY", (wire,), (Angle(layer * n + wire),)) for wire in range(n)]
+        gates += [Gate("CZ", (wire, wire + 1)) for wire in range(layer % 2, n - 1, 2)]
+    title = (
+        f"Jacobian: n={n}, brickwork of RY and CZ, depth {depth}, {samples} inputs, <Z> of the middle wire"
+    )
+    return CircuitWorkload(name, title, n, tuple(gates), depth * n, samples, first=n // 2, is_full=False)
 
 
 def _layered(name: str, n: int, layers: int, samples: int, task: TimedTask = "jacobian") -> CircuitWorkload:

@@ -24,17 +24,19 @@ class Tool:
     module: str
     distributions: tuple[str, ...]
     does: Literal["circuits", "nets", "both"]
+    most_wires: int = 24
+    """Of one state; those that keep the state after every gate, as backpropagation does, hold fewer."""
 
 
 QLAZY = Tool("qlazy", "own", ("qlazy-ntk", "torch", "pennylane", "numba"), "both")
 
 PEERS = (
-    Tool("default.qubit", "default_qubit", ("pennylane", "torch"), "circuits"),
+    Tool("default.qubit", "default_qubit", ("pennylane", "torch"), "circuits", 18),
     Tool("lightning", "lightning", ("pennylane", "pennylane-lightning"), "circuits"),
     Tool("qulacs", "qulacs_backprop", ("qulacs",), "circuits"),
     Tool("mindquantum", "mindquantum_adjoint", ("mindquantum",), "circuits"),
-    Tool("tensorcircuit", "tensorcircuit_jax", ("tensorcircuit-ng", "jax"), "circuits"),
-    Tool("pennylane-jax", "pennylane_jax", ("pennylane", "jax"), "circuits"),
+    Tool("tensorcircuit", "tensorcircuit_jax", ("tensorcircuit-ng", "jax"), "circuits", 18),
+    Tool("pennylane-jax", "pennylane_jax", ("pennylane", "jax"), "circuits", 18),
     Tool("torch.func", "torch_func", ("torch",), "nets"),
     Tool("nngeometry", "nngeometry_gram", ("nngeometry", "torch"), "nets"),
     Tool("neural-tangents", "neural_tangents_empirical", ("neural-tangents", "jax"), "nets"),

@@ -31,9 +31,9 @@ class _Adjoint:
     def __init__(self, workload: CircuitWorkload, dtype: str) -> None:
         c_dtype = np.complex64 if dtype == "float32" else np.complex128
         self.device = qml.device("lightning.qubit", wires=workload.wires, c_dtype=c_dtype)
-        self.measured = [qml.expval(qml.Z(wire)) for wire in range(workload.outputs)]
+        self.measured = [qml.expval(qml.Z(wire)) for wire in workload.measured]
         rotations = [
-            (gate, *rotation) for gate in workload.gates for rotation in gate.rotations or [("CNOT", None)]
+            (gate, *rotation) for gate in workload.gates for rotation in gate.rotations or [(gate.name, None)]
         ]
         self.gates = [_maker(axis, gate.wires) for gate, axis, _ in rotations]
         angles = [angle for *_, angle in rotations]
@@ -76,8 +76,8 @@ class _Adjoint:
 
 
 def _maker(name: str, wires: tuple[int, ...]) -> Callable[[float], qml.operation.Operator]:
-    if name == "CNOT":
-        gate = qml.CNOT(wires)
+    if name in ("CNOT", "CZ"):
+        gate = getattr(qml, name)(wires)
         return lambda value: gate
     kind, shared = getattr(qml, name), qml.wires.Wires(wires)
     return lambda value: kind(value, wires=shared)

@@ -30,9 +30,7 @@ def ways(workload: CircuitWorkload, dtype: str, threads: int) -> Ways:
 class _Adjoint:
     def __init__(self, workload: CircuitWorkload, dtype: str, workers: int) -> None:
         kind = mq.complex64 if dtype == "float32" else mq.complex128
-        hamiltonians = [
-            Hamiltonian(QubitOperator(f"Z{wire}"), dtype=kind) for wire in range(workload.outputs)
-        ]
+        hamiltonians = [Hamiltonian(QubitOperator(f"Z{wire}"), dtype=kind) for wire in workload.measured]
         self.gradients = Simulator("mqvector", workload.wires, dtype=kind).get_expectation_with_grad(
             hamiltonians, _circuit(workload), parallel_worker=workers
         )
@@ -66,6 +64,8 @@ def _circuit(workload: CircuitWorkload) -> Circuit:
         if gate.name == "CNOT":
             control, target = gate.wires
             circuit += mq.X.on(target, control)
+        if gate.name == "CZ":
+            circuit += mq.Z.on(*gate.wires)
         for axis, angle in gate.rotations:
             rotation = getattr(mq, axis)(f"angle{next(numbers)}").on(gate.wires[0])
             circuit += _part(rotation, angle)

@@ -16,7 +16,7 @@ def qnode(workload: CircuitWorkload, device: Any, **options: Any) -> qml.QNode:
         for gate in workload.gates:
             values = [angle_value(angle, weights, inputs) for angle in gate.angles]
             getattr(qml, gate.name)(*values, wires=gate.wires)
-        measured = [qml.expval(qml.Z(wire)) for wire in range(workload.outputs)]
+        measured = [qml.expval(qml.Z(wire)) for wire in workload.measured]
         return measured[0] if workload.outputs == 1 else measured
 
     return qml.QNode(circuit, device, **options)

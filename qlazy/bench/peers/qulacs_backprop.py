@@ -26,9 +26,11 @@ class _Backprop:
         for gate in workload.gates:
             if gate.name == "CNOT":
                 self.circuit.add_CNOT_gate(*gate.wires)
+            if gate.name == "CZ":
+                self.circuit.add_CZ_gate(*gate.wires)
             for axis, _ in gate.rotations:
                 getattr(self.circuit, f"add_parametric_{axis}_gate")(*gate.wires, 0.0)
-        self.observables = [_z(wire, workload.wires) for wire in range(workload.outputs)]
+        self.observables = [_z(wire, workload.wires) for wire in workload.measured]
         self.state = QuantumState(workload.wires)
         self.angles = Angles(workload.angles)
         self.compute: Compute = self.loss_gradient if workload.task == "loss gradient" else self.jacobian

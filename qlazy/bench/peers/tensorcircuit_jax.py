@@ -21,9 +21,11 @@ def ways(workload: CircuitWorkload, dtype: str, threads: int) -> Ways:
         for gate in workload.gates:
             if gate.name == "CNOT":
                 circuit.cnot(*gate.wires)
+            if gate.name == "CZ":
+                circuit.cz(*gate.wires)
             for axis, angle in gate.rotations:
                 getattr(circuit, axis.lower())(*gate.wires, theta=_value(angle, params, row))
-        values = [circuit.expectation_ps(z=[wire]) for wire in range(workload.outputs)]
+        values = [circuit.expectation_ps(z=[wire]) for wire in workload.measured]
         return jax.numpy.real(jax.numpy.stack(values))
 
     return circuit_ways(workload, outputs)
