@@ -26,9 +26,13 @@ from torch.overrides import TorchFunctionMode
 
 from qlazy.quantum.pennylane.plain_batch import BROADCAST, CONSTANT, NotTogetherError, results_of, wires_of
 from qlazy.quantum.pennylane.symbolic import stops_gradient
-from qlazy.quantum.pennylane.tapes import TREE, executed, flat, is_dynamic, real, transforms_of
+from qlazy.quantum.pennylane.tapes import TREE, by_cones, executed, flat, is_dynamic, real, transforms_of
 
 Array = NDArray[np.float64]
+
+
+LARGE = 2.0**21
+"""Updates of an amplitude in a plain run, from which light cones are looked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,6 +150,10 @@ class PlainQNode:
 
     def quick_outputs(self, tapes: Sequence[QuantumScript]) -> list[Array]:
         """Outputs (c,) of tapes, which are run together where they are of the same gates. Raises as :meth:`run`."""
+        pieces = [self._pieces(tape) for tape in tapes]
+        if all(pieces):
+            runs = [self._on_few_wires.quick_outputs(alike) for alike in zip(*pieces, strict=True)]
+            return [np.concatenate(parts) for parts in zip(*runs, strict=True)]
         if self._device.name == "default.qubit" and not any(map(is_dynamic, tapes)):
             with contextlib.suppress(Exception):  # the device itself has the word
                 return self._together(tapes)
@@ -193,12 +201,31 @@ class PlainQNode:
         return program([tape]) if program else ([tape], lambda results: results)
 
     def work(self, tape: QuantumScript) -> float:
-        """Gates times amplitudes: what a run costs, in updates of one amplitude of a state or a density matrix."""
+        """Gates times amplitudes: what a run costs, in updates of one amplitude of a state or a density matrix.
+
+        A large circuit is run by the light cones of its measurements where that is less.
+        """
+        return sum(map(self._work_of, self._pieces(tape))) or self._work_of(tape)
+
+    @property
+    def _on_few_wires(self) -> PlainQNode:
+        return PlainQNode(self._qnode, qml.device("default.qubit"))
+
+    def _pieces(self, tape: QuantumScript) -> list[QuantumScript]:
+        """A tape for each measurement, where the circuit is large and they are together much smaller."""
+        is_exact = self._device.name == "default.qubit" and not transforms_of(self._qnode)
+        whole = self._work_of(tape) if is_exact and not is_dynamic(tape) else 0.0
+        pieces = by_cones(tape) if whole > LARGE else []
+        return pieces if sum(map(self._work_of, pieces)) < whole / 4 else []
+
+    def _work_of(self, tape: QuantumScript) -> float:
         wires = len(tape.wires) * (2 if self._device.name == "default.mixed" else 1)
         return sum(_gates(op) for op in tape.operations) * 2.0 ** min(wires, 900)
 
     def run(self, tape: QuantumScript) -> Array:
         """Outputs (c,) of a tape. Raises what the device raises, and UnsupportedModelError for complex ones."""
+        if pieces := self._pieces(tape):
+            return np.concatenate([self._on_few_wires.run(piece) for piece in pieces])
         options = self._qnode.execute_kwargs
         method = options.get("mcm_method")
         batch, combine = self.transformed(tape)

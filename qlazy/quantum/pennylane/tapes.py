@@ -33,6 +33,8 @@ from qlazy.simulator.operations import Operation as SimulatorOperation
 
 TREE = "tree-traversal"
 
+MAX_LOOKED_AT = 10**6
+"""Gates, each once for every measurement, that are looked at to find light cones."""
 MAX_MEASURED = 10
 """Measurements that one condition may depend on."""
 _ROTATIONS = {"X": "rx", "Y": "ry", "Z": "rz"}
@@ -84,6 +86,22 @@ def _apart(tape: QuantumScript) -> list[QuantumScript]:
     if tape.shots or not any(measured_values(m) for m in tape.measurements):
         return [tape]
     return [tape.copy(measurements=[measurement]) for measurement in tape.measurements]
+
+
+def by_cones(tape: QuantumScript) -> list[QuantumScript]:
+    """A tape for each measurement with the gates that reach its wires, one through another; none for too many."""
+    if len(tape.measurements) * len(tape.operations) > MAX_LOOKED_AT:
+        return []
+    touched = [tuple(op.wires) for op in tape.operations]
+    pieces = []
+    for measurement in tape.measurements:
+        wires, kept = set(measurement.wires or tape.wires), []
+        for op, own in zip(reversed(tape.operations), reversed(touched), strict=True):
+            if not wires.isdisjoint(own):
+                kept.append(op)
+                wires.update(own)
+        pieces.append(QuantumScript(kept[::-1], [measurement]))
+    return pieces
 
 
 @dataclass(frozen=True, eq=False)

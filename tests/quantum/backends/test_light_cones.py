@@ -144,3 +144,20 @@ def test_cones_are_known_once_a_qnode_has_run():
         _ = model.cones
     model(*drawn(model, 1, 2))
     assert model.cones.num_outputs == 1
+
+
+def test_a_wide_qnode_is_held_to_its_cones():
+    model = brickwork(40, lambda: [qml.expval(qml.Z(20)), qml.probs(wires=[3, 4])])
+    params, x = drawn(model, 2, 2)
+    model(params, x)
+    assert (model.backend, model.backend_reason) == ("adjoint", "")
+
+
+def test_a_wide_qnode_that_the_simulator_gets_wrong_is_refused(monkeypatch):
+    from qlazy.simulator.cones.circuit import ConeCircuit
+
+    right = ConeCircuit.values
+    monkeypatch.setattr(ConeCircuit, "values", lambda *args: right(*args) + 1e-6)
+    model = brickwork(40, lambda: qml.expval(qml.Z(20)))
+    with pytest.raises(qlazy.UnsupportedModelError):
+        model(*drawn(model, 2, 2))
