@@ -33,6 +33,7 @@ from qlazy.quantum.pennylane.plain import (
     Stops,
     have_same_gates,
     have_same_numbers,
+    measure_the_same,
 )
 from qlazy.quantum.pennylane.tapes import is_dynamic
 
@@ -179,6 +180,22 @@ class Lock:
             and len(self._probe.tapes) == 2
             and not have_same_numbers(*self._probe.tapes)
         )
+
+    def require_constant_observables(self) -> None:
+        """Refuse a QNode whose observables were seen to change with weights or data."""
+        if self._probe is None:
+            return
+        try:
+            with _quietly():
+                point = self._point(self._probe.params[::-1] + 0.1, 1 - self._probe.rows[-1])
+                is_constant = measure_the_same(self._probe.tapes[0], self._plain.quick_tape(point))
+        except Exception:  # a point outside the QNode's domain
+            return
+        must = (
+            "have observables of constants alone here (a weight may stand outside: qlazy.Readout trains them)"
+        )
+        actual = "one whose observables change with weights or data"
+        require(is_constant, "qnode", must, actual, UnsupportedModelError)
 
     def check(self, backend: Backend, precision: Precision = DOUBLE) -> str:
         """Hold a backend to the QNode, outputs and a derivative; why it could not be, or nothing.

@@ -89,6 +89,7 @@ def choose(
     except NotLoweredError as reason:
         if lock.is_dynamic or wanted != AUTO:
             lock.require_meaning()
+            lock.require_constant_observables()
             simulator = SIMULATORS[BRANCHES if wanted == AUTO else wanted]
             refuse("qnode", f"be a circuit for {simulator}", f"not: {reason}", UnsupportedModelError)
         lock.require_own()  # before a warning
@@ -234,6 +235,7 @@ def _refused_by_shifts(lock: Lock) -> Iterator[None]:
         yield
     except NotLoweredError as reason:
         lock.require_meaning()
+        lock.require_constant_observables()
         refuse("qnode", "be a circuit for parameter shifts", f"not: {reason}", UnsupportedModelError)
 
 

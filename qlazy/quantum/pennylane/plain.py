@@ -278,6 +278,19 @@ def have_same_numbers(tape: QuantumScript, other: QuantumScript) -> bool:
     return len(parts) == len(others) and all(map(_alike, parts, others))
 
 
+def measure_the_same(tape: QuantumScript, other: QuantumScript) -> bool:
+    """Whether two tapes end in the same measurements, with the same numbers in their observables."""
+    pairs = zip(tape.measurements, other.measurements, strict=False)
+    return len(tape.measurements) == len(other.measurements) and all(
+        _alike(one, two) and np.allclose(_values(one), _values(two)) for one, two in pairs
+    )
+
+
+def _values(measurement: Any) -> list[float]:
+    """The numbers that an output computes from what is measured on the way."""
+    return list(getattr(measurement.mv, "branches", {}).values())
+
+
 def have_same_gates(tape: QuantumScript, other: QuantumScript) -> bool:
     """Whether two tapes queue gates and measurements of the same kinds on the same wires."""
     parts, others = ([*t.operations, *t.measurements] for t in (tape, other))

@@ -146,3 +146,52 @@ def test_what_only_torch_runs_is_taken() -> None:
     circuit = circuit_of(then(encode, lambda i, w: qml.RX(torch.sin(w[0]), 0)))
     same = circuit_of(then(encode, lambda i, w: qml.RX(qml.math.sin(w[0]), 0)))
     assert torch.equal(circuit(PARAMS, X), same(PARAMS, X))
+
+
+def _measuring(output: Callable[[Any, Any, Any], Any]) -> Body:
+    def body(inputs: Any, weights: Any) -> Any:
+        qml.RX(inputs[0], 0)
+        bit = qml.measure(0)
+        qml.cond(bit, qml.RY)(weights[0], 1)
+        return qml.expval(output(weights, inputs, bit))
+
+    return body
+
+
+WEIGHED: dict[str, Callable[[Any, Any, Any], Any]] = {
+    "a multiple": lambda w, i, m: w[1] * qml.Z(1),
+    "a Hamiltonian": lambda w, i, m: qml.Hamiltonian([w[1], 1.0], [qml.Z(1), qml.X(0)]),
+    "a sum": lambda w, i, m: qml.s_prod(w[1], qml.Z(1)) + qml.X(0),
+    "a dot product": lambda w, i, m: qml.dot([w[1], i[1]], [qml.Z(1), qml.X(0)]),
+    "a measured value": lambda w, i, m: w[1] * m,
+}
+
+
+@pytest.mark.parametrize("backend", ["auto", "branches", "device"])
+@pytest.mark.parametrize("name", WEIGHED)
+def test_weights_in_observables_beside_measurements_are_refused_with_a_remedy(
+    name: str, backend: str
+) -> None:
+    with pytest.raises(qlazy.UnsupportedModelError, match="observables of constants alone.*qlazy.Readout"):
+        circuit_of(_measuring(WEIGHED[name]), backend)(PARAMS, X)
+
+
+@pytest.mark.parametrize("backend", ["auto", "adjoint", "torch", "lightning", "device"])
+@pytest.mark.parametrize("interface", ["jax", "tf", "autograd"])
+def test_interfaces_that_are_not_installed_are_none_of_the_backend_s(interface: str, backend: str) -> None:
+    body = then(encode, turn)
+    circuit = circuit_of(body, backend, interface=interface)
+    plain = [float(circuit_of(body).qnode(row, PARAMS.numpy())) for row in X.numpy()]
+    np.testing.assert_allclose(circuit(PARAMS, X)[:, 0], plain, atol=1e-12)
+    assert circuit.jacobian(PARAMS, X).shape == (2, 1, 2)
+
+
+def test_transforms_that_make_several_circuits_run_on_torch_and_say_so() -> None:
+    body = of(lambda: qml.Z(0) @ qml.Z(1) + 0.3 * qml.X(1))
+    circuit = circuit_of(body, transforms=(qml.transforms.split_non_commuting,))
+    plain = [float(circuit.qnode(row, PARAMS.numpy())) for row in X.numpy()]
+    np.testing.assert_allclose(circuit(PARAMS, X)[:, 0], plain, atol=1e-12)
+    torch.testing.assert_close(
+        circuit.jacobian(PARAMS, X), circuit_of(body).jacobian(PARAMS, X), rtol=0, atol=1e-12
+    )
+    assert (circuit.backend, circuit.backend_reason) == ("torch", "its transforms make 2 circuits of it")
