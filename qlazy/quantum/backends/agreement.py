@@ -194,7 +194,7 @@ class Lock:
         must = (
             "have observables of constants alone here (a weight may stand outside: qlazy.Readout trains them)"
         )
-        actual = "one whose observables change with weights or data"
+        actual = "one with an observable that depends on weights or data"
         require(is_constant, "qnode", must, actual, UnsupportedModelError)
 
     def check(self, backend: Backend, precision: Precision = DOUBLE) -> str:
