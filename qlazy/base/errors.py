@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import reprlib
-from numbers import Integral
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -59,6 +61,7 @@ def require_tensor(argument: str, tensor: object) -> None:
     assert isinstance(tensor, Tensor)
     is_dense = tensor.layout is torch.strided and not tensor.is_nested
     require(is_dense, argument, "be dense (`.to_dense()`)", f"of layout {tensor.layout}")
+    require(not tensor.is_quantized, argument, "hold plain numbers (`.dequantize()`)", f"of {tensor.dtype}")
     require(not tensor.is_meta, argument, "hold values", "on the meta device")
 
 
@@ -69,6 +72,58 @@ def _kind(value: object) -> str:
 def require_instance(argument: str, value: object, kind: type | tuple[type, ...], example: str) -> None:
     """Refuse what is not of a kind, a class in place of an instance above all; ``example`` is how one is made."""
     require(isinstance(value, kind), argument, f"be such as {example}", f"a {_kind(value)}", TypeError)
+
+
+def require_flag(argument: str, value: object) -> None:
+    """Refuse what is neither True nor False, though Python would take it for one of them."""
+    require(value is True or value is False, argument, "be True or False", value, TypeError)
+
+
+def require_choice(argument: str, value: object, names: Iterable[str]) -> None:
+    """Refuse what is none of some words."""
+    known = tuple(names)
+    require(isinstance(value, str) and value in known, argument, f"be one of {', '.join(known)}", repr(value))
+
+
+def require_texts(argument: str, values: object, example: str) -> None:
+    """Refuse what is no sequence of texts, one text in place of a sequence above all."""
+    listed = isinstance(values, Sequence) and not isinstance(values, str | bytes)
+    fits = listed and all(isinstance(value, str) for value in values)  # type: ignore[attr-defined]
+    require(fits, argument, f"be a list of texts, such as {example}", values, TypeError)
+
+
+def whole_of(argument: str, value: object, least: int = 0, must: str = "") -> int:
+    """A whole number from ``least`` to 2^63 as an int; True, 3.0 and all others are refused."""
+    must = must or ("be a positive whole number" if least == 1 else f"be a whole number of at least {least}")
+    require(isinstance(value, Integral) and not isinstance(value, bool), argument, must, value)
+    assert isinstance(value, Integral)
+    require(least <= int(value) < 2**63, argument, must, value)
+    return int(value)
+
+
+def number_of(argument: str, value: object, must: str = "be a real number") -> float:
+    """A real number as a float: Python's, NumPy's or a tensor without axes. True, text and others are refused."""
+    if isinstance(value, Real) or getattr(value, "ndim", None) == 0:
+        with suppress(TypeError, ValueError, OverflowError, RuntimeError):
+            item = value.item() if hasattr(value, "item") else value
+            if isinstance(item, Real) and not isinstance(item, bool):
+                return float(item)
+    return refuse(argument, must, value)
+
+
+def positive_of(argument: str, value: object) -> float:
+    """A positive, finite number as a float."""
+    number = number_of(argument, value, "be positive")
+    require(0 < number < float("inf"), argument, "be positive", value)
+    return number
+
+
+def require_real_dtype(argument: str, dtype: object) -> None:
+    """Refuse what is no floating point type of torch."""
+    import torch
+
+    is_real = isinstance(dtype, torch.dtype) and dtype.is_floating_point
+    require(is_real, argument, "be a real floating point type of torch", dtype)
 
 
 def require_generator(generator: object) -> None:
@@ -83,7 +138,7 @@ def generator_of(seed: object) -> torch.Generator:
     import torch
 
     must = "be a whole number below 2^63"
-    require(isinstance(seed, Integral), "seed", must, seed, TypeError)
+    require(isinstance(seed, Integral) and not isinstance(seed, bool), "seed", must, seed, TypeError)
     assert isinstance(seed, Integral)
     require(abs(int(seed)) < 2**63, "seed", must, seed)
     return torch.Generator().manual_seed(int(seed))

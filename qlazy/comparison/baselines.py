@@ -11,14 +11,14 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, NamedTuple, final
+from typing import TYPE_CHECKING, Any, NamedTuple, final, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from qlazy.base.errors import require
+from qlazy.base.errors import generator_of, number_of, require, require_choice, require_instance, whole_of
 from qlazy.base.storage import load_arrays, save_arrays
 from qlazy.base.tables import Table
 from qlazy.data.datasets import Dataset
@@ -45,6 +45,13 @@ class InfiniteNet:
     weight_scale: float = math.sqrt(2.0)
     bias_scale: float = 0.0
 
+    def __post_init__(self) -> None:
+        require_choice("activation", self.activation, get_args(Activation))
+        whole_of("hidden", self.hidden)
+        for name in ("weight_scale", "bias_scale"):
+            scale = number_of(name, getattr(self, name), "be a number, not negative")
+            require(0 <= scale < math.inf, name, "be a number, not negative", scale)
+
     def __str__(self) -> str:
         return f"infinite {self.activation} net, {self.hidden} hidden"
 
@@ -55,6 +62,9 @@ class InfiniteNet:
 
     def train(self, data: Dataset, method: Method, steps: int) -> Baseline:
         """The path of training, at the steps a run records. Without a rate it is n / (2 lambda_max(Theta))."""
+        require_instance("data", data, Dataset, "load_data('digits')")
+        require_instance("method", method, Method, "GradientDescent()")
+        whole_of("steps", steps, 1)
         kernel, cross = self._kernel(data.x_train), self._kernel(data.x_test, data.x_train)
         counts, rate = Record().steps(steps), _rate(method, kernel, len(kernel))
         columns = [_path(kernel, cross, y.unsqueeze(1), method, counts, rate) for y in data.y_train.T]
@@ -91,6 +101,20 @@ class InfiniteCircuit:
     precision: float = 0.01
     max_walks: int = 2**18
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        require(
+            hasattr(self.circuit, "program"),
+            "circuit",
+            "be a Circuit",
+            type(self.circuit).__name__,
+            TypeError,
+        )
+        require(
+            0 < number_of("precision", self.precision) <= 1, "precision", "be from 0 to 1", self.precision
+        )
+        whole_of("max_walks", self.max_walks, 1)
+        generator_of(self.seed)
 
     def __str__(self) -> str:
         return f"mean kernel of {getattr(self.circuit.program, 'name', None) or 'the circuit'}"

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from qlazy.base.errors import path_of, require, require_instance
+from qlazy.base.errors import path_of, require, require_flag, require_instance, whole_of
 from qlazy.base.execution import Results, in_processes, on_cluster, on_threads, require_workers
 from qlazy.base.keys import digest, key, readable
 from qlazy.base.storage import remove_stale_drafts
@@ -99,7 +99,8 @@ def compare(
     seeds = _values("seeds", seeds, Integral, "whole numbers")
     require(all(0 < alpha < float("inf") for alpha in alphas), "alphas", "be positive", list(alphas))
     require(all(abs(seed) < 2**63 for seed in seeds), "seeds", "be below 2^63", list(seeds))
-    require(isinstance(steps, Integral) and steps >= 1, "steps", "be a positive whole number", steps)
+    whole_of("steps", steps, 1)
+    require_flag("progress", progress)
     require_instance("loss", loss, Loss, "SquaredError()")
     require_instance("method", method, Method, "GradientDescent()")
     require(isinstance(normalized, bool), "normalized", "be True or False", normalized)
@@ -128,7 +129,7 @@ def compare(
         one.check()
     require(isinstance(centered, bool), "centered", "be True or False", centered)
     must = "be a list of InfiniteNets and InfiniteCircuits"
-    require(isinstance(baselines, Sequence), "baselines", must, type(baselines).__name__, TypeError)
+    require(isinstance(baselines, tuple | list), "baselines", must, type(baselines).__name__, TypeError)
     for baseline in baselines:
         kinds = (InfiniteNet, InfiniteCircuit)
         require_instance("baselines[...]", baseline, kinds, "InfiniteNet(...) or InfiniteCircuit(...)")
@@ -372,7 +373,11 @@ def _settings(seeded: Sequence[SeededModel], alphas: Sequence[float], seeds: Seq
 
 def _values(argument: str, values: Iterable[Any], kind: type, noun: str) -> tuple[Any, ...]:
     """Distinct numbers of whatever holds them, a range, an array or a generator, as plain ones."""
-    fits = isinstance(values, Iterable) and not isinstance(values, str)
+    fits = (
+        isinstance(values, Iterable)
+        and not isinstance(values, str | bytes | Mapping)
+        and getattr(values, "ndim", 1) == 1
+    )
     require(fits, argument, f"be a sequence of {noun}", values, TypeError)
     found = tuple(value.item() if hasattr(value, "item") else value for value in values)
     plain = all(isinstance(value, kind) and not isinstance(value, bool) for value in found)

@@ -15,7 +15,18 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from qlazy.base.errors import require, require_finite
+from qlazy.base.errors import (
+    refuse,
+    require,
+    require_choice,
+    require_dtype,
+    require_finite,
+    require_flag,
+    require_real_dtype,
+    require_tensor,
+    require_texts,
+    whole_of,
+)
 from qlazy.data.labels import (
     Labels,
     choose_classes,
@@ -46,9 +57,46 @@ class Dataset:
     classes: tuple[str, ...]
     description: str
 
+    def __post_init__(self) -> None:
+        for name in ("name", "description"):
+            text = getattr(self, name)
+            require(isinstance(text, str), name, "be a text", text, TypeError)
+        require(
+            isinstance(self.classes, tuple | list), "classes", "be a tuple of texts", self.classes, TypeError
+        )
+        require_texts("classes", self.classes, "('3', '8')")
+        self._check("x_train", self.x_train, "y_train", self.y_train)
+        self._check("x_test", self.x_test, "y_test", self.y_test)
+        columns = max(1, len(self.classes) - (len(self.classes) == 2))
+        if self.classes:
+            must = f"have {columns} columns for {len(self.classes)} classes"
+            require(self.y_train.shape[1] == columns, "y_train", must, self.y_train.shape[1])
+
+    def _check(self, x_name: str, x: Tensor, y_name: str, y: Tensor) -> None:
+        """One part: rows that belong together, like those of training."""
+        require_tensor(x_name, x)
+        require_tensor(y_name, y)
+        require(x.ndim >= 2 and not x.is_complex(), x_name, "have shape (n, d) and be real", tuple(x.shape))
+        shape = f"have shape ({len(x)}, c), a row for each of {x_name}"
+        require(y.ndim == 2 and len(y) == len(x), y_name, shape, tuple(y.shape))
+        require(y.is_floating_point(), y_name, "be real floating point", y.dtype)
+        for name, tensor, like in ((x_name, x, self.x_train), (y_name, y, self.y_train)):
+            must = f"have rows of shape {tuple(like.shape[1:])}, as the training part"
+            require(tensor.shape[1:] == like.shape[1:], name, must, tuple(tensor.shape))
+        if x.is_floating_point():
+            require_dtype(x_name, x, self.y_train, "y_train")
+        require_dtype(y_name, y, self.y_train, "y_train")
+
     def to(self, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> Dataset:
         """The same data in another dtype or on another device."""
-        return self._map(lambda tensor: tensor.to(dtype=dtype or tensor.dtype, device=device))
+        if dtype is not None:
+            require_real_dtype("dtype", dtype)
+        known = device is None or isinstance(device, str | torch.device)
+        require(known, "device", "be a device of torch, such as 'cpu'", device, TypeError)
+        try:
+            return self._map(lambda tensor: tensor.to(dtype=dtype or tensor.dtype, device=device))
+        except RuntimeError as error:
+            raise ValueError(f"`device` must be a device that is there, but is {device}: {error}") from error
 
     def sorted_by_class(self) -> Dataset:
         """The same data, both parts ordered by class: kernels of it show their block structure.
@@ -121,8 +169,10 @@ def load_data(
     Raises ValueError where :func:`from_arrays` does and for an unknown name, ImportError where mnist is asked
     for without the extra that brings it.
     """
-    require(name in SOURCES, "name", f"be one of {', '.join(SOURCES)}", repr(name))
+    require_choice("name", name, SOURCES)
     source = SOURCES[name]
+    train, test = (None if n is None else whole_of(k, n, 1) for k, n in (("train", train), ("test", test)))
+    whole_of("seed", seed)
     x, y = source.read(_or(train, 200) + _or(test, 200), seed)
     return from_arrays(
         x,
@@ -163,6 +213,8 @@ def from_arrays(
     Raises ValueError for empty or mismatched arrays, classes that are absent or fewer than two, more features
     or samples than there are; NotFiniteError for NaN or infinity in x or y.
     """
+    require(isinstance(name, str), "name", "be a text", name, TypeError)
+    require_flag("regression", regression)
     inputs, labels = _arrays("x", x, "y", y, regression)
     names = () if regression else choose_classes(classes, labels)
     if not regression:
@@ -211,8 +263,8 @@ def from_split(
 
     Raises as :func:`from_arrays`.
     """
-    is_real = isinstance(dtype, torch.dtype) and dtype.is_floating_point
-    require(is_real, "dtype", "be a real floating point type of torch", dtype)
+    require_real_dtype("dtype", dtype)
+    require_flag("regression", regression)
     x_fit, labels_fit = _arrays("x_train", x_train, "y_train", y_train, regression)
     x_held, labels_held = _arrays("x_test", x_test, "y_test", y_test, regression)
     width = x_fit.shape[1]
@@ -245,14 +297,21 @@ def _or(count: int | None, default: int) -> int:
     return default if count is None else count
 
 
-def _array(values: ArrayLike | Tensor) -> Labels:
-    return np.asarray(values.detach().cpu() if isinstance(values, Tensor) else values)
+def _array(argument: str, values: ArrayLike | Tensor) -> Labels:
+    if isinstance(values, Tensor):
+        require_tensor(argument, values)
+        widened = values.double() if values.dtype == torch.bfloat16 else values
+        return widened.detach().cpu().resolve_conj().resolve_neg().numpy()
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError) as error:
+        return refuse(argument, "be an array, with rows of one length", f"none ({error})")
 
 
 def _arrays(
     x_name: str, x: ArrayLike | Tensor, y_name: str, y: ArrayLike | Tensor, regression: bool
 ) -> tuple[Floats, Labels]:
-    inputs, labels = _array(x), _array(y)
+    inputs, labels = _array(x_name, x), _array(y_name, y)
     require(inputs.ndim == 2, x_name, "have shape (n, d)", inputs.shape)
     require(inputs.size, x_name, "hold at least one sample and one feature", f"of shape {inputs.shape}")
     require(inputs.dtype.kind in "biuf", x_name, "hold real numbers", f"of dtype {inputs.dtype}")
@@ -277,7 +336,7 @@ def _split(
 
     total, least = len(labels), max(len(names), 1)
     require(
-        isinstance(seed, Integral) and 0 <= seed < 2**32,
+        isinstance(seed, Integral) and not isinstance(seed, bool) and 0 <= seed < 2**32,
         "seed",
         "be a whole number from 0 to 2**32 - 1",
         seed,
@@ -285,7 +344,8 @@ def _split(
     rare = [name for name in names if (labels == name).sum() < 2]
     require(not rare, "y", "hold two samples or more of each class", f"not so for {', '.join(rare)}")
     for name, given in (("train", train), ("test", test)):
-        require(given is None or isinstance(given, Integral), name, "be a whole number of samples", given)
+        whole = isinstance(given, Integral) and not isinstance(given, bool)
+        require(given is None or whole, name, "be a whole number of samples", given)
     if train is None:
         train = round(0.7 * total) if test is None else total - test
     test = total - train if test is None else test

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,9 @@ def _label(value: object) -> str:
 
 def choose_classes(chosen: Sequence[object] | None, labels: Labels) -> tuple[str, ...]:
     present = sorted(set(labels.tolist()), key=_by_number)
-    require(not isinstance(chosen, str), "classes", "be a sequence of classes", chosen)
+    listed = chosen is None or (isinstance(chosen, Iterable) and not isinstance(chosen, str | bytes | Tensor))
+    listed = listed and getattr(chosen, "ndim", 1) == 1
+    require(listed, "classes", "be a sequence of classes", chosen)
     names = tuple(present) if chosen is None else tuple(_label(name) for name in chosen)
     unknown = [name for name in names if name not in present]
     require(not unknown, "classes", f"be among {', '.join(present)}", ", ".join(unknown))

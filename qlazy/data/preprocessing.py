@@ -10,7 +10,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from qlazy.base.errors import require
+from qlazy.base.errors import require, require_choice
 
 Scaling = Literal["angle", "standard", "none"]
 Floats = NDArray[np.float64]
@@ -33,12 +33,11 @@ def fit_inputs(x: Floats, features: int | None, scaling: Scaling) -> Preprocessi
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-    require(
-        scaling in get_args(Scaling), "scaling", f"be one of {', '.join(get_args(Scaling))}", repr(scaling)
-    )
+    require_choice("scaling", scaling, get_args(Scaling))
     width = x.shape[1]
     features = width if features is None else features
-    require(isinstance(features, Integral), "features", "be a whole number", features)
+    whole = isinstance(features, Integral) and not isinstance(features, bool)
+    require(whole, "features", "be a whole number", features)
     require(1 <= features <= width, "features", f"be from 1 to {width}, the features there are", features)
     reduce, scale = features < width, scaling != "none"
     if reduce:

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from qlazy.base.errors import require
+from qlazy.base.errors import require, require_tensor
 from qlazy.data.labels import classes
 from qlazy.drawing.style import GUIDE, INK, grid, log_axis, style
 from qlazy.kernels.spectrum import eigenvalues, label_energies, participation_ratio, rank_cutoff
@@ -110,11 +110,18 @@ def plot_kernel(kernel: Tensor | NDArray[Any], labels: Tensor | NDArray[Any]) ->
 
     Raises ValueError for a kernel that is zero, not square or does not fit the labels.
     """
-    matrix, targets = _array(kernel), _array(labels)
+    matrix, targets = _array("kernel", kernel), _array("labels", labels)
     require(targets.ndim == 2, "labels", "have shape (n, c)", targets.shape)
     with style():
         return kernel_figure(matrix, targets.astype(matrix.dtype))
 
 
-def _array(values: Tensor | NDArray[Any]) -> NDArray[Any]:
-    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+def _array(argument: str, values: Tensor | NDArray[Any]) -> NDArray[Any]:
+    must = "be a torch tensor or a NumPy array of real numbers"
+    if not isinstance(values, Tensor):
+        is_real = isinstance(values, np.ndarray) and values.dtype.kind in "biuf"
+        require(is_real, argument, must, f"a {type(values).__name__}", TypeError)
+        return values
+    require_tensor(argument, values)
+    require(not values.is_complex() and values.dtype != torch.bfloat16, argument, must, values.dtype)
+    return values.detach().cpu().resolve_neg().numpy()

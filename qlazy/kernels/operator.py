@@ -14,12 +14,15 @@ from qlazy.base.errors import (
     require,
     require_dtype,
     require_finite,
+    require_flag,
     require_full_precision,
+    require_generator,
     require_tensor,
+    whole_of,
 )
 from qlazy.base.memory import require_memory
 from qlazy.kernels.iterative import conjugate_gradients, leading_eigenpairs, leading_of_matrix
-from qlazy.kernels.spectrum import eigenvalues, ridge_solve
+from qlazy.kernels.spectrum import eigenvalues, require_ridge, require_right, ridge_solve
 from qlazy.models.model import (
     JACOBIAN_BYTES,
     Model,
@@ -124,6 +127,10 @@ def tangent_kernel(
     """
     require_model("model", model)
     if shots is not None:
+        shots = whole_of("shots", shots, 1)
+        if generator is not None:
+            require_generator(generator)
+        require_flag("progress", progress)
         from qlazy.kernels.shots import cross_kernel_from_shots, kernel_from_shots
 
         require_finite("params", params)
@@ -133,6 +140,7 @@ def tangent_kernel(
         column = _inputs("x2", model, params, x2)
         return cross_kernel_from_shots(model, at, row, column, shots, generator=generator, progress=progress)
     require(generator is None, "generator", "be absent without shots", "given")
+    require_flag("progress", progress)
     return TangentKernel(model, params, x, x2, allow_zero=allow_zero)
 
 
@@ -155,7 +163,9 @@ class TangentKernel:
         *,
         allow_zero: bool = False,
     ) -> None:
+        require_model("model", model)
         require_finite("params", params)
+        require_flag("allow_zero", allow_zero)
         self.model = model
         self.params = params.detach()
         self.x = _inputs("x", model, self.params, x)
@@ -209,6 +219,14 @@ class TangentKernel:
         result = self._apply(right.unsqueeze(1))[:, 0] if right.ndim == 1 else self._apply(right)
         return self._checked(result) if right.any() else result
 
+    def __rmatmul__(self, left: Tensor) -> Tensor:
+        """v K for v (n c,), or V K for V (k, n c)."""
+        rows = self.shape[0]
+        require_tensor("left", left)
+        fits = left.ndim in (1, 2) and left.shape[-1] == rows
+        require(fits, "left", f"have shape ({rows},) or (k, {rows})", tuple(left.shape))
+        return self.T @ left if left.ndim == 1 else (self.T @ left.T).T
+
     def to_dense(self) -> Tensor:
         """The matrix (n c, m c), computed at the first call and kept: do not write to it.
 
@@ -261,7 +279,7 @@ class TangentKernel:
         self._require_symmetric("eigh")
         require_full_precision("params", self.params)
         size = self.shape[0]
-        fits = k is None or (isinstance(k, Integral) and 1 <= k <= size)
+        fits = k is None or (isinstance(k, Integral) and not isinstance(k, bool) and 1 <= k <= size)
         require(fits, "k", f"be a whole number between 1 and the kernel's size {size}", k)
         if k is not None and k < size and matrix_free is None and self._is_factored and k <= self._rank:
             left, singular, _ = torch.linalg.svd(self._factor, full_matrices=False)
@@ -294,11 +312,13 @@ class TangentKernel:
         """
         self._require_symmetric("solve")
         require_full_precision("params", self.params)
+        ridge = require_ridge(ridge)
+        require_right(right, self.shape[0])
+        require_dtype("right", right, self.params, "the kernel")
         if matrix_free is None and ridge > 0 and self._is_factored:
             return _factored_solve(self._factor, right, ridge)
         if not self._is_matrix_free(matrix_free):
             return ridge_solve(self.to_dense(), right, ridge)
-        require(ridge >= 0, "ridge", "not be negative", ridge)
         if tolerance is None:
             tolerance = torch.finfo(self.dtype).eps ** (2 / 3)
         columns = right.unsqueeze(1) if right.ndim == 1 else right

@@ -16,7 +16,7 @@ Bach 2019 (arXiv 1812.07956).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import final
@@ -25,7 +25,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qlazy.base.errors import require, require_dtype, require_finite, require_shape, require_tensor
+from qlazy.base.errors import (
+    number_of,
+    positive_of,
+    require,
+    require_dtype,
+    require_finite,
+    require_shape,
+    require_tensor,
+)
 from qlazy.kernels.operator import TangentKernel
 from qlazy.kernels.spectrum import check_kernel, rank_cutoff, ridge_solve
 from qlazy.models.model import Model, jacobian_blocks
@@ -48,6 +56,10 @@ def kernel_regression(
     added to K as it is, not multiplied by n.
     """
     _require_outputs("targets", targets)
+    if not isinstance(kernel_test, TangentKernel):
+        require_tensor("kernel_test", kernel_test)
+        require(kernel_test.ndim == 2, "kernel_test", "have shape (m c, n c)", tuple(kernel_test.shape))
+        require_dtype("kernel_test", kernel_test, targets, "the targets")
     rows, columns = kernel_test.shape
     _require_matrix("kernel_train", kernel_train, (targets.numel(), targets.numel()))
     require(
@@ -153,7 +165,13 @@ class LinearizedPath:
         _require_outputs("outputs0_test", outputs0_test)
         require_shape("outputs0_test", outputs0_test, (len(outputs0_test), c))
         _require_matrix("kernel_test", kernel_test, (outputs0_test.numel(), samples * c))
-        require_shape("duals", duals, (len(duals), samples, c))
+        require_tensor("duals", duals)
+        require(duals.ndim == 3 and duals.shape[1:] == (samples, c), "duals", f"have shape (t, {samples}, {c})",
+                tuple(duals.shape))  # fmt: skip
+        for name, tensor in (("outputs0_test", outputs0_test), ("duals", duals)):
+            require_dtype(name, tensor, self.kernel, "the kernel")
+        if isinstance(kernel_test, Tensor):
+            require_dtype("kernel_test", kernel_test, self.kernel, "the kernel")
         moved = (kernel_test @ duals.flatten(1).T).T
         return outputs0_test - moved.reshape(-1, *outputs0_test.shape)
 
@@ -185,9 +203,7 @@ class LinearizedPath:
         return self._factors(torch.exp(exponents), -torch.expm1(exponents))
 
     def _descent(self, learning_rate: float, counts: Tensor | Sequence[int]) -> tuple[Tensor, Tensor]:
-        require(
-            math.isfinite(learning_rate) and learning_rate > 0, "learning_rate", "be positive", learning_rate
-        )
+        learning_rate = positive_of("learning_rate", learning_rate)
         grid = _grid("counts", counts, self.kernel)
         require((grid.isfinite() & (grid == grid.round())).all(), "counts", "be whole numbers", counts)
         return self._factors(*_powers(self._values * (float(learning_rate) / self._samples), grid))
@@ -234,17 +250,32 @@ def _powers(rates: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
 
 def _grid(argument: str, values: Tensor | Sequence[float], like: Tensor) -> Tensor:
     """Times or counts as a column (t, 1) in the dtype of ``like``."""
-    grid = torch.as_tensor(values, dtype=like.dtype, device=like.device)
+    if isinstance(values, Tensor):
+        require_tensor(argument, values)
+        require(
+            not values.is_complex() and values.dtype != torch.bool, argument, "be real numbers", values.dtype
+        )
+        grid = values.to(like)
+    else:
+        listed = isinstance(values, Iterable) and not isinstance(values, str | bytes | Mapping | set)
+        listed = listed and getattr(values, "ndim", 1) == 1
+        require(listed, argument, "be a list of numbers", values, TypeError)
+        numbers = [number_of(f"{argument}[{i}]", value) for i, value in enumerate(values)]
+        grid = torch.tensor(numbers, dtype=like.dtype, device=like.device)
     require(grid.ndim == 1, argument, "be a list of numbers", tuple(grid.shape))
     require((grid >= 0).all(), argument, "not be negative or NaN", values)
     return grid.unsqueeze(1)
 
 
 def _offset(argument: str, offset: Tensor | float, targets: Tensor, samples: int) -> Tensor | float:
-    if isinstance(offset, Tensor):
+    if isinstance(offset, Tensor) and offset.ndim:
         require_shape(argument, offset, (samples, targets.shape[1]))
         require_dtype(argument, offset, targets, "the targets")
-    return offset
+        require_finite(argument, offset)
+        return offset
+    number = number_of(argument, offset, f"be a number or outputs ({samples}, {targets.shape[1]})")
+    require(math.isfinite(number), argument, "be finite", offset)
+    return number
 
 
 def _require_matrix(argument: str, kernel: Tensor | TangentKernel, shape: tuple[int, int]) -> None:

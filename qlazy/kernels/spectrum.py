@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from qlazy.base.errors import require, require_dtype, require_finite, require_full_precision
+from qlazy.base.errors import number_of, require, require_dtype, require_finite, require_full_precision
 
 
 def eigenvalues(kernel: Tensor) -> Tensor:
@@ -99,6 +99,19 @@ def label_energies(kernel: Tensor, labels: Tensor) -> Tensor:
     return torch.einsum("...ij,i->...j", vectors, y / norm).square().cumsum(-1)
 
 
+def require_ridge(ridge: object) -> float:
+    """A ridge as a float: finite, not negative."""
+    number = number_of("ridge", ridge, "be a number, not negative")
+    require(0 <= number < float("inf"), "ridge", "not be negative or infinite", ridge)
+    return number
+
+
+def require_right(right: Tensor, rows: int) -> None:
+    """Refuse right-hand sides that are no finite (N,) or (N, k)."""
+    require_finite("right", right)
+    require(right.ndim in (1, 2) and len(right) == rows, "right", f"have {rows} rows", tuple(right.shape))
+
+
 def ridge_solve(kernel: Tensor, right: Tensor, ridge: float = 0.0) -> Tensor:
     """Solve (K + ridge I) z = b for b (N,) or (N, k) and a positive semidefinite K (N, N).
 
@@ -107,13 +120,8 @@ def ridge_solve(kernel: Tensor, right: Tensor, ridge: float = 0.0) -> Tensor:
     where gradient flow from zero ends. K is often singular: its rank is at most the number of parameters.
     """
     check_kernel("kernel", kernel)
-    require(ridge >= 0, "ridge", "not be negative", ridge)
-    require(
-        right.ndim in (1, 2) and len(right) == len(kernel),
-        "right",
-        f"have {len(kernel)} rows",
-        tuple(right.shape),
-    )
+    ridge = require_ridge(ridge)
+    require_right(right, len(kernel))
     require_dtype("right", right, kernel, "the kernel")
     columns = right if right.ndim == 2 else right.unsqueeze(1)
     if ridge > len(kernel) * torch.finfo(kernel.dtype).eps * float(_trace(kernel)):

@@ -23,6 +23,7 @@ from qlazy.base.errors import (
     require_generator,
     require_shape,
     require_tensor,
+    whole_of,
 )
 from qlazy.base.memory import require_bytes
 from qlazy.models.derivatives import Derivatives, forward_derivatives, mapped_jacobian
@@ -71,6 +72,9 @@ class Model(abc.ABC):
         self.check(params, x)
         with norms_for_transforms():
             outputs = self.forward(params, x)
+        require(
+            isinstance(outputs, Tensor), "outputs", "be a torch tensor", type(outputs).__name__, TypeError
+        )
         require(
             outputs.ndim == 2 and len(outputs) == len(x),
             "outputs",
@@ -192,6 +196,20 @@ class Model(abc.ABC):
         return max(1, JACOBIAN_BYTES // max(1, outputs * row))
 
 
+def _blocks(blocks: Mapping[str, slice], num_params: int) -> Mapping[str, slice]:
+    """The named slices, which follow each other and cover all parameters."""
+    must = f"be a dict of names to slices that follow each other from 0 to {num_params}"
+    require(isinstance(blocks, Mapping), "blocks", must, blocks, TypeError)
+    end = 0
+    for name, block in blocks.items():
+        follows = isinstance(block, slice) and block.start == end and block.step in (None, 1)
+        require(isinstance(name, str) and follows, "blocks", must, dict(blocks))
+        require(isinstance(block.stop, int) and block.stop >= end, "blocks", must, dict(blocks))
+        end = block.stop
+    require(end == num_params, "blocks", must, dict(blocks))
+    return dict(blocks)
+
+
 @final
 class Function(Model):
     """A model from a plain function ``f(params, x) -> (n, c)`` made of torch operations, row by row.
@@ -208,10 +226,14 @@ class Function(Model):
         blocks: Mapping[str, slice] | None = None,
         init: Callable[[torch.Generator], Tensor] | None = None,
     ) -> None:
-        require(num_params >= 1, "num_params", "be positive", num_params)
+        is_function = callable(f) and not isinstance(f, type)
+        require(is_function, "f", "be a function of parameters and inputs", f, TypeError)
+        require(init is None or callable(init), "init", "be a function of a generator", init, TypeError)
         self._f = f
-        self._num_params = num_params
-        self._blocks = {"params": slice(0, num_params)} if blocks is None else dict(blocks)
+        self._num_params = whole_of("num_params", num_params, 1)
+        self._blocks = (
+            {"params": slice(0, self._num_params)} if blocks is None else _blocks(blocks, self._num_params)
+        )
         self._init = init
         self._derivatives = Derivatives("f")
 
@@ -226,7 +248,9 @@ class Function(Model):
     def init(self, generator: torch.Generator) -> Tensor:
         require_generator(generator)
         if self._init is not None:
-            return self._init(generator)
+            drawn = self._init(generator)
+            require_shape("init(generator)", drawn, (self._num_params,))
+            return drawn
         return torch.randn(self._num_params, generator=generator, dtype=torch.float64)
 
     def forward(self, params: Tensor, x: Tensor) -> Tensor:

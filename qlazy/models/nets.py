@@ -15,7 +15,9 @@ from torch import Tensor, nn
 from qlazy.base.errors import (
     UnsupportedModelError,
     require,
+    require_flag,
     require_generator,
+    require_real_dtype,
     require_shape,
 )
 from qlazy.base.torch_private import in_plain_autograd, plain_params, plain_rows
@@ -218,8 +220,8 @@ def mlp(
         isinstance(widths, Sequence) and len(widths) >= 2 and all(isinstance(w, int) and w >= 1 for w in widths),
         "widths", "be two or more positive integers", widths,
     )  # fmt: skip
-    is_real = isinstance(dtype, torch.dtype) and dtype.is_floating_point
-    require(is_real, "dtype", "be a real floating point type of torch", dtype)
+    require_real_dtype("dtype", dtype)
+    require_flag("bias", bias)
     must = "be a module's class, such as torch.nn.Tanh, or another function that makes modules"
     require(
         callable(activation) and not isinstance(activation, nn.Module),
@@ -230,8 +232,18 @@ def mlp(
     )
     layers: list[nn.Module] = []
     for fan_in, fan_out in pairwise(widths):
-        layers += [nn.Linear(fan_in, fan_out, bias=bias, dtype=dtype), activation()]
+        layers += [nn.Linear(fan_in, fan_out, bias=bias, dtype=dtype), _made(activation, must)]
     return Net(nn.Sequential(*layers[:-1]))
+
+
+def _made(activation: Callable[[], nn.Module], must: str) -> nn.Module:
+    try:
+        made = activation()
+    except TypeError:  # such as torch.relu, a function of a tensor
+        made = None
+    require(isinstance(made, nn.Module), "activation", must, activation, TypeError)
+    assert made is not None
+    return made
 
 
 def _follow(tensor: Tensor, params: Tensor) -> Tensor:

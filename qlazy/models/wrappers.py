@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import final
 
 import torch
 from torch import Tensor
 
-from qlazy.base.errors import refuse, require, require_finite, require_shape
+from qlazy.base.errors import positive_of, require, require_finite, require_shape, whole_of
 from qlazy.models.model import (
     Model,
     blocks_of,
@@ -47,11 +46,7 @@ class Scaled(Wrapper):
     """
 
     def __init__(self, model: Model, alpha: float) -> None:
-        try:
-            self.alpha = float(alpha)
-        except (TypeError, ValueError, OverflowError):
-            refuse("alpha", "be a positive number", alpha)
-        require(math.isfinite(self.alpha) and self.alpha > 0, "alpha", "be positive", alpha)
+        self.alpha = positive_of("alpha", alpha)
         super().__init__(model)
 
     def forward(self, params: Tensor, x: Tensor) -> Tensor:
@@ -186,7 +181,8 @@ class Readout(Model):
     """
 
     def __init__(self, model: Model, outputs: int) -> None:
-        require(outputs >= 1, "outputs", "be positive", outputs)
+        require_model("model", model)
+        outputs = whole_of("outputs", outputs, 1)
         taken = {"readout", "offset"} & model.blocks.keys()
         require(not taken, "model", "have no block named readout or offset", sorted(taken))
         self.model = model

@@ -7,14 +7,24 @@ import inspect
 import math
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, final, get_args
 
 import torch
 from torch import Tensor, nn
 
-from qlazy.base.errors import UnsupportedModelError, require, require_generator
+from qlazy.base.errors import (
+    UnsupportedModelError,
+    require,
+    require_choice,
+    require_generator,
+    require_instance,
+    require_real_dtype,
+    require_texts,
+    whole_of,
+)
 from qlazy.base.torch_private import (
     is_differentiated,
     is_transformed,
@@ -81,12 +91,10 @@ class Circuit(Model):
         *,
         backend: BackendName = "auto",
     ) -> None:
-        require(
-            backend in get_args(BackendName),
-            "backend",
-            f"be one of {', '.join(get_args(BackendName))}",
-            backend,
-        )
+        require_choice("backend", backend, get_args(BackendName))
+        named = isinstance(weight_shapes, Mapping) and all(isinstance(name, str) for name in weight_shapes)
+        must = "be a dict of names to shapes, such as {'weights': (3, 2)}"
+        require(named, "weight_shapes", must, weight_shapes, TypeError)
         self._shapes = {name: _shape(name, size) for name, size in weight_shapes.items()}
         if not isinstance(qnode, Program):
             _check_qnode(qnode, backend)
@@ -232,7 +240,7 @@ class Circuit(Model):
         default.qubit, seeded from ``generator`` or, without one, by chance. Raises UnsupportedModelError for an
         OpenQASM program that measures on its way: a QNode with ``qml.measure`` takes shots.
         """
-        require(shots >= 1, "shots", "be at least 1", shots)
+        shots = whole_of("shots", shots, 1, "be at least 1")
         import pennylane as qml
 
         from qlazy.quantum.backends.choice import on_seeded_qubits
@@ -333,6 +341,9 @@ class CircuitLayer(nn.Module):
 
     def __init__(self, circuit: Circuit, *, dtype: torch.dtype = torch.float64) -> None:
         super().__init__()
+        must = "qlazy.Circuit(qnode, weight_shapes)"
+        require_instance("circuit", circuit, Circuit, must)
+        require_real_dtype("dtype", dtype)
         self.circuit = circuit
         self.weights = nn.Parameter(torch.empty(circuit.num_params, dtype=dtype))
         self.reset_parameters()
@@ -363,6 +374,7 @@ def load_circuit(
     ``load_circuit("hardware_efficient", n=6, layers=3)``. Raises ValueError for an unknown name or size, and QasmError
     with file, line and column for a program that is wrong or outside the language covered.
     """
+    require_choice("backend", backend, get_args(BackendName))
     _require_declared_width(Source.read(locate(name_or_path)).text, backend)
     return Circuit.from_program(load_program(name_or_path, **sizes), backend=backend)
 
@@ -380,6 +392,9 @@ def from_qasm(
     ``observables`` are outputs such as "Z q[1]" or "0.5 Z q[0] Z q[1] - X q[2]", ``data`` the names of the
     inputs that are data, for a text that does not say so itself. Raises as :func:`load_circuit`.
     """
+    require_choice("backend", backend, get_args(BackendName))
+    require_texts("observables", observables, "['Z q[0]']")
+    require_texts("data", data, "['x']")
     _require_declared_width(text, backend)
     program = program_from_qasm(text, observables=observables, data=data, **sizes)
     return Circuit.from_program(program, backend=backend)
@@ -393,11 +408,11 @@ def _require_declared_width(text: object, backend: str) -> None:
 
 
 def _shape(name: str, size: int | Sequence[int]) -> tuple[int, ...]:
-    shape = (size,) if isinstance(size, int) else tuple(size)
-    require(
-        all(isinstance(s, int) and s >= 1 for s in shape), f"weight_shapes[{name!r}]",
-        "be a positive integer or a tuple of them", size,
-    )  # fmt: skip
+    shape: tuple[Any, ...] = (size,)
+    if isinstance(size, Iterable) and not isinstance(size, str | bytes):
+        shape = tuple(size)
+    fits = all(isinstance(s, Integral) and not isinstance(s, bool) and int(s) >= 1 for s in shape)
+    require(fits, f"weight_shapes[{name!r}]", "be a positive integer or a tuple of them", size)
     return () if size == 1 else shape  # TorchLayer's convention: 1 is a scalar
 
 

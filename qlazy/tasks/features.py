@@ -9,6 +9,7 @@ fit a linear model in the tangent features, or a support vector machine on the t
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Self, final
 
 import numpy as np
@@ -18,7 +19,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from qlazy.base.errors import generator_of, require
+from qlazy.base.errors import generator_of, refuse, require, require_tensor
 from qlazy.kernels.operator import tangent_kernel
 from qlazy.models.model import Model
 
@@ -60,14 +61,8 @@ class TangentFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def fit(self, X: ArrayLike, y: object = None) -> Self:
         """Settle the model and its parameters for inputs of this many features; ``y`` is not looked at."""
         inputs = self._validated(X, reset=True)
-        self.model_ = self.model if isinstance(self.model, Model) else self.model(inputs.shape[1])
-        require(
-            isinstance(self.model_, Model), "model", "be a Model or return one", type(self.model_).__name__
-        )
-        if self.params is None:
-            self.params_ = self.model_.init(generator_of(self.seed))
-        else:
-            self.params_ = torch.as_tensor(self.params).detach().clone()
+        self.model_ = self._made(inputs.shape[1])
+        self.params_ = self.model_.init(generator_of(self.seed)) if self.params is None else self._given()
         x = torch.from_numpy(inputs[:1])
         self.model_.check(self.params_.to(x), x)
         self._n_features_out = self.params_.numel() * self.model_(self.params_.to(x), x).shape[1]
@@ -85,6 +80,30 @@ class TangentFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         x, y = (torch.from_numpy(self._validated(inputs)) for inputs in (X, Y))
         gram = tangent_kernel(self.model_, self.params_.to(x), x, y.to(x)).gram()
         return torch.einsum("iaja->ij", gram).numpy()
+
+    def _made(self, features: int) -> Model:
+        must = "be a Model, or a function of the number of features that returns one"
+        made = self.model
+        if not isinstance(made, Model):
+            require(callable(made) and not isinstance(made, type), "model", must, made, TypeError)
+            try:
+                made = made(features)
+            except TypeError as error:
+                raise TypeError(f"`model` must {must}, but raises {error}") from error
+        require(isinstance(made, Model), "model", must, type(made).__name__)
+        assert isinstance(made, Model)
+        return made
+
+    def _given(self) -> Tensor:
+        if isinstance(self.params, Tensor):
+            require_tensor("params", self.params)
+            return self.params.detach().clone()
+        must = "be an array (p,) of real numbers"
+        with suppress(TypeError, ValueError):
+            array = np.array(self.params)
+            if array.dtype.kind in "iuf":
+                return torch.from_numpy(array)
+        return refuse("params", must, self.params)
 
     def _validated(self, inputs: ArrayLike, *, reset: bool = False) -> Floats:
         checked = validate_data(self, inputs, reset=reset, dtype=[np.float64, np.float32])

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +12,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from qlazy.base.errors import NotFiniteError, require, require_finite, require_instance, require_tensor
+from qlazy.base.errors import (
+    NotFiniteError,
+    positive_of,
+    require,
+    require_finite,
+    require_instance,
+    require_tensor,
+    whole_of,
+)
 from qlazy.base.version import versions
 from qlazy.data.datasets import Dataset
 from qlazy.models.model import Model, require_model
@@ -41,11 +48,13 @@ class Record:
 
     def __post_init__(self) -> None:
         if self.at is not None:
-            is_list = isinstance(self.at, Iterable) and not isinstance(self.at, str)
-            require(is_list, "at", "be a list of steps", self.at)
-            object.__setattr__(self, "at", tuple(int(step) for step in self.at))
-        is_count = isinstance(self.count, Integral) and self.count >= 2
-        require(is_count, "count", "be at least 2, the first and the last step", self.count)
+            is_list = isinstance(self.at, Iterable) and not isinstance(self.at, str | bytes | Mapping)
+            require(is_list and getattr(self.at, "ndim", 1) == 1, "at", "be a list of steps", self.at)
+            steps = (step.item() if hasattr(step, "item") else step for step in self.at)
+            object.__setattr__(
+                self, "at", tuple(whole_of("at", step, must="hold whole steps") for step in steps)
+            )
+        whole_of("count", self.count, 2, "be at least 2, the first and the last step")
 
     def steps(self, last: int) -> list[int]:
         """The steps to record in a run of ``last`` steps, in order."""
@@ -80,8 +89,8 @@ def train(
     ``params`` or ``data``; DivergedError, with the step and the trace so far, for a loss that is no longer finite
     or has grown beyond ``RUNAWAY`` times its start. Chizat, Oyallon, Bach 2019 (arXiv 1812.07956).
     """
-    require(math.isfinite(alpha) and alpha > 0, "alpha", "be positive", alpha)
-    require(isinstance(steps, Integral) and steps >= 0, "steps", "be a whole number, not negative", steps)
+    alpha = positive_of("alpha", alpha)
+    whole_of("steps", steps, must="be a whole number, not negative")
     require_instance("method", method, Method, "GradientDescent()")
     require_instance("record", record, Record, "Record()")
     require(observer is None or callable(observer), "observer", "be a function of step and loss", observer)

@@ -107,8 +107,14 @@ def examples_of(data: Dataset | Pair) -> tuple[Tensor, Tensor, Pair | None]:
     """Inputs and targets, and the test part where there is one. Raises ValueError for what is no data."""
     if isinstance(data, Dataset):
         return data.x_train, data.y_train, (data.x_test, data.y_test) if len(data.x_test) else None
-    require(isinstance(data, tuple) and len(data) == 2, "data", "be a Dataset or a pair (x, y)", data)
-    return *data, None
+    pair = isinstance(data, tuple) and len(data) == 2
+    must = "be a Dataset or a pair (x, y) of torch tensors"
+    require(pair, "data", must, type(data).__name__)
+    x, y = data
+    for name, part in (("x", x), ("y", y)):
+        require(isinstance(part, Tensor), name, "be a torch tensor", f"a {type(part).__name__}")
+        require_tensor(name, part)
+    return x, y, None
 
 
 def require_samples(argument: str, tensor: Tensor) -> None:

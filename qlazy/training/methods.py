@@ -9,7 +9,7 @@ from __future__ import annotations
 import abc
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -18,7 +18,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from qlazy.base.errors import NotFiniteError, ZeroJacobianError, generator_of, require, require_finite
+from qlazy.base.errors import (
+    NotFiniteError,
+    ZeroJacobianError,
+    generator_of,
+    number_of,
+    positive_of,
+    require,
+    require_choice,
+    require_finite,
+    require_flag,
+    whole_of,
+)
 from qlazy.kernels.operator import tangent_kernel
 from qlazy.training.losses import Magnified, Objective
 
@@ -72,7 +83,7 @@ class GradientDescent(Method):
 
     def __post_init__(self) -> None:
         if self.learning_rate is not None:
-            _require_positive("learning_rate", self.learning_rate)
+            positive_of("learning_rate", self.learning_rate)
 
     @property
     def clock(self) -> str:
@@ -106,9 +117,10 @@ class SGD(Method):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _require_positive("learning_rate", self.learning_rate)
-        require(self.batch_size >= 1, "batch_size", "be positive", self.batch_size)
-        require(0 <= self.momentum < 1, "momentum", "be at least 0 and below 1", self.momentum)
+        positive_of("learning_rate", self.learning_rate)
+        whole_of("batch_size", self.batch_size, 1)
+        momentum = number_of("momentum", self.momentum)
+        require(0 <= momentum < 1, "momentum", "be at least 0 and below 1", self.momentum)
         generator_of(self.seed)
 
     @property
@@ -142,7 +154,16 @@ class Adam(Method):
     epsilon: float = 1e-8
 
     def __post_init__(self) -> None:
-        _require_positive("learning_rate", self.learning_rate)
+        positive_of("learning_rate", self.learning_rate)
+        must = "be two numbers of at least 0 and below 1"
+        require(
+            isinstance(self.betas, Sequence) and len(self.betas) == 2, "betas", must, self.betas, TypeError
+        )
+        require(
+            all(0 <= number_of("betas", beta, must) < 1 for beta in self.betas), "betas", must, self.betas
+        )
+        epsilon = number_of("epsilon", self.epsilon, "be a number, not negative")
+        require(0 <= epsilon < math.inf, "epsilon", "be a number, not negative", self.epsilon)
 
     @property
     def clock(self) -> str:
@@ -169,8 +190,9 @@ class LBFGS(Method):
     line_search: bool = True
 
     def __post_init__(self) -> None:
-        _require_positive("learning_rate", self.learning_rate)
-        require(self.history >= 1, "history", "be positive", self.history)
+        positive_of("learning_rate", self.learning_rate)
+        whole_of("history", self.history, 1)
+        require_flag("line_search", self.line_search)
 
     @property
     def clock(self) -> str:
@@ -209,9 +231,8 @@ class GradientFlow(Method):
 
     def __post_init__(self) -> None:
         for name in ("horizon", "rtol", "atol"):
-            _require_positive(name, getattr(self, name))
-        names = get_args(Solver)
-        require(self.solver in names, "solver", f"be one of {', '.join(names)}", repr(self.solver))
+            positive_of(name, getattr(self, name))
+        require_choice("solver", self.solver, get_args(Solver))
 
     @property
     def clock(self) -> str:
@@ -282,7 +303,3 @@ def _closure(params: Tensor, objective: Objective | Magnified, risk: float) -> C
         return risk
 
     return evaluate
-
-
-def _require_positive(name: str, value: float) -> None:
-    require(math.isfinite(value) and value > 0, name, "be positive", value)

@@ -100,7 +100,6 @@ def test_kept_told_and_drawn(data, tmp_path, capsys, monkeypatch) -> None:
     [
         ({"loss": qlazy.Logistic()}, "`baselines` must come with the square loss"),
         ({"method": qlazy.Adam(0.1)}, "`baselines` must come with gradient descent or gradient flow"),
-        ({"baselines": [InfiniteNet("tanh")]}, "`activation` must be one of relu, erf"),
     ],
 )  # fmt: skip
 def test_refused_before_any_training(data, change, message) -> None:

@@ -35,7 +35,7 @@ def test_least_squares_over_the_readout_is_the_tangent_of_those_blocks() -> None
 
 
 def test_refusals() -> None:
-    with pytest.raises(ValueError, match="`outputs` must be positive"):
+    with pytest.raises(ValueError, match="`outputs` must be a positive whole number"):
         Readout(mlp([3, 2]), 0)
     with pytest.raises(ValueError, match="`model` must have no block named readout or offset"):
         Readout(Readout(mlp([3, 2]), 2), 1)

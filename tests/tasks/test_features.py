@@ -79,5 +79,8 @@ def test_what_does_not_fit_is_named(model) -> None:
         TangentFeatures(model, params=np.zeros(2)).fit(X)
     with pytest.raises(ValueError, match="NaN"):
         TangentFeatures(model).fit(np.full((2, 3), np.nan))
-    with pytest.raises(ValueError, match="`model` must be a Model or return one, but is int"):
+    with pytest.raises(
+        ValueError,
+        match="`model` must be a Model, or a function of the number of features that returns one, but is int",
+    ):
         TangentFeatures(lambda features: features).fit(X)

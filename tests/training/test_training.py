@@ -410,10 +410,10 @@ def test_a_model_cut_off_from_its_params_is_refused() -> None:
     [
         (lambda: GradientDescent(0.0), "`learning_rate` must be positive"),
         (lambda: SGD(-1.0, 2), "`learning_rate` must be positive"),
-        (lambda: SGD(0.1, 0), "`batch_size` must be positive"),
+        (lambda: SGD(0.1, 0), "`batch_size` must be a positive whole number"),
         (lambda: SGD(0.1, 2, momentum=1.0), "`momentum` must be"),
         (lambda: Adam(float("nan")), "`learning_rate` must be positive"),
-        (lambda: LBFGS(history=0), "`history` must be positive"),
+        (lambda: LBFGS(history=0), "`history` must be a positive whole number"),
         (lambda: GradientFlow(0.0), "`horizon` must be positive"),
         (lambda: GradientFlow(1.0, "Euler"), "`solver` must be one of LSODA"),  # type: ignore[arg-type]
         (lambda: GradientFlow(1.0, rtol=0.0), "`rtol` must be positive"),

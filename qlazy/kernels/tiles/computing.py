@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from qlazy.base.errors import path_of, require, require_finite
+from qlazy.base.errors import path_of, require, require_finite, require_flag, whole_of
 from qlazy.base.execution import cores, on_cluster, on_threads, require_workers
 from qlazy.base.keys import digest
 from qlazy.base.storage import remove_stale_drafts
@@ -62,6 +62,7 @@ def tiled_kernel(
     """
     require_zarr()
     require_workers(workers, client)
+    require_flag("progress", progress)
     operator = TangentKernel(model, params, x, x2, allow_zero=allow_zero)
     folder = path_of("store", store).absolute()
     description = _describe(operator, tile)
@@ -73,7 +74,8 @@ def tiled_kernel(
 
 
 def _describe(kernel: TangentKernel, tile: int | None) -> Description:
-    require(tile is None or (isinstance(tile, int) and tile >= 1), "tile", "be a positive integer", tile)
+    if tile is not None:
+        whole_of("tile", tile, 1, "be a positive integer")
     supported = kernel.dtype in (torch.float64, torch.float32)
     require(supported, "params", "be float64 or float32 for a tiled kernel", kernel.dtype)
     samples = max(1, TILE_ROWS // kernel.outputs) if tile is None else tile

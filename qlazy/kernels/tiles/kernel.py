@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from qlazy.base.errors import require, require_dtype, require_finite
+from qlazy.base.errors import path_of, require, require_dtype, require_finite
 from qlazy.base.memory import require_memory
 from qlazy.kernels.tiles.description import Description, read
 from qlazy.kernels.tiles.grid import TilePlace
@@ -37,6 +37,7 @@ class TiledKernel:
     def load(cls, store: str | os.PathLike[str]) -> TiledKernel:
         """The kernel in a store. Raises ValueError where it is damaged or not finished, OSError where there is none."""
         require_zarr()
+        store = path_of("store", store)
         kernel = cls(Path(store).absolute(), read(Path(store)))
         missing = len(kernel.missing())
         require(

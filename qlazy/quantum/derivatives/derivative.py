@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, final, get_args, overload
 
 from torch import Tensor
 
-from qlazy.base.errors import require
+from qlazy.base.errors import require, require_choice
 from qlazy.quantum.derivatives.additive import Additive, Expand, additive
 from qlazy.quantum.derivatives.elements import Wrt, element_text, find_element, rows_of
 from qlazy.quantum.derivatives.rules import Gadget, Shift, shifts, unreached
@@ -121,7 +121,7 @@ def differentiate(
     ``program.loops`` names. A derivative can be differentiated again, and a circuit of an OpenQASM program stands
     for its program. Raises ValueError for an unknown input or mode, and TypeError for what is no program.
     """
-    require(mode in get_args(Mode), "mode", f"be one of {', '.join(get_args(Mode))}", mode)
+    require_choice("mode", mode, get_args(Mode))
     if not isinstance(program, Program | Derivative):
         must = "be a Program, a Derivative, or a circuit of an OpenQASM program"
         found = getattr(program, "program", None)

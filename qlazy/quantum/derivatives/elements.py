@@ -17,6 +17,9 @@ Wrt = str | Element
 
 def find_element(program: Program, wrt: Wrt) -> Element:
     """The input element that ``wrt`` names. Raises ValueError if there is none such."""
+    pair = isinstance(wrt, tuple) and len(wrt) == 2 and isinstance(wrt[0], str)
+    known = isinstance(wrt, str) or (pair and type(wrt[1]) is int)
+    require(known, "wrt", "be an element, such as 'theta[2]' or ('theta', 2)", wrt, TypeError)
     name, index = _parsed(wrt)
     shapes = {**program.weights, **program.data}
     require(name in shapes, "wrt", f"name one of the inputs {', '.join(shapes) or '(there are none)'}", name)

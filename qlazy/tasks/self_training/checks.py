@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from numbers import Integral
-
 import torch
 from torch import Tensor
 
-from qlazy.base.errors import refuse, require, require_dtype, require_finite, require_shape
+from qlazy.base.errors import refuse, require, require_dtype, require_finite, require_shape, whole_of
 from qlazy.data.labels import are_labels
 from qlazy.models.model import Model
 from qlazy.tasks.self_training.teachers import Teacher
@@ -18,9 +16,7 @@ from qlazy.training.methods import Adam, GradientDescent
 def check_run(steps: int, warmup: int, teacher: Teacher, method: GradientDescent | Adam) -> None:
     """Refuse settings of a run that mean nothing."""
     for name, value, least in (("steps", steps, 1), ("warmup", warmup, 0)):
-        require(
-            isinstance(value, Integral) and value >= least, name, f"be a whole number, {least} or more", value
-        )
+        whole_of(name, value, least, f"be a whole number, {least} or more")
     require(warmup <= steps, "warmup", f"be at most {steps}, the steps there are", warmup)
     require(isinstance(teacher, Teacher), "teacher", "be a Teacher", type(teacher).__name__, TypeError)
     known = isinstance(method, GradientDescent | Adam)

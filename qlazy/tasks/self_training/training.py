@@ -8,10 +8,10 @@ from typing import Any
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from qlazy.base.errors import generator_of, require_instance, require_tensor
+from qlazy.base.errors import generator_of, require_flag, require_instance, require_tensor
 from qlazy.base.version import versions
 from qlazy.data.datasets import Dataset
-from qlazy.models.model import Model
+from qlazy.models.model import Model, require_model
 from qlazy.tasks.self_training.checks import check_examples, check_run, check_teacher, check_test
 from qlazy.tasks.self_training.game import Game
 from qlazy.tasks.self_training.result import SelfTrained
@@ -59,6 +59,8 @@ def self_train(
     """
     check_run(steps, warmup, teacher, method)
     require_instance("record", record, Record, "Record()")
+    require_model("model", model)
+    require_flag("progress", progress)
     x, y, test = examples_of(data)
     if params is not None:
         require_tensor("params", params)

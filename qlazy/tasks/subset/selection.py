@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass
-from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,17 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from qlazy.base.errors import NotFiniteError, generator_of, path_of, require, require_tensor
+from qlazy.base.errors import (
+    NotFiniteError,
+    generator_of,
+    number_of,
+    path_of,
+    positive_of,
+    require,
+    require_flag,
+    require_tensor,
+    whole_of,
+)
 from qlazy.base.keys import key
 from qlazy.base.storage import load_arrays, save_arrays
 from qlazy.base.version import __version__, versions
@@ -65,17 +74,15 @@ def select_subset(
     Raises ValueError for shapes and settings that do not fit, and where a selector needs ``validation``; ImportError
     where it needs an extra; NotFiniteError for NaN or infinity in data or parameters, and for a model that runs away.
     """
-    require(
-        isinstance(fraction, Real) and 0 < fraction <= 1, "fraction", "be more than 0 and at most 1", fraction
-    )
+    must = "be more than 0 and at most 1"
+    share = number_of("fraction", fraction, must)
+    require(0 < share <= 1, "fraction", must, fraction)
     for name, value in (("epochs", epochs), ("batch_size", batch_size)):
-        require(isinstance(value, Integral) and value >= 1, name, "be a positive whole number", value)
-    require(
-        learning_rate is None or (math.isfinite(learning_rate) and learning_rate > 0),
-        "learning_rate",
-        "be positive",
-        learning_rate,
-    )
+        whole_of(name, value, 1)
+    if learning_rate is not None:
+        positive_of("learning_rate", learning_rate)
+    whole_of("seed", seed, must="be a whole number from 0 to 2^63")
+    require_flag("progress", progress)
     require(isinstance(selector, Selector), "selector", "be a Selector", type(selector).__name__, TypeError)
     require_model("model", model)
     x, y, test = examples_of(data)
@@ -84,9 +91,11 @@ def select_subset(
     start = model.init(generator_of(seed)).to(y) if params is None else params.detach().clone()
     Objective(model, x, y, 1.0, loss).check(start)
     if validation is not None:
+        pair = isinstance(validation, tuple) and len(validation) == 2
+        require(pair, "validation", "be a pair (x, y)", type(validation).__name__, TypeError)
         Objective(model, *validation, 1.0, loss).check(start, "validation[0]", "validation[1]")
     require(batch_size <= len(x), "batch_size", f"be at most {len(x)}, the samples there are", batch_size)
-    count = max(1, round(fraction * len(x)))
+    count = max(1, round(share * len(x)))
     task = Task(model, start, x, y, loss, count, validation)
     if learning_rate is None:
         learning_rate = stable_rate(Objective(model, x, y, 1.0, loss), start)

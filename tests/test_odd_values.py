@@ -1,0 +1,239 @@
+"""Every argument of every public callable, given values of every wrong kind: a result that is documented, or our words.
+
+"Our words" is an error that names the argument, or the part of it that is wrong, and says what it must be.
+"""
+
+import re
+import shutil
+
+import pytest
+import torch
+
+import qlazy
+from tests.odd_values import ODD, Point, calls
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+NUMBERS = {"half", "huge", "fraction", "0-d array", "0-d tensor"}
+PATHS = {"letter", "digit"}
+TAKEN = {
+    "Function f": {"a function", "a module", "a lambda without arguments"},
+    "Function init": {"None", "a class", "a function", "a module", "a lambda without arguments"},
+    "Net init": {"None", "a class", "a function", "a module", "a lambda without arguments"},
+    "Function blocks": {"None"},
+    "Scaled alpha": NUMBERS,
+    "Circuit weight_shapes": {"empty dict"},
+    "from_qasm observables": {"empty list"},
+    "from_qasm data": {"empty list"},
+    "from_qasm n n": {"zero"},
+    "model.gram y": {"None", "empty tensor", "NaN tensor"},
+    **{
+        f"{name} x": {"empty tensor", "NaN tensor"}
+        for name in ("model()", "model.jacobian", "model.jvp", "model.gram")
+    },
+    "model.vjp x": {"NaN tensor"},
+    **{f"{name} x": {"floats"} for name in ("tangent_kernel", "TangentKernel", "tiled_kernel")},
+    **{f"{name} x2": {"None", "floats"} for name in ("tangent_kernel", "TangentKernel", "tiled_kernel")},
+    "tangent_kernel shots": {"None"},
+    "tangent_kernel shots shots": {"None"},
+    "tangent_kernel shots generator": {"None"},
+    "kernel.eigh k": {"None"},
+    "kernel.solve ridge": NUMBERS | {"zero"},
+    "tiled_kernel store": PATHS,
+    "tiled_kernel tile": {"None"},
+    "tiled_kernel workers": {"None"},
+    "tiled_kernel client": {"None"},
+    "kernel_regression ridge": NUMBERS | {"zero"},
+    "kernel_regression offset_train": NUMBERS | {"zero", "negative"},
+    "kernel_regression offset_test": NUMBERS | {"zero", "negative"},
+    "path.outputs times": {"empty list", "generator", "integers"},
+    "path.steps counts": {"empty list", "generator", "integers"},
+    "path.steps learning_rate": NUMBERS,
+    "InfiniteNet hidden": {"zero"},
+    "InfiniteNet weight_scale": NUMBERS | {"zero"},
+    "InfiniteNet bias_scale": NUMBERS | {"zero"},
+    "TangentFeatures.fit seed": {"zero", "negative"},
+    "TangentFeatures.fit params": {"None"},
+    "TangentFeatures.fit X": {"floats", "integer tensor", "bool tensor"},
+    "TangentFeatures.transform X": {"floats", "integer tensor", "bool tensor"},
+    **{
+        f"{name} {part}": {"None"}
+        for name in ("load_data", "from_arrays")
+        for part in ("classes", "features", "train", "test")
+    },
+    "load_data seed": {"zero"},
+    "from_arrays seed": {"zero"},
+    "from_arrays name": {"letter", "digit", "empty text"},
+    "Dataset name": {"letter", "digit", "empty text"},
+    "Dataset description": {"letter", "digit", "empty text"},
+    "Dataset classes": {"empty list", "tuple of texts"},
+    "Dataset x_train": {"integer tensor", "bool tensor", "NaN tensor"},  # NaN is refused where it is used
+    "Dataset x_test": {"integer tensor", "bool tensor", "NaN tensor"},
+    "Dataset.to dtype": {"None"},
+    "Dataset.to device": {"None"},
+    "train steps": {"zero"},
+    "train alpha": NUMBERS,
+    "train observer": {
+        "None",
+        "a class",
+        "a function",
+        "a module",
+        "a lambda without arguments",
+    },  # errors are its own
+    "Record at": {"None", "empty list", "set", "generator", "integers"},
+    "GradientDescent learning_rate": NUMBERS | {"None"},
+    "SGD learning_rate": NUMBERS,
+    "SGD momentum": {"zero", "fraction"},
+    "SGD seed": {"zero", "negative"},
+    "Adam learning_rate": NUMBERS,
+    "Adam epsilon": NUMBERS | {"zero"},
+    "LBFGS learning_rate": NUMBERS,
+    "GradientFlow horizon": NUMBERS,
+    "GradientFlow rtol": NUMBERS,
+    "GradientFlow atol": NUMBERS,
+    "compare alphas": {"set"},
+    "compare seeds": {"set", "generator", "integers"},
+    "compare baselines": {"empty list"},
+    "InfiniteCircuit precision": NUMBERS - {"half", "huge"},
+    "InfiniteCircuit seed": {"zero", "negative"},
+    "compare out": {"None"} | PATHS,
+    "compare workers": {"None"},
+    "compare client": {"None"},
+    "select_subset fraction": {"fraction", "0-d array", "0-d tensor"},
+    "select_subset validation": {"None"},
+    "select_subset params": {"None"},
+    "select_subset learning_rate": NUMBERS | {"None"},
+    "select_subset seed": {"zero"},
+    "select_subset out": {"None"} | PATHS,
+    "self_train warmup": {"zero"},
+    "self_train params": {"None"},
+    "self_train teacher_params": {"None"},
+    "self_train seed": {"zero", "negative"},
+}
+"""Odd values that have a meaning, by callable and argument; True is one wherever a flag is wanted."""
+
+FLAGS = {"bias", "allow_zero", "progress", "regression", "line_search", "centered"}
+OUR_WORDS = re.compile(r"`[^`]+`.* must ")
+SKLEARNS = {
+    "TangentFeatures.fit X",
+    "TangentFeatures.transform X",
+}  # a transformer refuses inputs as scikit-learn does
+CALLED = {"train observer", "compare data"}  # a function's own errors come out as they are
+FILES = {
+    "TiledKernel.load",
+    "Comparison.load",
+    "History.load",
+}  # a missing file is the operating system's error
+
+
+def found(name, argument, odd, call, good):
+    """What is wrong with the answer to one odd value, or nothing."""
+    place = f"{name} {argument}"
+    taken = TAKEN.get(place, set()) | ({"True"} if argument in FLAGS else set())
+    try:
+        call(**{**good, argument: ODD[odd]()})
+    except qlazy.QasmError:
+        ours = name.startswith("from_qasm")
+    except OSError:
+        ours = name in FILES and odd in PATHS
+    except Exception as error:
+        own = place in CALLED and callable(ODD[odd]())
+        ours = bool(OUR_WORDS.match(str(error))) or place in SKLEARNS or own
+        return "" if ours else f"{place}, {odd}: {error!r}"
+    else:
+        return "" if odd in taken else f"{place} takes {odd}"
+    return "" if ours else f"{place}, {odd}"
+
+
+@pytest.mark.parametrize("name", calls(Point(None)))
+def test_odd_values(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    call, good = calls(Point(tmp_path))[name]
+    wrong = []
+    for argument in good:
+        for odd in ODD:
+            shutil.rmtree(tmp_path / "k.zarr", ignore_errors=True)
+            wrong.append(found(name, argument, odd, call, good))
+    assert not any(wrong), "\n".join(filter(None, wrong))
+
+
+def test_right_calls_are_right(tmp_path):
+    """The calls that are made odd run as they are: otherwise every refusal would be of something else."""
+    point = Point(tmp_path)
+    for name, (call, good) in calls(point).items():
+        if name not in FILES:
+            call(**good)
+
+
+def test_the_table_names_every_public_callable():
+    """A new public name comes with a row of odd values."""
+    held = {re.split(r"[.( ]", name)[0] for name in calls(Point(None))}
+    results = {"Comparison", "History", "Run", "TiledKernel"}  # made here, not by users
+    for name in qlazy.__all__:
+        value = getattr(qlazy, name)
+        error = isinstance(value, type) and issubclass(value, BaseException)
+        if callable(value) and not error and name not in results and name != "Model":
+            assert name in held, name
+
+
+def test_products_from_the_left():
+    point = Point(None)
+    other = point.x[:3] + 0.1
+    kernel = qlazy.tangent_kernel(point.net, point.params, point.x, other)
+    dense = kernel.to_dense()
+    free = qlazy.tangent_kernel(point.net, point.params, point.x, other)
+    for left in (point.y[:, 0], torch.eye(6, dtype=torch.float64)[:2]):
+        torch.testing.assert_close(left @ kernel, left @ dense)
+        torch.testing.assert_close(left @ free, left @ dense)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"y_train": torch.ones(5, 1, dtype=torch.float64)}, "`y_train` must have shape \\(6, c\\)"),
+        ({"x_test": torch.ones(6, 3, dtype=torch.float64)}, "`x_test` must have rows of shape \\(2,\\)"),
+        ({"y_test": torch.ones(6, 2, dtype=torch.float64)}, "`y_test` must have rows of shape \\(1,\\)"),
+        ({"x_train": torch.ones(6, 2)}, "`x_train` must have the dtype of y_train"),
+        ({"y_test": torch.ones(6, 1)}, "`y_test` must have the dtype of y_train"),
+        ({"classes": ("a", "b", "c")}, "`y_train` must have 3 columns for 3 classes"),
+        ({"classes": "ab"}, "`classes` must be a tuple"),
+        ({"x_test": torch.ones(4, 2, dtype=torch.float64)}, "`y_test` must have shape \\(4, c\\)"),
+    ],
+)
+def test_arrays_of_a_data_set_fit_each_other(changes, words):
+    given = calls(Point(None))["Dataset"][1]
+    with pytest.raises((TypeError, ValueError), match=words):
+        qlazy.Dataset(**{**given, **changes})
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.int16])
+def test_data_of_any_real_dtype_is_read(dtype):
+    x = torch.arange(40).reshape(20, 2).to(dtype)
+    found = qlazy.from_arrays(x, torch.arange(20) % 2)
+    expected = qlazy.from_arrays(x.double(), torch.arange(20) % 2)
+    torch.testing.assert_close(found.x_train, expected.x_train)
+
+
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        {"a": slice(0, 1)},
+        {"a": slice(1, 2)},
+        {"a": slice(0, 2), "b": slice(1, 2)},
+        {"a": slice(0, 2, 2)},
+        {"a": slice(None, 2)},
+        {1: slice(0, 2)},
+        {"a": 2},
+    ],
+)
+def test_blocks_cover_the_parameters(blocks):
+    with pytest.raises((TypeError, ValueError), match="`blocks` must be a dict of names to slices"):
+        qlazy.Function(lambda w, x: x @ w.reshape(2, 1), 2, blocks=blocks)
+
+
+def test_a_function_that_returns_no_tensor_is_refused():
+    model = qlazy.Function(lambda w, x: [1.0], 2)
+    with pytest.raises(TypeError, match="`outputs` must be a torch tensor, but is list"):
+        model(torch.zeros(2), torch.zeros(3, 2))
+    with pytest.raises(ValueError, match="`init\\(generator\\)` must have shape"):
+        qlazy.Function(lambda w, x: x, 2, init=lambda generator: torch.zeros(3)).init(torch.Generator())
