@@ -58,7 +58,8 @@ class Derivatives:
 
     def __init__(self, function: str) -> None:
         self._function = function  # how the argument that holds it is called
-        self._mapped: dict[Key, bool] = {}
+        self._unmapped: dict[Key, str] = {}  # why not; nothing where torch.func maps it
+        self._warned: set[Key] = set()
         self._forms: dict[Key, Literal["forward", "reverse", "rows"]] = {}
         self._second_forms: dict[Key, Literal["mapped", "forward", "reverse"]] = {}
 
@@ -161,14 +162,25 @@ class Derivatives:
 
         Raises UnsupportedModelError where gradients are not linear in their cotangents or mix the rows.
         """
+        is_mapped, key = self.maps(f, params, x), kind_of(params, x)
+        if not is_mapped and key not in self._warned:
+            self._warned.add(key)
+            message = (
+                f"`{self._function}` is differentiated row by row, which is slower: {self._unmapped[key]}"
+            )
+            warnings.warn(message, SlowBackendWarning, stacklevel=2)
+        return is_mapped
+
+    def maps(self, f: Function, params: Tensor, x: Tensor) -> bool:
+        """The same without a word, for what has another way."""
         key = kind_of(params, x)
-        if key not in self._mapped:
+        if key not in self._unmapped:
             at, rows = plain_params(params), plain_rows(x)
             with in_plain_autograd():
-                self._mapped[key] = self._try_map(f, at, spread(rows, TRIED_ROWS))
-        return self._mapped[key]
+                self._unmapped[key] = self._why_unmapped(f, at, spread(rows, TRIED_ROWS))
+        return not self._unmapped[key]
 
-    def _try_map(self, f: Function, params: Tensor, x: Tensor) -> bool:
+    def _why_unmapped(self, f: Function, params: Tensor, x: Tensor) -> str:
         weights = _random(f(params, x))
         pairs = zip(x.split(1), weights.split(1), strict=True)
         alone = torch.stack([self._gradient(f, params, row, u) for row, u in pairs])
@@ -184,11 +196,8 @@ class Derivatives:
             Exception
         ) as error:  # whatever a module raises where torch hands it something else than a tensor
             gradients, why = None, f"torch.func cannot map it over samples ({_first_line(error)})"
-        if gradients is not None and _agree(gradients.squeeze(1), alone, alone.norm()):
-            return True
-        message = f"`{self._function}` is differentiated row by row, which is slower: {why}"
-        warnings.warn(message, SlowBackendWarning, stacklevel=2)
-        return False
+        is_right = gradients is not None and _agree(gradients.squeeze(1), alone, alone.norm())
+        return "" if is_right else why
 
     def _gradient(self, f: Function, params: Tensor, x: Tensor, weights: Tensor) -> Tensor:
         try:

@@ -28,6 +28,12 @@ from qlazy.models.model import Model, blocks_of, require_cotangent, require_hess
 from qlazy.models.thread_copies import ReplicaPerThread, copied
 from qlazy.models.trial import BATCH, GROWTH, Trial, called, require_outputs
 
+JACOBIAN_COST, PRODUCT_COST = 3.5e-5, 7e-8
+"""Milliseconds an entry of a Jacobian by ``torch.func``, and a product of two of them in a kernel."""
+
+LAYERS_COST, OUTPUT_COST = 6.0, 2.0
+"""Milliseconds that reading a net layer by layer takes before anything is contracted, and for each output."""
+
 _GLOBAL_GENERATOR = threading.Lock()
 
 
@@ -147,14 +153,29 @@ class Net(Model):
     def gram(self, params: Tensor, x: Tensor, y: Tensor | None = None) -> Tensor:
         """The tangent kernel (n, c, m, c), layer by layer: see :mod:`qlazy.models.layerwise`.
 
-        Under ``torch.func`` transforms, and where autograd records the kernel itself, the default instead.
+        Of small nets from the Jacobian, which is there before the layers are read. Under ``torch.func`` transforms, and
+        where autograd records the kernel itself, from the Jacobian too.
         """
         given = (x,) if y is None else (x, y)
         for inputs in given:
             self.check(params, inputs)
-        if is_applicable(params, *given):
+        if is_applicable(params, *given) and not self._is_small(params, *given):
             return layerwise_gram(self, params, x, y)
         return super().gram(params, x, y)
+
+    def _is_small(self, params: Tensor, *given: Tensor) -> bool:
+        """Whether the kernel is sooner had from the Jacobian than from the layers, by milliseconds of one core."""
+        samples = [len(given[0]), len(given[-1])]
+        entries = sum(samples[: len(given)]) * self.num_params
+        if entries * JACOBIAN_COST > LAYERS_COST + 100 * OUTPUT_COST:
+            return False
+        if not self._derivatives.maps(self, params, given[0]):
+            return False
+        with torch.no_grad():
+            outputs = self(params, given[0][:1]).shape[1]
+        products = samples[0] * samples[1] * outputs**2 * self.num_params
+        jacobian = outputs * entries * JACOBIAN_COST + products * PRODUCT_COST
+        return jacobian <= LAYERS_COST + outputs * OUTPUT_COST
 
     def is_mapped(self, params: Tensor, x: Tensor) -> bool:
         """Whether ``torch.func`` maps the module's gradients over samples; otherwise they are taken row by row."""

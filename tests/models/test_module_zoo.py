@@ -17,10 +17,19 @@ from torch.utils.checkpoint import checkpoint
 
 from qlazy import Linearized, Net, Readout, tangent_kernel
 from qlazy.base.errors import SlowBackendWarning, UnsupportedModelError
+from qlazy.models import nets
 from tests.makers import inputs, rng
 
 N = 4
 GRAMMAR = re.compile(r"`[\w\[\]']+` must .*, but (is |\w+ |in )", re.DOTALL)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def layer_by_layer():
+    """Small nets too, whose kernels come from their Jacobian otherwise."""
+    kept, nets.LAYERS_COST = nets.LAYERS_COST, -float("inf")
+    yield
+    nets.LAYERS_COST = kept
 
 
 class Using(nn.Module):

@@ -9,6 +9,8 @@ from torch import nn
 
 from qlazy import Net, mlp
 from qlazy.base.errors import UnsupportedModelError
+from qlazy.models import nets
+from qlazy.models.model import Model
 from tests.makers import Residual, inputs, probabilities, rng
 
 
@@ -121,3 +123,21 @@ def test_inputs_of_another_width_are_refused_in_words(width):
         with pytest.raises(ValueError, match=message):
             net.gram(params, torch.zeros(5, width, dtype=torch.float64))
         assert net(params, torch.zeros(5, 3, dtype=torch.float64)).shape == (5, 1)
+
+
+def test_kernels_of_small_nets_come_from_their_jacobian_and_those_of_large_ones_from_their_layers(
+    monkeypatch,
+):
+    calls = []
+
+    def recorded(net, params, x, y):
+        calls.append(len(x))
+        return Model.gram(net, params, x, y)
+
+    monkeypatch.setattr(nets, "layerwise_gram", recorded)
+    small, large = mlp([4, 4, 1]), mlp([8, 64, 64, 4])
+    small.gram(small.init(rng()), inputs(20, 4))
+    assert not calls
+    large.gram(large.init(rng()), inputs(50, 8))
+    large.gram(large.init(rng()), inputs(30, 8), inputs(40, 8))
+    assert calls == [50, 30]
