@@ -287,8 +287,8 @@ def measure_the_same(tape: QuantumScript, other: QuantumScript) -> bool:
 
 
 def _values(measurement: Any) -> list[float]:
-    """The numbers that an output computes from what is measured on the way."""
-    return list(getattr(measurement.mv, "branches", {}).values())
+    """The numbers that an output computes from what is measured on the way, whose order is drawn, by size."""
+    return sorted(getattr(measurement.mv, "branches", {}).values())
 
 
 def have_same_gates(tape: QuantumScript, other: QuantumScript) -> bool:
