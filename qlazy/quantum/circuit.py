@@ -48,6 +48,8 @@ from qlazy.quantum.program.program import Program
 from qlazy.quantum.qasm.parse import without_comments
 from qlazy.quantum.qasm.source import Source
 from qlazy.simulator.cones.cones import Cones
+from qlazy.simulator.paulis.circuit import PropagationError
+from qlazy.simulator.paulis.propagation import UNLIMITED, Truncation
 
 if TYPE_CHECKING:
     import pennylane as qml
@@ -60,7 +62,7 @@ LANE_BYTES = 2**26
 """A Hessian's directions run side by side, as many as have rows (p,) in about this much memory, for every input."""
 DTYPES = (torch.float64, torch.float32)
 EXACT_DEVICES = ("default.qubit", "lightning.qubit")
-BackendName = Literal["auto", "adjoint", "branches", "torch", "lightning", "device"]
+BackendName = Literal["auto", "adjoint", "branches", "torch", "lightning", "device", "paulis"]
 
 
 @final
@@ -80,6 +82,9 @@ class Circuit(Model):
     "device" is the QNode's own device with its shots and noise, differentiated by parameter shifts. With shots
     every call measures anew, from the device's seed: results are random, outputs and Jacobian unbiased,
     and what is quadratic in a Jacobian, a kernel for instance, is not.
+    "paulis" propagates Pauli words, for circuits whose light cones are too wide for states: exact while the words fit
+    in memory, and otherwise with coefficients under ``cutoff`` and words of more than ``max_weight`` letters dropped;
+    :meth:`truncation_error` bounds what that may have changed.
 
     Raises UnsupportedModelError for a QNode that cannot be differentiated exactly, sample by sample.
     """
@@ -90,11 +95,14 @@ class Circuit(Model):
         weight_shapes: Mapping[str, int | Sequence[int]],
         *,
         backend: BackendName = "auto",
+        cutoff: float = 0.0,
+        max_weight: int | None = None,
     ) -> None:
         require_choice("backend", backend, get_args(BackendName))
         named = isinstance(weight_shapes, Mapping) and all(isinstance(name, str) for name in weight_shapes)
         must = "be a dict of names to shapes, such as {'weights': (3, 2)}"
         require(named, "weight_shapes", must, weight_shapes, TypeError)
+        self._truncation = _truncation(backend, cutoff, max_weight)
         self._shapes = {name: _shape(name, size) for name, size in weight_shapes.items()}
         if not isinstance(qnode, Program):
             _check_qnode(qnode, backend)
@@ -109,9 +117,16 @@ class Circuit(Model):
         self._read: dict[tuple[int, ...], Surroundings] = {}
 
     @classmethod
-    def from_program(cls, program: Program, *, backend: BackendName = "auto") -> Circuit:
+    def from_program(
+        cls,
+        program: Program,
+        *,
+        backend: BackendName = "auto",
+        cutoff: float = 0.0,
+        max_weight: int | None = None,
+    ) -> Circuit:
         """The circuit of an OpenQASM 3 program: its weights in declared order, one row of x for its data."""
-        circuit = cls(program, program.weights, backend=backend)
+        circuit = cls(program, program.weights, backend=backend, cutoff=cutoff, max_weight=max_weight)
         circuit._choose((program.num_features,), Sample())
         return circuit
 
@@ -185,6 +200,40 @@ class Circuit(Model):
             self.retrace()
         if row not in self._chosen:
             self._choose(row, Sample.of(params, x))
+
+    def rounded(self, generator: torch.Generator | None = None) -> Circuit:
+        """The circuit with coefficients under its ``cutoff`` rounded by chance, to 0 or to the cutoff, at every call.
+
+        Outputs and Jacobians are then random, and right in the mean: ``qlazy.kernels.shots.measured_kernel`` makes a
+        kernel without bias of them, with error bars, as from shots. Chance follows ``generator``. Raises
+        UnsupportedModelError without backend="paulis" and a cutoff, or with a ``max_weight``, which has a bias.
+        """
+        must = "have backend='paulis' and a cutoff, and no max_weight"
+        cutoff, most, _ = self._truncation
+        require(cutoff > 0 and most == UNLIMITED, "circuit", must, repr(self), UnsupportedModelError)
+        if generator is None:
+            generator = torch.Generator()
+            generator.seed()
+        require_generator(generator)
+        circuit = copy.copy(self)
+        circuit._truncation = self._truncation._replace(
+            seed=int(torch.randint(2**62, (), generator=generator))
+        )
+        circuit.retrace()
+        return circuit
+
+    def truncation_error(self, params: Tensor, x: Tensor) -> PropagationError:
+        """What backend "paulis" may have changed by dropping words, and how many are left, (n, c) each.
+
+        The bound on the error of an output is the sum of the coefficients dropped, in size: no expectation is larger
+        than 1. Jacobians have no such bound.
+        """
+        self.check(params, x)
+        backend = self._choice(params, x).backend
+        must = "have backend='paulis'"
+        require(self.backend == "paulis", "circuit", must, repr(self), UnsupportedModelError)
+        assert isinstance(backend, LoweredBackend)
+        return backend.truncation_error(params, x)
 
     def retrace(self) -> None:
         """Forget how the circuit was traced: the next call looks at the QNode anew.
@@ -278,6 +327,9 @@ class Circuit(Model):
 
     def _lowering(self, choice: Choice, row: tuple[int, ...]) -> Lowering:
         if isinstance(program := self._source, Program) and program.is_unitary:
+            if choice.name == "paulis":
+                assert isinstance(choice.backend, LoweredBackend)
+                return choice.backend.circuit.lowering
             return lowered_program(program).lowering
         from qlazy.quantum.backends.choice import lowering_of
 
@@ -315,12 +367,12 @@ class Circuit(Model):
     def _found(self, row: tuple[int, ...], sample: Sample) -> Choice:
         if isinstance(program := self._source, Program):
             require(row == (program.num_features,), "x", f"have rows of {program.num_features} features", row)
-            if not program.is_unitary or self._wanted in ("auto", "adjoint", "branches"):
-                return choose_for(self._wanted, program)
+            if not program.is_unitary or self._wanted in ("auto", "adjoint", "branches", "paulis"):
+                return choose_for(self._wanted, program, self._truncation)
         from qlazy.quantum.backends.choice import choose
 
         with outside_transforms():
-            return choose(self._wanted, self.qnode, self._shapes, row, sample)
+            return choose(self._wanted, self.qnode, self._shapes, row, sample, self._truncation)
 
     def __getstate__(self) -> dict[str, Any]:
         # How the circuit is run is chosen anew: compiled code and formulas do not travel.
@@ -367,7 +419,12 @@ class CircuitLayer(nn.Module):
 
 
 def load_circuit(
-    name_or_path: str | os.PathLike[str], *, backend: BackendName = "auto", **sizes: int
+    name_or_path: str | os.PathLike[str],
+    *,
+    backend: BackendName = "auto",
+    cutoff: float = 0.0,
+    max_weight: int | None = None,
+    **sizes: int,
 ) -> Circuit:
     """A circuit from the corpus by name, or from an OpenQASM 3 file by path, with its sizes overridden.
 
@@ -376,7 +433,8 @@ def load_circuit(
     """
     require_choice("backend", backend, get_args(BackendName))
     _require_declared_width(Source.read(locate(name_or_path)).text, backend)
-    return Circuit.from_program(load_program(name_or_path, **sizes), backend=backend)
+    program = load_program(name_or_path, **sizes)
+    return Circuit.from_program(program, backend=backend, cutoff=cutoff, max_weight=max_weight)
 
 
 def from_qasm(
@@ -385,6 +443,8 @@ def from_qasm(
     observables: Sequence[str] = (),
     data: Sequence[str] = (),
     backend: BackendName = "auto",
+    cutoff: float = 0.0,
+    max_weight: int | None = None,
     **sizes: int,
 ) -> Circuit:
     """A circuit from the text of an OpenQASM 3 program.
@@ -397,7 +457,18 @@ def from_qasm(
     require_texts("data", data, "['x']")
     _require_declared_width(text, backend)
     program = program_from_qasm(text, observables=observables, data=data, **sizes)
-    return Circuit.from_program(program, backend=backend)
+    return Circuit.from_program(program, backend=backend, cutoff=cutoff, max_weight=max_weight)
+
+
+def _truncation(backend: str, cutoff: float, max_weight: int | None) -> Truncation:
+    is_number = isinstance(cutoff, int | float) and not isinstance(cutoff, bool)
+    require(is_number and 0 <= cutoff < math.inf, "cutoff", "be a number from 0 up", cutoff)
+    is_count = isinstance(max_weight, int) and not isinstance(max_weight, bool) and max_weight >= 1
+    require(max_weight is None or is_count, "max_weight", "be a positive integer or None", max_weight)
+    must = "come with backend='paulis', which alone drops words"
+    require(backend == "paulis" or cutoff == 0, "cutoff", must, f"with {backend!r}")
+    require(backend == "paulis" or max_weight is None, "max_weight", must, f"with {backend!r}")
+    return Truncation(float(cutoff), UNLIMITED if max_weight is None else max_weight)
 
 
 def _require_declared_width(text: object, backend: str) -> None:

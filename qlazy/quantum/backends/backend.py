@@ -21,12 +21,13 @@ from qlazy.models.model import blocks_of
 from qlazy.models.rowwise import jacobian_by_rows, outputs_by_rows
 from qlazy.quantum.backends.lowered import LoweredCircuit
 from qlazy.simulator.cones.circuit import ConeCircuit
+from qlazy.simulator.paulis.circuit import PauliCircuit, PropagationError
 from qlazy.simulator.rotations import RotationCircuit
 
 if TYPE_CHECKING:
     import pennylane as qml
 
-AUTO, ADJOINT, BRANCHES, TORCH = "auto", "adjoint", "branches", "torch"
+AUTO, ADJOINT, BRANCHES, TORCH, PAULIS = "auto", "adjoint", "branches", "torch", "paulis"
 LIGHTNING, DEVICE = "lightning", "device"
 INPUTS = "inputs"  # the data argument's name, as in PennyLane's TorchLayer
 
@@ -187,6 +188,14 @@ class LoweredBackend(Backend):
 
     def jacobian(self, params: Tensor, x: Tensor) -> Tensor | None:
         return self.circuit.jacobian(params, _flat(x, params))
+
+    def truncation_error(self, params: Tensor, x: Tensor) -> PropagationError:
+        """What dropping words may have changed, for an engine that propagates them."""
+        engine = self.circuit.for_params
+        assert isinstance(engine, PauliCircuit)
+        with torch.no_grad():
+            angles = self.circuit.angle_values(params, _flat(x, params))
+        return engine.error(*(part.numpy() for part in angles))
 
     def hessian_rule(self, params: Tensor, x: Tensor) -> Callable[[Tensor | None, Tensor], Tensor] | None:
         """Weights (n, c) of outputs, or None, and directions (k, p) to products with Hessians; None without a rule."""

@@ -25,6 +25,7 @@ from qlazy.quantum.backends.backend import (
     DEVICE,
     INPUTS,
     LIGHTNING,
+    PAULIS,
     TORCH,
     Backend,
     Choice,
@@ -36,23 +37,30 @@ from qlazy.quantum.backends.backend import (
 )
 from qlazy.quantum.backends.device import DeviceCircuit
 from qlazy.quantum.backends.lightning import LightningCircuit
-from qlazy.quantum.backends.lowered import Lowering, require_wires
-from qlazy.quantum.backends.programs import require_no_branches
+from qlazy.quantum.backends.lowered import MAX_DECLARED, MAX_WIRES, Lowering, require_wires
+from qlazy.quantum.backends.programs import propagating, require_no_branches
 from qlazy.quantum.pennylane.device_tracing import device_circuit
 from qlazy.quantum.pennylane.plain import NoTangents, PlainQNode, Watch
 from qlazy.quantum.pennylane.rules.lowering import NotLoweredError
 from qlazy.quantum.pennylane.tapes import transforms_of
 from qlazy.quantum.pennylane.tracing import Traced, traced_qnode
+from qlazy.simulator.paulis.propagation import Truncation
 
 _DYNAMIC = "it measures on its way"
-_WRONG = {ADJOINT: _DYNAMIC, LIGHTNING: _DYNAMIC, BRANCHES: "it does not measure on its way"}
+_WRONG = {
+    ADJOINT: _DYNAMIC,
+    LIGHTNING: _DYNAMIC,
+    PAULIS: _DYNAMIC,
+    BRANCHES: "it does not measure on its way",
+}
 SIMULATORS = {
     ADJOINT: "the adjoint simulator",
     BRANCHES: "the branch simulator",
     LIGHTNING: "lightning.qubit",
+    PAULIS: "Pauli propagation",
 }
 
-NOTHING = Sample()
+NOTHING, EXACT = Sample(), Truncation()
 MEASURED = (
     measurements.ExpectationMP, measurements.ProbabilityMP, measurements.VarianceMP, measurements.PurityMP,
     measurements.VnEntropyMP, measurements.MutualInfoMP,
@@ -60,9 +68,16 @@ MEASURED = (
 
 
 def choose(
-    wanted: str, qnode: qml.QNode, shapes: Shapes, row: tuple[int, ...], sample: Sample = NOTHING
+    wanted: str,
+    qnode: qml.QNode,
+    shapes: Shapes,
+    row: tuple[int, ...],
+    sample: Sample = NOTHING,
+    truncation: Truncation = EXACT,
 ) -> Choice:
     """The backend for inputs of shape ``row``, held to the QNode where that can be run; ``sample`` is the call's own.
+
+    Words that ``truncation`` drops are the user's wish: what the gates are is held to the QNode on the state simulator.
 
     Raises UnsupportedModelError where the QNode itself does not run, where it ignores its inputs, and where the
     backend asked for does not take it or gives other numbers.
@@ -80,9 +95,11 @@ def choose(
         with _errors_of_the_qnode(), Watch() as watch:
             traced = traced_qnode(qnode, INPUTS, row, shapes)
         lock.see(traced.tape, watch.stops)
-        name = LIGHTNING if wanted == LIGHTNING and not traced.is_dynamic else _simulator(traced)
+        name = wanted if wanted in (LIGHTNING, PAULIS) and not traced.is_dynamic else _simulator(traced)
         if wanted not in (AUTO, name):
             raise NotLoweredError(_WRONG[wanted])
+        if name == PAULIS:
+            return _on_words(lock, traced, row, truncation)
         backend = _lowered(traced, row, LightningCircuit if wanted == LIGHTNING else None)
         with _as_not_lowered():
             return Choice(name, backend, unchecked=lock.check(backend))
@@ -102,7 +119,7 @@ def choose(
 def lowering_of(choice: Choice, qnode: qml.QNode, shapes: Shapes, row: tuple[int, ...]) -> Lowering:
     """What the backend runs if that is a lowered circuit of unitary gates; traced for backends that keep none."""
     must = "be one of unitary gates and expectation values"
-    if choice.name in (ADJOINT, LIGHTNING):
+    if choice.name in (ADJOINT, LIGHTNING, PAULIS):
         assert isinstance(choice.backend, LoweredBackend)
         return choice.backend.circuit.lowering
     try:
@@ -205,6 +222,18 @@ def _refused_under_torch() -> Iterator[None]:
         refuse("qnode", must, f"not: {reason}", UnsupportedModelError)
 
 
+def _on_words(lock: Lock, traced: Traced, row: tuple[int, ...], truncation: Truncation) -> Choice:
+    backend = _lowered(traced, row, propagating(truncation))
+    try:
+        states = _lowered(traced, row, None)
+    except UnsupportedModelError:
+        return Choice(
+            PAULIS, backend, unchecked="not checked against the QNode: its states do not fit in memory"
+        )
+    with _as_not_lowered():
+        return Choice(PAULIS, backend, unchecked=lock.check(states))
+
+
 def _on_device(lock: Lock, qnode: qml.QNode, shapes: Shapes, row: tuple[int, ...]) -> Choice:
     with _refused_by_shifts(lock):
         with _errors_of_the_qnode():
@@ -241,7 +270,7 @@ def _refused_by_shifts(lock: Lock) -> Iterator[None]:
 
 def _lowered(traced: Traced, row: tuple[int, ...], make: MakeEngine | None) -> Backend:
     with _errors_of_the_qnode():
-        circuit = traced.lowered(make)
+        circuit = traced.lowered(make, MAX_WIRES if make is LightningCircuit else MAX_DECLARED)
         circuit.for_params  # noqa: B018 - an engine refuses what it does not take when it is made
     _require_dependence(INPUTS in circuit.inputs, row)
     return LoweredBackend(circuit)

@@ -43,7 +43,7 @@ def require_cones(lowering: Lowering, name: str = "qnode") -> None:
     if lowering.num_wires > MAX_WIRES and lowering.cones.width > MAX_WIRES:
         widest = lowering.cones.widest
         assert widest is not None
-        must = f"have at most {MAX_WIRES} wires, or light cones of at most so many"
+        must = f"have at most {MAX_WIRES} wires, or light cones of at most so many, or backend='paulis'"
         actual = (
             f"one of {lowering.num_wires:,} with a cone of {widest.size} (the widest, of output {widest.output}, "
             f"{widest.name}): a state would take {_size(widest.width)}"

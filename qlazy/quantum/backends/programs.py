@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 from itertools import accumulate
 
 from qlazy.base.errors import UnsupportedModelError, require
 from qlazy.quantum.backends.angles import Layout
-from qlazy.quantum.backends.backend import ADJOINT, AUTO, BRANCHES, TORCH, Choice, LoweredBackend
+from qlazy.quantum.backends.autograd import MakeEngine
+from qlazy.quantum.backends.backend import ADJOINT, AUTO, BRANCHES, PAULIS, TORCH, Choice, LoweredBackend
 from qlazy.quantum.backends.branches import lowered_branches
 from qlazy.quantum.backends.gates import gate_operations
 from qlazy.quantum.backends.lowered import (
@@ -22,22 +24,24 @@ from qlazy.quantum.program.program import Gate, PauliSum, Program
 from qlazy.quantum.program.statements import Measure
 from qlazy.simulator.observables import Observable, PauliWord
 from qlazy.simulator.observables import PauliSum as MeasuredSum
+from qlazy.simulator.paulis.circuit import PauliCircuit
+from qlazy.simulator.paulis.propagation import Truncation
 
 
-def choose_for(wanted: str, program: Program) -> Choice:
-    """The simulator that runs a program: the adjoint one, or the branch simulator where it measures.
+def choose_for(wanted: str, program: Program, truncation: Truncation) -> Choice:
+    """The simulator that runs a program: the adjoint one, words where they are asked for, branches where it measures.
 
     Raises UnsupportedModelError where no gate depends on the program's data, and where it is too large.
     """
     if program.is_unitary:
         must = "measure on its way to run on the branch simulator"
         require(wanted != BRANCHES, "program", must, "a circuit of gates", UnsupportedModelError)
-        circuit = lowered_program(program)
+        circuit = lowered_program(program, propagating(truncation) if wanted == PAULIS else None)
         depends = not program.num_features or circuit.inputs & program.data.keys()
         require(
             bool(depends), "program", "depend on its data", "the same for every input", UnsupportedModelError
         )
-        return Choice(ADJOINT, LoweredBackend(circuit))
+        return Choice(PAULIS if wanted == PAULIS else ADJOINT, LoweredBackend(circuit))
     require_no_branches(wanted == TORCH)
     require(wanted in (AUTO, BRANCHES), "backend", f"be {AUTO!r} or {BRANCHES!r} for this program", wanted)
     return Choice(BRANCHES, LoweredBackend(lowered_program(program)))
@@ -49,8 +53,16 @@ def require_no_branches(dynamic: bool) -> None:
     require(not dynamic, "backend", must, TORCH, UnsupportedModelError)
 
 
-def lowered_program(program: Program) -> LoweredCircuit:
-    """A program of any kind as a function of parameters and rows; a row of x is its data in declared order."""
+def propagating(truncation: Truncation) -> MakeEngine:
+    """Makes engines that propagate words."""
+    return partial(PauliCircuit, truncation=truncation)
+
+
+def lowered_program(program: Program, make: MakeEngine | None = None) -> LoweredCircuit:
+    """A program of any kind as a function of parameters and rows; a row of x is its data in declared order.
+
+    A circuit of gates is run by ``make``'s engine, or by the adjoint simulator, which its light cones must fit.
+    """
     layout = layout_of(program)
     observables = tuple(measured_sum(observable) for observable in program.observables)
     if not program.is_unitary:
@@ -60,8 +72,9 @@ def lowered_program(program: Program) -> LoweredCircuit:
     parts = [part for gate in gates for part in gate_operations(gate, gate.angles)]
     operations, formulas = zip(*parts, strict=True) if parts else ((), ())
     lowering = Lowering(program.num_qubits, operations, formulas, observables, layout)
-    require_cones(lowering, "program")
-    return LoweredCircuit(lowering)
+    if make is None:
+        require_cones(lowering, "program")
+    return LoweredCircuit(lowering, make)
 
 
 def without_last_measurements(program: Program) -> Program:

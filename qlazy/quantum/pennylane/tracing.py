@@ -16,7 +16,6 @@ from qlazy.quantum.backends.autograd import MakeEngine
 from qlazy.quantum.backends.branches import lowered_branches
 from qlazy.quantum.backends.lowered import (
     MAX_DECLARED,
-    MAX_WIRES,
     LoweredCircuit,
     Lowering,
     require_cones,
@@ -55,8 +54,8 @@ class Traced:
         return is_dynamic(self.tape)
 
     @torch.enable_grad()
-    def lowered(self, make: MakeEngine | None = None) -> LoweredCircuit:
-        """The circuit, ready to run.
+    def lowered(self, make: MakeEngine | None = None, most: int = MAX_DECLARED) -> LoweredCircuit:
+        """The circuit, ready to run, on at most so many wires.
 
         ``make`` gives the engine of unitary circuits, the adjoint simulator by light cones unless another is given; one
         that measures on its way is run branch by branch.
@@ -65,7 +64,7 @@ class Traced:
         """
         try:
             with abstract():
-                index = _wire_index(self.qnode, self.tape, MAX_DECLARED if make is None else MAX_WIRES)
+                index = _wire_index(self.qnode, self.tape, most)
                 if not self.is_dynamic:
                     lowering = self._lowering(index)
                     if make is None:

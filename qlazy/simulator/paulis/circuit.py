@@ -51,7 +51,8 @@ class PauliCircuit:
     """A circuit as a function of the angles of its Pauli rotations, as RotationCircuit is.
 
     Without truncation outputs and derivatives are exact, and memory grows with the number of words. With a cutoff,
-    outputs have a bound on their error; derivatives are those of what was kept, and have none.
+    outputs have a bound on their error; derivatives are those of what was kept, and have none. With a seed every call
+    rounds by chance anew, and outputs and derivatives are right in the mean.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class PauliCircuit:
         )
         self._words = words_of(num_wires, tuple(observables))
         self._exact: dict[int, Propagated] = {}
+        self._draws = 0
 
     @property
     def num_outputs(self) -> int:
@@ -160,10 +162,17 @@ class PauliCircuit:
             return self._exact[output]
         mine = self._words.outputs == output
         letters, coefficients = self._words.letters[mine], self._words.coefficients[mine]
-        found = propagate(self._steps, letters, coefficients, turned, self._truncation)
+        found = propagate(self._steps, letters, coefficients, turned, self._next_truncation())
         if self._truncation.is_exact:
             self._exact[output] = found
         return found
+
+    def _next_truncation(self) -> Truncation:
+        """That of the next propagation: coefficients that are rounded by chance are drawn anew."""
+        if self._truncation.seed is None:
+            return self._truncation
+        self._draws += 1
+        return self._truncation._replace(seed=self._truncation.seed + self._draws)
 
     def _start(self, output: int, size: int) -> Floats:
         coefficients = self._words.coefficients[self._words.outputs == output]

@@ -81,6 +81,8 @@ def _fixed(operation: Operation) -> Iterator[Piece]:
     if isinstance(operation, Diagonal):
         yield from _diagonal(operation.wires, operation.phases)
         return
+    if isinstance(operation, Unitary) and len(operation.wires) > 1:
+        operation = _with_controls(operation)
     if (
         isinstance(operation, Unitary)
         and len(operation.wires) == 1
@@ -97,6 +99,24 @@ def _fixed(operation: Operation) -> Iterator[Piece]:
         "circuit", "consist of Pauli rotations, diagonal gates, gates on one wire and Clifford gates",
         f"one with a {type(operation).__name__} on wires {wires_of(operation)}", UnsupportedModelError,
     )  # fmt: skip
+
+
+def _with_controls(gate: Unitary) -> Unitary:
+    """The gate with those of its wires as controls that only let the others act, such as two of a Toffoli gate's."""
+    count, half = len(gate.wires), len(gate.matrix) // 2
+    tensor = np.asarray(gate.matrix, complex).reshape((2,) * (2 * count))
+    for place in range(count if count > 1 else 0):
+        blocks = np.moveaxis(tensor, (place, count + place), (0, 1)).reshape(2, 2, half, half)
+        for value in (0, 1):
+            others = np.eye(2, dtype=complex)[:, :, None, None] * np.eye(half)
+            others[value, value] = blocks[value, value]
+            if np.allclose(blocks, others, atol=1e-12):
+                rest = gate.wires[:place] + gate.wires[place + 1 :]
+                values = (*(known for _, known in controls_of(gate)), value)
+                return _with_controls(
+                    Unitary(rest, others[value, value], (*gate.controls, gate.wires[place]), values)
+                )
+    return gate
 
 
 def _diagonal(wires: tuple[int, ...], phases: NDArray[np.complex128]) -> Iterator[Piece]:

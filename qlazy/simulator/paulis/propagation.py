@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from qlazy.base.errors import UnsupportedModelError, require
 from qlazy.simulator.kernels.compiled import entry, inline
 from qlazy.simulator.paulis.steps import ROTATION, TURNS, Steps
 from qlazy.simulator.paulis.walks import POWERS
@@ -25,22 +26,25 @@ from qlazy.simulator.paulis.walks import POWERS
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+UNLIMITED = 2**30
 EMPTY, GONE = -1, -2
-DONE, MORE_WORDS, MORE_TAPE = 0, 1, 2
-STEP, HIGH, FREED, USED, PAIRS, EVENTS, RANK = range(7)  # places in the state of a propagation
+DONE, MORE_WORDS, MORE_TAPE, PAUSED = range(4)
+STEP, HIGH, FREED, USED, PAIRS, EVENTS, RANK, LOOKED = range(8)  # places in the state of a propagation
 DROPPED, SQUARED = range(2)  # and of what it has dropped
+PATIENCE = 100_000_000  # words looked at in some tenths of a second: Python sees Ctrl-C in between
+MAX_BYTES = 4 * 2**30
 
 
 class Truncation(NamedTuple):
     """Coefficients under ``cutoff`` go, by chance with a ``seed``, and words of over ``max_weight`` letters."""
 
     cutoff: float = 0.0
-    max_weight: int = 2**30
+    max_weight: int = UNLIMITED
     seed: int | None = None
 
     @property
     def is_exact(self) -> bool:
-        return self.cutoff == 0 and self.max_weight >= 2**30
+        return self.cutoff == 0 and self.max_weight >= UNLIMITED
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,14 +107,16 @@ class _Propagation:
         self.pairs = np.zeros((2, size), np.int32), np.zeros(size)
         self.events = np.zeros(size, np.int32), np.zeros((2, size))
         self.ends = np.zeros((3, rotations), np.int64)
-        self.state = np.array([len(steps.kinds) - 1, count, 0, 0, 0, 0, 0], np.int64)
+        self.state = np.array([len(steps.kinds) - 1, count, 0, 0, 0, 0, 0, 0], np.int64)
         self.lost = np.zeros(2)
         self.chance = np.array([truncation.seed or 0], np.uint64)
 
     def run(self) -> Propagated:
         self._rehash()
         while (status := self._advance()) != DONE:
-            self._grow_words() if status == MORE_WORDS else self._grow_tape()
+            if status != PAUSED:
+                self._require_memory()
+                self._grow_words() if status == MORE_WORDS else self._grow_tape()
         slots = np.flatnonzero(self.alive)
         high, pairs, events = (int(self.state[place]) for place in (HIGH, PAIRS, EVENTS))
         tape = Tape(
@@ -131,6 +137,15 @@ class _Propagation:
                 self.chance, truncation.cutoff, truncation.max_weight, truncation.seed is not None,
             )
         )  # fmt: skip
+
+    def _require_memory(self) -> None:
+        """Refuse to grow what is already half of all that may be held: words with their table, and the tape."""
+        arrays = [self.keys, self.coefficients, self.scratch, self.table, *self.pairs, *self.events]
+        must = f"propagate in at most {MAX_BYTES / 2**30:g} GiB; a `cutoff` or a `max_weight` drops words"
+        left = f"{self.state[STEP] + 1} of {len(self._steps.kinds)} gates are left"
+        actual = f"one of over {self.state[HIGH]:,} words when {left}"
+        fits = 2 * sum(array.nbytes for array in arrays) <= MAX_BYTES
+        require(fits, "circuit", must, actual, UnsupportedModelError)
 
     def _grow_words(self) -> None:
         self.keys, self.coefficients, self.signs, self.alive = (
@@ -206,6 +221,10 @@ def _propagate(  # type: ignore[no-untyped-def]
     hits, freed, visited = scratch[0], scratch[1], scratch[2]
     half = keys.shape[1] // 2
     while state[STEP] >= 0:
+        state[LOOKED] += state[HIGH]
+        if state[LOOKED] > PATIENCE:
+            state[LOOKED] = 0
+            return PAUSED
         step = state[STEP]
         first, last = starts[step], starts[step + 1]
         if kinds[step] != ROTATION:
@@ -259,7 +278,7 @@ def _propagate(  # type: ignore[no-untyped-def]
             pair = state[PAIRS]
             slots[0, pair], slots[1, pair], pair_signs[pair] = slot, partner, sign
             state[PAIRS] += 1
-        if cutoff > 0 or max_weight < 1 << 30:
+        if cutoff > 0 or max_weight < UNLIMITED:
             for pair in range(begun, state[PAIRS]):
                 for side in range(2):
                     slot = slots[side, pair]

@@ -20,6 +20,7 @@ from qlazy.simulator import (
     Swap,
     Unitary,
 )
+from qlazy.simulator.paulis import propagation
 from qlazy.simulator.paulis.circuit import PauliCircuit
 from qlazy.simulator.paulis.propagation import Truncation, pack, propagate, unpack
 from qlazy.simulator.paulis.steps import steps_of
@@ -52,6 +53,7 @@ def random_operation(chance: np.random.Generator, wires: int) -> Operation:
         Swap(*order[:2]),
         Unitary((order[0],), random_unitary(chance), tuple(order[1:size])),
         Unitary((order[0],), np.array([[0, 1], [1, 0]]), tuple(order[1:3])),
+        Unitary(tuple(order[:3]), np.eye(8)[[0, 1, 2, 3, 4, 5, 7, 6]]),
         Diagonal(tuple(order[:2]), np.exp(1j * chance.normal(size=4))),
     ]
     return kinds[chance.integers(len(kinds))]
@@ -149,6 +151,19 @@ def test_words_of_the_ising_chain_are_as_many_as_published(qubits: int, count: i
     angles = np.full(10 * (2 * qubits - 1), 0.2)
     found = propagate(steps, words.letters, words.coefficients, angles, Truncation(1e-6))
     assert len(found.slots) == count
+
+
+def test_a_propagation_too_large_is_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(propagation, "MAX_BYTES", 2**20)
+    operations = [
+        PauliRotation(word, (wire, (wire + 1) % 7))
+        for _ in range(6)
+        for word in ("XY", "ZZ", "YX")
+        for wire in range(7)
+    ]
+    circuit = PauliCircuit(7, operations, [PauliSum((PauliWord(1.0, "Z", (0,)),))])
+    with pytest.raises(UnsupportedModelError, match=r"words when \d+ of 126 gates are left"):
+        circuit.values(np.random.default_rng(0).normal(size=126), np.zeros((1, 0)))
 
 
 def test_words_packed_and_unpacked_are_the_same() -> None:
