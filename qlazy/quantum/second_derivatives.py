@@ -23,6 +23,7 @@ from qlazy.base.torch_private import (
 from qlazy.quantum.program.shift_rules import shift_rule
 from qlazy.simulator.branching.circuit import BranchedCircuit
 from qlazy.simulator.cones.circuit import ConeCircuit, moved_rows
+from qlazy.simulator.paulis.circuit import PauliCircuit
 from qlazy.simulator.rotations import Derivatives, Real, RotationCircuit
 
 THIRD = "third derivatives of a circuit need backend='torch': the adjoint sweep gives first and second derivatives"
@@ -233,6 +234,8 @@ def _derivative_rates(engine: Engine, angles: Pair, along: Pair) -> Derivatives:
             for number, column in zip(place, np.moveaxis(part, -1, 0), strict=True):
                 total[..., number] += column
         return totals
+    if isinstance(engine, PauliCircuit):
+        return engine.rates(*angles, along)
     if not isinstance(engine, RotationCircuit | ConeCircuit):
         return _by_shifts(engine, angles, along)
     samples, outputs = along[1].shape[:2]

@@ -68,7 +68,7 @@ def test_qnodes_are_held_to_the_qnode_and_pass_the_laws() -> None:
 
 
 def test_a_cutoff_travels_with_the_circuit() -> None:
-    circuit = qlazy.load_circuit("brickwork", backend="paulis", cutoff=0.3)
+    circuit = qlazy.load_circuit("hardware_efficient", backend="paulis", cutoff=0.3)
     params, x = circuit.init(rng()), features(circuit)
     again = pickle.loads(pickle.dumps(circuit))
     assert torch.equal(again(params, x), circuit(params, x))
@@ -151,3 +151,26 @@ def test_what_does_not_fit_is_refused_with_what_to_do() -> None:
         circuit.truncation_error(circuit.init(rng()), features(circuit))
     with pytest.raises(qlazy.UnsupportedModelError, match="a cutoff, and no max_weight"):
         qlazy.load_circuit("brickwork", backend="paulis").rounded(rng())
+
+
+@pytest.mark.parametrize("name", ["hardware_efficient", "data_reuploading", "brickwork"])
+def test_second_derivatives_are_those_of_states(name: str) -> None:
+    states, words = (qlazy.load_circuit(name, backend=backend) for backend in ("adjoint", "paulis"))
+    params, x = states.init(rng()), features(states)
+    direction = torch.randn(states.num_params, generator=rng(2), dtype=torch.float64)
+
+    def product(model: qlazy.Circuit) -> Tensor:
+        gradient = torch.func.grad(lambda w: model(w, x).square().sum())
+        return torch.func.jvp(gradient, (params,), (direction,))[1]
+
+    found, expected = product(words), product(states)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
+
+
+def test_derivatives_by_inputs_are_those_of_states() -> None:
+    states, words = (qlazy.Circuit(mixed, {"w": 3}, backend=backend) for backend in ("adjoint", "paulis"))
+    params, found = states.init(rng()), []
+    for circuit in (states, words):
+        x = torch.rand(3, 4, generator=rng(), dtype=torch.float64, requires_grad=True)
+        found.append(torch.autograd.grad(circuit(params, x).square().sum(), x)[0])
+    torch.testing.assert_close(*found, rtol=0, atol=1e-12)

@@ -13,7 +13,7 @@ zero or to the cutoff, coefficients keep their mean, and so do outputs and deriv
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -195,18 +195,32 @@ def unpack(words: NDArray[np.uint64], wires: int) -> NDArray[np.uint8]:
     return np.asarray(x + 2 * z).astype(np.uint8)
 
 
-def replayed(tape: Tape, start: Floats, angles: Floats) -> Floats:
-    """Coefficients by slot at other angles, for a propagation without truncation; ``start`` (h,) by slot."""
-    coefficients = start.copy()
-    _replay(*tape.pairs, tape.pair_ends, tape.rotations, np.cos(angles), np.sin(angles), coefficients)
-    return coefficients
+def replayed(tape: Tape, start: Floats, angles: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Coefficients (h,) by slot at other angles, by what was done then, and those before each event.
+
+    Angles may be complex: with an imaginary part of 1e-20 times a direction, results have the derivative along it.
+    """
+    coefficients = start.astype(angles.dtype)
+    before = np.empty(len(tape.events[0]), angles.dtype)
+    _replay(
+        *tape.pairs, tape.events[0], before, tape.events[2], tape.pair_ends, tape.event_ends, tape.rotations,
+        np.cos(angles), np.sin(angles), coefficients,
+    )  # fmt: skip
+    return coefficients, before
 
 
-def differentiated(tape: Tape, coefficients: Floats, angles: Floats, cotangents: Floats) -> Floats:
+def differentiated(
+    tape: Tape,
+    coefficients: NDArray[Any],
+    before: NDArray[Any],
+    angles: NDArray[Any],
+    cotangents: NDArray[Any],
+) -> NDArray[Any]:
     """dF/dangle (R, m) for cotangents (h, m) of the coefficients (h,) by slot, which the pass uses up."""
-    gradients = np.zeros((len(angles), cotangents.shape[1]))
+    cotangents = cotangents.astype(np.result_type(cotangents, angles), copy=False)
+    gradients = np.zeros((len(angles), cotangents.shape[1]), cotangents.dtype)
     _back(
-        *tape.pairs, *tape.events, tape.pair_ends, tape.event_ends, tape.rotations,
+        *tape.pairs, tape.events[0], before, tape.events[2], tape.pair_ends, tape.event_ends, tape.rotations,
         np.cos(angles), np.sin(angles), coefficients.copy(), cotangents, gradients,
     )  # fmt: skip
     return gradients
@@ -471,15 +485,20 @@ def _fill(table, keys, alive, state):  # type: ignore[no-untyped-def]
 
 
 @entry
-def _replay(left, right, signs, ends, rotations, cosines, sines, coefficients):  # type: ignore[no-untyped-def]
-    pair = 0
-    for done in range(len(ends)):
+def _replay(  # type: ignore[no-untyped-def]
+    left, right, signs, event_slots, before, factors, pair_ends, event_ends, rotations, cosines, sines, coefficients
+):  # fmt: skip
+    pair = event = 0
+    for done in range(len(pair_ends)):
         cosine, sine = cosines[rotations[done]], sines[rotations[done]]
-        for k in range(pair, ends[done]):
+        for k in range(pair, pair_ends[done]):
             one, other = coefficients[left[k]], coefficients[right[k]]
             coefficients[left[k]] = cosine * one - signs[k] * sine * other
             coefficients[right[k]] = signs[k] * sine * one + cosine * other
-        pair = ends[done]
+        for k in range(event, event_ends[done]):
+            before[k] = coefficients[event_slots[k]]
+            coefficients[event_slots[k]] *= factors[k]
+        pair, event = pair_ends[done], event_ends[done]
 
 
 @entry

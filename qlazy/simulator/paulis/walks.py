@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -219,13 +219,27 @@ def product_features(walked: Walked, bloch: NDArray[np.float64]) -> NDArray[np.f
     return features
 
 
-def products_of(
-    letters: NDArray[np.uint8], signs: NDArray[np.int8], bloch: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def products_of(letters: NDArray[np.uint8], signs: NDArray[np.int8], bloch: NDArray[Any]) -> NDArray[Any]:
     """The signed expectation (t, m) of words (t, n) in m product states (n, 4, m)."""
-    features = np.empty((len(signs), 1, bloch.shape[2]))
+    features = np.empty((len(signs), 1, bloch.shape[2]), bloch.dtype)
     _products(letters[:, None], signs[:, None], np.ascontiguousarray(bloch), features)
     return features[:, 0]
+
+
+def product_slopes(letters: NDArray[np.uint8], weights: NDArray[Any], bloch: NDArray[Any]) -> NDArray[Any]:
+    """d/dbloch (n, 4, m) of the sum of expectations of words (t, n) times weights (t,)."""
+    slopes = np.zeros(bloch.shape, np.result_type(bloch, weights))
+    room = np.empty((letters.shape[1] + 1, bloch.shape[2]), slopes.dtype)
+    support = np.empty(letters.shape[1], np.int64)
+    _slopes(
+        letters,
+        weights.astype(slopes.dtype),
+        np.ascontiguousarray(bloch, slopes.dtype),
+        room,
+        support,
+        slopes,
+    )
+    return slopes
 
 
 @entry
@@ -240,3 +254,27 @@ def _products(letters, signs, table, features):  # type: ignore[no-untyped-def]
                 if letter:
                     for sample in range(samples):
                         features[walk, member, sample] *= table[wire, letter, sample]
+
+
+@entry
+def _slopes(letters, weights, table, room, support, slopes):  # type: ignore[no-untyped-def]
+    """Products of all letters but one, from those before it and those after."""
+    samples = table.shape[2]
+    for word in range(len(letters)):
+        count = 0
+        for wire in range(letters.shape[1]):
+            if letters[word, wire]:
+                support[count] = wire
+                count += 1
+        for sample in range(samples):
+            room[0, sample] = weights[word]
+        for k in range(count):
+            wire = support[k]
+            for sample in range(samples):
+                room[k + 1, sample] = room[k, sample] * table[wire, letters[word, wire], sample]
+        for sample in range(samples):
+            after = table[0, 0, sample]  # the expectation of the identity: 1
+            for k in range(count - 1, -1, -1):
+                wire = support[k]
+                slopes[wire, letters[word, wire], sample] += room[k, sample] * after
+                after *= table[wire, letters[word, wire], sample]
