@@ -237,3 +237,14 @@ def test_a_function_that_returns_no_tensor_is_refused():
         model(torch.zeros(2), torch.zeros(3, 2))
     with pytest.raises(ValueError, match="`init\\(generator\\)` must have shape"):
         qlazy.Function(lambda w, x: x, 2, init=lambda generator: torch.zeros(3)).init(torch.Generator())
+
+
+def test_nets_without_values_are_refused():
+    torch.set_default_device("meta")
+    try:
+        with pytest.raises(
+            ValueError, match="`module` must hold values, but is on the meta device in 0.weight"
+        ):
+            qlazy.mlp([2, 3, 1])
+    finally:
+        torch.set_default_device(None)

@@ -67,6 +67,8 @@ class Net(Model):
         self._derivatives = Derivatives("module")
         trainable = {name: p for name, p in self.module.named_parameters() if p.requires_grad}
         require(trainable, "module", "have a trainable parameter", "without one", UnsupportedModelError)
+        empty = [name for name, p in self.module.named_parameters() if p.is_meta]
+        require(not empty, "module", "hold values", f"on the meta device in {', '.join(empty)}")
         dtypes = {p.dtype for p in trainable.values()}
         require(
             len(dtypes) == 1 and next(iter(dtypes)).is_floating_point, "module",
