@@ -5,7 +5,8 @@ The first wire is the most significant bit of a matrix index and of an outcome.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -53,6 +54,21 @@ class Probabilities:
 
 
 Observable = PauliSum | Hermitian | Projector | Probabilities
+
+
+def wires_of(observable: Observable) -> tuple[int, ...]:
+    """The wires on which an observable is measured, several times perhaps."""
+    if isinstance(observable, PauliSum):
+        return tuple(wire for word in observable.words for wire in word.wires)
+    return observable.wires
+
+
+def moved(observable: Observable, places: Mapping[int, int]) -> Observable:
+    """The same observable on other wires."""
+    if isinstance(observable, PauliSum):
+        words = (replace(w, wires=tuple(places[wire] for wire in w.wires)) for w in observable.words)
+        return PauliSum(tuple(words))
+    return replace(observable, wires=tuple(places[wire] for wire in observable.wires))
 
 
 def num_outputs(observable: Observable) -> int:

@@ -161,3 +161,52 @@ def test_a_wide_qnode_that_the_simulator_gets_wrong_is_refused(monkeypatch):
     model = brickwork(40, lambda: qml.expval(qml.Z(20)))
     with pytest.raises(qlazy.UnsupportedModelError):
         model(*drawn(model, 2, 2))
+
+
+MEASURING = """OPENQASM 3.0;
+include "stdgates.inc";
+const int n = 6;
+@qlazy.data
+input float y;
+input array[float[64], n] t;
+qubit[n] q;
+bit[n] c;
+for int k in [0:n - 1] { ry(t[k] + y) q[k]; }
+for int k in [0:2:n - 2] { cz q[k], q[k + 1]; }
+c[1] = measure q[1];
+c[4] = measure q[4];
+if (c[1]) { rx(t[2]) q[2]; } else { ry(y) q[0]; }
+if (c[4]) { x q[5]; }
+reset q[3];
+ry(t[0]) q[3];
+bit go = c[4];
+@qlazy.bound 3
+while (go) { ry(t[1]) q[4]; go = measure q[4]; }
+"""
+
+
+@pytest.mark.parametrize("observable", ["Z q[2]", "X q[0]", "Z q[5] X q[4]", "Z q[3]", "X q[1]"])
+def test_programs_that_measure_are_run_on_what_their_outputs_depend_on(observable, monkeypatch):
+    from qlazy.quantum.backends import branches
+
+    whole = qlazy.from_qasm(MEASURING, observables=(observable,))
+    monkeypatch.setattr(branches, "NARROW", 0)
+    part = qlazy.from_qasm(MEASURING, observables=(observable,))
+    params, x = drawn(whole, 2, 1)
+    torch.testing.assert_close(part(params, x), whole(params, x), rtol=0, atol=1e-12)
+    torch.testing.assert_close(part.jacobian(params, x), whole.jacobian(params, x), rtol=0, atol=1e-12)
+    assert part._choice(None, x).backend.num_wires < 6
+
+
+def test_a_wide_program_that_measures_runs_where_its_outputs_depend_on_few_wires():
+    wide = qlazy.from_qasm(MEASURING, n=60, observables=("Z q[2]",))
+    narrow = qlazy.from_qasm(MEASURING, n=6, observables=("Z q[2]",))
+    params, x = drawn(wide, 2, 1)
+    torch.testing.assert_close(wide(params, x), narrow(params[:6], x), rtol=0, atol=1e-12)
+    assert not wide.jacobian(params, x)[:, :, 6:].any()
+    chain = MEASURING + "for int k in [0:n - 2] { cx q[k], q[k + 1]; }\n"
+    with pytest.raises(
+        qlazy.UnsupportedModelError,
+        match=r"`program` must have at most 24 qubits, but is one of 60, of which .* 4[0-9]",
+    ):
+        qlazy.from_qasm(chain, n=60, observables=("Z q[40]",))
