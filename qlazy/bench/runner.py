@@ -80,7 +80,8 @@ def run(
         for workload in chosen.values():
             measurements += _workload(workload, tuple(tools.values()), settings, Path(folder), progress)
     described = {workload.name: workload.title for workload in chosen.values()}
-    flops = {w.name: _flops(w) for w in chosen.values() if isinstance(w, CircuitWorkload) and w.is_full}
+    swept = [w for w in chosen.values() if isinstance(w, CircuitWorkload) and w.is_full and not w.is_second]
+    flops = {w.name: _flops(w) for w in swept}
     return Report(
         measurements=tuple(measurements),
         titles=described,
@@ -112,12 +113,17 @@ def _workload(
         return
     kinds = ("circuits", "both") if isinstance(workload, CircuitWorkload) else ("nets", "both")
     for tool in (QLAZY, *tools):
-        fits = tool is QLAZY or getattr(workload, "wires", 0) <= tool.most_wires
-        if tool.does in kinds and fits:
+        if tool is QLAZY or (tool.does in kinds and _takes(tool, workload)):
             yield _measured(tool, workload, settings, reference, progress)
     if workload.name == "W1":
         other: DType = "float32" if settings.dtype == "float64" else "float64"
         yield _measured(QLAZY, workload, replace(settings, dtype=other), reference, progress)
+
+
+def _takes(tool: Tool, workload: Workload) -> bool:
+    if not isinstance(workload, CircuitWorkload):
+        return True
+    return workload.wires <= tool.most_wires and (tool.has_second or not workload.is_second)
 
 
 def _measured(

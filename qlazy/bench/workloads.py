@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 Axis = Literal["RY", "RZ"]
-TimedTask = Literal["jacobian", "loss gradient", "kernel"]
+TimedTask = Literal["jacobian", "loss gradient", "kernel", "hessian", "hessian product"]
 
 
 class Angle(NamedTuple):
@@ -82,12 +82,22 @@ class CircuitWorkload:
         return count + len(pending)
 
     def draw(self, seed: int) -> tuple[Array, ...]:
-        """Parameters (p,), inputs (n, d) and, for a loss, targets (n, c): new ones for each seed, float64."""
+        """Parameters (p,), inputs (n, d) and, for a loss, targets (n, c), or for a product a direction (p,).
+
+        New ones for each seed, float64.
+        """
         rng = np.random.default_rng(seed)
         params = rng.uniform(0, 2 * np.pi, self.num_params)
         x = rng.uniform(-1, 1, (self.samples, self.wires))
         targets = np.sign(rng.standard_normal((self.samples, self.outputs)))
+        if self.task == "hessian product":
+            return params, x, rng.standard_normal(self.num_params)
         return (params, x, targets) if self.task == "loss gradient" else (params, x)
+
+    @property
+    def is_second(self) -> bool:
+        """Whether second derivatives are asked for, those of the sum of all outputs of all samples."""
+        return self.task in ("hessian", "hessian product")
 
 
 @dataclass(frozen=True)
@@ -158,6 +168,8 @@ def workloads(quick: bool = False) -> Mapping[str, Workload]:
         _cnn("W9-28", *(((1, 2, 2, 2, 2), 6, 3) if quick else ((1, 16, 16, 16, 10), 28, 200))),
         _brickwork("W11", 4 if quick else 24),
         _brickwork("W11-300", 5 if quick else 300),
+        _layered("W12", *((2, 2, 3) if quick else (8, 4, 4)), task="hessian"),
+        _layered("W12-product", *((2, 2, 3) if quick else (8, 4, 4)), task="hessian product"),
     )
     return {workload.name: workload for workload in all_of_them}
 
@@ -173,6 +185,13 @@ def _brickwork(name: str, n: int, depth: int = 3, samples: int = 4) -> CircuitWo
     return CircuitWorkload(name, title, n, tuple(gates), depth * n, samples, first=n // 2, is_full=False)
 
 
+TITLES = {
+    "loss gradient": "gradient of the square loss",
+    "hessian": "Hessian of the summed outputs",
+    "hessian product": "product with the Hessian of the summed outputs",
+}
+
+
 def _layered(name: str, n: int, layers: int, samples: int, task: TimedTask = "jacobian") -> CircuitWorkload:
     gates = [Gate("RY", (wire,), (Angle(feature=wire),)) for wire in range(n)]
     for layer in range(layers):
@@ -180,7 +199,7 @@ def _layered(name: str, n: int, layers: int, samples: int, task: TimedTask = "ja
             first = 2 * (layer * n + wire)
             gates += [Gate("RY", (wire,), (Angle(first),)), Gate("RZ", (wire,), (Angle(first + 1),))]
         gates += _ring(n, 1)
-    what = "gradient of the square loss" if task == "loss gradient" else "Jacobian"
+    what = TITLES.get(task, "Jacobian")
     title = f"{what}: n={n}, {layers} layers of RY RZ + CNOT ring, {samples} inputs, <Z0>"
     return CircuitWorkload(name, title, n, tuple(gates), 2 * n * layers, samples, task=task)
 

@@ -2,8 +2,9 @@
 
 A file gives ``native(array, dtype)``, an array as users of the tool would hold it, and ``ways(workload, dtype,
 threads)``, makers of functions by name. A function takes what :meth:`draw` of the workload gives, in native arrays, and
-returns (n, c, p) for a Jacobian, (p,) for a gradient of 1/(2n) sum ||f - y||^2, (n, c, n, c) for a kernel, as
-anything NumPy reads. Where there are several ways the fastest counts. Importing a file imports the tool.
+returns (n, c, p) for a Jacobian, (p,) for a gradient of 1/(2n) sum ||f - y||^2, (n, c, n, c) for a kernel, (p, p) for
+the Hessian of the sum of all outputs and (p,) for a product with it, as anything NumPy reads. Where there are several
+ways the fastest counts. Importing a file imports the tool.
 """
 
 from __future__ import annotations
@@ -26,17 +27,19 @@ class Tool:
     does: Literal["circuits", "nets", "both"]
     most_wires: int = 24
     """Of one state; those that keep the state after every gate, as backpropagation does, hold fewer."""
+    has_second: bool = False
+    """Whether it gives second derivatives of circuits."""
 
 
 QLAZY = Tool("qlazy", "own", ("qlazy-ntk", "torch", "pennylane", "numba"), "both")
 
 PEERS = (
-    Tool("default.qubit", "default_qubit", ("pennylane", "torch"), "circuits", 18),
+    Tool("default.qubit", "default_qubit", ("pennylane", "torch"), "circuits", 18, True),
     Tool("lightning", "lightning", ("pennylane", "pennylane-lightning"), "circuits"),
     Tool("qulacs", "qulacs_backprop", ("qulacs",), "circuits"),
     Tool("mindquantum", "mindquantum_adjoint", ("mindquantum",), "circuits"),
-    Tool("tensorcircuit", "tensorcircuit_jax", ("tensorcircuit-ng", "jax"), "circuits", 18),
-    Tool("pennylane-jax", "pennylane_jax", ("pennylane", "jax"), "circuits", 18),
+    Tool("tensorcircuit", "tensorcircuit_jax", ("tensorcircuit-ng", "jax"), "circuits", 18, True),
+    Tool("pennylane-jax", "pennylane_jax", ("pennylane", "jax"), "circuits", 18, True),
     Tool("torch.func", "torch_func", ("torch",), "nets"),
     Tool("nngeometry", "nngeometry_gram", ("nngeometry", "torch"), "nets"),
     Tool("neural-tangents", "neural_tangents_empirical", ("neural-tangents", "jax"), "nets"),

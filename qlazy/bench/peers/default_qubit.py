@@ -22,9 +22,32 @@ def ways(workload: CircuitWorkload, dtype: str, threads: int) -> Ways:
             "broadcast": lambda: loss_gradient(partial(_broadcast, _node(workload))),
             "vmap": lambda: loss_gradient(partial(_mapped, _node(workload))),
         }
+    if workload.is_second:
+        return _second_ways(workload)
     return {
         "vmap(grad)" if workload.outputs == 1 else "vmap(jacrev)": lambda: _vmap_jacobian(workload),
         "broadcast": lambda: partial(_broadcast_jacobian, _node(workload)),
+    }
+
+
+def _second_ways(workload: CircuitWorkload) -> Ways:
+    def total(weights: Tensor, x: Tensor) -> Tensor:
+        return _mapped(node, weights, x).sum()
+
+    def product(weights: Tensor, x: Tensor, direction: Tensor) -> Tensor:
+        return torch.func.jvp(lambda w: torch.func.grad(total)(w, x), (weights,), (direction,))[1]
+
+    def doubled(weights: Tensor, x: Tensor, direction: Tensor) -> Tensor:
+        leaf = weights.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(_broadcast(node, leaf, x).sum(), leaf, create_graph=True)
+        return torch.autograd.grad(gradient @ direction, leaf)[0]
+
+    node = _node(workload)
+    if workload.task == "hessian product":
+        return {"jvp(grad)": lambda: product, "double backward": lambda: doubled}
+    return {
+        "hessian": lambda: torch.func.hessian(total),
+        "jacfwd(grad)": lambda: torch.func.jacfwd(torch.func.grad(total)),
     }
 
 

@@ -32,6 +32,17 @@ def circuit_ways(workload: CircuitWorkload, outputs: Callable[[Any, Any], jax.Ar
             return (residuals**2).sum() / (2 * len(x))
 
         return {"jit(grad)": lambda: compiled(jax.grad(loss))}
+    if workload.is_second:
+
+        def total(params: jax.Array, x: jax.Array) -> jax.Array:
+            return jax.vmap(outputs, (None, 0))(params, x).sum()
+
+        def product(params: jax.Array, x: jax.Array, direction: jax.Array) -> jax.Array:
+            return jax.jvp(lambda w: jax.grad(total)(w, x), (params,), (direction,))[1]
+
+        if workload.task == "hessian product":
+            return {"jit(jvp(grad))": lambda: compiled(product)}
+        return {"jit(hessian)": lambda: compiled(jax.hessian(total))}
     if workload.outputs > 1:
         return {"jit(vmap(jacrev))": lambda: compiled(jax.vmap(jax.jacrev(outputs), (None, 0)))}
     gradients = jax.vmap(jax.grad(lambda params, row: outputs(params, row)[0]), (None, 0))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from torch import Tensor
+
 from qlazy.bench.peers import Compute, Ways
 from qlazy.bench.peers.torch_arrays import loss_gradient, native
 from qlazy.bench.workloads import CircuitWorkload, Workload
@@ -28,8 +32,18 @@ def _circuit(workload: CircuitWorkload) -> Ways:
 
     node = qnode(workload, qml.device("default.qubit", wires=workload.wires))
 
-    def make() -> Compute:
-        model = Circuit(node, {"weights": workload.num_params})
-        return loss_gradient(model) if workload.task == "loss gradient" else model.jacobian
+    def model() -> Circuit:
+        return Circuit(node, {"weights": workload.num_params})
 
-    return {"backward" if workload.task == "loss gradient" else "Circuit.jacobian": make}
+    ways: dict[str, Ways] = {
+        "jacobian": {"Circuit.jacobian": lambda: model().jacobian},
+        "loss gradient": {"backward": lambda: loss_gradient(model())},
+        "hessian": {"Circuit.hessian": lambda: _second(model().hessian)},
+        "hessian product": {"Circuit.hvp": lambda: _second(model().hvp)},
+    }
+    return ways[workload.task]
+
+
+def _second(rule: Callable[..., Tensor]) -> Compute:
+    """Second derivatives of the sum of the outputs, (n, 1)."""
+    return lambda params, x, *direction: rule(params, x, params.new_ones(len(x), 1), *direction)
