@@ -130,8 +130,8 @@ def test_the_widest_cone_is_named_where_it_does_not_fit():
     chain = "for int i in [0:30] { ry(t) q[i]; rx(y) q[i]; cx q[i], q[i + 1]; }\n"
     with pytest.raises(
         qlazy.UnsupportedModelError,
-        match=r"`program` must have at most 24 wires, or light cones of at most so many.*, but is one of 40 with a cone "
-        r"of \d+ \(the widest, of output 1, X30\): a state would take [\d.]+ GiB",
+        match=r"`program` must have at most 24 wires, or light cones of at most so many.*, but is one of 40 with a "
+        r"cone of \d+ \(the widest, of output 1, X30\): a state would take [\d.]+ GiB",
     ):
         qlazy.from_qasm(text + chain, observables=("Z q[3]", "X q[30]"))
     model = qlazy.from_qasm(text + chain, observables=("Z q[3]",))
