@@ -280,6 +280,10 @@ def _formulas(argument: Any) -> Any:
 
 
 def _with_formulas(func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if func is Tensor.__getitem__ and args[0].is_floating_point() and _is_basic(args[1]):
+        # Thousands of angles come from one tensor: on the way below each would look at all of its elements.
+        whole, place = args
+        return _viewing(_wrapped(whole.numbers[place], [whole.formulas[place]]), [whole])
     if name in WRITING:
         return _written(name, args, kwargs)
     if name in READING:
@@ -544,8 +548,6 @@ STRUCTURAL = frozenset(
 
 
 def _rearranged(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Formulas]:
-    if func is Tensor.__getitem__ and _is_basic(args[1]):  # for thousands of angles from one tensor
-        return [args[0].formulas[args[1]]]
     # Run on numbers 0, 1, 2, ... in place of the elements, an operation shows where each of them goes.
     pool: list[Any] = []
 
@@ -567,8 +569,15 @@ def _rearranged(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> lis
 
 def _is_basic(index: Any) -> bool:
     """Whether NumPy and torch take one element, or a view, by an index in the same way."""
-    return all(
-        type(i) in (int, slice) or i is Ellipsis for i in (index if type(index) is tuple else (index,))
+    parts = index if type(index) is tuple else (index,)
+    return all(type(i) is int or i is Ellipsis or _is_forward(i) for i in parts)
+
+
+def _is_forward(part: Any) -> bool:
+    return (
+        type(part) is slice
+        and all(i is None or type(i) is int for i in (part.start, part.stop))
+        and not part.step
     )
 
 
