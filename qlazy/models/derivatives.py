@@ -256,7 +256,7 @@ def jacobian_by_rows(f: Function, params: Tensor, x: Tensor) -> Tensor:
 def pulled_back(f: Function, params: Tensor, x: Tensor, cotangent: Tensor) -> Tensor:
     """J^T u (p,): by plain autograd, within transforms by ``torch.func``."""
     if not _is_plain(params, x, cotangent):
-        return _outputs_and_pull(f, params, x)[1](cotangent)[0]
+        return _pulled(f, params, x, cotangent)
     recorded = _is_recorded(params, x, cotangent)
     with torch.enable_grad():
         leaf = _leaf(params)
@@ -272,7 +272,9 @@ def hessian_product(f: Function, params: Tensor, x: Tensor, cotangent: Tensor, t
     recorded = _is_recorded(params, x, cotangent, tangent)
     with torch.enable_grad():
         leaf = _leaf(params)
-        gradient = _gradient(f(leaf, x), leaf, cotangent, recorded=True)
+        outputs = f(leaf, x)
+        require_shape("cotangent", cotangent, tuple(outputs.shape))
+        gradient = _gradient(outputs, leaf, cotangent, recorded=True)
         return _gradient(gradient, leaf, tangent, recorded)
 
 
@@ -288,7 +290,7 @@ def forward_derivatives(of: Callable[[Tensor], Tensor], params: Tensor, samples:
 
 
 def _forward_product(f: Function, params: Tensor, x: Tensor, cotangent: Tensor, tangent: Tensor) -> Tensor:
-    return torch.func.jvp(lambda w: _outputs_and_pull(f, w, x)[1](cotangent)[0], (params,), (tangent,))[1]
+    return torch.func.jvp(lambda w: _pulled(f, w, x, cotangent), (params,), (tangent,))[1]
 
 
 def _row_jacobian(f: Function, params: Tensor, row: Tensor) -> Tensor:
@@ -301,6 +303,13 @@ def _row_jacobian(f: Function, params: Tensor, row: Tensor) -> Tensor:
         outputs = f(leaf, row)
         gradients = [_gradient(outputs, leaf, unit, recorded, keep=True) for unit in _units(outputs)]
         return torch.stack(gradients).unsqueeze(0)
+
+
+def _pulled(f: Function, params: Tensor, x: Tensor, cotangent: Tensor) -> Tensor:
+    outputs, pull = _outputs_and_pull(f, params, x)
+    require_shape("cotangent", cotangent, tuple(outputs.shape))
+    gradient: Tensor = pull(cotangent)[0]
+    return gradient
 
 
 def _outputs_and_pull(f: Function, params: Tensor, x: Tensor) -> tuple[Tensor, Any]:

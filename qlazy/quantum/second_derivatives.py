@@ -7,6 +7,7 @@ Any other engine gives them by exact shifts of its first derivatives, an angle a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
@@ -244,7 +245,7 @@ def _derivative_rates(engine: Engine, angles: Pair, along: Pair) -> Derivatives:
     weights = np.tile(np.eye(outputs, dtype=inner.dtype), (samples, 1))
     lanes, none = engine.unshared[0], np.zeros_like(weights)
     found = moved_rows(lanes, weights, none, inner, tangents, torch.get_num_threads())
-    return Derivatives(*_split(engine, found.gradients.reshape(samples, outputs, -1)))
+    return Derivatives(*_split(engine, found.gradients.reshape(samples, outputs, found.gradients.shape[-1])))
 
 
 def _by_shifts(engine: Engine, angles: Pair, along: Pair) -> Derivatives:
@@ -278,12 +279,12 @@ def lane_rates(
     tangents = _joined(engine, (along[0].unsqueeze(0).numpy(), along[1].transpose(0, 1).numpy()))
     lanes = samples, sums, directions
     flat = [
-        np.broadcast_to(array, (*lanes, array.shape[-1])).reshape(samples * sums * directions, -1)
+        np.broadcast_to(array, (*lanes, array.shape[-1])).reshape(math.prod(lanes), array.shape[-1])
         for array in (weights.unsqueeze(2).numpy(), inner[:, None, None], tangents[:, None])
     ]
     none = np.zeros_like(flat[0])
     found = moved_rows(engine.unshared[0], flat[0], none, flat[1], flat[2], torch.get_num_threads())
-    shared, sampled = _split(engine, found.gradients.reshape(*lanes, -1))
+    shared, sampled = _split(engine, found.gradients.reshape(*lanes, found.gradients.shape[-1]))
     return torch.from_numpy(shared), torch.from_numpy(sampled)
 
 

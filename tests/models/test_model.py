@@ -195,3 +195,15 @@ def test_a_hessian_that_does_not_fit_is_refused_before_it_is_computed():
     model = Function(lambda w, x: w.sum().expand(len(x), 1), 10**7)
     with pytest.raises(MemoryError, match="`hessian` must fit in .* `hvp` gives products"):
         model.hessian(torch.zeros(10**7), inputs(2, 1).float(), torch.ones(2, 1))
+
+
+@pytest.mark.parametrize("maker", [tanh_net, curved_function, qnode_circuit])
+def test_second_derivatives_of_no_samples_and_of_weights_for_other_outputs(maker):
+    model, params, x = maker()
+    outputs, weights = model(params, x).shape[1], torch.ones(4, 3, dtype=x.dtype)
+    assert model.hessian(params, x[:0]).shape == (0, outputs, len(params), len(params))
+    assert not model.hessian(params, x[:0], weights[:0, :outputs]).any()
+    assert not model.hvp(params, x[:0], weights[:0, :outputs], params).any()
+    for rule in (lambda: model.hessian(params, x, weights), lambda: model.hvp(params, x, weights, params)):
+        with pytest.raises(ValueError, match=r"`cotangent` must have shape \(4, 2\), but is \(4, 3\)"):
+            rule()

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import qlazy.quantum.circuit
 from qlazy import Circuit, Scaled, from_qasm
 from qlazy.quantum.amplitudes import Amplitudes
 from tests import makers
@@ -204,3 +205,11 @@ def test_amplitudes_have_second_derivatives() -> None:
     angles = torch.tensor([[0.4], [1.9]], dtype=torch.float64)
     found = torch.func.vmap(torch.func.hessian(lambda w: Amplitudes(program)(w[None])[0, 0]))(angles)
     close(found.flatten(), -(angles / 2).cos().flatten() / 4)
+
+
+def test_directions_of_a_hessian_may_go_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    circuit, params, x, exact = reference(mixed_circuit)
+    weights = inputs(*exact.shape[:2])
+    monkeypatch.setattr(qlazy.quantum.circuit, "LANE_BYTES", 1000)
+    close(circuit.hessian(params, x), exact)
+    close(circuit.hessian(params, x, weights), torch.einsum("nc,ncpq->pq", weights, exact))

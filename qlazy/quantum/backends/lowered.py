@@ -13,7 +13,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from qlazy.base.errors import UnsupportedModelError, refuse
+from qlazy.base.errors import UnsupportedModelError, refuse, require_shape
 from qlazy.base.torch_private import is_transformed, outside_transforms
 from qlazy.quantum.backends.angles import AngleMap, Layout
 from qlazy.quantum.backends.autograd import MakeEngine, derivatives, outputs
@@ -127,6 +127,8 @@ class LoweredCircuit:
         assert isinstance(engine, RotationCircuit | ConeCircuit)
         angles = self.angle_values(params, x)
         outputs = torch.eye(engine.num_outputs, dtype=params.dtype).expand(len(x), -1, -1)
+        if weights is not None:
+            require_shape("cotangent", weights, (len(x), engine.num_outputs))
         sums = outputs if weights is None else weights.unsqueeze(1)  # (n, w, c)
         by_shared, by_sampled = lane_rates(engine, sums, angles, partials.push(directions, params, x))
         pulled = partials.pull(by_shared.flatten(1, 2), by_sampled.flatten(1, 2), params, x)
