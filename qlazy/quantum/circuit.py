@@ -311,6 +311,7 @@ class Circuit(Model):
         require(self._wanted == "device", "model", must, repr(self), UnsupportedModelError)
         backend = self._with_derivatives(self._choice(None, x), x).backend
         assert isinstance(backend, LoweredBackend)
+        assert isinstance(backend.circuit, LoweredCircuit)
         return backend.circuit
 
     def lowering(self, x: Tensor) -> Lowering:

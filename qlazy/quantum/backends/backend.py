@@ -19,7 +19,7 @@ from qlazy.base.errors import SlowBackendWarning, UnsupportedModelError, require
 from qlazy.base.torch_private import is_transformed, outside_transforms, tree_flatten
 from qlazy.models.model import blocks_of
 from qlazy.models.rowwise import jacobian_by_rows, outputs_by_rows
-from qlazy.quantum.backends.lowered import LoweredCircuit
+from qlazy.quantum.backends.lowered import LoweredCircuit, ReadCircuit
 from qlazy.simulator.cones.circuit import ConeCircuit
 from qlazy.simulator.paulis.circuit import PauliCircuit, PropagationError
 from qlazy.simulator.rotations import RotationCircuit
@@ -177,11 +177,11 @@ class TorchBackend(Backend):
 class LoweredBackend(Backend):
     """A lowered circuit: the adjoint simulator, or another engine."""
 
-    circuit: LoweredCircuit
+    circuit: LoweredCircuit | ReadCircuit
 
     @property
     def num_wires(self) -> int:
-        return self.circuit.lowering.num_wires
+        return self.circuit.num_wires
 
     def outputs(self, params: Tensor, x: Tensor) -> Tensor:
         return self.circuit.outputs(params, _flat(x, params))
@@ -193,12 +193,15 @@ class LoweredBackend(Backend):
         """What dropping words may have changed, for an engine that propagates them."""
         engine = self.circuit.for_params
         assert isinstance(engine, PauliCircuit)
+        assert isinstance(self.circuit, LoweredCircuit)
         with torch.no_grad():
             angles = self.circuit.angle_values(params, _flat(x, params))
         return engine.error(*(part.numpy() for part in angles))
 
     def hessian_rule(self, params: Tensor, x: Tensor) -> Callable[[Tensor | None, Tensor], Tensor] | None:
         """Weights (n, c) of outputs, or None, and directions (k, p) to products with Hessians; None without a rule."""
+        if isinstance(self.circuit, ReadCircuit):
+            return None
         products, rows = self.circuit.hessian_products, _flat(x, params)
         if not isinstance(self.circuit.for_params, RotationCircuit | ConeCircuit):
             return None

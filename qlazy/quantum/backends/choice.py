@@ -27,7 +27,6 @@ from qlazy.quantum.backends.backend import (
     LIGHTNING,
     PAULIS,
     TORCH,
-    Backend,
     Choice,
     LoweredBackend,
     Sample,
@@ -37,7 +36,7 @@ from qlazy.quantum.backends.backend import (
 )
 from qlazy.quantum.backends.device import DeviceCircuit
 from qlazy.quantum.backends.lightning import LightningCircuit
-from qlazy.quantum.backends.lowered import MAX_DECLARED, MAX_WIRES, Lowering, require_wires
+from qlazy.quantum.backends.lowered import MAX_DECLARED, MAX_WIRES, Lowering, ReadCircuit, require_wires
 from qlazy.quantum.backends.programs import propagating, require_no_branches
 from qlazy.quantum.pennylane.device_tracing import device_circuit
 from qlazy.quantum.pennylane.plain import NoTangents, PlainQNode, Watch
@@ -94,7 +93,7 @@ def choose(
     try:
         with _errors_of_the_qnode(), Watch() as watch:
             traced = traced_qnode(qnode, INPUTS, row, shapes)
-        lock.see(traced.tape, watch.stops)
+        lock.see(traced.tapes[0], watch.stops)
         name = wanted if wanted in (LIGHTNING, PAULIS) and not traced.is_dynamic else _simulator(traced)
         if wanted not in (AUTO, name):
             raise NotLoweredError(_WRONG[wanted])
@@ -121,7 +120,7 @@ def lowering_of(choice: Choice, qnode: qml.QNode, shapes: Shapes, row: tuple[int
     must = "be one of unitary gates and expectation values"
     if choice.name in (ADJOINT, LIGHTNING, PAULIS):
         assert isinstance(choice.backend, LoweredBackend)
-        return choice.backend.circuit.lowering
+        return choice.backend.circuit.lowering  # some have none, and say so
     try:
         if choice.name == BRANCHES or choice.reason:
             raise NotLoweredError(choice.reason or _DYNAMIC)
@@ -224,6 +223,8 @@ def _refused_under_torch() -> Iterator[None]:
 
 def _on_words(lock: Lock, traced: Traced, row: tuple[int, ...], truncation: Truncation) -> Choice:
     backend = _lowered(traced, row, propagating(truncation))
+    if isinstance(backend.circuit, ReadCircuit):
+        raise NotLoweredError("its outputs are computed from several expectation values")
     try:
         states = _lowered(traced, row, None)
     except UnsupportedModelError:
@@ -268,7 +269,7 @@ def _refused_by_shifts(lock: Lock) -> Iterator[None]:
         refuse("qnode", "be a circuit for parameter shifts", f"not: {reason}", UnsupportedModelError)
 
 
-def _lowered(traced: Traced, row: tuple[int, ...], make: MakeEngine | None) -> Backend:
+def _lowered(traced: Traced, row: tuple[int, ...], make: MakeEngine | None) -> LoweredBackend:
     with _errors_of_the_qnode():
         circuit = traced.lowered(make, MAX_WIRES if make is LightningCircuit else MAX_DECLARED)
         circuit.for_params  # noqa: B018 - an engine refuses what it does not take when it is made

@@ -5,10 +5,10 @@ The engine is the adjoint simulator, or whatever else gives dF/dangle.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, final
+from typing import Any, NoReturn, final
 
 import torch
 from torch import Tensor
@@ -91,6 +91,10 @@ class LoweredCircuit:
         return self._lowering
 
     @property
+    def num_wires(self) -> int:
+        return self._lowering.num_wires
+
+    @property
     def inputs(self) -> frozenset[str]:
         """The names of the weights and data that its angles use."""
         formulas = [formula for formula in self._lowering.formulas if formula is not None]
@@ -167,3 +171,77 @@ def _with_angle(operation: Operation, formula: Expression, flags: Any) -> Operat
         return replace(operation, angle=formula.value)
     sampled, wanted = next(flags)
     return replace(operation, sampled=sampled, wanted=wanted)
+
+
+Compute = Callable[[Tensor, Tensor], Tensor]
+"""Results (..., m) of circuits and coefficients (..., k) to outputs (..., c), sample by sample."""
+
+
+@final
+class ReadCircuit:
+    """Lowered circuits, and what their results and coefficients, formulas of weights and data, are made into."""
+
+    def __init__(
+        self,
+        circuits: Sequence[LoweredCircuit],
+        compute: Compute,
+        coefficients: Sequence[Expression],
+        layout: Layout,
+    ) -> None:
+        self._circuits, self._compute, self._layout = tuple(circuits), compute, layout
+        self._formulas = tuple(coefficients)
+
+    @cached_property
+    def _coefficients(self) -> AngleMap:
+        with outside_transforms():
+            return AngleMap(self._formulas, self._layout)
+
+    @property
+    def lowering(self) -> NoReturn:
+        """There is none: raises UnsupportedModelError."""
+        must = "be one circuit of unitary gates and expectation values with constant coefficients"
+        refuse("circuit", must, "one whose outputs are computed from several", UnsupportedModelError)
+
+    @property
+    def num_wires(self) -> int:
+        return max(circuit.lowering.num_wires for circuit in self._circuits)
+
+    @property
+    def inputs(self) -> frozenset[str]:
+        """The names of the weights and data that angles and coefficients use."""
+        named = frozenset(name for formula in self._formulas for name, _ in formula.elements)
+        return named.union(*(circuit.inputs for circuit in self._circuits))
+
+    @property
+    def for_params(self) -> tuple[Engine, ...]:
+        return tuple(circuit.for_params for circuit in self._circuits)
+
+    def outputs(self, params: Tensor, x: Tensor) -> Tensor:
+        """Outputs (n, c) for parameters (p,) and rows (n, d)."""
+        return self._compute(self._results(params, x), self._values(params, x))
+
+    def jacobian(self, params: Tensor, x: Tensor) -> Tensor:
+        """Derivatives (n, c, p), by the chain rule through the results and the coefficients."""
+        by_result, by_coefficient = torch.func.vmap(torch.func.jacrev(self._compute, (0, 1)))(
+            self._results(params, x), self._values(params, x)
+        )
+        slopes = torch.cat([circuit.jacobian(params, x) for circuit in self._circuits], 1)
+        if not self._formulas:
+            return by_result @ slopes
+        is_sampled = torch.tensor(self._coefficients.sampled)
+        parts = by_coefficient[..., ~is_sampled], by_coefficient[..., is_sampled]
+        return by_result @ slopes + self._coefficients.partials.pull(*parts, params, x)
+
+    def _results(self, params: Tensor, x: Tensor) -> Tensor:
+        return torch.cat([circuit.outputs(params, x) for circuit in self._circuits], 1)
+
+    def _values(self, params: Tensor, x: Tensor) -> Tensor:
+        """Coefficients (n, k), in order."""
+        angles = self._coefficients
+        if not self._formulas:
+            return params.new_empty(len(x), 0)
+        shared = angles.shared_values(params, x).expand(len(x), -1)
+        if not any(angles.sampled):
+            return shared
+        order = torch.argsort(torch.tensor(angles.sampled, dtype=torch.int8), stable=True)
+        return torch.cat([shared, angles.sampled_values(params, x)], 1)[:, torch.argsort(order)]

@@ -377,7 +377,7 @@ def _only_moves(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> 
     leaves, _ = tree_flatten(args[1:] if name in INDEXING else ())
     if any(isinstance(leaf, Symbolic) for leaf in leaves):
         return False
-    dtype, source = kwargs.get("dtype"), args[0]
+    dtype, source = kwargs.get("dtype"), args[0] if args else None
     if dtype is None or not isinstance(source, Tensor):
         return True
     return bool(dtype.is_complex or (dtype.is_floating_point and not source.is_complex()))

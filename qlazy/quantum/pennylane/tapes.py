@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pennylane as qml
@@ -22,7 +22,7 @@ from pennylane.ops.mid_measure import MidMeasure
 from pennylane.tape import QuantumScript
 
 from qlazy.base.errors import UnsupportedModelError, require
-from qlazy.quantum.pennylane.rules.lowering import NotLoweredError, lower_after, observable, walsh
+from qlazy.quantum.pennylane.rules.lowering import NotLoweredError, lower_after, walsh
 from qlazy.quantum.pennylane.symbolic import formula
 from qlazy.quantum.program.classical import BIT, Classical, Literal, Operation, Register, Variable
 from qlazy.quantum.program.expression import Constant, Expression
@@ -47,14 +47,20 @@ def is_dynamic(tape: QuantumScript) -> bool:
 
 
 def single_tape(qnode: qml.QNode, **arguments: Any) -> tuple[QuantumScript, Affine | None]:
-    """What the QNode queues, after its transforms, and what these make of its results, None for nothing.
-
-    Raises NotLoweredError for transforms that make several circuits, or whose outputs are not linear in results.
-    """
-    batch, combine = qml.workflow.construct_batch(qnode, level="user")(**arguments)
+    """As :func:`tapes_of`, of which there must be one. Raises NotLoweredError besides where there are more."""
+    batch, combined = tapes_of(qnode, **arguments)
     if len(batch) != 1:
         raise NotLoweredError(f"its transforms make {len(batch)} circuits of it")
-    return batch[0], _affine(batch[0], combine) if transforms_of(qnode) else None
+    return batch[0], combined
+
+
+def tapes_of(qnode: qml.QNode, **arguments: Any) -> tuple[tuple[QuantumScript, ...], Affine | None]:
+    """What the QNode queues, after its transforms, and what these make of its results, None for nothing.
+
+    Raises NotLoweredError for transforms whose outputs are not linear in results.
+    """
+    batch, combine = qml.workflow.construct_batch(qnode, level="user")(**arguments)
+    return tuple(batch), _affine(batch, combine) if transforms_of(qnode) else None
 
 
 def transforms_of(qnode: qml.QNode) -> Any:
@@ -131,19 +137,21 @@ class Affine:
         )
 
 
-def _affine(tape: QuantumScript, combine: Callable[[Any], Any]) -> Affine | None:
+def _affine(tapes: Sequence[QuantumScript], combine: Callable[[Any], Any]) -> Affine | None:
     """What a transform computes from results, seen from what it makes of numbers put in their places."""
-    sizes = [math.prod(m.shape(None, len(tape.wires))) for m in tape.measurements]
-    count = sum(sizes)
+    shapes = [[m.shape(None, len(tape.wires)) for m in tape.measurements] for tape in tapes]
+    count = sum(math.prod(shape) for group in shapes for shape in group)
     marks = np.random.default_rng(0).uniform(0.1, 0.9, count)
 
     def outputs(results: NDArray[np.float64]) -> NDArray[np.float64]:
-        parts = np.split(results, np.cumsum(sizes)[:-1])
-        shaped = [
-            part.reshape(m.shape(None, len(tape.wires)))
-            for part, m in zip(parts, tape.measurements, strict=True)
-        ]
-        return flat(combine((shaped[0] if len(shaped) == 1 else tuple(shaped),))).astype(np.float64)
+        left, given = results, []
+        for group in shapes:
+            parts = []
+            for shape in group:
+                part, left = np.split(left, [math.prod(shape)])
+                parts.append(part.reshape(shape))
+            given.append(parts[0] if len(parts) == 1 else tuple(parts))
+        return flat(combine(tuple(given))).astype(np.float64)
 
     try:
         marked = outputs(marks)
@@ -196,29 +204,21 @@ def wire_order(qnode: qml.QNode, tape: QuantumScript) -> tuple[Any, ...]:
     return (*used, *only_measured)
 
 
-class Branching(NamedTuple):
-    """A tape that measures on its way, as statements and observables on ``num_wires`` wires."""
+def copies_of(tape: QuantumScript, index: Mapping[Any, int]) -> dict[Any, int]:
+    """The wires, behind all others, to which measured values that are outputs are copied, to be read there."""
+    values = [value for m in tape.measurements for value in measured_values(m)]
+    uids = dict.fromkeys(m.meas_uid for value in values for m in value.measurements)
+    return {uid: len(index) + place for place, uid in enumerate(uids)}
 
-    statements: Block
-    observables: tuple[Observable, ...]
-    num_wires: int
 
-
-def branching_of(tape: QuantumScript, index: Mapping[Any, int]) -> Branching:
-    """A tape as statements. A measured value that is an output is copied to a wire of its own, to be read there.
+def statements_of(tape: QuantumScript, index: Mapping[Any, int]) -> Block:
+    """A tape that measures on its way, as statements.
 
     Raises NotLoweredError for what is no gate, and for postselection.
     """
     bits: dict[Any, Variable] = {}
-    values = [value for m in tape.measurements for value in measured_values(m)]
-    uids = dict.fromkeys(m.meas_uid for value in values for m in value.measurements)
-    copies = {uid: len(index) + place for place, uid in enumerate(uids)}
-    touched: set[Any] = set()
-    statements = tuple(s for op in tape.operations for s in _statements(op, index, bits, copies, touched))
-    measured = tuple(
-        _of_values(m, copies) if measured_values(m) else observable(m, index) for m in tape.measurements
-    )
-    return Branching(statements, measured, len(index) + len(copies))
+    copies, touched = copies_of(tape, index), set[Any]()
+    return tuple(s for op in tape.operations for s in _statements(op, index, bits, copies, touched))
 
 
 def measured_values(measurement: Any) -> tuple[Any, ...]:
@@ -229,7 +229,8 @@ def measured_values(measurement: Any) -> tuple[Any, ...]:
     return tuple(values) if isinstance(values, Sequence) else (values,)
 
 
-def _of_values(measurement: Any, copies: Mapping[Any, int]) -> Observable:
+def of_values(measurement: Any, copies: Mapping[Any, int]) -> Observable:
+    """The observable of an output made of measured values, on their copies."""
     values = measured_values(measurement)
     wires = [tuple(copies[m.meas_uid] for m in value.measurements) for value in values]
     if isinstance(measurement, qml.measurements.ProbabilityMP) and all(len(w) == 1 for w in wires):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, final
@@ -18,13 +18,24 @@ from qlazy.quantum.backends.lowered import (
     MAX_DECLARED,
     LoweredCircuit,
     Lowering,
+    ReadCircuit,
     require_cones,
     require_wires,
 )
-from qlazy.quantum.pennylane.rules.lowering import NotLoweredError, lower_all, observables
+from qlazy.quantum.pennylane.rules.lowering import NotLoweredError, lower_all
+from qlazy.quantum.pennylane.rules.outputs import Read, joined, read
 from qlazy.quantum.pennylane.symbolic import NotSymbolic, abstract, formula, symbols
-from qlazy.quantum.pennylane.tapes import Affine, branching_of, is_dynamic, single_tape, wire_order
-from qlazy.simulator.observables import Observable
+from qlazy.quantum.pennylane.tapes import (
+    Affine,
+    copies_of,
+    is_dynamic,
+    measured_values,
+    of_values,
+    statements_of,
+    tapes_of,
+    wire_order,
+)
+from qlazy.simulator.observables import Observable, PauliSum
 
 
 def trace(
@@ -33,7 +44,7 @@ def trace(
     row: tuple[int, ...],
     weights: Mapping[str, tuple[int, ...]],
     make: MakeEngine | None = None,
-) -> LoweredCircuit:
+) -> LoweredCircuit | ReadCircuit:
     """A QNode for inputs of shape ``row`` and weights of the given shapes, ready to run: see :meth:`Traced.lowered`."""
     return traced_qnode(qnode, data, row, weights).lowered(make)
 
@@ -44,50 +55,81 @@ class Traced:
     """What a QNode queued when it was run once on tensors that carry formulas."""
 
     qnode: qml.QNode
-    tape: qml.tape.QuantumScript
+    tapes: tuple[qml.tape.QuantumScript, ...]
     combined: Affine | None
     layout: Layout
 
     @property
     def is_dynamic(self) -> bool:
         """Whether it measures or branches while it runs."""
-        return is_dynamic(self.tape)
+        return any(map(is_dynamic, self.tapes))
 
     @torch.enable_grad()
-    def lowered(self, make: MakeEngine | None = None, most: int = MAX_DECLARED) -> LoweredCircuit:
-        """The circuit, ready to run, on at most so many wires.
+    def lowered(
+        self, make: MakeEngine | None = None, most: int = MAX_DECLARED
+    ) -> LoweredCircuit | ReadCircuit:
+        """The circuit, ready to run, on at most so many wires; several, and what is made of their results, where it is
+        no single one.
 
         ``make`` gives the engine of unitary circuits, the adjoint simulator by light cones unless another is given; one
         that measures on its way is run branch by branch.
         Raises NotLoweredError, with the reason, where the simulators cannot take it: a gate without a unitary
-        decomposition, an output that is not linear in the state, postselection.
+        decomposition, postselection.
         """
         try:
             with abstract():
-                index = _wire_index(self.qnode, self.tape, most)
-                if not self.is_dynamic:
-                    lowering = self._lowering(index)
-                    if make is None:
-                        require_cones(lowering)
-                    return LoweredCircuit(lowering, make)
-                branching = branching_of(self.tape, index)
-                measured = self._outputs(branching.observables)
+                indices = [_wire_index(self.qnode, tape, most) for tape in self.tapes]
+                reads = [_reads(tape, index) for tape, index in zip(self.tapes, indices, strict=True)]
+                parts = [part for group in reads for part in group]
+                measured = [[o for part in group for o in part.observables] for group in reads]
+                single = self._single(parts)
+                circuits = [
+                    self._circuit(*group, make)
+                    for group in zip(
+                        self.tapes, indices, measured if single is None else [single], strict=True
+                    )
+                ]
         except NotSymbolic as reason:
             raise NotLoweredError(str(reason)) from reason
-        return lowered_branches(branching.statements, branching.num_wires, measured, self.layout)
+        if single is not None:
+            return circuits[0]
+        return ReadCircuit(circuits, *joined(parts, self.combined), self.layout)
 
-    def _lowering(self, index: dict[Any, int]) -> Lowering:
-        parts = list(lower_all(self.tape.operations, index))
+    def _single(self, reads: Sequence[Read]) -> Sequence[Observable] | None:
+        """The observables where outputs are linear ones of one circuit; None where more is to be done."""
+        if len(self.tapes) > 1 or any(part.compute is not None for part in reads):
+            return None
+        measured = [o for part in reads for o in part.observables]
+        if self.combined is None:
+            return measured
+        return self.combined.of(measured) if all(isinstance(o, PauliSum) for o in measured) else None
+
+    def _circuit(
+        self,
+        tape: qml.tape.QuantumScript,
+        index: dict[Any, int],
+        measured: Sequence[Observable],
+        make: MakeEngine | None,
+    ) -> LoweredCircuit:
+        if is_dynamic(tape):
+            wires = len(index) + len(copies_of(tape, index))
+            return lowered_branches(statements_of(tape, index), wires, tuple(measured), self.layout)
+        lowering = self._lowering(tape, index, tuple(measured))
+        if make is None:
+            require_cones(lowering)
+        return LoweredCircuit(lowering, make)
+
+    def _lowering(
+        self, tape: qml.tape.QuantumScript, index: dict[Any, int], measured: tuple[Observable, ...]
+    ) -> Lowering:
+        parts = list(lower_all(tape.operations, index))
         return Lowering(
             num_wires=len(index),
             operations=tuple(part.operation for part in parts),
             formulas=tuple(None if part.angle is None else formula(part.angle) for part in parts),
-            observables=self._outputs(observables(self.tape.measurements, index)),
+            observables=measured,
             layout=self.layout,
         )
-
-    def _outputs(self, measured: tuple[Observable, ...]) -> tuple[Observable, ...]:
-        return measured if self.combined is None else self.combined.of(measured)
 
 
 @torch.enable_grad()  # so that only the QNode's own no_grad is seen
@@ -101,6 +143,13 @@ def traced_qnode(
         raise NotLoweredError(str(reason)) from reason
 
 
+def _reads(tape: qml.tape.QuantumScript, index: dict[Any, int]) -> list[Read]:
+    copies = copies_of(tape, index)
+    return [
+        Read((of_values(m, copies),)) if measured_values(m) else read(m, index) for m in tape.measurements
+    ]
+
+
 def _starts(weights: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
     sizes = [math.prod(shape) for shape in weights.values()]
     return dict(zip(weights, accumulate(sizes, initial=0), strict=False))
@@ -108,12 +157,12 @@ def _starts(weights: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
 
 def _tape(
     qnode: qml.QNode, data: str, row: tuple[int, ...], weights: Mapping[str, tuple[int, ...]]
-) -> tuple[qml.tape.QuantumScript, Affine | None]:
+) -> tuple[tuple[qml.tape.QuantumScript, ...], Affine | None]:
     # Values that no formula is likely to hit by chance; only the formulas matter.
     arguments = {name: symbols(name, _values(shape, 0.3)) for name, shape in weights.items()}
     inputs: Any = symbols(data, _values(row, 0.1))
     with abstract():
-        return single_tape(qnode, **{data: inputs}, **arguments)
+        return tapes_of(qnode, **{data: inputs}, **arguments)
 
 
 def _values(shape: tuple[int, ...], start: float) -> torch.Tensor:

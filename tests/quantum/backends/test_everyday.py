@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -159,7 +160,65 @@ STATES: dict[str, tuple[Body, Any]] = {
 }  # fmt: skip
 
 
-def held(body: Body, rows: Any = ROWS, backend: str = "adjoint") -> None:
+M = np.array([[1.0, 0.5 - 0.2j], [0.5 + 0.2j, -0.3]])
+OUTPUTS: dict[str, Body] = {
+    "var": measuring(lambda i, w: qml.var(qml.Z(0))),
+    "var of a sum": measuring(lambda i, w: qml.var(0.5 * qml.Z(0) @ qml.X(1) + qml.X(0) - 1.5 * qml.Y(2))),
+    "var of a matrix": measuring(lambda i, w: (qml.var(qml.Hermitian(M, 1)), qml.expval(qml.Z(1)))),
+    "var of a projector": measuring(lambda i, w: qml.var(qml.Projector([1, 0], [0, 1]))),
+    "probs of an observable": measuring(lambda i, w: qml.probs(op=qml.X(0))),
+    "probs of a product": measuring(lambda i, w: qml.probs(op=qml.Y(2) @ qml.X(0))),
+    "probs beside others": measuring(
+        lambda i, w: (qml.probs(op=qml.X(1)), qml.probs(wires=[2, 0]), qml.var(qml.Y(0)))
+    ),
+    "purity": measuring(lambda i, w: qml.purity([1])),
+    "purity of two": measuring(lambda i, w: (qml.purity([2, 0]), qml.purity([0, 1, 2]))),
+    "vn_entropy": measuring(lambda i, w: qml.vn_entropy([0])),
+    "vn_entropy in bits": measuring(lambda i, w: qml.vn_entropy([1, 2], log_base=2)),
+    "mutual_info": measuring(lambda i, w: qml.mutual_info([0], [2])),
+    "trained coefficient": measuring(lambda i, w: qml.expval(w[0] * qml.Z(0))),
+    "coefficients of data": measuring(
+        lambda i, w: qml.expval(qml.Hamiltonian(i[:3], [qml.Z(0), qml.X(1), qml.Z(0) @ qml.Y(2)]))
+    ),
+    "coefficients of both": measuring(
+        lambda i, w: (qml.expval(torch.tanh(w[1] * i[0]) * qml.Z(0) + w[0] * qml.X(1)), qml.expval(qml.Z(2)))
+    ),
+    "softmax of coefficients": measuring(
+        lambda i, w: qml.expval(qml.dot(torch.softmax(w, 0), [qml.Z(0), qml.Z(1), qml.Z(2), qml.X(0)]))
+    ),
+    "trained matrix": measuring(lambda i, w: qml.expval(qml.Hermitian(_herm(i, w), 0))),
+}  # fmt: skip
+
+
+@qml.transform
+def halved_and_shifted(tape: Any) -> Any:
+    shifted = tape.copy(operations=[*tape.operations, qml.RX(0.3, 0)])
+    return (tape, shifted), lambda results: results[0] / 2 - results[1] + 0.1
+
+
+def _sum(i: Any, w: Any) -> Any:
+    return qml.expval(0.5 * qml.Z(0) + qml.X(0) @ qml.Z(1))
+
+
+TRANSFORMS: dict[str, tuple[Any, Body]] = {
+    "split_non_commuting": (qml.transforms.split_non_commuting, measuring(_sum)),
+    "split_to_single_terms": (qml.transforms.split_to_single_terms, measuring(_sum)),
+    "two tapes": (halved_and_shifted, measuring(_sum)),
+    "two tapes of a variance": (halved_and_shifted, measuring(lambda i, w: qml.var(qml.Z(0)))),
+    "zero-noise extrapolation": (
+        functools.partial(
+            qml.noise.mitigate_with_zne,
+            scale_factors=[1, 3],
+            folding=qml.noise.fold_global,
+            extrapolate=qml.noise.poly_extrapolate,
+            extrapolate_kwargs={"order": 1},
+        ),
+        measuring(lambda i, w: qml.expval(qml.Z(0))),
+    ),
+}  # fmt: skip
+
+
+def held(body: Body, rows: Any = ROWS, backend: str = "adjoint", transform: Any = None) -> None:
     """The backend chosen, with values and Jacobian as the plain QNode and its differences in NumPy."""
     rows = np.asarray(rows)
 
@@ -167,6 +226,7 @@ def held(body: Body, rows: Any = ROWS, backend: str = "adjoint") -> None:
         return body(inputs, weights)
 
     qnode = qml.QNode(circuit, DEVICE)
+    qnode = qnode if transform is None else transform(qnode)
     model = qlazy.Circuit(qnode, {"weights": 4})
     params, x = np.random.default_rng(3).uniform(0.3, 2.8, 4), torch.from_numpy(rows)
     found, jacobian = (f(torch.from_numpy(params), x) for f in (model, model.jacobian))
@@ -197,6 +257,27 @@ def test_gates(name: str) -> None:
 @pytest.mark.parametrize("name", STATES)
 def test_states_of_data(name: str) -> None:
     held(*STATES[name])
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_outputs(name: str) -> None:
+    held(OUTPUTS[name])
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_transforms_into_several_circuits(name: str) -> None:
+    transform, body = TRANSFORMS[name]
+    held(body, transform=transform)
+
+
+def test_a_variance_behind_a_measurement():
+    def body(i, w):
+        qml.RY(i[0] + w[0], 0)
+        m = qml.measure(0)
+        qml.cond(m, qml.RX)(w[1] * i[1], 1)
+        return qml.var(qml.Z(1)), qml.expval(m)
+
+    held(body, backend="branches")
 
 
 @pytest.mark.parametrize(
@@ -275,3 +356,14 @@ def test_second_derivatives(name: str) -> None:
     ahead, behind = (model.jacobian(params + s * direction, x).sum((0, 1)) for s in (STEP, -STEP))
     found = model.hvp(params, x, torch.ones(len(x), 1, dtype=torch.float64), direction)
     torch.testing.assert_close(found, (ahead - behind) / (2 * STEP), rtol=0, atol=1e-7)
+
+
+def test_outputs_that_are_no_expectation_values_are_refused_by_words_alone():
+    @qml.qnode(DEVICE)
+    def circuit(inputs, weights):
+        qml.RX(inputs[0] * weights, 0)
+        return qml.var(qml.Z(0))
+
+    model = qlazy.Circuit(circuit, {"weights": 1}, backend="paulis")
+    with pytest.raises(qlazy.UnsupportedModelError, match="computed from several expectation values"):
+        model(tensors(1), tensors(2, 1))

@@ -141,7 +141,7 @@ def lower_after(touched: set[Any], op: Any, index: Index) -> Iterator[Lowered]:
     elif touched & set(op.wires):
         raise NotLoweredError(f"{op.name} of weights or inputs on wires that are in use")
     else:
-        yield from itertools.starmap(Lowered, prepared_state(op, _wires(op.wires, index)))
+        yield from itertools.starmap(Lowered, prepared_state(op, wires_of(op.wires, index)))
     touched |= set(op.wires)
 
 
@@ -155,15 +155,15 @@ def lower(op: Any, index: Index, depth: int = 0) -> Iterator[Lowered]:
     if is_state(op) or is_state(getattr(op, "base", None)):
         raise NotLoweredError(f"{op.name} of weights or inputs within another gate")
     if type(op) in FREE:
-        yield Lowered(FREE[type(op)](_wires(op.wires, index)))
+        yield Lowered(FREE[type(op)](wires_of(op.wires, index)))
         return
     rotations = _rotations(op)
     if rotations is not None:
         yield from _controlled(*_without_controls(op), rotations, index)
     elif _is_fixed_gate(op) and len(op.wires) <= MAX_DENSE_WIRES and op.has_matrix:
-        yield Lowered(_fixed(np.asarray(qml.matrix(op), dtype=complex), _wires(op.wires, index)))
+        yield Lowered(_fixed(np.asarray(qml.matrix(op), dtype=complex), wires_of(op.wires, index)))
     elif is_basis_state(op):
-        yield from itertools.starmap(Lowered, prepared_bits(op, _wires(op.wires, index)))
+        yield from itertools.starmap(Lowered, prepared_bits(op, wires_of(op.wires, index)))
     elif type(op) is qml.QubitUnitary and len(op.wires) == 1 and isinstance(op.data[0], Symbolic):
         yield from itertools.starmap(Lowered, one_qubit(op.data[0], index[op.wires[0]]))
     elif isinstance(op, Evolution | Exp) and (found := _evolution(op, index)):
@@ -173,9 +173,9 @@ def lower(op: Any, index: Index, depth: int = 0) -> Iterator[Lowered]:
             yield from lower(part, index, depth + 1)
     elif len(op.parameters) == 1 and op.has_generator and len(op.wires) <= MAX_DENSE_WIRES:
         generator = np.asarray(qml.matrix(op.generator(), wire_order=op.wires), dtype=complex)
-        yield from _exponential(generator, op.parameters[0], _wires(op.wires, index))
-    elif _is_constant(op) and len(op.wires) <= MAX_DENSE_WIRES and op.has_matrix:
-        yield Lowered(_fixed(np.asarray(qml.matrix(op), dtype=complex), _wires(op.wires, index)))
+        yield from _exponential(generator, op.parameters[0], wires_of(op.wires, index))
+    elif is_constant(op) and len(op.wires) <= MAX_DENSE_WIRES and op.has_matrix:
+        yield Lowered(_fixed(np.asarray(qml.matrix(op), dtype=complex), wires_of(op.wires, index)))
     else:
         raise NotLoweredError(f"{op.name} has no unitary decomposition")
 
@@ -204,11 +204,13 @@ def _without_controls(op: Any) -> tuple[tuple[Any, ...], tuple[int, ...]]:
 def _controlled(
     controls: tuple[Any, ...], values: tuple[int, ...], rotations: Rotations, index: Index
 ) -> Iterator[Lowered]:
-    numbers = _wires(controls, index)
+    numbers = wires_of(controls, index)
     for word, wires, angle in rotations.factors:
-        operation = PauliRotation(word, _wires(wires, index), controls=numbers, control_values=values or None)
+        operation = PauliRotation(
+            word, wires_of(wires, index), controls=numbers, control_values=values or None
+        )
         yield Lowered(operation, angle)
-    if controls and not (_is_number(rotations.phase) and rotations.phase == 0):
+    if controls and not (is_number(rotations.phase) and rotations.phase == 0):
         yield from _phase_on(numbers, values, rotations.phase)
 
 
@@ -239,16 +241,16 @@ def _evolution(op: Any, index: Index) -> list[Lowered]:
     time, words = _time(op), op.base.pauli_rep
     if time is None:
         return []
-    if words is not None and all(map(_is_number, words.values())) and _commute(tuple(words)):
+    if words is not None and all(map(is_number, words.values())) and _commute(tuple(words)):
         return [
-            Lowered(PauliRotation("".join(word.values()), _wires(tuple(word), index)), 2 * _real(c) * time)
+            Lowered(PauliRotation("".join(word.values()), wires_of(tuple(word), index)), 2 * _real(c) * time)
             for word, c in words.items()
             if len(word)
         ]
-    if not _is_constant(op.base) or len(op.wires) > MAX_DENSE_WIRES or not op.base.has_matrix:
+    if not is_constant(op.base) or len(op.wires) > MAX_DENSE_WIRES or not op.base.has_matrix:
         return []
     matrix = np.asarray(qml.matrix(op.base, wire_order=op.wires), dtype=complex)
-    return list(_exponential(-matrix, time, _wires(op.wires, index)))
+    return list(_exponential(-matrix, time, wires_of(op.wires, index)))
 
 
 def _time(op: Any) -> Angle | None:
@@ -256,7 +258,7 @@ def _time(op: Any) -> Angle | None:
     if isinstance(op, Evolution):
         return op.data[0]
     coefficient = op.coeff
-    if _is_number(coefficient):
+    if is_number(coefficient):
         return None
     return None if qml.math.is_abstract(qml.math.real(coefficient)) else -qml.math.imag(coefficient)
 
@@ -313,44 +315,44 @@ def observable(measurement: Any, index: Index) -> Observable:
     if measurement.mv is not None:
         raise NotLoweredError("an output of values measured on the way")
     if isinstance(measurement, qml.measurements.ProbabilityMP) and measurement.obs is None:
-        return Probabilities(_wires(measurement.wires or tuple(index), index))
+        return Probabilities(wires_of(measurement.wires or tuple(index), index))
     if not isinstance(measurement, qml.measurements.ExpectationMP) or measurement.obs is None:
         raise NotLoweredError(f"{type(measurement).__name__} is not an expectation value or a probability")
     measured = measurement.obs
     if isinstance(measured, qml.Projector) and measured.parameters[0].ndim == 1:
         bits = np.asarray(measured.parameters[0]).astype(int).tolist()
         if len(bits) == len(measured.wires):
-            return Projector(tuple(bits), _wires(measured.wires, index))
+            return Projector(tuple(bits), wires_of(measured.wires, index))
     if measured.pauli_rep is not None:
-        return _pauli_sum(measured.pauli_rep, index)
+        return pauli_sum(measured.pauli_rep, index)
     if isinstance(measured, qml.SparseHamiltonian) and len(measured.wires) <= MAX_DENSE_WIRES:
-        return Hermitian(measured.sparse_matrix().toarray(), _wires(measured.wires, index))
-    if measured.has_matrix and len(measured.wires) <= MAX_DENSE_WIRES and _is_constant(measured):
+        return Hermitian(measured.sparse_matrix().toarray(), wires_of(measured.wires, index))
+    if measured.has_matrix and len(measured.wires) <= MAX_DENSE_WIRES and is_constant(measured):
         matrix = np.asarray(qml.matrix(measured), dtype=complex)
-        return Hermitian(matrix, _wires(measured.wires, index))
+        return Hermitian(matrix, wires_of(measured.wires, index))
     raise NotLoweredError(f"{measured.name} is not a sum of Pauli words or a constant matrix on few wires")
 
 
-def _pauli_sum(words: Mapping[Any, Any], index: Index) -> PauliSum:
-    if not all(map(_is_number, words.values())):
-        raise NotLoweredError("an observable's coefficient depends on parameters or data")
+def pauli_sum(words: Mapping[Any, Any], index: Index) -> PauliSum:
+    if not all(map(is_number, words.values())):
+        raise NotLoweredError("a coefficient of weights or inputs where it must be a constant")
     numbers = [complex(coefficient) for coefficient in words.values()]
     largest = max(map(abs, numbers), default=0.0)
     if any(abs(number.imag) > 1e-12 * largest for number in numbers):
         raise NotLoweredError("an observable is not Hermitian: a coefficient is complex")
     return PauliSum(
         tuple(
-            PauliWord(number.real, "".join(word.values()), _wires(tuple(word), index))
+            PauliWord(number.real, "".join(word.values()), wires_of(tuple(word), index))
             for word, number in zip(words, numbers, strict=True)
         )
     )
 
 
-def _wires(wires: Iterable[Any], index: Index) -> tuple[int, ...]:
+def wires_of(wires: Iterable[Any], index: Index) -> tuple[int, ...]:
     return tuple(index[wire] for wire in wires)
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
     return isinstance(value, (int, float, complex, np.number)) or (
         isinstance(value, np.ndarray) and value.ndim == 0
     )
@@ -358,8 +360,8 @@ def _is_number(value: Any) -> bool:
 
 def _is_fixed_gate(op: Any) -> bool:
     # One matrix is one pass over the state, where its decomposition is dozens of gates.
-    return not op.parameters or (isinstance(op, qml.QubitUnitary) and _is_constant(op))
+    return not op.parameters or (isinstance(op, qml.QubitUnitary) and is_constant(op))
 
 
-def _is_constant(op: Any) -> bool:
-    return all(isinstance(p, np.ndarray) or _is_number(p) for p in op.data)
+def is_constant(op: Any) -> bool:
+    return all(isinstance(p, np.ndarray) or is_number(p) for p in op.data)
