@@ -154,7 +154,8 @@ def _draw_fits(
     axes.plot(between, guide, color=GUIDE, linestyle=":", linewidth=1.2, scalex=False, scaley=False)
     handles.append(Line2D([], [], color=GUIDE, linestyle=":", label=label))
     beside = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
-    place = {"loc": "lower left"} if len(fitted) <= _FEW else beside
+    corner = "lower left" if against == "alpha" else "lower right"
+    place = {"loc": corner} if len(fitted) <= _FEW else beside
     axes.legend(
         handles=handles, title="slope [95 %]" if against == "alpha" else "slope against a [95 %]", **place
     )
@@ -174,7 +175,7 @@ def _draw(axes: Axes, points: Series, look: Look, line: str, *, log: bool = Fals
 def _scale_axis(axes: Axes, comparison: Runs, against: str) -> None:
     found = [places(comparison, model, comparison.alphas, against) for model in comparison.models]
     log_axis(axes, "x", np.concatenate(found))
-    name = "output scale a" if against == "alpha" else r"$\kappa$ from below, lazy far below 1"
+    name = "output scale a" if against == "alpha" else r"$\kappa$, from below"
     axes.set_xlabel(f"{name}  ({spread(comparison)})")
 
 
