@@ -12,19 +12,21 @@ from qlazy.comparison.figures.all import comparison_figures
 from qlazy.comparison.runs import Runs
 from qlazy.comparison.verdict import verdicts
 from qlazy.drawing.page import Page, captioned
-from qlazy.drawing.style import Figure, save_figures
+from qlazy.drawing.style import Drawing, Figure, drawings, save_figures
 
 
 def write_comparison(
     comparison: Runs, folder: str | os.PathLike[str], command: str | None = None, against: str = "alpha"
 ) -> Path:
     """Every figure, drawn once, and the page that holds them all; returns the page's path."""
-    figures = comparison_figures(comparison, against)
+    figures = drawings(comparison_figures(comparison, against))
     save_figures(figures, folder)
     return comparison_page(comparison, figures, command).save(folder)
 
 
-def comparison_page(comparison: Runs, figures: Mapping[str, Figure], command: str | None = None) -> Page:
+def comparison_page(
+    comparison: Runs, figures: Mapping[str, Figure | Drawing], command: str | None = None
+) -> Page:
     """The report of a comparison; without a ``command``, the call that made it stands at its end."""
     settings = comparison.settings
     found = verdicts(comparison)

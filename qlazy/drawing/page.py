@@ -7,7 +7,6 @@ keep their size on a narrow screen, where they scroll.
 from __future__ import annotations
 
 import html
-import io
 import os
 import re
 from collections.abc import Mapping
@@ -19,7 +18,7 @@ from matplotlib.figure import Figure
 
 from qlazy.base.storage import atomic_write
 from qlazy.base.tables import Table
-from qlazy.drawing.style import INK, style
+from qlazy.drawing.style import INK, Drawing, drawing
 
 CONVENTIONS: Mapping[str, str] = {
     "angle convention": "exp(-i theta P / 2), radians",
@@ -81,7 +80,7 @@ class Page:
     lead: tuple[str, ...]
     facts: Mapping[str, str]
     tables: tuple[Table, ...]
-    figures: Mapping[str, Figure]
+    figures: Mapping[str, Figure | Drawing]
     command: str
 
     def html(self) -> str:
@@ -127,16 +126,14 @@ class Page:
         return f"<h2>To run it again</h2>\n<pre>{html.escape(self.command)}</pre>\n"
 
 
-def inline_svg(figure: Figure, prefix: str, label: str) -> str:
+def inline_svg(figure: Figure | Drawing, prefix: str, label: str) -> str:
     """A figure as an SVG element for a page: ids of its own, the page's colours, as wide as the page.
 
     ``prefix`` makes its ids its own among the figures of a page.
     """
-    buffer = io.StringIO()
-    with style():
-        figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
-    text = buffer.getvalue()
-    text = text[text.index("<svg") :]
+    drawn = drawing(figure)
+    text = drawn.files["svg"].decode()
+    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text[text.index("<svg") :], count=1, flags=re.DOTALL)
     text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{prefix}", text)
     for color, variable in _COLORS.items():
         text = text.replace(color, variable)
@@ -144,7 +141,7 @@ def inline_svg(figure: Figure, prefix: str, label: str) -> str:
     box = re.search(r'viewBox="([^"]*)"', head)
     assert box is not None
     # On a narrow screen a figure shrinks to three quarters of its size, then scrolls.
-    least = f"--least: {0.75 * figure.get_figwidth():.1f}in"
+    least = f"--least: {0.75 * drawn.width:.1f}in"
     name = html.escape(label, quote=True)
     return (
         f'<svg viewBox="{box[1]}" role="img" aria-label="{name}" style="{least}" {_NAMESPACES}>{body.strip()}'
@@ -154,5 +151,5 @@ def inline_svg(figure: Figure, prefix: str, label: str) -> str:
 _NAMESPACES = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
 
 
-def captioned(figures: Mapping[str, Figure]) -> dict[str, Figure]:
+def captioned(figures: Mapping[str, Figure | Drawing]) -> dict[str, Figure | Drawing]:
     return {CAPTIONS.get(name, name.replace("_", " ")): figure for name, figure in figures.items()}

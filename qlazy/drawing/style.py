@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, final
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Figure
 from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
 
@@ -89,28 +92,66 @@ def grid(rows: int, columns: int, *, height: float = 2.6, width: float = COLUMN)
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
-def save(figure: Figure, folder: str | Path, name: str) -> list[Path]:
+@final
+class Drawing:
+    """A figure laid out once, and drawn once for each kind of file; equal figures give equal bytes.
+
+    The figure's own layout engine and resolution are put back afterwards.
+    """
+
+    def __init__(self, figure: Figure) -> None:
+        self.figure = figure
+        self.width: float = figure.get_figwidth()  # inches
+
+    @cached_property
+    def files(self) -> Mapping[str, bytes]:
+        """The contents of the files by their suffix, png and svg."""
+        figure = self.figure
+        engine, dpi, canvas = figure.get_layout_engine(), figure.dpi, figure.canvas
+        with style():
+            try:
+                if engine is not None:
+                    engine.execute(figure)
+                    figure.set_layout_engine("none")
+                # The canvases' own methods draw once, where savefig draws a second time to lay out.
+                png = self._printed(
+                    FigureCanvasAgg(figure).print_png, mpl.rcParams["savefig.dpi"], "Software"
+                )
+                svg = self._printed(FigureCanvasSVG(figure).print_svg, SVG_DPI, "Date")
+            finally:
+                figure.set_canvas(canvas)
+                figure.dpi = dpi
+                figure.set_layout_engine(engine)
+        return {"png": png, "svg": svg}
+
+    def _printed(self, write: Callable[..., Any], dpi: float, without: str) -> bytes:
+        buffer = io.BytesIO()
+        self.figure.dpi = dpi
+        write(buffer, metadata={without: None})
+        return buffer.getvalue()
+
+
+SVG_DPI = 72.0  # what matplotlib draws SVG at, whatever is asked for
+
+
+def drawing(figure: Figure | Drawing) -> Drawing:
+    """The figure as one drawing for all files, itself if it is one."""
+    return figure if isinstance(figure, Drawing) else Drawing(figure)
+
+
+def drawings(figures: Mapping[str, Figure]) -> dict[str, Drawing]:
+    """Figures by name, each to be drawn once for files and page."""
+    return {name: drawing(figure) for name, figure in figures.items()}
+
+
+def save(figure: Figure | Drawing, folder: str | Path, name: str) -> list[Path]:
     """Write a figure as PNG and SVG; equal figures give equal bytes. Returns the paths."""
-    paths = [Path(folder, f"{name}.{kind}") for kind in ("png", "svg")]
-    with style(), _laid_out(figure):
-        for path, metadata in zip(paths, ({"Software": None}, {"Date": None}), strict=True):
-            buffer = io.BytesIO()
-            figure.savefig(buffer, format=path.suffix[1:], metadata=metadata)
-            with atomic_write(path) as file:
-                file.write(buffer.getvalue())
+    paths = []
+    for kind, contents in drawing(figure).files.items():
+        paths.append(Path(folder, f"{name}.{kind}"))
+        with atomic_write(paths[-1]) as file:
+            file.write(contents)
     return paths
-
-
-@contextmanager
-def _laid_out(figure: Figure) -> Iterator[None]:
-    """Lay a figure out once for all files: it takes as long as drawing it."""
-    engine = figure.get_layout_engine()
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
-    try:
-        yield
-    finally:
-        figure.set_layout_engine(engine)
 
 
 def log_axis(axes: Axes, which: str, values: np.ndarray) -> None:
@@ -145,6 +186,6 @@ def legend_below(figure: Figure, handles: list[Any], *, columns: int | None = No
     figure.legend(handles=handles, loc="outside lower center", ncols=min(columns or len(handles), fitting))
 
 
-def save_figures(figures: Mapping[str, Figure], folder: str | os.PathLike[str]) -> list[Path]:
+def save_figures(figures: Mapping[str, Figure | Drawing], folder: str | os.PathLike[str]) -> list[Path]:
     """Write figures by name into a folder, each as PNG and SVG; returns the paths."""
     return [path for name, figure in figures.items() for path in save(figure, Path(folder), name)]

@@ -8,18 +8,19 @@ from pathlib import Path
 
 from qlazy.base.version import versions
 from qlazy.drawing.page import CONVENTIONS, Page, captioned
-from qlazy.drawing.style import Figure, save_figures
+from qlazy.drawing.style import Drawing, Figure, drawing, save_figures
 
 
 def write_kernel(
     facts: Mapping[str, str], figure: Figure, folder: str | os.PathLike[str], command: str
 ) -> Path:
     """The same for one tangent kernel."""
-    save_figures({"kernel": figure}, folder)
-    return kernel_page(facts, figure, command).save(folder)
+    drawn = drawing(figure)
+    save_figures({"kernel": drawn}, folder)
+    return kernel_page(facts, drawn, command).save(folder)
 
 
-def kernel_page(facts: Mapping[str, str], figure: Figure, command: str) -> Page:
+def kernel_page(facts: Mapping[str, str], figure: Figure | Drawing, command: str) -> Page:
     """The report of one tangent kernel, from the facts of :func:`qlazy.kernels.facts.kernel_facts`."""
     lead = (f"{facts['model']}, on {facts['data']}.", _learnable(facts))
     shown = {**facts, "angle convention": CONVENTIONS["angle convention"], **versions()}

@@ -12,17 +12,18 @@ from qlazy.base.storage import atomic_write, remove_stale_drafts, save_arrays
 from qlazy.base.version import versions
 from qlazy.comparison.report import text
 from qlazy.drawing.page import CONVENTIONS, Page, captioned
-from qlazy.drawing.style import Figure, save_figures
+from qlazy.drawing.style import Drawing, Figure, drawings, save_figures
 from qlazy.studies.result import HEAD, UNDECIDED, Finding, StudyResult
 
 
 def write_study(result: StudyResult, figures: Mapping[str, Figure], folder: str | os.PathLike[str]) -> Path:
     """The same for a study."""
-    save_figures(figures, folder)
-    return study_page(result, figures).save(folder)
+    drawn = drawings(figures)
+    save_figures(drawn, folder)
+    return study_page(result, drawn).save(folder)
 
 
-def study_page(result: StudyResult, figures: Mapping[str, Figure]) -> Page:
+def study_page(result: StudyResult, figures: Mapping[str, Figure | Drawing]) -> Page:
     """The report of a study: how many of its claims hold, and those that do not by name."""
     facts = {
         "study": result.study,

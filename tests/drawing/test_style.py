@@ -1,0 +1,56 @@
+"""One drawing of a figure for its files and its page: the bytes of matplotlib's own way, with fewer draws."""
+
+from __future__ import annotations
+
+import io
+
+from matplotlib.figure import Figure
+
+from qlazy.drawing.page import inline_svg
+from qlazy.drawing.style import Drawing, grid, save, style
+
+
+def curves() -> Figure:
+    with style():
+        figure, panels = grid(1, 2)
+        for axes in panels.flat:
+            axes.plot([1.0, 10.0, 100.0], [3.0, 1.0, 0.2], label="a line")
+            axes.set_yscale("log")
+            axes.set_ylabel(r"$\|w - w_0\|$")
+            axes.legend()
+    return figure
+
+
+def test_files_are_those_that_matplotlib_saves(tmp_path):
+    save(curves(), tmp_path, "figure")
+    figure = curves()
+    with style():
+        figure.draw_without_rendering()  # lays it out
+        figure.set_layout_engine("none")
+        for kind, left_out in (("png", "Software"), ("svg", "Date")):
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format=kind, metadata={left_out: None})
+            assert (tmp_path / f"figure.{kind}").read_bytes() == buffer.getvalue()
+
+
+def test_files_and_page_share_two_draws_and_one_layout(tmp_path, monkeypatch):
+    figure, draws, layouts = curves(), [], []
+    draw, engine = Figure.draw, figure.get_layout_engine()
+    execute = engine.execute
+    monkeypatch.setattr(
+        Figure, "draw", lambda self, renderer: (draws.append(renderer), draw(self, renderer))[1]
+    )
+    monkeypatch.setattr(engine, "execute", lambda drawn: (layouts.append(drawn), execute(drawn))[1])
+    drawing = Drawing(figure)
+    save(drawing, tmp_path, "figure")
+    svg = inline_svg(drawing, "p-", "label")
+    assert (len(draws), len(layouts)) == (2, 1)
+    assert "a line" in svg
+    assert "<metadata>" not in svg
+
+
+def test_a_figure_is_left_as_it_was(tmp_path):
+    figure = curves()
+    before = figure.get_layout_engine(), figure.dpi, figure.canvas
+    save(figure, tmp_path, "figure")
+    assert (figure.get_layout_engine(), figure.dpi, figure.canvas) == before
