@@ -40,7 +40,7 @@ class Wide:
     """Light-cone circuits in closed form: ``qubits`` at which they are trained, and ``draws`` of their outputs."""
 
     qubits: tuple[int, ...] = (16, 64, 256, 1024, 4096)
-    seeds: int = 24
+    seeds: int = 12
     steps: int = 300
     draws: int = 20000
 
@@ -52,7 +52,7 @@ class Settings:
     qubits: int = 4
     ensemble: Ensemble = Ensemble()
     layers: tuple[int, ...] = (32, 64, 128, 256, 512)
-    seeds: int = 16
+    seeds: int = 6
     steps: int = 300
     alphas: tuple[float, ...] = (100, 300, 1000, 3000, 10000)
     noise_steps: int = 4000
