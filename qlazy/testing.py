@@ -135,12 +135,13 @@ def hessians_agree(model: Model, params: Tensor, x: Tensor) -> None:
 
 def wrapped_hessians(model: Model, params: Tensor, x: Tensor) -> None:
     """The Hessian of Scaled(model, a) is a H, that of Centered is H, and that of Linearized zero."""
-    u = _random(model(params, x), params)
-    hessian = model.hessian(params, x, u)
-    _close(Scaled(model, 3.0).hessian(params, x, u), 3.0 * hessian)
-    _close(Centered(model, params).hessian(params, x, u), hessian)
-    elsewhere = params + _random(params, params)
-    assert not Linearized(model, params).hessian(elsewhere, x, u).any(), "Linearized is not linear"
+    u, v = _random(model(params, x), params), _random(params, params)
+    product = model.hvp(params, x, u, v)
+    _close(Scaled(model, 3.0).hvp(params, x, u, v), 3.0 * product)
+    _close(Centered(model, params).hvp(params, x, u, v), product)
+    linear, elsewhere = Linearized(model, params), params + v
+    assert not linear.hvp(elsewhere, x, u, v).any(), "Linearized is not linear"
+    assert not linear.hessian(elsewhere, x, u).any(), "Linearized is not linear"
 
 
 def scaled_kernel(model: Model, params: Tensor, x: Tensor) -> None:

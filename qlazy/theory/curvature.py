@@ -1,4 +1,4 @@
-"""Second derivatives of a model along directions: D^2h[u, v], the dQNTK, and the norm of D^2h from below.
+"""Second derivatives along directions: D^2h[u, v], the dQNTK, the norm of D^2h from below; Fisher information.
 
 By ``torch.func`` where the model is smooth and lets itself be differentiated twice, as circuits do; by central
 differences of Jacobian products for nets with ReLUs, whose autograd curvature misses the kinks. A ``step`` of
@@ -101,6 +101,26 @@ def _along_gradients(model: Model, params: Tensor, x: Tensor, gradients: Tensor)
         return found
     except RuntimeError:  # of a module that cannot be mapped over samples
         return torch.stack([single(*pair) for pair in zip(x, gradients, strict=True)])
+
+
+def fisher_information(model: Model, params: Tensor, x: Tensor) -> Tensor:
+    """F = 1/n sum_i sum_k D p_ik (x) D p_ik / p_ik (p, p), of a model whose outputs are probabilities p_ik of k.
+
+    The metric of the natural gradient; of a circuit with ``qml.probs`` it is the classical Fisher information of a
+    shot, at most the quantum one. It is the Hessian of the Kullback-Leibler divergence from the model at ``params``.
+    Abbas, Sutter, Zoufal, Lucchi, Figalli, Woerner 2021 (arXiv 2011.00027). Raises ValueError for outputs that are no
+    probabilities, and where one is zero: there the information depends on the direction.
+    """
+    require(len(x) > 0, "x", "hold at least one sample", tuple(x.shape))
+    with torch.no_grad():
+        chances = model(params, x)
+    tolerance = 1e3 * torch.finfo(chances.dtype).eps
+    adds_up = bool(((chances.sum(1) - 1).abs() <= tolerance).all())
+    require(adds_up, "model", "have probabilities as outputs", "one whose outputs do not add up to 1")
+    least = float(chances.min())
+    require(least > tolerance, "model", "have outputs above zero at `params`", f"one with {least:.2g}")
+    roots = model.jacobian(params, x).detach() / chances.sqrt().unsqueeze(2)
+    return torch.einsum("nkp,nkq->pq", roots, roots) / len(x)
 
 
 def largest_second_derivative(

@@ -132,6 +132,28 @@ def test_the_dqntk_by_differences_does_not_depend_on_the_size_of_the_gradient(a:
     torch.testing.assert_close(found[:, 0], expected, rtol=1e-6, atol=0)
 
 
+def test_the_fisher_information_is_the_hessian_of_the_divergence() -> None:
+    """And 1 for one rotation, p = cos^2(w / 2), at every angle."""
+    model, params, x = models.probability_circuit()
+    found = curvature.fisher_information(model, params, x)
+    here = model(params, x)
+
+    def divergence(w: Tensor) -> Tensor:
+        return (here * (here / model(w, x)).log()).sum() / len(x)
+
+    torch.testing.assert_close(found, torch.func.hessian(divergence)(params), rtol=1e-9, atol=1e-10)
+    one = qlazy.Function(
+        lambda w, x: torch.stack([(w / 2).cos() ** 2, (w / 2).sin() ** 2], 1).expand(len(x), 2), 1
+    )
+    for angle in (0.3, 2.0):
+        at = torch.tensor([angle], dtype=torch.float64)
+        assert curvature.fisher_information(one, at, x).item() == pytest.approx(1.0, rel=1e-12)
+    with pytest.raises(ValueError, match="`model` must have outputs above zero at `params`"):
+        curvature.fisher_information(one, torch.zeros(1, dtype=torch.float64), x)
+    with pytest.raises(ValueError, match="`model` must have probabilities as outputs"):
+        curvature.fisher_information(*models.qnode_circuit())
+
+
 CIRCUITS = {
     "re-uploading": lambda: models.qnode_circuit(),
     "probabilities": lambda: models.probability_circuit(),
