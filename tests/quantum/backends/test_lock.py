@@ -327,7 +327,7 @@ def test_read_as_the_final_distribution_it_refuses(monkeypatch):
     def final(measurement, copies):
         return tapes.Probabilities(tuple(range(len(measurement.wires))))
 
-    monkeypatch.setattr(tapes, "_of_values", final)
+    monkeypatch.setattr(tracing, "of_values", final)
     with pytest.raises(UnsupportedModelError, match="row by row in NumPy gives"):
         called(measuring("probs of a value", reset=True))
 
