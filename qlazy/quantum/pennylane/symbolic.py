@@ -156,7 +156,7 @@ class Symbolic(Tensor):
             with without_overrides():
                 return _stopped(func(*args, **(kwargs or {})))
         name = getattr(func, "__name__", "")
-        if name == "numpy":
+        if name in ("numpy", "__array__"):
             if not _is_constant(args[0]):
                 raise NotSymbolic("NumPy on weights or inputs")
             return args[0].numbers.numpy()
