@@ -29,6 +29,7 @@ from qlazy.models.model import Model, require_model
 from qlazy.models.wrappers import Centered, Scaled
 from qlazy.training.anchor import Anchor
 from qlazy.training.history import DivergedError, History
+from qlazy.training.lanes import Lane, Outcome, train_lanes
 from qlazy.training.loop import Record, train
 from qlazy.training.losses import Loss, Objective, SquaredError
 from qlazy.training.methods import GradientDescent, GradientFlow, Method
@@ -89,7 +90,9 @@ def compare(
     settings takes up what is there, with the numbers of an uninterrupted one, bit for bit. A run that
     diverges is reported with its step and does not stop the others.
 
-    Runs are independent. ``workers`` of more than one are that many processes, a run each at a time; a Dask
+    Runs of a small model are trained side by side, as lanes of one batch (:mod:`qlazy.training.lanes`), kept when all
+    of them are done: by gradient descent and Adam, of exact circuits that do not measure on their way, nets, functions.
+    The numbers are those of a run on its own, bit for bit. ``workers`` of more than one are that many processes; a Dask
     ``client`` has workers of its own, which need to see ``out`` under the same path. The numbers are the same, bit
     for bit, on the same kind of processor.
 
@@ -197,10 +200,16 @@ class SeededModel:
             f"a model of {outputs}",
         )  # fmt: skip
 
-    def run(self, alpha: float) -> Run:
-        """Train at one scale, with the linearised path and the kernel at the end."""
+    def lane(self, alpha: float) -> Lane:
+        """The run at one scale as one of many side by side."""
         anchor = self.anchor
-        trace, diverged = self._train(alpha)
+        return Lane(anchor.model, anchor.params, alpha, anchor.method.at_scale(alpha))
+
+    def run(self, alpha: float, outcome: Outcome | None = None) -> Run:
+        """Train at one scale, unless trained it has been, with the linearised path and the kernel at the end."""
+        anchor = self.anchor
+        trace, diverged = self._train(alpha) if outcome is None else outcome
+        trace = trace if diverged else self._until(trace)
         linear, law = anchor.linearized(trace), anchor.by_variance_law(trace)
         params = torch.from_numpy(trace.params[-1]).to(self.initial)
         final = tangent_kernel(anchor.model, params, self.data.x_train, allow_zero=True)
@@ -247,15 +256,19 @@ class SeededModel:
             "alpha": alpha,
             "loss": self.loss,
             "method": anchor.method.at_scale(alpha),
+            "record": self.record,
         }
-        if self.until_loss is not None:
-            settings["record"] = Record(count=FINE)
         try:
-            return self._until(train(anchor.model, anchor.params, self.data, **settings)), ""
+            return train(anchor.model, anchor.params, self.data, **settings), ""
         except DivergedError as stopped:
             if stopped.trace is None:
                 raise
             return stopped.trace, str(stopped)
+
+    @property
+    def record(self) -> Record:
+        """Which steps are recorded."""
+        return Record() if self.until_loss is None else Record(count=FINE)
 
     def _until(self, trace: History) -> History:
         """The run up to the first recorded step at which no more of its loss was left than is asked for."""
@@ -309,13 +322,38 @@ class RunTask(NamedTuple):
         return self.folder / "runs" / seeded[self.which].key(self.alpha)
 
 
-def make_run(seeded: Sequence[SeededModel], task: RunTask) -> Run | None:
-    """Make a run; one with a folder is saved, unless it is there by now, and not handed back."""
-    if task.folder is None:
-        return seeded[task.which].run(task.alpha)
-    if not is_saved(task.kept(seeded)):
-        seeded[task.which].run(task.alpha).save(task.kept(seeded))
-    return None
+def make_runs(seeded: Sequence[SeededModel], tasks: Sequence[RunTask]) -> list[Run | None]:
+    """Make runs of one model on the same data side by side, where that is possible, and one after another otherwise.
+
+    One with a folder is saved, unless it is there by now, and not handed back.
+    """
+    wanted = [task for task in tasks if task.folder is None or not is_saved(task.kept(seeded))]
+    outcomes: list[Outcome] | None = None
+    if wanted:
+        one = seeded[wanted[0].which]
+        lanes = [seeded[task.which].lane(task.alpha) for task in wanted]
+        outcomes = train_lanes(lanes, one.data, steps=one.steps, loss=one.loss, record=one.record)
+    made: dict[RunTask, Run] = {}
+    for i, task in enumerate(wanted):
+        run = seeded[task.which].run(task.alpha, None if outcomes is None else outcomes[i])
+        if task.folder is None:
+            made[task] = run
+        else:
+            run.save(task.kept(seeded))
+    return [made.get(task) for task in tasks]
+
+
+def _groups(seeded: Sequence[SeededModel], tasks: Sequence[RunTask], workers: int) -> list[list[int]]:
+    """The places of tasks of one model on the same data, in as many groups as there are workers or more."""
+    groups: dict[tuple[str, int], list[int]] = {}
+    for place, task in enumerate(tasks):
+        one = seeded[task.which]
+        groups.setdefault((one.name, id(one.data)), []).append(place)
+    found = []
+    for group in groups.values():
+        size = -(-len(group) // workers)
+        found += [group[i : i + size] for i in range(0, len(group), size)]
+    return found
 
 
 def _runs(
@@ -332,13 +370,17 @@ def _runs(
         total=len(tasks), initial=len(tasks) - len(missing), unit="run", disable=None if progress else True
     )
     with bar:
-        for index, run in _made(seeded, [tasks[i] for i in missing], workers, client):
-            if run is not None:
-                made[missing[index]] = run
-            task = tasks[missing[index]]
-            one = seeded[task.which]
-            bar.set_description(f"{one.name}, seed {one.seed}, a = {task.alpha:g}", refresh=False)
-            bar.update()
+        left = [tasks[i] for i in missing]
+        groups = _groups(
+            seeded, left, workers if client is None else len(client.scheduler_info()["workers"]) or 1
+        )
+        for index, runs in _made(seeded, [[left[i] for i in group] for group in groups], workers, client):
+            for place, run in zip(groups[index], runs, strict=True):
+                if run is not None:
+                    made[missing[place]] = run
+            one = seeded[left[groups[index][0]].which]
+            bar.set_description(one.name, refresh=False)
+            bar.update(len(runs))
     return [
         (seeded[task.which].key(task.alpha), made[i] if i in made else Run.load(task.kept(seeded)))
         for i, task in enumerate(tasks)
@@ -346,13 +388,13 @@ def _runs(
 
 
 def _made(
-    seeded: Sequence[SeededModel], tasks: Sequence[RunTask], workers: int, client: Client | None
+    seeded: Sequence[SeededModel], tasks: Sequence[Sequence[RunTask]], workers: int, client: Client | None
 ) -> Results:
     if client is not None:
-        return on_cluster(make_run, seeded, tasks, client)
+        return on_cluster(make_runs, seeded, tasks, client)
     if workers > 1:
-        return in_processes(make_run, seeded, tasks, workers)
-    return on_threads(make_run, seeded, tasks, 1)
+        return in_processes(make_runs, seeded, tasks, workers)
+    return on_threads(make_runs, seeded, tasks, 1)
 
 
 def _settings(seeded: Sequence[SeededModel], alphas: Sequence[float], seeds: Sequence[int]) -> dict[str, Any]:

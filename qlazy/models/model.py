@@ -99,6 +99,17 @@ class Model(abc.ABC):
         """
         return lambda params: self(params, x)
 
+    def on_lanes(self, x: Tensor) -> Callable[[Tensor], Tensor] | None:
+        """The model on fixed inputs at many parameter vectors: (l, p) -> (l, n, c), or None where there is no such way.
+
+        Numbers of a lane must not depend on the others: :mod:`qlazy.training.lanes` looks whether they do.
+        """
+        return None
+
+    def lane_work(self, params: Tensor, x: Tensor) -> int:
+        """About how many multiplications an evaluation takes, and numbers it keeps: lanes pay where they are few."""
+        return len(x) * self.num_params
+
     def jacobian(self, params: Tensor, x: Tensor) -> Tensor:
         """Derivatives of every output with respect to every parameter, (n, c, p)."""
         self.check(params, x)
@@ -255,6 +266,10 @@ class Function(Model):
 
     def forward(self, params: Tensor, x: Tensor) -> Tensor:
         return self._f(params, x)
+
+    def on_lanes(self, x: Tensor) -> Callable[[Tensor], Tensor]:
+        # Inputs of its own for each lane: products of matrices in a batch do not depend on how many there are.
+        return lambda params: torch.func.vmap(self)(params, x.expand(len(params), *x.shape))
 
     def jacobian(self, params: Tensor, x: Tensor) -> Tensor:
         self.check(params, x)

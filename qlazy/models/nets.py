@@ -129,6 +129,10 @@ class Net(Model):
     def forward(self, params: Tensor, x: Tensor) -> Tensor:
         return called(self._replicas.module, self.state(params), x)
 
+    def on_lanes(self, x: Tensor) -> Callable[[Tensor], Tensor]:
+        # Inputs of its own for each lane: products of matrices in a batch do not depend on how many there are.
+        return lambda params: torch.func.vmap(self)(params, x.expand(len(params), *x.shape))
+
     def jacobian(self, params: Tensor, x: Tensor) -> Tensor:
         self.check(params, x)
         return self._derivatives.jacobian(self, params, x)

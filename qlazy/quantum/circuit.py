@@ -250,6 +250,18 @@ class Circuit(Model):
     def forward(self, params: Tensor, x: Tensor) -> Tensor:
         return self._run(params, x).outputs(params, x)
 
+    def on_lanes(self, x: Tensor) -> Callable[[Tensor], Tensor] | None:
+        if x.device.type != "cpu" or self._choice(None, x).name != "adjoint":
+            return None
+        return torch.func.vmap(lambda params: self(params, x))
+
+    def lane_work(self, params: Tensor, x: Tensor) -> int:
+        if self._choice(params, x).name != "adjoint":
+            return super().lane_work(params, x)
+        lowering = self.lowering(x)
+        width = min(lowering.num_wires, lowering.cones.width)
+        return len(x) * max(2**width, 1) * len(lowering.operations)
+
     def jacobian(self, params: Tensor, x: Tensor) -> Tensor:
         require_params("model", self)
         self.check(params, x)

@@ -1,0 +1,250 @@
+"""Many runs of one model side by side: parameters (l, p) step together, and one pass of the model serves all lanes.
+
+A lane's numbers are the same, bit for bit, whatever stands beside it: a run alone is run beside a copy of itself, and
+lanes whose numbers depend on how many they are go two by two. They are those of :func:`qlazy.train` to rounding.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from qlazy.base.errors import NotFiniteError, require_finite
+from qlazy.data.datasets import Dataset
+from qlazy.models.lanes import Forward, lanes_on, most_lanes
+from qlazy.models.model import Model
+from qlazy.training.history import History
+from qlazy.training.loop import RUNAWAY, Record, _copy, _objectives, _require_tame, _Row, _trace
+from qlazy.training.losses import Loss, Objective
+from qlazy.training.methods import Adam, GradientDescent, Method
+
+Step = Callable[[Tensor, Tensor], Tensor]
+"""Parameters and gradients (l, p) to the next parameters."""
+
+FEWEST = 2
+"""A batch of one takes other ways through torch, to other last digits: lanes are never fewer."""
+
+
+class Lane(NamedTuple):
+    """One run: a model from its start at a scale, by a method whose learning rate is settled."""
+
+    model: Model
+    start: Tensor
+    alpha: float
+    method: Method
+
+
+class Outcome(NamedTuple):
+    """What a lane recorded, and what stopped it early, if anything did."""
+
+    trace: History
+    diverged: str
+
+
+def train_lanes(
+    lanes: Sequence[Lane], data: Dataset, *, steps: int, loss: Loss, record: Record
+) -> list[Outcome] | None:
+    """Train all lanes on the same data, or None where models or methods have no lanes.
+
+    Gradient descent and Adam on models that :func:`qlazy.models.lanes.lanes_on` knows, small enough to gain by it.
+    """
+    if not lanes or step_of([lane.method for lane in lanes]) is None:
+        return None
+    most = most_lanes(lanes[0].model, lanes[0].start, data.x_train)
+    if most == 0:
+        return None
+    groups = [lanes[i : i + most] for i in range(0, len(lanes), most)]
+    found: list[Outcome] = []
+    for group in groups:
+        together = _group(group, data, loss)
+        if together is None:
+            return None
+        for objective in together:
+            found += objective.train(steps, record, data)
+    return found
+
+
+def step_of(methods: Sequence[Method]) -> Step | None:
+    """How lanes step, each by its own method; None for methods that do not step alike."""
+    if all(type(method) is GradientDescent for method in methods):
+        rates = _column([method.learning_rate for method in methods])  # type: ignore[attr-defined]
+        return lambda params, gradient: params - rates.to(params) * gradient
+    first = methods[0]
+    if not isinstance(first, Adam) or any(
+        not isinstance(m, Adam) or (m.betas, m.epsilon) != (first.betas, first.epsilon) for m in methods
+    ):
+        return None
+    return _Adam(_column([m.learning_rate for m in methods]), first)  # type: ignore[attr-defined]
+
+
+class _Adam:
+    """Adam's two means, of all lanes."""
+
+    def __init__(self, rates: Tensor, method: Adam) -> None:
+        self.rates, self.method, self.count = rates, method, 0
+        self.mean: Tensor | float = 0.0
+        self.square: Tensor | float = 0.0
+
+    def __call__(self, params: Tensor, gradient: Tensor) -> Tensor:
+        (first, second), self.count = self.method.betas, self.count + 1
+        self.mean = first * self.mean + (1 - first) * gradient
+        self.square = second * self.square + (1 - second) * gradient.square()
+        size = (self.square / (1 - second**self.count)).sqrt() + self.method.epsilon
+        return params - self.rates.to(params) * (self.mean / (1 - first**self.count)) / size
+
+
+class _Lanes:
+    """Lanes with their model on training and on test data."""
+
+    def __init__(
+        self, lanes: Sequence[Lane], data: Dataset, loss: Loss, forward: Forward, test: Forward | None
+    ) -> None:
+        self.lanes, self.data, self.loss, self.forward, self.test = lanes, data, loss, forward, test
+        self.count = len(lanes)  # of which the caller wants the results
+        alphas = torch.tensor([lane.alpha for lane in lanes], dtype=torch.float64)
+        self.scales = alphas[:, None, None].to(data.x_train)
+        self.squares = alphas.square().to(data.x_train)
+        self.starts = torch.stack([lane.start for lane in lanes])
+
+    def pass_back(self, params: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Outputs (l, n, c), risks (l,) and gradients of F_a (l, p)."""
+        with torch.enable_grad():
+            leaf = params.detach().requires_grad_()
+            outputs = self.scales * self.forward(leaf)
+            risks = self.risks(outputs, self.data.y_train)
+            (gradient,) = torch.autograd.grad((risks / self.squares).sum(), leaf)
+        return outputs.detach(), risks.detach(), gradient
+
+    def risks(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """(l,)."""
+        return torch.func.vmap(self.loss.value, (0, None))(outputs, targets)
+
+    def train(self, steps: int, record: Record, data: Dataset) -> list[Outcome]:
+        """Step all lanes together; one that diverges is put back to its start, and no longer looked at."""
+        lanes = self.lanes[: self.count]
+        objectives = [_objectives(lane.model, lane.start, data, lane.alpha, self.loss)[0] for lane in lanes]
+        limits = [
+            RUNAWAY * max(o.risk(lane.start), _zero(o)) for o, lane in zip(objectives, lanes, strict=True)
+        ]
+        rows: list[list[_Row]] = [[] for _ in lanes]
+        stopped: dict[int, str] = {}
+        step_on, wanted, params = (
+            step_of([lane.method for lane in self.lanes]),
+            set(record.steps(steps)),
+            self.starts,
+        )
+        assert step_on is not None
+        for step in range(steps + 1):
+            outputs, risks, gradient = self.pass_back(params)
+            held = self._held(params) if step in wanted else None
+            for i, risk in enumerate(risks.tolist()[: len(lanes)]):
+                if i in stopped:
+                    continue
+                try:
+                    _require_tame(risk, limits[i])
+                    if step in wanted:
+                        rows[i].append(self._row(i, step, params, outputs, risk, held))
+                except NotFiniteError as error:
+                    stopped[i] = f"training diverged at step {step}: {error}"
+            if len(stopped) == len(lanes):
+                break
+            if step < steps:
+                params = step_on(params, gradient)
+                for i in stopped:
+                    params[i] = self.starts[i]
+        return [
+            Outcome(_trace(rows[i], objectives[i], lane.method, data), stopped.get(i, ""))
+            for i, lane in enumerate(lanes)
+        ]
+
+    def _held(self, params: Tensor) -> tuple[Tensor, Tensor] | None:
+        if self.test is None:
+            return None
+        with torch.no_grad():
+            outputs = self.scales * self.test(params)
+            return self.risks(outputs, self.data.y_test), outputs
+
+    def _row(
+        self,
+        i: int,
+        step: int,
+        params: Tensor,
+        outputs: Tensor,
+        risk: float,
+        held: tuple[Tensor, Tensor] | None,
+    ) -> _Row:
+        method = self.lanes[i].method
+        rate = method.learning_rate if isinstance(method, GradientDescent) else 1.0
+        assert rate is not None
+        test = (None, None)
+        if held is not None:
+            require_finite("outputs", held[1][i])
+            test = (held[0][i].item(), _copy(held[1][i]))  # type: ignore[assignment]
+        return _Row(step, rate * step, _copy(params[i]), risk, _copy(outputs[i]), *test)
+
+
+def _zero(objective: Objective) -> float:
+    return objective.loss(torch.zeros_like(objective.y), objective.y).item()
+
+
+def _group(lanes: Sequence[Lane], data: Dataset, loss: Loss) -> list[_Lanes] | None:
+    """The lanes as they can be run with the numbers of each alone: all together or, failing that, two by two."""
+    places = sorted({0, len(lanes) // 2, len(lanes) - 1})
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # of vmap, where it falls back to a loop
+            whole = _lanes(lanes, data, loss)
+            if whole is None:
+                return None
+            at = _nearby(whole.starts)
+            found = whole.pass_back(at)
+            alone = [_lanes([lanes[i]], data, loss) for i in places]
+            parts = [one.pass_back(at[i].expand(FEWEST, -1)) for one, i in zip(alone, places, strict=True)]  # type: ignore[union-attr]
+    except Exception:  # whatever a model raises that cannot be mapped over its parameters
+        return None
+    for i in places:
+        lane = lanes[i]
+        risk, gradient = Objective(
+            lane.model, data.x_train, data.y_train, lane.alpha, loss
+        ).risk_and_gradient(at[i])
+        if abs(risk - float(found[1][i])) > ROUNDING * abs(risk):
+            return None
+        if float((gradient - found[2][i]).norm()) > ROUNDING * float(gradient.norm()):
+            return None
+    if all(
+        torch.equal(a[i], b[0])
+        for i, part in zip(places, parts, strict=True)
+        for a, b in zip(found, part, strict=True)
+    ):
+        return [whole]
+    return [one for one in (_lanes([lane], data, loss) for lane in lanes) if one is not None]
+
+
+ROUNDING = 1e-4
+"""Gradients on lanes agree with those of plain autograd to this, or the model has no lanes; single precision too."""
+
+
+def _lanes(lanes: Sequence[Lane], data: Dataset, loss: Loss) -> _Lanes | None:
+    padded = [*lanes, *[lanes[-1]] * (FEWEST - len(lanes))]
+    models = [lane.model for lane in padded]
+    forward = lanes_on(models, data.x_train)
+    test = lanes_on(models, data.x_test) if len(data.x_test) else None
+    if forward is None:
+        return None
+    found = _Lanes(padded, data, loss, forward, test)
+    found.count = len(lanes)
+    return found
+
+
+def _nearby(starts: Tensor) -> Tensor:
+    """Points that differ from lane to lane, near the starts, the same for the same lane."""
+    direction = torch.randn(starts.shape[1], generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    return starts + 0.1 * direction.to(starts)
+
+
+def _column(numbers: Sequence[float]) -> Tensor:
+    return torch.tensor(numbers, dtype=torch.float64)[:, None]

@@ -1,0 +1,121 @@
+"""Runs side by side: the numbers of each alone, bit for bit, and those of plain training to rounding."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import qlazy
+from qlazy import (
+    Adam,
+    Centered,
+    Function,
+    GradientDescent,
+    GradientFlow,
+    Linearized,
+    Logistic,
+    Scaled,
+    SquaredError,
+)
+from qlazy.training.lanes import Lane, train_lanes
+from qlazy.training.loop import Record, train
+
+MODELS = {
+    "net": lambda: qlazy.mlp([3, 4, 1]),
+    "relu": lambda: qlazy.mlp([3, 9, 1], torch.nn.ReLU),
+    "function": lambda: Function(lambda w, x: (x @ w).tanh().unsqueeze(1), 3),
+    "circuit": lambda: qlazy.load_circuit("hardware_efficient", n=3, layers=1),
+    "reuploading": lambda: qlazy.load_circuit("data_reuploading", n=3, layers=1),
+}
+METHODS = {
+    "descent": lambda i: GradientDescent(0.3 + 0.1 * i),
+    "adam": lambda i: Adam(0.01 * (i + 1)),
+}
+
+
+@pytest.fixture(scope="module")
+def data():
+    return qlazy.load_data("digits", features=3, train=14, test=6)
+
+
+def lanes_of(model, method, wrap=lambda model, params, i: Centered(model, params)):
+    starts = [model.init(torch.Generator().manual_seed(seed)).double() for seed in range(3)]
+    return [
+        Lane(wrap(model, w, i), w, alpha, method(i)) for i, w in enumerate(starts) for alpha in (1.0, 30.0)
+    ]
+
+
+def trained(lanes, data, steps=12, loss=None):
+    found = train_lanes(lanes, data, steps=steps, loss=loss or SquaredError(), record=Record())
+    assert found is not None
+    assert len(found) == len(lanes)
+    return found
+
+
+def arrays(trace):
+    return trace.params, trace.train_loss, trace.train_outputs, trace.test_loss, trace.test_outputs
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("model", MODELS)
+def test_a_lane_does_not_depend_on_what_stands_beside_it(data, model, method):
+    lanes = lanes_of(MODELS[model](), METHODS[method])
+    whole = trained(lanes, data)
+    for part in (slice(0, 1), slice(5, 6), slice(1, 4)):
+        for one, other in zip(trained(lanes[part], data), whole[part], strict=True):
+            assert all(map(np.array_equal, arrays(one.trace), arrays(other.trace)))
+
+
+@pytest.mark.parametrize("loss", [SquaredError(), Logistic()])
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("model", MODELS)
+def test_lanes_are_plain_training_to_rounding(data, model, method, loss):
+    lanes = lanes_of(MODELS[model](), METHODS[method])
+    for lane, found in zip(lanes, trained(lanes, data, loss=loss), strict=True):
+        plain = train(lane.model, lane.start, data, steps=12, alpha=lane.alpha, loss=loss, method=lane.method)
+        for one, other in zip(arrays(found.trace), arrays(plain), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-10)
+        assert (found.trace.method, found.trace.clock, found.trace.learning_rate) == (
+            plain.method, plain.clock, plain.learning_rate,
+        )  # fmt: skip
+        np.testing.assert_array_equal(found.trace.times, plain.times)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda model, params, i: Scaled(Centered(model, params), 2.0 + i),
+        lambda model, params, i: Linearized(Scaled(model, 1.0 + i), params),
+        lambda model, params, i: model,
+    ],
+)
+@pytest.mark.parametrize("model", ["net", "circuit"])
+def test_wrappers_differ_from_lane_to_lane(data, model, wrap):
+    lanes = lanes_of(MODELS[model](), lambda i: GradientDescent(0.01 + 0.01 * i), wrap)
+    for lane, found in zip(lanes, trained(lanes, data), strict=True):
+        plain = train(lane.model, lane.start, data, steps=12, alpha=lane.alpha, method=lane.method)
+        np.testing.assert_allclose(found.trace.params, plain.params, rtol=1e-9, atol=1e-11)
+
+
+def test_a_lane_that_diverges_leaves_the_others_alone(data):
+    model = MODELS["net"]()
+    lanes = lanes_of(model, METHODS["descent"])
+    wild = lanes[1]._replace(method=GradientDescent(1e5), alpha=0.01)
+    found = trained([lanes[0], wild, lanes[2]], data, steps=40)
+    assert [bool(one.diverged) for one in found] == [False, True, False]
+    with pytest.raises(qlazy.DivergedError) as plain:
+        train(wild.model, wild.start, data, steps=40, alpha=wild.alpha, method=wild.method)
+    assert found[1].diverged.split(":")[0] == str(plain.value).split(":")[0]
+    (alone,) = trained(lanes[:1], data, steps=40)
+    np.testing.assert_array_equal(alone.trace.params, found[0].trace.params)
+
+
+def test_what_has_no_lanes_is_left_to_plain_training(data):
+    lanes = lanes_of(MODELS["net"](), lambda i: GradientFlow(1.0))
+    assert train_lanes(lanes, data, steps=2, loss=SquaredError(), record=Record()) is None
+    branching = Function(lambda w, x: (x @ w if w[0] > 0 else x @ -w).unsqueeze(1), 3)
+    lanes = lanes_of(branching, METHODS["descent"])
+    assert train_lanes(lanes, data, steps=2, loss=SquaredError(), record=Record()) is None
+    wide = lanes_of(qlazy.mlp([3, 600, 600, 1]), METHODS["descent"])
+    assert train_lanes(wide, data, steps=2, loss=SquaredError(), record=Record()) is None
