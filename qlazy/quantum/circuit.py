@@ -209,7 +209,7 @@ class Circuit(Model):
         UnsupportedModelError without backend="paulis" and a cutoff, or with a ``max_weight``, which has a bias.
         """
         must = "have backend='paulis' and a cutoff, and no max_weight"
-        cutoff, most, _ = self._truncation
+        cutoff, most = self._truncation[:2]
         require(cutoff > 0 and most == UNLIMITED, "circuit", must, repr(self), UnsupportedModelError)
         if generator is None:
             generator = torch.Generator()
@@ -225,8 +225,8 @@ class Circuit(Model):
     def truncation_error(self, params: Tensor, x: Tensor) -> PropagationError:
         """What backend "paulis" may have changed by dropping words, and how many are left, (n, c) each.
 
-        The bound on the error of an output is the sum of the coefficients dropped, in size: no expectation is larger
-        than 1. Jacobians have no such bound.
+        ``bound``, on the error of an output, is the sum of the coefficients dropped, in size: no expectation is larger
+        than 1. ``slope_bound``, on that of its derivative by any angle, is the sum of majorants of their derivatives.
         """
         self.check(params, x)
         backend = self._choice(params, x).backend

@@ -97,8 +97,8 @@ def test_a_cutoff_has_a_bound_where_states_can_tell() -> None:
 
 
 def test_rounded_by_chance_the_kernel_has_no_bias_and_true_errors() -> None:
-    states = qlazy.load_circuit("hardware_efficient", n=5, layers=2)
-    words = qlazy.load_circuit("hardware_efficient", n=5, layers=2, backend="paulis", cutoff=0.1)
+    states = qlazy.load_circuit("hardware_efficient", n=5, layers=3)
+    words = qlazy.load_circuit("hardware_efficient", n=5, layers=3, backend="paulis", cutoff=0.2)
     params, x = states.init(rng()), features(states)
     expected = qlazy.tangent_kernel(states, params, x).to_dense()
     inside, off = [], []

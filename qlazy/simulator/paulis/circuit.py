@@ -40,10 +40,12 @@ Gate = tuple[Operation, int | None]  # and the number of its angle among all, sh
 class PropagationError(NamedTuple):
     """What truncation may have changed: a bound on the error of each output, and the words left, (n, c) each.
 
-    ``root_mean_square`` is that over random product states, of which the bound is the worst case.
+    ``root_mean_square`` is that over random product states, of which the bound is the worst case. ``slope_bound`` is
+    one on the error of the derivative by any angle.
     """
 
     bound: Floats
+    slope_bound: Floats
     root_mean_square: Floats
     words: NDArray[np.int64]
 
@@ -53,8 +55,8 @@ class PauliCircuit:
     """A circuit as a function of the angles of its Pauli rotations, as RotationCircuit is.
 
     Without truncation outputs and derivatives are exact, and memory grows with the number of words. With a cutoff,
-    outputs have a bound on their error; derivatives are those of what was kept, and have none. With a seed every call
-    rounds by chance anew, and outputs and derivatives are right in the mean.
+    outputs and derivatives have a bound on their errors, unless the truncation is without slopes: then derivatives are
+    those of what was kept. With a seed every call rounds by chance anew, and all are right in the mean.
     """
 
     def __init__(
@@ -127,10 +129,10 @@ class PauliCircuit:
     def error(self, shared: Real, sampled: Real) -> PropagationError:
         """What truncation may have changed at these angles."""
         shape = len(sampled), self.num_outputs
-        found = PropagationError(np.zeros(shape), np.zeros(shape), np.zeros(shape, np.int64))
+        found = PropagationError(np.zeros(shape), np.zeros(shape), np.zeros(shape), np.zeros(shape, np.int64))
         for part in self._parts(_joined(shared, sampled)):
             at = part.samples, part.output
-            found.bound[at] = part.found.dropped
+            found.bound[at], found.slope_bound[at] = part.found.dropped, part.found.dropped_slopes
             found.root_mean_square[at] = np.sqrt(part.found.dropped_squares)
             found.words[at] = len(part.found.slots)
         return found

@@ -6,8 +6,11 @@ angles come from one pass in the other direction, which undoes it instead of kee
 slot until it is dropped; Clifford gates rename words. Words are bits, x then z, in 64-bit pieces.
 
 A word is dropped where its coefficient falls under a cutoff, or where it has more letters than allowed. Expectations
-of words lie in [-1, 1], so the sum of what was dropped, in size, bounds the error of an output. Rounded by chance to
-zero or to the cutoff, coefficients keep their mean, and so do outputs and derivatives.
+of words lie in [-1, 1], so the sum of what was dropped, in size, bounds the error of an output. A coefficient may be
+small and its derivatives not (sin(theta) near 0): where derivatives count, a majorant of both decides, which goes along
+with each coefficient, |cos| m_P + |sin| m_Q for a pair, and no less than the two coefficients; the sum of the majorants
+dropped bounds the error of every derivative. Rounded by chance, coefficients keep their mean, and so do outputs and
+derivatives.
 """
 
 from __future__ import annotations
@@ -30,17 +33,21 @@ UNLIMITED = 2**30
 EMPTY, GONE = -1, -2
 DONE, MORE_WORDS, MORE_TAPE, PAUSED = range(4)
 STEP, HIGH, FREED, USED, PAIRS, EVENTS, RANK, LOOKED = range(8)  # places in the state of a propagation
-DROPPED, SQUARED = range(2)  # and of what it has dropped
+DROPPED, SQUARED, SLOPES = range(3)  # and of what it has dropped
 PATIENCE = 100_000_000  # words looked at in some tenths of a second: Python sees Ctrl-C in between
 MAX_BYTES = 4 * 2**30
 
 
 class Truncation(NamedTuple):
-    """Coefficients under ``cutoff`` go, by chance with a ``seed``, and words of over ``max_weight`` letters."""
+    """Coefficients under ``cutoff`` go, by chance with a ``seed``, and words of over ``max_weight`` letters.
+
+    ``with_slopes``: only where their derivatives are under the cutoff too.
+    """
 
     cutoff: float = 0.0
     max_weight: int = UNLIMITED
     seed: int | None = None
+    with_slopes: bool = True
 
     @property
     def is_exact(self) -> bool:
@@ -69,6 +76,7 @@ class Propagated:
     tape: Tape
     dropped: float
     dropped_squares: float
+    dropped_slopes: float
 
 
 def propagate(
@@ -99,6 +107,7 @@ class _Propagation:
         self.keys[:count] = pack(letters)
         self.coefficients, self.signs = np.zeros(size), np.ones(size, np.int8)
         self.coefficients[:count] = coefficients
+        self.majorants = np.abs(self.coefficients)
         self.alive = np.zeros(size, np.bool_)
         self.alive[:count] = True
         self.scratch = np.zeros((3, size), np.int64)  # hits, free slots, step of the last visit
@@ -108,7 +117,7 @@ class _Propagation:
         self.events = np.zeros(size, np.int32), np.zeros((2, size))
         self.ends = np.zeros((3, rotations), np.int64)
         self.state = np.array([len(steps.kinds) - 1, count, 0, 0, 0, 0, 0, 0], np.int64)
-        self.lost = np.zeros(2)
+        self.lost = np.zeros(3)
         self.chance = np.array([truncation.seed or 0], np.uint64)
 
     def run(self) -> Propagated:
@@ -132,9 +141,10 @@ class _Propagation:
         truncation = self._truncation
         return int(
             _propagate(
-                *self._steps, POWERS, *self._turns, *self._generators, self.keys, self.coefficients, self.signs,
-                self.alive, self.scratch, self.table, *self.pairs, *self.events, self.ends, self.state, self.lost,
-                self.chance, truncation.cutoff, truncation.max_weight, truncation.seed is not None,
+                *self._steps, POWERS, *self._turns, *self._generators, self.keys, self.coefficients,
+                self.majorants, self.signs, self.alive, self.scratch, self.table, *self.pairs, *self.events,
+                self.ends, self.state, self.lost, self.chance, truncation.cutoff, truncation.max_weight,
+                truncation.seed is not None, truncation.with_slopes,
             )
         )  # fmt: skip
 
@@ -148,9 +158,9 @@ class _Propagation:
         require(fits, "circuit", must, actual, UnsupportedModelError)
 
     def _grow_words(self) -> None:
-        self.keys, self.coefficients, self.signs, self.alive = (
+        self.keys, self.coefficients, self.majorants, self.signs, self.alive = (
             np.concatenate([array, np.zeros_like(array)])
-            for array in (self.keys, self.coefficients, self.signs, self.alive)
+            for array in (self.keys, self.coefficients, self.majorants, self.signs, self.alive)
         )
         self.scratch = np.concatenate([self.scratch, np.zeros_like(self.scratch)], axis=1)
         self._rehash()
@@ -229,8 +239,8 @@ def differentiated(
 @entry
 def _propagate(  # type: ignore[no-untyped-def]
     kinds, starts, wires, letters, values, images, signs, powers, cosines, sines,
-    generators, spans, keys, coefficients, flips, alive, scratch, table, slots, pair_signs, event_slots, event_values,
-    ends, state, lost, chance, cutoff, max_weight, by_chance,
+    generators, spans, keys, coefficients, majorants, flips, alive, scratch, table,
+    slots, pair_signs, event_slots, event_values, ends, state, lost, chance, cutoff, max_weight, by_chance, with_slopes,
 ):  # fmt: skip
     hits, freed, visited = scratch[0], scratch[1], scratch[2]
     half = keys.shape[1] // 2
@@ -281,7 +291,7 @@ def _propagate(  # type: ignore[no-untyped-def]
                     state[HIGH] += 1
                 for piece in range(2 * half):
                     keys[partner, piece] = keys[slot, piece]
-                coefficients[partner], flips[partner], alive[partner] = 0.0, 1, True
+                coefficients[partner], majorants[partner], flips[partner], alive[partner] = 0.0, 0.0, 1, True
                 _insert(table, keys, partner, state)
             _turned(keys[slot], half, letters, wires, first, last, powers)
             visited[slot] = visited[partner] = step + 1
@@ -289,6 +299,10 @@ def _propagate(  # type: ignore[no-untyped-def]
             one, other = coefficients[slot], coefficients[partner]
             coefficients[slot] = cosine * one - sign * sine * other
             coefficients[partner] = sign * sine * one + cosine * other
+            least = max(abs(coefficients[slot]), abs(coefficients[partner]))
+            one, other = majorants[slot], majorants[partner]
+            majorants[slot] = max(abs(cosine) * one + abs(sine) * other, least)
+            majorants[partner] = max(abs(sine) * one + abs(cosine) * other, least)
             pair = state[PAIRS]
             slots[0, pair], slots[1, pair], pair_signs[pair] = slot, partner, sign
             state[PAIRS] += 1
@@ -296,9 +310,8 @@ def _propagate(  # type: ignore[no-untyped-def]
             for pair in range(begun, state[PAIRS]):
                 for side in range(2):
                     slot = slots[side, pair]
-                    factor = _kept(
-                        keys[slot], half, coefficients[slot], cutoff, max_weight, by_chance, chance
-                    )
+                    size = majorants[slot] if with_slopes else abs(coefficients[slot])
+                    factor = _kept(keys[slot], half, size, cutoff, max_weight, by_chance, chance)
                     if factor != 1:
                         event = state[EVENTS]
                         event_slots[event], event_values[0, event], event_values[1, event] = (
@@ -308,7 +321,9 @@ def _propagate(  # type: ignore[no-untyped-def]
                         change = abs(coefficients[slot] * (factor - 1))
                         lost[DROPPED] += change
                         lost[SQUARED] += change * change
+                        lost[SLOPES] += abs(majorants[slot] * (factor - 1))
                         coefficients[slot] *= factor
+                        majorants[slot] *= factor
                         if factor == 0:
                             _remove(table, keys, slot)
                             alive[slot] = False
@@ -337,14 +352,13 @@ def _meet(keys, high, generator, begin, end, hits):  # type: ignore[no-untyped-d
 
 
 @inline
-def _kept(key, half, coefficient, cutoff, max_weight, by_chance, chance):  # type: ignore[no-untyped-def]
-    """The factor of a coefficient: 1 to keep it, 0 to drop it, more where it is rounded up to the cutoff."""
+def _kept(key, half, size, cutoff, max_weight, by_chance, chance):  # type: ignore[no-untyped-def]
+    """The factor of a coefficient of this size: 1 to keep it, 0 to drop it, more where it is rounded up."""
     weight = 0
     for piece in range(half):
         weight += _ones(key[piece] | key[half + piece])
     if weight > max_weight:
         return 0.0
-    size = abs(coefficient)
     if size >= cutoff:
         return 1.0
     if by_chance and size > 0:
