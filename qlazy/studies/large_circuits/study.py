@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class Training:
     """The circuit of 127 qubits: its ``layers``, and scales ``alphas`` at which it is trained for ``steps``."""
 
-    layers: int = 4
+    layers: int = 3
     alphas: tuple[float, ...] = (3, 10, 30, 100)
     seeds: int = 5
     steps: int = 200
