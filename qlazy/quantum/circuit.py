@@ -49,7 +49,7 @@ from qlazy.quantum.qasm.parse import without_comments
 from qlazy.quantum.qasm.source import Source
 from qlazy.simulator.cones.cones import Cones
 from qlazy.simulator.paulis.circuit import PropagationError
-from qlazy.simulator.paulis.propagation import UNLIMITED, Truncation
+from qlazy.simulator.paulis.propagation import Truncation
 
 if TYPE_CHECKING:
     import pennylane as qml
@@ -209,8 +209,8 @@ class Circuit(Model):
         UnsupportedModelError without backend="paulis" and a cutoff, or with a ``max_weight``, which has a bias.
         """
         must = "have backend='paulis' and a cutoff, and no max_weight"
-        cutoff, most = self._truncation[:2]
-        require(cutoff > 0 and most == UNLIMITED, "circuit", must, repr(self), UnsupportedModelError)
+        fits = self._truncation.cutoff > 0 and not self._truncation.by_weight
+        require(fits, "circuit", must, repr(self), UnsupportedModelError)
         if generator is None:
             generator = torch.Generator()
             generator.seed()
@@ -481,7 +481,8 @@ def _truncation(backend: str, cutoff: float, max_weight: int | None) -> Truncati
     must = "come with backend='paulis', which alone drops words"
     require(backend == "paulis" or cutoff == 0, "cutoff", must, f"with {backend!r}")
     require(backend == "paulis" or max_weight is None, "max_weight", must, f"with {backend!r}")
-    return Truncation(float(cutoff), UNLIMITED if max_weight is None else max_weight)
+    truncation = Truncation(float(cutoff))
+    return truncation if max_weight is None else truncation._replace(max_weight=max_weight)
 
 
 def _require_declared_width(text: object, backend: str) -> None:
