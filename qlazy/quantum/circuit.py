@@ -238,14 +238,19 @@ class Circuit(Model):
     def retrace(self) -> None:
         """Forget how the circuit was traced: the next call looks at the QNode anew.
 
-        Calls do so themselves where a number, array or tensor has changed that the QNode's function reads from its
-        closure, its globals, or those of functions it calls; not where the change lies deeper, in a library's object.
+        Calls do so themselves where a number, array or tensor has changed that the QNode's function or its transforms
+        read from closures, globals or objects, themselves or in functions they call; not where it lies outside of
+        Python's names: in an environment variable, a file, or deep within a library's object.
         """
         self._chosen, self._lowerings, self._read = {}, {}, {}
 
     @cached_property
     def _function(self) -> Any:
-        return self.qnode.func
+        """The QNode's function, and all that its transforms do with what it queues."""
+        from qlazy.quantum.pennylane.tapes import transforms_of
+
+        transforms = [(t.tape_transform, t.args, t.kwargs) for t in transforms_of(self.qnode)]
+        return (self.qnode.func, *transforms) if transforms else self.qnode.func
 
     def forward(self, params: Tensor, x: Tensor) -> Tensor:
         return self._run(params, x).outputs(params, x)

@@ -1,9 +1,10 @@
 """What a function reads beside its arguments: closure cells, globals it names, and those of the functions it calls.
 
 A circuit that was traced once holds what these were then. They are looked at before every call, which must cost next
-to nothing: numbers, strings and small arrays by value, tensors by version, all else by identity. So the places where a
-change may come from are noted once (:class:`Surroundings`), and only where another object stands in one of them is
-everything read anew.
+to nothing: numbers, strings, arrays and tensors by value, all else by identity. So the places where a change may come
+from are noted once (:class:`Surroundings`), and only where another object stands in one of them is everything read
+anew. Names are those of a function's code with all code within it (comprehensions, lambdas, inner functions); of an
+object the attributes are looked at that are named where it is read, and what the methods and properties read that are.
 """
 
 from __future__ import annotations
@@ -12,20 +13,36 @@ import functools
 import operator
 import sys
 import types
-from collections.abc import Iterator, Mapping
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any, final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from qlazy.base.torch_private import is_transformed, outside_transforms
+
 NUMBERS = (bool, int, float, complex, str, bytes, type(None), np.generic)
 LIBRARIES = frozenset({*sys.stdlib_module_names, "pennylane", "torch", "numpy", "scipy", "qlazy"}) - {
     "__main__"
 }
-ARRAY_BYTES = 4096
-DEPTH = 4
+ARRAY_BYTES = 2**24
+"""Arrays of more bytes are told by a checksum."""
+DEPTH, INSTALLED_DEPTH = 16, 4
+"""How far objects are followed: the user's own, and those of installed packages."""
+MOST = 20_000
+"""How many objects are looked at; the nearest come first."""
+BY_STRING = frozenset({"getattr", "vars", "__dict__", "asdict"})
+NOT_READING = frozenset({
+    "__init__", "__new__", "__post_init__", "__repr__", "__str__", "__eq__", "__hash__", "__del__", "__reduce__",
+    "__reduce_ex__", "__getstate__", "__setstate__", "__init_subclass__", "__class_getitem__", "__set_name__",
+})  # fmt: skip
 MISSING = object()
+
+Names = tuple[str, ...]
 
 
 @final
@@ -41,47 +58,49 @@ class Same:
     __hash__ = None  # type: ignore[assignment]
 
 
-def surroundings(function: Any) -> tuple[Any, ...]:
-    """What ``function`` reads, to be compared with what it read before."""
-    return tuple(_read(function, DEPTH))
-
-
 @final
 class Surroundings:
     """What a function read when it was traced."""
 
     def __init__(self, function: Any) -> None:
         self._function = function
-        self._read = surroundings(function)
-        self._places = _Places(function)
+        self._reading = _Reading(function)
 
     def are_as_before(self) -> bool:
         """Whether the function reads the same now."""
-        if self._places.are_untouched():
+        if self._reading.is_untouched():
             return True
-        if surroundings(self._function) != self._read:
+        now = _Reading(self._function)
+        if now.found != self._reading.found:
             return False
-        self._places = _Places(self._function)  # equal values in other objects
+        self._reading = now  # equal values in other objects
         return True
 
 
 @final
-class _Places:
-    """Everything that can change in what a function reads, with what is there: names, cells, lists, tensors, arrays.
+class _Reading:
+    """All that a function reads (``found``), and every place where a change may come from, with what is there.
 
     What cannot change, such as tuples of numbers, is told by the place that holds it.
     """
 
     def __init__(self, function: Any) -> None:
-        self._names: list[tuple[Any, str, Any]] = []
+        self.found: list[Any] = []
+        self._names: list[tuple[Callable[[str, Any], Any], str, Any]] = []
         self._cells: list[tuple[types.CellType, Any]] = []
-        self._lists: list[tuple[list[Any], list[Any]]] = []
+        self._lists: list[tuple[Any, list[Any]]] = []
+        self._sets: list[tuple[AbstractSet[Any], frozenset[Any]]] = []
         self._mappings: list[tuple[Mapping[Any, Any], list[Any], list[Any]]] = []
         self._tensors: list[tuple[torch.Tensor, int]] = []
-        self._arrays: list[tuple[NDArray[Any], bytes]] = []
-        self._add_function(function, DEPTH)
+        self._memory: list[tuple[torch.Tensor, int]] = []
+        self._arrays: list[tuple[NDArray[Any], bytes | int]] = []
+        self._seen: set[tuple[int, Names]] = set()
+        self._waiting: deque[tuple[Any, Names, int]] = deque([(function, (), DEPTH)])
+        with outside_transforms():
+            while self._waiting and len(self._seen) < MOST:
+                self._look(*self._waiting.popleft())
 
-    def are_untouched(self) -> bool:
+    def is_untouched(self) -> bool:
         for get, name, value in self._names:
             if get(name, MISSING) is not value:
                 return False
@@ -92,63 +111,186 @@ class _Places:
             if tensor._version != version:
                 return False
         for now, before in self._lists:
-            if not _are_one(now, before):
+            if not _are_one(list(now), before):
                 return False
         for mapping, keys, values in self._mappings:
             if not (_are_one(list(mapping), keys) and _are_one(list(mapping.values()), values)):
                 return False
-        return all(array.tobytes() == content for array, content in self._arrays)
+        return (
+            all(numbers == before for numbers, before in self._sets)
+            and all(tensor.data_ptr() == address for tensor, address in self._memory)
+            and all(_bytes(array) == content for array, content in self._arrays)
+        )
 
-    def _add_function(self, function: Any, depth: int) -> None:
-        if isinstance(function, functools.partial):
-            for part in (function.func, function.args, function.keywords):
-                self._add(part, (), depth)
-        elif isinstance(function, types.MethodType):
-            self._add(function.__self__, function.__func__.__code__.co_names, depth)
-            self._add_function(function.__func__, depth)
-        elif isinstance(function, types.FunctionType):
-            names = function.__code__.co_names
-            for cell in function.__closure__ or ():
-                self._cells.append((cell, value := _content(cell)))
-                self._add(value, names, depth)
-            self._add_names(function.__globals__, names, names, depth)
-            self._add(function.__defaults__, names, depth)
-
-    def _add_names(
-        self, space: Mapping[str, Any], names: tuple[str, ...], inner: tuple[str, ...], depth: int
-    ) -> None:
-        for name in names:
-            value = space.get(name, MISSING)
-            self._names.append((space.get, name, value))
-            self._add(value, inner, depth)
-
-    def _add(self, value: Any, names: tuple[str, ...], depth: int) -> None:
-        if value is MISSING or isinstance(value, NUMBERS):
+    def _look(self, value: Any, names: Names, depth: int) -> None:
+        if isinstance(value, NUMBERS):
+            self.found.append((type(value), value if value == value else repr(value)))
             return
+        if (id(value), names) in self._seen:
+            return
+        self._seen.add((id(value), names))
         if isinstance(value, torch.Tensor):
-            if not value.is_inference():
-                self._tensors.append((value, value._version))
+            self._look_at_tensor(value)
         elif isinstance(value, np.ndarray):
-            if value.nbytes <= ARRAY_BYTES:
-                self._arrays.append((value, value.tobytes()))
-        elif depth == 0 or _is_of_a_library(value):
-            return
-        elif isinstance(value, Mapping | list | tuple):
-            self._add_parts(value, names, depth)
-        elif callable(value) and not isinstance(value, type):
-            self._add_function(value, depth - 1)
+            self._look_at_array(value, value)
+        elif depth == 0:
+            self.found.append(Same(value))
+        elif isinstance(value, Mapping | list | tuple | AbstractSet | deque):
+            self._look_at_parts(value, names, depth - 1)
         else:
-            self._add_names(getattr(value, "__dict__", {}), names, names, depth - 1)
+            self.found.append(Same(value))
+            self._look_at_object(value, names, min(depth, INSTALLED_DEPTH if _is_installed(value) else depth))
 
-    def _add_parts(self, value: Any, names: tuple[str, ...], depth: int) -> None:
-        if isinstance(value, list):
-            self._lists.append((value, list(value)))
-        parts = value
+    def _look_at_tensor(self, tensor: torch.Tensor) -> None:
+        is_plain = type(tensor) in (torch.Tensor, torch.nn.Parameter) and not is_transformed(tensor)
+        if is_plain and tensor.device.type == "cpu" and tensor.layout == torch.strided:
+            plain = tensor.detach().resolve_conj().resolve_neg()
+            if plain.dtype != torch.bfloat16:
+                self._memory.append((tensor, tensor.data_ptr()))
+                return self._look_at_array(tensor, plain.numpy())
+        version = None if tensor.is_inference() else tensor._version
+        if version is not None:
+            self._tensors.append((tensor, version))
+        self.found.append((Same(tensor), version))
+        return None
+
+    def _look_at_array(self, holder: Any, array: NDArray[Any]) -> None:
+        self._arrays.append((array, content := _bytes(array)))
+        self.found.append((Same(holder), content))
+
+    def _look_at_parts(self, value: Any, names: Names, depth: int) -> None:
         if isinstance(value, Mapping):
-            parts = list(value.values())
-            self._mappings.append((value, list(value), parts))
-        for part in parts:
-            self._add(part, names, depth - 1)
+            keys, parts = list(value), list(value.values())
+            self._mappings.append((value, keys, parts))
+            self.found.append((Same(value), [key if isinstance(key, NUMBERS) else Same(key) for key in keys]))
+        elif isinstance(value, AbstractSet):
+            parts = [part for part in value if not isinstance(part, NUMBERS)]
+            self._sets.append((value, frozenset(value)))
+            self.found.append((type(value), {part for part in value if isinstance(part, NUMBERS)}))
+        else:
+            parts = list(value)
+            if not isinstance(value, tuple):
+                self._lists.append((value, parts))
+            self.found.append((type(value), len(parts)))
+        self._waiting.extend((part, names, depth) for part in parts)
+
+    def _look_at_object(self, value: Any, names: Names, depth: int) -> None:
+        if isinstance(value, functools.partial):
+            self._waiting.extend((part, (), depth) for part in (value.func, value.args, value.keywords))
+        elif isinstance(value, types.MethodType) and isinstance(value.__func__, types.FunctionType):
+            if not _is_of_a_library(value):
+                self._look_at_instance(value.__self__, _names_in(value.__func__.__code__), depth)
+                self._waiting.append((value.__func__, (), depth))
+        elif isinstance(value, types.FunctionType):
+            if not _is_of_a_library(value):
+                self._look_at_function(value, depth - 1)
+                self._note(vars(value).get, names, depth - 1)
+        elif isinstance(value, types.ModuleType):
+            if not _is_of_a_library(value):
+                self._note(vars(value).get, names, depth - 1)
+        elif isinstance(value, type):
+            self._look_at_class(value, value, names, depth - 1)
+        else:
+            self._look_at_instance(value, (*names, *_reading_methods(type(value))), depth - 1)
+
+    def _look_at_function(self, function: types.FunctionType, depth: int) -> None:
+        names = _names_in(function.__code__)
+        for cell in function.__closure__ or ():
+            self._cells.append((cell, value := _content(cell)))
+            self._waiting.append((value, names, depth))
+        self._note(function.__globals__.get, names, depth)
+        for name in names:  # imported within
+            if name in sys.modules and name not in function.__globals__:
+                self._waiting.append((sys.modules[name], names, depth))
+        for defaults in (function.__defaults__, function.__kwdefaults__):
+            self._waiting.append((defaults, names, depth))
+
+    def _look_at_instance(self, value: Any, names: Names, depth: int) -> None:
+        """The attributes of an object that are named, and what its methods and properties of these names read."""
+        own = getattr(value, "__dict__", {})
+        if BY_STRING.intersection(names):
+            names = (*names, *own)
+        self._note(own.get, names, depth)
+        if "__wrapped__" in own:
+            self._waiting.append((own["__wrapped__"], names, depth))
+        if isinstance(value, torch.nn.Module):
+            for part in value.modules():
+                self._waiting.extend((tensors, (), depth) for tensors in (part._parameters, part._buffers))
+                self._look_again(part, ("forward",), depth)
+        self._look_at_class(type(value), value, names, depth)
+
+    def _look_at_class(self, kind: type, value: Any, names: Names, depth: int) -> None:
+        for owner in kind.__mro__:
+            if _is_of_a_library(owner):
+                continue
+            space = vars(owner)
+            for name in dict.fromkeys(name for name in names if name in space):
+                if isinstance(space[name], types.MemberDescriptorType):  # a slot
+                    self._note(functools.partial(getattr, value), (name,), depth, names)
+                    continue
+                self._note(space.get, (name,), depth, names)
+                method = _function_of(space[name])
+                if method is not None and depth > 0:
+                    self._waiting.append((method, (), depth))
+                    self._look_again(value, _names_in(method.__code__), depth - 1)
+
+    def _look_again(self, value: Any, names: Names, depth: int) -> None:
+        """An object as one of its own methods reads it."""
+        if (id(value), ("self", *names)) not in self._seen and depth > 0:
+            self._seen.add((id(value), ("self", *names)))
+            if isinstance(value, type):
+                self._look_at_class(value, value, names, depth)
+            else:
+                self._look_at_instance(value, names, depth)
+
+    def _note(self, get: Callable[[str, Any], Any], names: Names, depth: int, inner: Names = ()) -> None:
+        """Places by name, and what stands in them, read by functions that name ``inner``, or else the same names."""
+        for name in names:
+            value = get(name, MISSING)
+            self._names.append((get, name, value))
+            self.found.append(name)
+            if value is not MISSING:
+                self._waiting.append((value, inner or names, depth))
+
+
+@functools.lru_cache(maxsize=1024)
+def _names_in(code: types.CodeType) -> Names:
+    """The names in code and in all code within it: comprehensions, lambdas and inner functions."""
+    return tuple(dict.fromkeys(_each_name(code)))
+
+
+def _each_name(code: types.CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _each_name(constant)
+
+
+def _reading_methods(kind: type) -> Iterator[str]:
+    """The special methods of the user's own classes, which code calls without their names."""
+    for owner in kind.__mro__:
+        if not _is_of_a_library(owner):
+            for name, method in vars(owner).items():
+                if name.startswith("__") and isinstance(method, types.FunctionType):
+                    if name not in NOT_READING:
+                        yield name
+
+
+def _function_of(attribute: Any) -> types.FunctionType | None:
+    """The function behind a method or property of a class."""
+    if isinstance(attribute, staticmethod | classmethod):
+        attribute = attribute.__func__
+    elif isinstance(attribute, property):
+        attribute = attribute.fget
+    elif isinstance(attribute, functools.cached_property):
+        attribute = attribute.func
+    return attribute if isinstance(attribute, types.FunctionType) else None
+
+
+def _bytes(array: NDArray[Any]) -> bytes | int:
+    if array.nbytes <= ARRAY_BYTES:
+        return array.tobytes()
+    return zlib.crc32(np.ascontiguousarray(array).view(np.uint8).data)
 
 
 def _are_one(now: list[Any], before: list[Any]) -> bool:
@@ -162,53 +304,20 @@ def _content(cell: types.CellType) -> Any:
         return MISSING
 
 
-def _read(function: Any, depth: int) -> Iterator[Any]:
-    if isinstance(function, functools.partial):
-        yield from (_seen(part, (), depth) for part in (function.func, function.args, function.keywords))
-    elif isinstance(function, types.MethodType):
-        names = function.__func__.__code__.co_names
-        yield _seen(function.__self__, names, depth)
-        yield from _read(function.__func__, depth)
-    elif isinstance(function, types.FunctionType):
-        names, globals_ = function.__code__.co_names, function.__globals__
-        for cell in function.__closure__ or ():
-            try:
-                yield _seen(cell.cell_contents, names, depth)
-            except ValueError:  # a cell that is not filled yet
-                yield None
-        for name in names:
-            value = globals_.get(name)
-            if value is not None and not (type(value) is types.ModuleType and _is_of_a_library(value)):
-                yield _seen(value, names, depth)
-        if function.__defaults__:
-            yield _seen(function.__defaults__, names, depth)
-
-
-def _seen(value: Any, names: tuple[str, ...], depth: int) -> Any:
-    kind = type(value)
-    if kind is int or kind is float or kind is str:
-        return (kind, value if value == value else "nan")
-    if isinstance(value, NUMBERS):
-        return (kind, value if value == value else repr(value))
-    if isinstance(value, torch.Tensor):
-        return (Same(value), None if value.is_inference() else value._version)
-    if isinstance(value, np.ndarray):
-        return (Same(value), value.tobytes() if value.nbytes <= ARRAY_BYTES else None)
-    if depth == 0 or _is_of_a_library(value):
-        return Same(value)
-    if isinstance(value, Mapping):
-        return (Same(value), tuple((key, _seen(part, names, depth - 1)) for key, part in value.items()))
-    if isinstance(value, list | tuple):
-        return (kind, tuple(_seen(part, names, depth - 1) for part in value))
-    if callable(value) and not isinstance(value, type):
-        return (Same(value), tuple(_read(value, depth - 1)))
-    inner = getattr(value, "__dict__", {})
-    named = tuple((name, _seen(inner[name], names, depth - 1)) for name in names if name in inner)
-    return (Same(value), named)
+def _home(value: Any) -> str:
+    home = value.__name__ if isinstance(value, types.ModuleType) else getattr(value, "__module__", None)
+    return (home if isinstance(home, str) else type(value).__module__).split(".")[0]
 
 
 def _is_of_a_library(value: Any) -> bool:
-    home = value.__name__ if isinstance(value, types.ModuleType) else getattr(value, "__module__", None)
-    if not isinstance(home, str):
-        home = type(value).__module__
-    return home.split(".")[0] in LIBRARIES and not isinstance(value, list | tuple | dict | functools.partial)
+    return _home(value) in LIBRARIES
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_installed_package(home: str) -> bool:
+    path = getattr(sys.modules.get(home), "__file__", None) or ""
+    return "site-packages" in path or "dist-packages" in path
+
+
+def _is_installed(value: Any) -> bool:
+    return _is_installed_package(_home(value))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import functools
 import pickle
 import types
@@ -85,6 +86,172 @@ def test_a_change_is_seen(kind, backend):
             torch.testing.assert_close(model.jacobian(PARAMS, X)[0], slope, rtol=0, atol=1e-12)
     finally:
         change(1.0)
+
+
+class Base:
+    factor = 1.0
+
+    def of_the_base(self):
+        return self.factor
+
+
+class Scaler(Base):
+    __slots__ = ("slot",)
+    shared = 1.0
+
+    def __init__(self):
+        self.inner, self.kept, self.slot = 1.0, [1.0], 1.0
+
+    def __call__(self, w):
+        return self.inner * w
+
+    def __getitem__(self, index):
+        return self.kept[index]
+
+    @property
+    def by_property(self):
+        return self.inner
+
+    @staticmethod
+    def by_class():
+        return Scaler.shared
+
+    def of_the_base(self):
+        return super().of_the_base()
+
+    def circuit(self, inputs, w):
+        qml.RX(self.of_a_method() * w[0] + inputs[0], 0)
+        return qml.expval(qml.Z(0))
+
+    def of_a_method(self):
+        return self.inner
+
+
+class Multiplying(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight, self.factor = torch.nn.Parameter(torch.ones(1, dtype=F64)), 1.0
+
+    def forward(self, w):
+        return self.factor * self.weight.detach() * w
+
+
+SCALER, MULTIPLYING = Scaler(), Multiplying()
+NAMESPACE, SET, DEQUE, LARGE = (
+    types.SimpleNamespace(scale=1.0),
+    {1.0},
+    collections.deque([1.0]),
+    np.ones(10_000),
+)
+DEEP = {"a": {"b": {"c": {"d": {"e": {"f": 1.0}}}}}}
+
+
+def in_an_inner_function(inputs, w):
+    def layer():
+        qml.RX(SCALE * w[0] + inputs[0], 0)
+
+    layer()
+    return qml.expval(qml.Z(0))
+
+
+def in_a_comprehension(inputs, w):
+    [qml.RX(SCALE * angle, 0) for angle in w]
+    qml.RX(inputs[0], 0)
+    return qml.expval(qml.Z(0))
+
+
+def by_keyword(inputs, w, *, kept=CELL):
+    qml.RX(kept[0] * w[0] + inputs[0], 0)
+    return qml.expval(qml.Z(0))
+
+
+def helpers(depth):
+    return (lambda: SCALE) if depth == 0 else functools.partial(lambda inner: inner(), helpers(depth - 1))
+
+
+PLACES = {
+    "a comprehension": (in_a_comprehension, set_scale),
+    "an inner function": (in_an_inner_function, set_scale),
+    "functions that call functions": (scaling(helpers(5)), set_scale),
+    "dicts within dicts": (
+        scaling(lambda: DEEP["a"]["b"]["c"]["d"]["e"]["f"]),
+        lambda v: DEEP["a"]["b"]["c"]["d"]["e"].update(f=v),
+    ),
+    "a keyword's default": (by_keyword, lambda v: CELL.__setitem__(0, v)),
+    "an object that is called": (scaling(lambda: SCALER(1.0)), lambda v: setattr(SCALER, "inner", v)),
+    "a special method": (scaling(lambda: SCALER[0]), lambda v: SCALER.kept.__setitem__(0, v)),
+    "a property": (scaling(lambda: SCALER.by_property), lambda v: setattr(SCALER, "inner", v)),
+    "a static method": (scaling(lambda: SCALER.by_class()), lambda v: setattr(Scaler, "shared", v)),
+    "a method of a base class": (scaling(lambda: SCALER.of_the_base()), lambda v: setattr(Base, "factor", v)),
+    "a method of a method": (SCALER.circuit, lambda v: setattr(SCALER, "inner", v)),
+    "a slot": (scaling(lambda: SCALER.slot), lambda v: setattr(SCALER, "slot", v)),
+    "a namespace": (scaling(lambda: NAMESPACE.scale), lambda v: setattr(NAMESPACE, "scale", v)),
+    "a set": (scaling(lambda: sum(SET)), lambda v: (SET.clear(), SET.add(v))),
+    "a deque": (scaling(lambda: DEQUE[0]), lambda v: DEQUE.__setitem__(0, v)),
+    "a large array": (scaling(lambda: LARGE[-1]), lambda v: LARGE.__setitem__(-1, v)),
+    "a tensor's data": (scaling(lambda: TENSOR[0]), lambda v: TENSOR.data.fill_(v)),
+    "an attribute of a module": (
+        scaling(lambda: MULTIPLYING(1.0)[0]),
+        lambda v: setattr(MULTIPLYING, "factor", v),
+    ),
+    "a parameter of a module": (
+        scaling(lambda: MULTIPLYING(1.0)[0]),
+        lambda v: MULTIPLYING.weight.data.fill_(v),
+    ),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_change_is_seen_wherever_python_names_it(place):
+    function, change = PLACES[place]
+    model = Circuit(qml.QNode(function, qml.device("default.qubit", wires=1)), {"w": (1,)})
+    try:
+        for value in (1.0, 2.5, -0.5):
+            change(value)
+            torch.testing.assert_close(model(PARAMS, X), torch.cos(value * PARAMS + X), rtol=0, atol=1e-12)
+            assert model.backend == "adjoint"
+    finally:
+        change(1.0)
+
+
+@qml.transform
+def factor_by_closure(tape):
+    return [tape], lambda results: SCALE * results[0]
+
+
+@qml.transform
+def turned_by_argument(tape, angles):
+    return [tape.copy(operations=[*tape.operations, qml.RX(angles[0], 0)])], lambda results: results[0]
+
+
+def test_a_change_is_seen_in_transforms():
+    """Outputs are f cos(w + x) for a transform that multiplies by f, cos(w + x + a) for one that turns by a more."""
+    qnode = qml.QNode(scaling(lambda: 1.0), qml.device("default.qubit", wires=1))
+    by_closure = Circuit(factor_by_closure(qnode), {"w": (1,)})
+    by_argument = Circuit(turned_by_argument(qnode, CELL), {"w": (1,)})
+    try:
+        for value in (1.0, 2.5, -0.5):
+            set_scale(value)
+            CELL[0] = value
+            expected = value * torch.cos(PARAMS + X), torch.cos(PARAMS + X + value)
+            torch.testing.assert_close(by_closure(PARAMS, X), expected[0], rtol=0, atol=1e-12)
+            torch.testing.assert_close(by_argument(PARAMS, X), expected[1], rtol=0, atol=1e-12)
+            assert (by_closure.backend, by_argument.backend) == ("adjoint", "adjoint")
+    finally:
+        set_scale(1.0)
+        CELL[0] = 1.0
+
+
+def test_attributes_that_the_circuit_does_not_read_are_no_change():
+    """A training loop counts and keeps losses in the object whose method the circuit is."""
+    trainer = Scaler()
+    model = Circuit(qml.QNode(trainer.circuit, qml.device("default.qubit", wires=1)), {"w": (1,)})
+    model(PARAMS, X)
+    (chosen,) = model._chosen.values()
+    trainer.losses = [0.5]
+    trainer.kept.append(2.0)
+    model(PARAMS, X)
+    assert next(iter(model._chosen.values())) is chosen
 
 
 def test_what_does_not_change_is_traced_once():
