@@ -377,9 +377,10 @@ class Circuit(Model):
         return choice
 
     def _choose(self, row: tuple[int, ...], sample: Sample) -> Choice:
+        before = None if isinstance(self._source, Program) else Surroundings(self._function)
         self._chosen[row] = choice = self._found(row, sample)
-        if isinstance(choice.backend, LoweredBackend) and not isinstance(self._source, Program):
-            self._read[row] = Surroundings(self._function)
+        if isinstance(choice.backend, LoweredBackend) and before is not None:
+            self._read[row] = Surroundings(self._function, before)
         return choice
 
     def _found(self, row: tuple[int, ...], sample: Sample) -> Choice:

@@ -43,6 +43,8 @@ NOT_READING = frozenset({
 MISSING = object()
 
 Names = tuple[str, ...]
+Place = tuple[int, str]
+"""A name and what it is looked up in, by its identity; the empty name for a cell or a list itself."""
 
 
 @final
@@ -60,17 +62,22 @@ class Same:
 
 @final
 class Surroundings:
-    """What a function read when it was traced."""
+    """What a function read when it was traced.
 
-    def __init__(self, function: Any) -> None:
+    ``before`` are those from before it was called: what has changed since then the function changes itself, counters
+    for instance. It was called several times and queued the same, so that these places say nothing and are left out.
+    """
+
+    def __init__(self, function: Any, before: Surroundings | None = None) -> None:
         self._function = function
-        self._reading = _Reading(function)
+        self._own: dict[Place, Any] = {} if before is None else before._reading.moved()
+        self._reading: _Reading = _Reading(function, self._own)
 
     def are_as_before(self) -> bool:
         """Whether the function reads the same now."""
         if self._reading.is_untouched():
             return True
-        now = _Reading(self._function)
+        now = _Reading(self._function, self._own)
         if now.found != self._reading.found:
             return False
         self._reading = now  # equal values in other objects
@@ -84,8 +91,9 @@ class _Reading:
     What cannot change, such as tuples of numbers, is told by the place that holds it.
     """
 
-    def __init__(self, function: Any) -> None:
+    def __init__(self, function: Any, left_out: Mapping[Place, Any]) -> None:
         self.found: list[Any] = []
+        self._left_out = left_out
         self._names: list[tuple[Callable[[str, Any], Any], str, Any]] = []
         self._cells: list[tuple[types.CellType, Any]] = []
         self._lists: list[tuple[Any, list[Any]]] = []
@@ -121,6 +129,15 @@ class _Reading:
             and all(tensor.data_ptr() == address for tensor, address in self._memory)
             and all(_bytes(array) == content for array, content in self._arrays)
         )
+
+    def moved(self) -> dict[Place, Any]:
+        """The places where something else stands now, with what they are in."""
+        names = {
+            _place(get, name): get for get, name, value in self._names if get(name, MISSING) is not value
+        }
+        cells = {(id(cell), ""): cell for cell, value in self._cells if _content(cell) is not value}
+        lists = {(id(now), ""): now for now, before in self._lists if not _are_one(list(now), before)}
+        return {**names, **cells, **lists}
 
     def _look(self, value: Any, names: Names, depth: int) -> None:
         if isinstance(value, NUMBERS):
@@ -168,8 +185,8 @@ class _Reading:
             self._sets.append((value, frozenset(value)))
             self.found.append((type(value), {part for part in value if isinstance(part, NUMBERS)}))
         else:
-            parts = list(value)
-            if not isinstance(value, tuple):
+            parts = [] if (id(value), "") in self._left_out else list(value)
+            if not isinstance(value, tuple) and (id(value), "") not in self._left_out:
                 self._lists.append((value, parts))
             self.found.append((type(value), len(parts)))
         self._waiting.extend((part, names, depth) for part in parts)
@@ -196,8 +213,9 @@ class _Reading:
     def _look_at_function(self, function: types.FunctionType, depth: int) -> None:
         names = _names_in(function.__code__)
         for cell in function.__closure__ or ():
-            self._cells.append((cell, value := _content(cell)))
-            self._waiting.append((value, names, depth))
+            if (id(cell), "") not in self._left_out:
+                self._cells.append((cell, value := _content(cell)))
+                self._waiting.append((value, names, depth))
         self._note(function.__globals__.get, names, depth)
         for name in names:  # imported within
             if name in sys.modules and name not in function.__globals__:
@@ -246,11 +264,19 @@ class _Reading:
     def _note(self, get: Callable[[str, Any], Any], names: Names, depth: int, inner: Names = ()) -> None:
         """Places by name, and what stands in them, read by functions that name ``inner``, or else the same names."""
         for name in names:
+            self.found.append(name)
+            if _place(get, name) in self._left_out:
+                continue
             value = get(name, MISSING)
             self._names.append((get, name, value))
-            self.found.append(name)
             if value is not MISSING:
                 self._waiting.append((value, inner or names, depth))
+
+
+def _place(get: Callable[[str, Any], Any], name: str) -> Place:
+    """The dict of ``dict.get``, or the object of a ``partial(getattr, object)``, and the name in it."""
+    owner = get.args[0] if isinstance(get, functools.partial) else getattr(get, "__self__", get)
+    return id(owner), name
 
 
 @functools.lru_cache(maxsize=1024)
@@ -271,9 +297,12 @@ def _reading_methods(kind: type) -> Iterator[str]:
     for owner in kind.__mro__:
         if not _is_of_a_library(owner):
             for name, method in vars(owner).items():
-                if name.startswith("__") and isinstance(method, types.FunctionType):
-                    if name not in NOT_READING:
-                        yield name
+                if (
+                    isinstance(method, types.FunctionType)
+                    and name.startswith("__")
+                    and name not in NOT_READING
+                ):
+                    yield name
 
 
 def _function_of(attribute: Any) -> types.FunctionType | None:

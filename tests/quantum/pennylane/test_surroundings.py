@@ -254,6 +254,28 @@ def test_attributes_that_the_circuit_does_not_read_are_no_change():
     assert next(iter(model._chosen.values())) is chosen
 
 
+class Counting:
+    def __init__(self):
+        self.calls, self.seen, self.scale = 0, [], 1.0
+
+    def __call__(self, inputs, w):
+        self.calls += 1
+        self.seen.append(self.calls)
+        qml.RX(self.scale * w[0] + inputs[0], 0)
+        return qml.expval(qml.Z(0))
+
+
+def test_what_a_circuit_counts_itself_is_no_change():
+    counting = Counting()
+    model = Circuit(qml.QNode(counting, qml.device("default.qubit", wires=1)), {"w": (1,)})
+    model(PARAMS, X)
+    traced = counting.calls
+    model(PARAMS, X)
+    assert counting.calls == traced == len(counting.seen)
+    counting.scale = 2.5
+    torch.testing.assert_close(model(PARAMS, X), torch.cos(2.5 * PARAMS + X), rtol=0, atol=1e-12)
+
+
 def test_what_does_not_change_is_traced_once():
     calls = []
 
