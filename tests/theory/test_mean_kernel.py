@@ -172,3 +172,28 @@ def test_gates_that_are_not_covered_are_named(gate, message) -> None:  # type: i
 
     with pytest.raises(UnsupportedModelError, match=message):
         mean_kernel(qlazy.Circuit(qnode, {"w": 2}), features(2, 4))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "sizes"), [("hardware_efficient", {"layers": 3}), ("brickwork", {}), ("tree_tensor_network", {})]
+)
+def test_against_five_thousand_kernels(name: str, sizes: dict[str, int]) -> None:
+    """No entry further than 3.5 errors, at eight qubits."""
+    circuit, x = qlazy.load_circuit(name, n=8, **sizes), features(4, 8)
+    found = mean_kernel(circuit, x, precision=0.003)
+    generator = torch.Generator().manual_seed(11)
+    with torch.no_grad():
+        jacobians = torch.stack(
+            [circuit.jacobian(circuit.init(generator), x).flatten(0, 1) for _ in range(5000)]
+        )
+    kernels = jacobians @ jacobians.mT
+    errors = (kernels.var(0) / 5000 + found.tangent_error**2).sqrt()
+    assert float(((kernels.mean(0) - found.tangent).abs() / errors).max()) < 3.5
+
+
+@pytest.mark.slow
+def test_sixteen_thousand_parameters_to_a_hundredth() -> None:
+    circuit = qlazy.load_circuit("brickwork", n=1000, layers=8, backend="paulis")
+    assert circuit.num_params > 15_900
+    assert mean_kernel(circuit, features(2, 1000)).relative_error <= 0.01
