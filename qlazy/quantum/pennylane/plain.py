@@ -230,8 +230,19 @@ class PlainQNode:
         method = options.get("mcm_method")
         batch, combine = self.transformed(tape)
         if method is None and any(map(is_dynamic, batch)) and self._device.name == "default.qubit":
-            method = TREE  # deferred measurements can be wrong on nested conditions
+            method = (
+                TREE if all(map(_by_tree, batch)) else None
+            )  # deferring is wrong on some nested conditions
         return real(flat(combine(executed(batch, self._device, method, options.get("postselect_mode")))))
+
+
+def _by_tree(tape: QuantumScript) -> bool:
+    """Whether tree traversal runs it, or should: it has no entropies, and conditions within conditions need it."""
+    kinds = (qml.measurements.ExpectationMP, qml.measurements.ProbabilityMP, qml.measurements.VarianceMP)
+    is_nested = any(
+        isinstance(op, Conditional) and isinstance(op.base, Conditional) for op in tape.operations
+    )
+    return is_nested or all(isinstance(measurement, kinds) for measurement in tape.measurements)
 
 
 @final

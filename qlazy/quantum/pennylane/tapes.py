@@ -229,24 +229,32 @@ def measured_values(measurement: Any) -> tuple[Any, ...]:
     return tuple(values) if isinstance(values, Sequence) else (values,)
 
 
-def of_values(measurement: Any, copies: Mapping[Any, int]) -> Observable:
-    """The observable of an output made of measured values, on their copies."""
+def of_values(measurement: Any, copies: Mapping[Any, int]) -> tuple[Observable, ...]:
+    """The observables of an output made of measured values, on their copies; of a variance those of <v^2> and <v>.
+
+    There v are the values less their mean, which no variance depends on, so that little is lost in the difference.
+    """
     values = measured_values(measurement)
     wires = [tuple(copies[m.meas_uid] for m in value.measurements) for value in values]
     if isinstance(measurement, qml.measurements.ProbabilityMP) and all(len(w) == 1 for w in wires):
-        return Probabilities(tuple(wire for (wire,) in wires))
-    if not isinstance(measurement, qml.measurements.ExpectationMP) or len(values) != 1:
-        raise NotLoweredError(f"{type(measurement).__name__} of measured values")
+        return (Probabilities(tuple(wire for (wire,) in wires)),)
+    kind = type(measurement)
+    if kind not in (qml.measurements.ExpectationMP, qml.measurements.VarianceMP) or len(values) != 1:
+        raise NotLoweredError(f"{kind.__name__} of measured values")
     if len(wires[0]) > MAX_MEASURED:
         raise NotLoweredError(f"a value of more than {MAX_MEASURED} measurements")
-    return _diagonal([float(value) for _, value in sorted(values[0].branches.items())], wires[0])
+    numbers = np.array([float(value) for _, value in sorted(values[0].branches.items())])
+    if kind is qml.measurements.ExpectationMP:
+        return (_diagonal(numbers, wires[0]),)
+    numbers -= numbers.mean()
+    return _diagonal(numbers**2, wires[0]), _diagonal(numbers, wires[0])
 
 
-def _diagonal(values: Sequence[float], wires: tuple[int, ...]) -> PauliSum:
+def _diagonal(values: NDArray[np.float64], wires: tuple[int, ...]) -> PauliSum:
     """An observable of given values of bits, in the order of binary numbers, as a sum of words of Z."""
     words = (
         (tuple(w for w, letter in zip(wires, word, strict=True) if letter == "Z"), c)
-        for word, c in walsh(np.asarray(values))
+        for word, c in walsh(values)
     )
     return PauliSum(
         (

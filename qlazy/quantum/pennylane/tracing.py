@@ -23,7 +23,7 @@ from qlazy.quantum.backends.lowered import (
     require_wires,
 )
 from qlazy.quantum.pennylane.rules.lowering import NotLoweredError, lower_all
-from qlazy.quantum.pennylane.rules.outputs import Read, joined, read
+from qlazy.quantum.pennylane.rules.outputs import Read, joined, of_observables, read
 from qlazy.quantum.pennylane.symbolic import NotSymbolic, abstract, formula, symbols
 from qlazy.quantum.pennylane.tapes import (
     Affine,
@@ -146,7 +146,8 @@ def traced_qnode(
 def _reads(tape: qml.tape.QuantumScript, index: dict[Any, int]) -> list[Read]:
     copies = copies_of(tape, index)
     return [
-        Read((of_values(m, copies),)) if measured_values(m) else read(m, index) for m in tape.measurements
+        of_observables(m, of_values(m, copies)) if measured_values(m) else read(m, index)
+        for m in tape.measurements
     ]
 
 

@@ -66,13 +66,21 @@ REAL: dict[str, Callable[[], Any]] = {
 }
 
 
-@pytest.mark.parametrize("backend", ["auto", "lightning", "device"])
+@pytest.mark.parametrize("backend", ["auto", "lightning", "device", "torch"])
 @pytest.mark.parametrize("name", REAL)
 def test_real_outputs_of_complex_numbers_are_checked_and_taken(name: str, backend: str) -> None:
     circuit = circuit_of(of(REAL[name]), backend)
     plain = [complex(circuit.qnode(row, PARAMS.numpy())).real for row in X.numpy()]
     np.testing.assert_allclose(circuit(PARAMS, X)[:, 0], plain, atol=1e-12)
     assert not circuit.backend_reason
+    expected = circuit_of(of(REAL[name])).jacobian(PARAMS, X)
+    torch.testing.assert_close(circuit.jacobian(PARAMS, X), expected, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", COMPLEX)
+def test_complex_outputs_are_refused_on_torch_under_transforms_too(name: str) -> None:
+    with pytest.raises(qlazy.UnsupportedModelError, match=r"^`qnode` must .*, but is"):
+        torch.func.jacrev(lambda w: circuit_of(of(COMPLEX[name]), "torch")(w, X))(PARAMS)
 
 
 def forgets(inputs: Any, weights: Any) -> Any:

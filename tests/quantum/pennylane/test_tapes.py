@@ -98,16 +98,44 @@ def test_what_is_refused():
         qml.measure(0, postselect=1)
         return qml.expval(qml.Z(0))
 
-    def variance(inputs, w):
-        qml.RX(w[0] * inputs[0], 0)
-        bit = qml.measure(0)
-        return qml.var(bit)
-
-    for function, reason in (
-        (postselected, "postselection"),
-        (variance, "VarianceMP of measured values"),
-    ):
-        with pytest.raises(UnsupportedModelError, match=reason):
-            Circuit(qml.QNode(function, device()), {"w": 4})(WEIGHTS, ROW[None])
+    with pytest.raises(UnsupportedModelError, match="postselection"):
+        Circuit(qml.QNode(postselected, device()), {"w": 4})(WEIGHTS, ROW[None])
     with pytest.raises(UnsupportedModelError, match="be 'branches' for a circuit that measures"):
         Circuit(branching, {"weights": 4}, backend="torch")(WEIGHTS, torch.zeros(1, 2, dtype=torch.float64))
+
+
+def test_variances_of_measured_values():
+    """Of bits that are 1 with chances p and q, independently: v has variance sum P v^2 - (sum P v)^2."""
+
+    def circuit(inputs, w):
+        qml.RX(w[0] + inputs[0], 0)
+        qml.RY(w[1], 1)
+        a, b = qml.measure(0), qml.measure(1)
+        qml.cond(a, qml.X)(2)
+        return (
+            qml.var(a), qml.var(a * b), qml.var(a + 2 * b), qml.var(a - b + 1e6), qml.expval(a), qml.var(qml.Z(2)),
+            qml.purity([2]), qml.vn_entropy([2]),
+        )  # fmt: skip
+
+    model = Circuit(qml.QNode(circuit, qml.device("default.qubit")), {"w": 2})
+    params, x = (
+        torch.tensor([0.4, 1.1], dtype=torch.float64),
+        torch.tensor([[0.3], [1.9]], dtype=torch.float64),
+    )
+
+    def expected(w):
+        p = torch.sin((w[0] + x[:, 0]) / 2) ** 2
+        q = torch.sin(w[1] / 2) ** 2
+        a, b = p * (1 - p), q * (1 - q)
+        return torch.stack(
+            [
+                a, p * q * (1 - p * q), a + 4 * b, a + b, p, 4 * a, p**2 + (1 - p) ** 2,
+                -p * p.log() - (1 - p) * (1 - p).log(),
+            ],
+            dim=1,
+        )  # fmt: skip
+
+    torch.testing.assert_close(model(params, x), expected(params), rtol=0, atol=1e-9)
+    assert model.backend == "branches"
+    jacobian = torch.autograd.functional.jacobian(expected, params)
+    torch.testing.assert_close(model.jacobian(params, x), jacobian, rtol=0, atol=1e-9)

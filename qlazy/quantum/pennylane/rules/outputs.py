@@ -63,7 +63,7 @@ def read(measurement: Any, index: Index) -> Read:
     if measurement.mv is None:
         match measurement:
             case measurements.VarianceMP(obs=measured) if measured is not None:
-                return _variance(measured, index)
+                return of_observables(measurement, _squared(measured, index))
             case measurements.ProbabilityMP(obs=measured) if measured is not None:
                 return _probabilities(measured, index)
             case measurements.PurityMP():
@@ -82,6 +82,12 @@ def read(measurement: Any, index: Index) -> Read:
     return Read((observable(measurement, index),))
 
 
+def of_observables(measurement: Any, observables: tuple[Observable, ...]) -> Read:
+    """A measurement that is read by these: <O^2> and <O> of a variance, or else its own."""
+    is_variance = isinstance(measurement, measurements.VarianceMP)
+    return Read(observables, _difference if is_variance else None)
+
+
 def joined(reads: Sequence[Read], combined: Affine | None) -> tuple[Compute, tuple[Expression, ...]]:
     """What is made of the results and coefficients of all measurements, one after the other."""
     sizes = [part.num_results for part in reads]
@@ -98,7 +104,8 @@ def joined(reads: Sequence[Read], combined: Affine | None) -> tuple[Compute, tup
     return compute, tuple(c for part in reads for c in part.coefficients)
 
 
-def _variance(measured: Any, index: Index) -> Read:
+def _squared(measured: Any, index: Index) -> tuple[Observable, ...]:
+    """The observables of <O^2> and <O>."""
     words = measured.pauli_rep
     observables: tuple[Observable, ...]
     if words is not None:
@@ -109,7 +116,11 @@ def _variance(measured: Any, index: Index) -> Read:
         matrix = np.asarray(qml.matrix(measured), dtype=complex)
         wires = wires_of(measured.wires, index)
         observables = (Hermitian(matrix @ matrix, wires), Hermitian(matrix, wires))
-    return Read(observables, lambda r, k: r[..., :1] - r[..., 1:].square())
+    return observables
+
+
+def _difference(results: Tensor, _: Tensor) -> Tensor:
+    return results[..., :1] - results[..., 1:].square()
 
 
 def _probabilities(measured: Any, index: Index) -> Read:
