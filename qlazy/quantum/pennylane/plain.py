@@ -356,8 +356,13 @@ def _length(measurement: Any, wires: int) -> int:
 
 
 def _norm(measurement: Any) -> float:
-    if not isinstance(measurement, qml.measurements.ExpectationMP):
-        return 1.0
+    if isinstance(measurement, qml.measurements.VarianceMP):
+        return _size(measurement) ** 2
+    return _size(measurement) if isinstance(measurement, qml.measurements.ExpectationMP) else 1.0
+
+
+def _size(measurement: Any) -> float:
+    """What the values that are averaged may reach."""
     if measurement.mv is not None:
         return float(max(abs(value) for value in measurement.mv.branches.values()))
     words = None if measurement.obs is None else measurement.obs.pauli_rep

@@ -325,7 +325,7 @@ def test_weights_that_leave_torch_are_refused(name, backend):
 
 def test_read_as_the_final_distribution_it_refuses(monkeypatch):
     def final(measurement, copies):
-        return tapes.Probabilities(tuple(range(len(measurement.wires))))
+        return (tapes.Probabilities(tuple(range(len(measurement.wires)))),)
 
     monkeypatch.setattr(tracing, "of_values", final)
     with pytest.raises(UnsupportedModelError, match="row by row in NumPy gives"):
