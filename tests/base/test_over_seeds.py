@@ -67,7 +67,7 @@ def test_an_interval_of_accuracies_covers(
         half = half_interval(found)
         hits += abs(found.mean() - mean) <= half
         claims += abs(found.mean()) > half
-    record_property("power", claims / TRIALS)
+    record_property("power", float(claims / TRIALS))
     print(
         f"{seeds} seeds, effects {own} and {shared}: a difference of {mean} is claimed in {claims / TRIALS:.0%}"
     )

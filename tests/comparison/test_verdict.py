@@ -250,7 +250,7 @@ def test_verdicts_hold_their_level(
         return
     power = found.count(name) / trials
     wrong = (trials - found.count(name) - found.count("undecided")) / trials
-    record_property("power", power)
+    record_property("power", float(power))
     print(f"power at a geometric mean of {effect}: {power:.2f}")
     assert wrong <= 0.01
     assert power > 0.8
