@@ -146,6 +146,20 @@ def test_angles_of_inputs_are_symbolic():
     assert (program.num_params, program.num_features) == (8, 0)
 
 
+@pytest.mark.parametrize("value", ["pi / 3", "1.0", "-0.1"])
+def test_angles_that_their_width_would_round_are_refused(value):
+    for body in (f"angle[4] a = {value}; rx(a) q;", f"rx(float(angle[4]({value}))) q;"):
+        with pytest.raises(QasmError, match="holds multiples of 2\\*pi/16 and would round"):
+            read(f"input float w; qubit q; rx(w) q; {body}")
+
+
+@pytest.mark.parametrize(
+    "text", ["angle[4] a = 3 * pi / 8", "angle[32] a = pi / 3", "angle a = pi / 3", "angle[4] a = w"]
+)
+def test_angles_that_their_width_holds_are_read(text):
+    read(f"input float w; qubit q; rx(w) q; {text}; rx(a) q;")
+
+
 def test_data_and_weights_keep_their_declared_order():
     body = """
     input float b;

@@ -31,6 +31,8 @@ from qlazy.quantum.qasm.expressions.values import NUMBER_NAMES, Number
 
 MAX_SIZE = 10_000
 MAX_DEPTH = 200
+MAX_ROUNDING = 1e-6
+"""Radians by which a fixed-point angle may differ from the real number that stands for it."""
 _INT64 = 2**63
 
 
@@ -103,7 +105,7 @@ def convert(value: Number, kind: Kind, explicit: bool = False) -> Number:
     """``value`` as a ``kind``; only an ``explicit`` cast may cut off a fraction or high bits."""
     if kind.name in ("float", "angle"):
         value = as_real(value)
-        return value if isinstance(value, Expression) else float(value)
+        return value if isinstance(value, Expression) else _unrounded(float(value), kind)
     if isinstance(value, Classical):
         return value if _is_already(kind, value) else _bounded(Converted(kind, value, explicit))
     if isinstance(value, Expression) and has_locals(value):
@@ -115,6 +117,17 @@ def convert(value: Number, kind: Kind, explicit: bool = False) -> Number:
     if explicit and isinstance(value, int):
         return wrapped(int(value), kind)
     return _fit(_whole(value, kind, explicit), kind)
+
+
+def _unrounded(value: float, kind: Kind) -> float:
+    """A known real number as it is: an ``angle[n]`` that would have to be rounded to 2 pi / 2^n is refused."""
+    if kind.name == "angle" and kind.width is not None and kind.width < 24:
+        step = 2 * math.pi / 2**kind.width
+        if abs(value - round(value / step) * step) > MAX_ROUNDING:
+            raise ArithmeticRefusal(
+                f"an angle[{kind.width}] holds multiples of 2*pi/{2**kind.width} and would round {value!r}; write float"
+            )
+    return value
 
 
 def _is_already(kind: Kind, value: Classical) -> bool:
