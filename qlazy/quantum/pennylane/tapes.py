@@ -33,6 +33,8 @@ from qlazy.simulator.operations import Operation as SimulatorOperation
 
 TREE = "tree-traversal"
 
+TRIED = (1e-2, 1.0, 1e3)
+"""How large the numbers are that are put in the places of results."""
 MAX_LOOKED_AT = 10**6
 """Gates, each once for every measurement, that are looked at to find light cones."""
 MAX_MEASURED = 10
@@ -138,10 +140,20 @@ class Affine:
 
 
 def _affine(tapes: Sequence[QuantumScript], combine: Callable[[Any], Any]) -> Affine | None:
-    """What a transform computes from results, seen from what it makes of numbers put in their places."""
+    """What a transform computes from results, seen from what it makes of numbers put in their places.
+
+    These are of both signs and of several sizes, those of probabilities within 0 and 1, so that `abs`, thresholds and
+    the like are seen not to be linear.
+    """
     shapes = [[m.shape(None, len(tape.wires)) for m in tape.measurements] for tape in tapes]
     count = sum(math.prod(shape) for group in shapes for shape in group)
-    marks = np.random.default_rng(0).uniform(0.1, 0.9, count)
+    chance = np.random.default_rng(0)
+    marks = chance.uniform(0.1, 0.9, count)
+    trials = [marks, *(chance.uniform(-size, size, count) for size in TRIED for _ in range(8))]
+    chances = _are_probabilities(tapes, shapes)
+    trials = [
+        np.where(chances, np.abs(trial) / max(1.0, np.abs(trial).max(initial=0.0)), trial) for trial in trials
+    ]
 
     def outputs(results: NDArray[np.float64]) -> NDArray[np.float64]:
         left, given = results, []
@@ -154,16 +166,26 @@ def _affine(tapes: Sequence[QuantumScript], combine: Callable[[Any], Any]) -> Af
         return flat(combine(tuple(given))).astype(np.float64)
 
     try:
-        marked = outputs(marks)
-        if np.array_equal(marked, marks):
+        found = [outputs(trial) for trial in trials]
+        if all(map(np.array_equal, found, trials)):
             return None
         offset = outputs(np.zeros(count))
         matrix = np.stack([outputs(unit) - offset for unit in np.eye(count)], axis=1)
     except Exception as error:  # of the transform's own, on numbers that are no results
         raise NotLoweredError(f"its transforms compute with its results: {error}") from error
-    if not np.allclose(matrix @ marks + offset, marked, rtol=1e-12, atol=0):
-        raise NotLoweredError("its transforms compute with its results, and not linearly")
+    for trial, made in zip(trials, found, strict=True):
+        rounding = 1e-10 * (np.abs(matrix) @ np.abs(trial) + np.abs(offset))
+        if not np.all(np.abs(matrix @ trial + offset - made) <= rounding):
+            raise NotLoweredError("its transforms compute with its results, and not linearly")
     return Affine(matrix, offset)
+
+
+def _are_probabilities(
+    tapes: Sequence[QuantumScript], shapes: Sequence[Sequence[tuple[int, ...]]]
+) -> NDArray[np.bool_]:
+    """For every result of the tapes whether it is a probability."""
+    kinds = [isinstance(m, qml.measurements.ProbabilityMP) for tape in tapes for m in tape.measurements]
+    return np.repeat(kinds, [math.prod(shape) for group in shapes for shape in group])
 
 
 def flat(result: Any) -> NDArray[Any]:

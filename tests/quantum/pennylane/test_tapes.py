@@ -139,3 +139,35 @@ def test_variances_of_measured_values():
     assert model.backend == "branches"
     jacobian = torch.autograd.functional.jacobian(expected, params)
     torch.testing.assert_close(model.jacobian(params, x), jacobian, rtol=0, atol=1e-9)
+
+
+BENT = {
+    "abs": (abs, torch.abs),
+    "a threshold": (lambda r: r if r > -0.2 else 2 * r, lambda r: torch.where(r > -0.2, r, 2 * r)),
+    "a rectifier": (lambda r: qml.math.where(r > 0.05, r, 0 * r), lambda r: torch.where(r > 0.05, r, 0 * r)),
+    "a bound that sums may pass": (lambda r: qml.math.clip(r, -1.5, 1.5), lambda r: r.clip(-1.5, 1.5)),
+}
+
+
+@pytest.mark.parametrize("name", BENT)
+@pytest.mark.filterwarnings("ignore::qlazy.SlowBackendWarning")
+def test_transforms_that_are_linear_somewhere_only_are_seen(name):
+    """f(3 cos(w + x)) for f of results, where the first call and the points that are checked may lie on one side."""
+    of_results, of_tensors = BENT[name]
+
+    @qml.transform
+    def bent(tape):
+        return [tape], lambda results: of_results(results[0])
+
+    def circuit(inputs, w):
+        qml.RX(0.05 * w[0] + 0.05 * inputs[0], 0)
+        return qml.expval(3 * qml.Z(0))
+
+    model = Circuit(bent(qml.QNode(circuit, qml.device("default.qubit", wires=1))), {"w": (1,)})
+    x = torch.tensor([[0.3]], dtype=torch.float64)
+    for w in (0.5, 45.0, 60.0):
+        params = torch.tensor([w], dtype=torch.float64, requires_grad=True)
+        expected = of_tensors(3 * torch.cos(0.05 * params + 0.05 * x[0]))
+        torch.testing.assert_close(model(params, x)[0], expected, rtol=0, atol=1e-9)
+        (slope,) = torch.autograd.grad(expected, params)
+        torch.testing.assert_close(model.jacobian(params.detach(), x)[0, 0], slope, rtol=0, atol=1e-9)
