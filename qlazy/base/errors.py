@@ -183,5 +183,9 @@ class IgnoredPragmaWarning(UserWarning):
     """A pragma of an OpenQASM program that is not known here, with its place: it may have a meaning elsewhere."""
 
 
+class NotKeptWarning(UserWarning):
+    """A result that is not kept in its folder: what it depends on cannot be told from something else."""
+
+
 class SlowBackendWarning(UserWarning):
     """A circuit that the adjoint simulator does not take, or a net that is differentiated row by row."""

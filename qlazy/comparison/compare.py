@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +18,7 @@ from tqdm.auto import tqdm
 
 from qlazy.base.errors import path_of, require, require_flag, require_instance, whole_of
 from qlazy.base.execution import Results, in_processes, on_cluster, on_threads, require_workers
-from qlazy.base.keys import digest, key, readable
+from qlazy.base.keys import digest, key, readable, told
 from qlazy.base.storage import remove_stale_drafts
 from qlazy.base.version import __version__, versions
 from qlazy.comparison.baselines import InfiniteCircuit, InfiniteNet
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
 MOMENTS = 5
 """At so many of the recorded steps, the last among them, Jacobian and kernel are measured too."""
 
+PROBED = 3
+"""So many samples of training and of test data tell models apart by what they compute."""
+
 FINE = 120
 """About so many steps are recorded where runs are compared at a loss, which a step then meets to a few per cent."""
 
@@ -61,6 +65,7 @@ def compare(
     until_loss: float | None = None,
     baselines: Sequence[InfiniteNet | InfiniteCircuit] = (),
     out: str | os.PathLike[str] | None = None,
+    key: str | None = None,
     workers: int | None = None,
     client: Client | None = None,
     progress: bool = True,
@@ -87,7 +92,9 @@ def compare(
     square loss.
 
     With ``out`` every finished run is kept in that folder, and a comparison started again with the same
-    settings takes up what is there, with the numbers of an uninterrupted one, bit for bit. A run that
+    settings takes up what is there, with the numbers of an uninterrupted one, bit for bit. The same are settings where
+    names, models, code of functions, data and versions of libraries are; what cannot be told (a function that reads a
+    file, a device with shots) is said and not kept, unless ``key``, a text of your own, stands for it. A run that
     diverges is reported with its step and does not stop the others.
 
     Runs of a small model are trained side by side, as lanes of one batch (:mod:`qlazy.training.lanes`), kept when all
@@ -124,6 +131,7 @@ def compare(
             normalized,
             until_loss,
             callable(data),
+            key,
         )
         for name, model in models.items()
         for seed in seeds
@@ -142,7 +150,8 @@ def compare(
         )  # fmt: skip
         baseline.check(splits[seeds[0]], loss, method)
     folder = None if out is None else path_of("out", out).absolute()
-    tasks = [RunTask(index, float(alpha), folder) for index in range(len(seeded)) for alpha in alphas]
+    kept = [None if folder is None or one.told is None else folder for one in seeded]
+    tasks = [RunTask(index, float(alpha), kept[index]) for index in range(len(seeded)) for alpha in alphas]
     if folder is not None:
         remove_stale_drafts(folder)
     runs = _runs(seeded, tasks, workers or 1, client, progress)
@@ -151,6 +160,9 @@ def compare(
     beside = tuple(baseline.train(splits[seeds[0]], method, steps) for baseline in baselines)
     comparison = Comparison(tuple(run for _, run in runs), _settings(seeded, alphas, seeds), beside)
     if folder is not None:
+        for name, run in runs:
+            if not is_saved(folder / "runs" / name):
+                run.save(folder / "runs" / name)
         comparison.write_summary(folder, [key for key, _ in runs])
     return comparison
 
@@ -171,6 +183,7 @@ class SeededModel:
     normalized: bool = False
     until_loss: float | None = None
     own_split: bool = False
+    given_key: str | None = None
 
     @cached_property
     def anchor(self) -> Anchor:
@@ -278,8 +291,14 @@ class SeededModel:
         return trace.until(int(there[0])) if len(there) else trace
 
     def key(self, alpha: float) -> str:
-        """A folder name that is the same only for the same model, data, settings and scale."""
-        settings = {**self.description(), "seed": self.seed, "alpha": alpha, "numbers": self._fingerprint}
+        """A folder name that is the same only for the same model, data, settings and scale.
+
+        One that cannot be told has a name of chance.
+        """
+        settings = {
+            **self.description(), "model": self.name, "seed": self.seed, "alpha": alpha, "numbers": self._data,
+            "told": self.told or self._chance,
+        }  # fmt: skip
         return key(f"{readable(self.name)}-seed{self.seed}-a{alpha:g}", settings)
 
     def description(self) -> dict[str, Any]:
@@ -304,9 +323,36 @@ class SeededModel:
             return self.model(self.initial, self.data.x_train)
 
     @cached_property
-    def _fingerprint(self) -> str:
+    def told(self) -> str | None:
+        """What tells the run of this model from that of any other, whatever its scale; None where it cannot be told."""
+        parts = (self.model, self.loss, self.method)
+        what = f"models[{self.name!r}]"
+        return told(what, parts, self.data.x_train, self._numbers, self.given_key)
+
+    @cached_property
+    def _chance(self) -> str:
+        return secrets.token_hex(16)
+
+    def _numbers(self) -> list[Tensor]:
+        """Outputs at the start, and outputs, losses and gradients of outputs at random points."""
+        data, found = self.data, [self.initial, self._outputs]
+        x = torch.cat([data.x_train[:PROBED], data.x_test[:PROBED]])
+        y = torch.cat([data.y_train[:PROBED], data.y_test[:PROBED]])
+        generator = torch.Generator().manual_seed(self.seed % 2**63)
+        for _ in range(2):
+            step = torch.randn(self.model.num_params, generator=generator, dtype=torch.float64)
+            weights = torch.randn(*y.shape, generator=generator, dtype=torch.float64)
+            params = self.initial + step.to(self.initial)
+            with torch.no_grad():
+                outputs = self.model(params, x)
+                found += [outputs, self.loss(outputs, y)]
+            found.append(self.model.vjp(params, x, weights.to(y)))
+        return [tensor.detach() for tensor in found]
+
+    @cached_property
+    def _data(self) -> str:
         data = self.data
-        return digest(self.initial, self._outputs, data.x_train, data.y_train, data.x_test, data.y_test)
+        return digest(data.x_train, data.y_train, data.x_test, data.y_test)
 
 
 class RunTask(NamedTuple):

@@ -264,6 +264,10 @@ class Function(Model):
             return drawn
         return torch.randn(self._num_params, generator=generator, dtype=torch.float64)
 
+    def keyed_by(self, x: Tensor | None) -> object:
+        """What decides the results: see :mod:`qlazy.base.identity`."""
+        return self._f, self._num_params, self._blocks, self._init
+
     def forward(self, params: Tensor, x: Tensor) -> Tensor:
         return self._f(params, x)
 

@@ -115,6 +115,17 @@ class Net(Model):
                 _reset(name, module)
         return self._flatten(fresh)
 
+    def keyed_by(self, x: Tensor | None) -> object:
+        """What decides the results: see :mod:`qlazy.base.identity`.
+
+        The module with all it holds, but for the values of its trainable parameters, in whose place others are put.
+        """
+        module = copied(self.module)
+        for parameter in module.parameters():
+            if parameter.requires_grad:
+                parameter.data.zero_()
+        return module, self._init
+
     def check(self, params: Tensor, x: Tensor) -> None:
         super().check(params, x)
         if self._features is not None:

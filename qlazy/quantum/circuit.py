@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import inspect
 import math
@@ -25,6 +26,7 @@ from qlazy.base.errors import (
     require_texts,
     whole_of,
 )
+from qlazy.base.identity import UnkeyedError
 from qlazy.base.torch_private import (
     is_differentiated,
     is_transformed,
@@ -251,6 +253,29 @@ class Circuit(Model):
 
         transforms = [(t.tape_transform, t.args, t.kwargs) for t in transforms_of(self.qnode)]
         return (self.qnode.func, *transforms) if transforms else self.qnode.func
+
+    def keyed_by(self, x: Tensor | None) -> object:
+        """What decides the results: gates, formulas of angles and observables for rows like those of ``x``.
+
+        Without ``x``, and where the circuit does not become a list of gates, the program or the QNode's function.
+        Raises UnkeyedError for backend "device", whose shots and noise are not known here.
+        """
+        if self._wanted == "device":
+            raise UnkeyedError("a circuit with backend='device', whose shots and noise are not known")
+        return self._shapes, self._truncation, self._wanted, self._structure(x)
+
+    def _structure(self, x: Tensor | None) -> object:
+        if x is not None:
+            with contextlib.suppress(UnsupportedModelError):
+                found = self.lowering(x)
+                return (
+                    self._choice(None, x).name, found.num_wires, found.operations, found.formulas,
+                    found.observables, found.layout,
+                )  # fmt: skip
+        if isinstance(program := self._source, Program):
+            parts = (program.operations, program.observables, program.loops)
+            return program.num_qubits, dict(program.weights), dict(program.data), parts
+        return self._function, self.qnode.device.name, [str(wire) for wire in self.qnode.device.wires or ()]
 
     def forward(self, params: Tensor, x: Tensor) -> Tensor:
         return self._run(params, x).outputs(params, x)

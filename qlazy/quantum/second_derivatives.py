@@ -200,7 +200,9 @@ def _one_by_one(function: Any, size: int, dims: Dims, engine: Engine, tensors: t
 
 
 def _pair(tensors: Sequence[Tensor]) -> Pair:
-    return tensors[0].numpy(), tensors[1].numpy()
+    return tensors[0].numpy(force=True), tensors[1].numpy(
+        force=True
+    )  # forced: torch makes zeros without memory
 
 
 def _tensors(arrays: Iterable[Real]) -> Any:
