@@ -58,8 +58,8 @@ def told(
     """64 digits that are the same only for the same ``parts``, numbers and versions of libraries; None with a warning.
 
     ``parts`` are all that decides a result, ``x`` the inputs of a model among them. ``compute`` gives a few numbers
-    that they make: a second lock, and what changes while it computes cannot be told. ``given`` is the user's own text, which
-    stands for parts that cannot be told.
+    that they make: a second lock, and what changes while it computes cannot be told. ``given`` is the user's own text,
+    which stands for parts that cannot be told.
     """
     require(given is None or (isinstance(given, str) and given), "key", "be a text or None", given, TypeError)
     about = [given, versions(), numerics()]
