@@ -201,7 +201,12 @@ class Run:
     @property
     def loss_left(self) -> float:
         """The training loss at the last step as a share of that at initialisation."""
-        return float(self.trace.train_loss[-1] / self.trace.train_loss[0])
+        return self.share_left(float(self.trace.train_loss[-1]))
+
+    def share_left(self, train_loss: float) -> float:
+        """A training loss as a share of that at initialisation; NaN where nothing was left to learn there."""
+        first = float(self.trace.train_loss[0])
+        return train_loss / first if first else math.nan
 
     @property
     def test_answers(self) -> tuple[Floats, Floats]:

@@ -99,6 +99,8 @@ class Verdict:
     @property
     def decision(self) -> Decision:
         """Of the least scale: lazy if kernel and outputs are from there on, not lazy if either is not there."""
+        if not self._measured:
+            return "undecided"
         if all(self.lazy_from[name] == self.scales[0] for name in ("kernel", "outputs")):
             return "lazy"
         here = {self.decisions(name)[0] for name in ("kernel", "outputs")}
@@ -111,19 +113,36 @@ class Verdict:
 
     def sentences(self) -> tuple[str, ...]:
         """The verdict, what it rests on, and what follows."""
+        if not self._measured:
+            return (
+                f"{self.model} has nothing to learn: at the start its outputs are the targets, and changes relative to "
+                "what is left have no value.",
+            )
         return (
             f"{self.model} {self._regimes()}.",
             self._at_least_scale(),
-            *self._training(),
-            *self._regression(),
-            *self._accuracies(),
-            *self._threshold(),
+            *(() if self._diverged[0] else self._beside()),
         )
 
     def __str__(self) -> str:
         return " ".join(self.sentences())
 
+    @property
+    def _measured(self) -> bool:
+        """Whether kernel and outputs have figures, which are relative to what was left to learn at the start."""
+        return {"kernel", "outputs"} <= set(self.intervals)
+
+    @property
+    def _diverged(self) -> tuple[bool, ...]:
+        """Scale by scale, whether a run of the model diverged: such a scale says something of the rate alone."""
+        return tuple(math.isinf(found.mean) for found in self.intervals["kernel"])
+
+    def _beside(self) -> tuple[str, ...]:
+        return (*self._training(), *self._regression(), *self._accuracies(), *self._threshold())
+
     def _regimes(self) -> str:
+        if all(self._diverged):
+            return "diverged at every scale tried: whether it is lazy cannot be said at this learning rate"
         if self.seeds < 2:
             return f"was trained from one seed, which allows no claim. There is {self._small_from()}"
         if all(scale == self.scales[0] for scale in self.lazy_from.values()):
@@ -133,15 +152,20 @@ class Verdict:
     def _regime(self, name: str, scale: float | None) -> str:
         if scale == self.scales[0]:
             return f"by its {name} at every scale"
-        open_at = [
-            f"{a:g}"
-            for a, found in zip(self.scales, self.decisions(name), strict=True)
-            if found == "undecided"
-        ]
-        beside = f" (undecided at a = {', '.join(open_at)})" if open_at else ""
-        if scale is None:
-            return f"by its {name} at no scale up to a = {self.scales[-1]:g}{beside}"
-        return f"by its {name} from a = {scale:g}{beside}"
+        found = self.decisions(name)
+        undecided, lazy = ([one == word for one in found] for word in ("undecided", "lazy"))
+        notes = (("undecided", undecided), ("diverged", self._diverged))
+        said = "; ".join(f"{word} {self._at(where)}" for word, where in notes if any(where))
+        beside = f" ({said})" if said else ""
+        if scale is not None:
+            return f"by its {name} from a = {scale:g}{beside}"
+        if any(lazy):
+            return f"by its {name} {self._at(lazy)} but not at every larger scale{beside}"
+        certain = " for certain" if any(undecided) else ""
+        return f"by its {name} at no scale up to a = {self.scales[-1]:g}{certain}{beside}"
+
+    def _at(self, where: Sequence[bool]) -> str:
+        return "at a = " + ", ".join(f"{a:g}" for a, here in zip(self.scales, where, strict=True) if here)
 
     def _small_from(self) -> str:
         """Where the figures of a single seed are small, which is a description and no claim."""
@@ -154,7 +178,7 @@ class Verdict:
 
     def _at_least_scale(self) -> str:
         here = f"At a = {self.scales[0]:g}"
-        if math.isinf(self.least["kernel"]):
+        if self._diverged[0]:
             return f"{here} training diverged: nothing can be said of that scale."
         kernel, outputs = (_percents(self.intervals[name][0]) for name in ("kernel", "outputs"))
         kernel = f"{here} its kernel, centred or along the residual, changes by {kernel}"
@@ -170,6 +194,11 @@ class Verdict:
         if self.is_lazy and not self.loss_left <= 1 - SMALL:
             return "; but what hardly trains can hardly move."
         kernel, outputs = (self.decisions(name)[0] for name in ("kernel", "outputs"))
+        if kernel == outputs == "lazy" and not self.is_lazy:
+            return (
+                ": both are small there, but not at every larger scale, where they should be smaller still, so it "
+                "is not called lazy."
+            )
         return {
             "lazy": (
                 ": a kernel method in disguise, whose training is that of its linearised model stopped at the "
@@ -219,7 +248,7 @@ class Verdict:
             for other in others.values()
             if other.decision != self.decision
         ]
-        if self.seeds < 2 or math.isinf(self.least["kernel"]) or not changed:
+        if self.seeds < 2 or not changed:
             return ()
         word = f"With the threshold not at {_percent(self.small)} but {' and '.join(changed)}"
         return (f"{word} would be the word on a = {self.scales[0]:g}.",)
@@ -370,7 +399,7 @@ def _against(name: str, one: Accuracies) -> str:
     if not one.differs:
         return (
             f"That of {_the(name)} is {_percent(one.other)}: {points:.1f} points apart {half}, which seeds and test "
-            "samples explain."
+            "samples can explain."
         )
     better = "Training buys" if one.gain > 0 else "Training costs"
     return f"{better} {points:.1f} points {half} against {_the(name)}, {_percent(one.other)}."

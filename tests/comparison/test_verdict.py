@@ -9,10 +9,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from qlazy.base.over_seeds import geometric_interval
+from qlazy.base.over_seeds import Interval, geometric_interval
 from qlazy.comparison.result import Comparison
 from qlazy.comparison.run import Run
-from qlazy.comparison.verdict import SMALL, _decided, verdicts
+from qlazy.comparison.verdict import METRICS, SMALL, Verdict, _decided, verdicts
 from tests.comparison.test_figures import ALPHAS, made_up, made_up_run
 
 
@@ -54,6 +54,45 @@ def test_a_run_that_diverged_is_not_lazy() -> None:
     assert one.lazy_from["kernel"] is None
     assert math.isinf(one.least["kernel"])
     assert "diverged" in one.sentences()[1]
+
+
+SMALL_ONE = Interval(0.01, 0.005, 0.02)
+LARGE_ONE = Interval(0.5, 0.3, 0.9)
+DIVERGED = Interval(math.inf, math.inf, math.inf)
+
+
+def of_two_scales(first: Interval, second: Interval) -> Verdict:
+    """All three metrics alike at a = 1, and at a = 100."""
+    return Verdict("one", (1.0, 100.0), dict.fromkeys(METRICS, (first, second)), 0.3, 3)
+
+
+def test_what_diverged_everywhere_is_called_neither_lazy_nor_not() -> None:
+    said = str(of_two_scales(DIVERGED, DIVERGED))
+    assert "one diverged at every scale tried" in said
+    assert "is lazy by" not in said
+    assert "of the training loss is left" not in said  # figures of the seeds that did not diverge
+
+
+def test_scales_that_diverged_are_named() -> None:
+    said = of_two_scales(DIVERGED, SMALL_ONE).sentences()
+    assert "by its kernel from a = 100 (diverged at a = 1)" in said[0]
+    assert len(said) == 2
+
+
+def test_small_at_one_scale_and_not_at_larger_ones_is_said_as_it_is() -> None:
+    """Seeds leave nothing undecided there, and "at no scale" would be false."""
+    one = of_two_scales(SMALL_ONE, LARGE_ONE)
+    assert one.decision == "undecided"
+    assert "by its kernel at a = 1 but not at every larger scale" in one.sentences()[0]
+    assert "at no scale" not in str(one)
+    assert "not called lazy" in one.sentences()[1]
+    assert "leave undecided" not in str(one)
+
+
+def test_nothing_to_learn_is_said() -> None:
+    one = Verdict("one", (1.0,), {"Jacobian": (SMALL_ONE,)}, math.nan, 3)
+    assert one.decision == "undecided"
+    assert "nothing to learn" in str(one)
 
 
 def test_every_model_gets_a_line() -> None:
@@ -143,7 +182,7 @@ def test_an_interval_decides_and_not_a_mean() -> None:
     assert one.decisions("kernel") == ("undecided", "undecided")
     assert one.decision == "undecided"
     assert one.least["kernel"] == pytest.approx((0.27 * 0.01 * 0.01) ** (1 / 3))
-    assert "at no scale up to a = 10 (undecided at a = 1, 10)" in one.sentences()[0]
+    assert "at no scale up to a = 10 for certain (undecided at a = 1, 10)" in one.sentences()[0]
     assert "leave undecided" in one.sentences()[1]
     assert "disguise" not in str(one)
 
