@@ -9,7 +9,6 @@ weights put in for a call against the same weights as the module's own, under ``
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Iterator, Mapping, Sequence
 from types import CellType, FunctionType
 from typing import Any, NoReturn, final
@@ -18,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from qlazy.base.chance import random_states
 from qlazy.base.errors import NotFiniteError, UnsupportedModelError, ZeroJacobianError, refuse, require
 from qlazy.base.torch_private import within_transform
 from qlazy.models.derivatives import pulled_back, spread
@@ -284,11 +284,7 @@ def _moved(params: Tensor) -> Tensor:
 
 def _random_states(params: Tensor) -> dict[str, Any]:
     """Where each global generator stands."""
-    states = {
-        "torch": torch.get_rng_state().numpy().tobytes(),
-        "random": random.getstate(),
-        "numpy.random": str(np.random.get_state(legacy=False)),  # noqa: NPY002 (what others draw from)
-    }
+    states = random_states()
     if params.is_cuda:
         states["torch.cuda"] = torch.cuda.get_rng_state(params.device).numpy().tobytes()
     return states

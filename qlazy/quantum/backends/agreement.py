@@ -23,6 +23,7 @@ import torch
 from numpy.typing import NDArray
 from pennylane.tape import QuantumScript
 
+from qlazy.base.chance import random_states
 from qlazy.base.errors import UnsupportedModelError, require
 from qlazy.models.model import blocks_of
 from qlazy.quantum.backends.backend import INPUTS, Backend, Sample, Shapes, TorchBackend
@@ -106,6 +107,7 @@ class Lock:
         self._size = sum(math.prod(shape) for shape in shapes.values())
         self._seen = Stops()
         self._is_plain: bool | None = None
+        self._draws = False
 
     @cached_property
     def tape(self) -> QuantumScript | None:
@@ -353,11 +355,13 @@ class Lock:
             rows = (row,) if not row.size else (row if own is None else own, row)
             if own is None and row.size:
                 rows = (row, row[::-1].copy() if row.ndim and len(row) > 1 else 1 - row)
+            before = random_states()
             try:
                 with _quietly():
                     tapes = tuple(self._plain.quick_tape(self._point(params, one)) for one in rows)
             except Exception:  # a point outside the QNode's domain
                 continue
+            self._draws = random_states() != before  # which the long way tells
             return Probe(params, rows, tapes)
         return None
 
@@ -376,7 +380,7 @@ class Lock:
                     self._is_plain = self._plain.means_one_thing(point, self._probe.tapes[0])
             except Exception:  # which the long way tells
                 self._is_plain = False
-        return bool(self._is_plain)
+        return bool(self._is_plain) and not self._draws
 
     @cached_property
     def _quick(self) -> tuple[Measured, ...] | None:

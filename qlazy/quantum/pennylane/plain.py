@@ -24,6 +24,8 @@ from pennylane.ops.mid_measure import MidMeasure
 from pennylane.tape import QuantumScript
 from torch.overrides import TorchFunctionMode
 
+from qlazy.base.chance import random_states
+from qlazy.base.errors import UnsupportedModelError, require
 from qlazy.quantum.pennylane.plain_batch import BROADCAST, CONSTANT, NotTogetherError, results_of, wires_of
 from qlazy.quantum.pennylane.symbolic import stops_gradient
 from qlazy.quantum.pennylane.tapes import TREE, by_cones, executed, flat, is_dynamic, real, transforms_of
@@ -173,12 +175,35 @@ class PlainQNode:
         return found
 
     def means_the_same(self, point: Point, tape: QuantumScript) -> bool:
-        """Whether the QNode's function queues this tape on NumPy arrays as well; True where it does not take them."""
+        """Whether the QNode's function queues this tape on NumPy arrays as well; True where it does not take them.
+
+        Raises UnsupportedModelError where it draws from a global generator of random numbers, be it that a rare number
+        only makes a difference; it may where it seeds that generator itself.
+        """
         try:
-            other = self._of_arrays(point)
+            other = self._without_chance(point)
+        except UnsupportedModelError:
+            raise
         except Exception:  # a function written for torch
             return True
         return have_same_numbers(tape, other)
+
+    def _without_chance(self, point: Point) -> QuantumScript:
+        before = random_states()
+        tape = self._of_arrays(point)
+        drawn = set(before)
+        for _ in range(3):  # other threads draw too, though hardly in every one of these calls
+            now = random_states()
+            drawn = {name for name in drawn if now[name] != before[name]}
+            if not drawn:
+                break
+            before = now
+            self._of_arrays(point)
+        actual = (
+            f"drawing random numbers from {', '.join(drawn)} (for noise there are shots and default.mixed)"
+        )
+        require(not drawn, "qnode", "queue the same at every call", actual, UnsupportedModelError)
+        return tape
 
     def _of_arrays(self, point: Point) -> QuantumScript:
         with warnings.catch_warnings():

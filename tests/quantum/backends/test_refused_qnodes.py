@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -81,6 +82,42 @@ def test_real_outputs_of_complex_numbers_are_checked_and_taken(name: str, backen
 def test_complex_outputs_are_refused_on_torch_under_transforms_too(name: str) -> None:
     with pytest.raises(qlazy.UnsupportedModelError, match=r"^`qnode` must .*, but is"):
         torch.func.jacrev(lambda w: circuit_of(of(COMPLEX[name]), "torch")(w, X))(PARAMS)
+
+
+SOURCES: dict[str, Callable[[], Any]] = {
+    "random": random.random,
+    "numpy.random": lambda: np.random.random(),  # noqa: NPY002
+    "torch": lambda: float(torch.rand(())),
+}
+
+
+@pytest.mark.parametrize("backend", ["auto", "torch"])
+@pytest.mark.parametrize("name", SOURCES)
+def test_gates_by_chance_are_refused_however_rare(name: str, backend: str) -> None:
+    """A bit flip with a chance of 1e-9 is in no gate that any call here queues."""
+
+    def rarely(inputs: Any, weights: Any) -> Any:
+        turn(inputs, weights)
+        encode(inputs, weights)
+        if SOURCES[name]() < 1e-9:
+            qml.X(0)
+        return z(0)
+
+    with pytest.raises(qlazy.UnsupportedModelError, match=f"drawing random numbers from {name} "):
+        circuit_of(rarely, backend)(PARAMS, X)
+
+
+def test_a_circuit_that_seeds_its_own_chance_runs() -> None:
+    def seeded(inputs: Any, weights: Any) -> Any:
+        encode(inputs, weights)
+        qml.RX(random.Random(0).random(), 0)
+        random.seed(3)
+        qml.RY(random.random() + weights[0], 0)
+        return z(0)
+
+    circuit = circuit_of(seeded)
+    plain = [float(circuit.qnode(row, PARAMS.numpy())) for row in X.numpy()]
+    np.testing.assert_allclose(circuit(PARAMS, X)[:, 0], plain, atol=1e-12)
 
 
 def forgets(inputs: Any, weights: Any) -> Any:
