@@ -15,6 +15,7 @@ import enum
 import functools
 import importlib
 import sys
+import threading
 import types
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
@@ -42,6 +43,7 @@ _NOT_DECIDING = frozenset({
     "_abc_impl", "__dataclass_fields__", "__dataclass_params__", "__match_args__", "__parameters__", "__orig_bases__",
     "__repr__", "__str__", "__hash__", "_repr_html_", "__slotnames__",
 })  # fmt: skip
+_LOCKS = (type(threading.Lock()), type(threading.RLock()))
 _MISSING = object()
 
 
@@ -291,6 +293,7 @@ _LOOKS: tuple[tuple[Any, Any], ...] = (
     (functools.partial, _parts("func", "args", "keywords")),
     (types.GeneratorType | types.CoroutineType | types.FrameType, _unfit),
     (torch.dtype | torch.device | torch.Size | PurePath, lambda walk, value: _hash("value", repr(value))),
+    (_LOCKS, lambda walk, value: _hash("lock")),  # decide nothing
     (Mapping, _Walk._mapping),
     (list | tuple, _Walk._sequence),
     (AbstractSet, _Walk._set),

@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -292,16 +293,27 @@ class Run:
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write to a folder; ``run.npz`` comes last and marks it as finished."""
         self.trace.save(Path(folder, "trace.npz"))
-        settings = {name: getattr(self, name) for name in _SETTINGS}
+        settings = {
+            name: getattr(self, name) for name in _SETTINGS if getattr(self, name) == getattr(self, name)
+        }
         arrays = {name: getattr(self, name) for name in _RUN_ARRAYS}
         held = {name: array for name, array in arrays.items() if array is not None}
+        settings |= {"key": Path(folder).name, "trace": _digest_of(Path(folder, "trace.npz"))}
         save_arrays(Path(folder, "run.npz"), held, settings)
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> Run:
-        """The run that :meth:`save` wrote. Raises ValueError naming a damaged file."""
+        """The run that :meth:`save` wrote.
+
+        Raises ValueError naming a damaged file, one of another run, and one whose arrays do not fit each other.
+        """
         path = Path(folder, "run.npz")
         arrays, settings = load_arrays(path)
+        own, beside = settings.pop("key", None), settings.pop("trace", None)
+        if own != Path(folder).name and own is not None:
+            raise ValueError(f"{path} is that of another run, {own}")
+        if beside is not None and beside != _digest_of(trace := Path(folder, "trace.npz")):
+            raise ValueError(f"{trace} is damaged or not the one that belongs to {path}")
         contents: dict[str, Any] = {**settings, **arrays}
         try:
             contents["lipschitz"] = contents.get("lipschitz") and tuple(contents["lipschitz"])
@@ -322,6 +334,10 @@ def is_saved(folder: Path) -> bool:
 
 
 _RUN_ARRAYS = tuple(f.name for f in fields(Run) if f.name not in (*_SETTINGS, "trace"))
+
+
+def _digest_of(path: Path) -> str:
+    return sha256(path.read_bytes()).hexdigest()
 
 
 def _accuracy(outputs: Floats, targets: Floats) -> float:

@@ -6,6 +6,7 @@ there, and leaves the bytes of an uninterrupted one.
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +25,8 @@ from qlazy.studies.report import finish
 from qlazy.studies.result import Arrays, Finding, StudyResult
 
 KEPT = "experiments"
+DECIDING = ("qlazy", "torch", "numpy", "scipy", "pennylane")
+"""Libraries whose versions decide what an experiment finds."""
 FORMAT = 2
 """Of what is kept: experiments of an earlier one are carried out anew."""
 
@@ -76,12 +79,15 @@ def _kept(folder: Path, study: str, settings: Any, name: str, experiment: Callab
             "tables": [asdict(table) for table in done.tables],
         }
         save_arrays(path, {key: np.asarray(array) for key, array in done.arrays.items()}, about | texts)
-    return _read(path)
+    return _read(path, about)
 
 
-def _read(path: Path) -> Outcome:
+def _read(path: Path, about: Mapping[str, Any]) -> Outcome:
     arrays, found = load_arrays(path)
     try:
+        own = {name: found[name] for name in about}
+        if own != json.loads(json.dumps(about)):
+            raise ValueError(f"{path} is that of another experiment or other settings")
         findings = [_finding(entry) for entry in found["findings"]]
         tables = [
             Table(entry["title"], tuple(entry["head"]), tuple(map(tuple, entry["rows"])))
@@ -99,4 +105,4 @@ def _finding(entry: Mapping[str, Any]) -> Finding:
 
 def _libraries() -> dict[str, str]:
     """What decides the numbers, loaded before or not: a study resumed must find what the first start wrote."""
-    return {name: version for name, version in versions().items() if name in ("qlazy", "torch")}
+    return {name: version for name, version in versions().items() if name in DECIDING}

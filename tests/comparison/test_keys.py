@@ -370,3 +370,15 @@ def test_what_cannot_be_told_is_said_and_made_anew_unless_a_key_stands_for_it(tm
             assert not started(tmp_path / str(i), {"model": unknown}).keys() & first.keys()
         kept = started(tmp_path / str(i), {"model": unknown, "key": "mine"})
         assert started(tmp_path / str(i), {"model": unknown, "key": "mine"}) == kept
+
+
+def test_files_of_another_run_are_refused(tmp_path: Path) -> None:
+    names = list(started(tmp_path, {"alphas": (2.0, 3.0)}))
+    one, other = (tmp_path / "runs" / name for name in names)
+    for name in ("run.npz", "trace.npz"):
+        held = (one / name).read_bytes()
+        (one / name).write_bytes((other / name).read_bytes())
+        with pytest.raises(ValueError, match=name):
+            started(tmp_path, {"alphas": (2.0, 3.0)})
+        (one / name).write_bytes(held)
+    assert list(started(tmp_path, {"alphas": (2.0, 3.0)})) == names

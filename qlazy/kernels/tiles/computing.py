@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,13 +16,14 @@ from tqdm.auto import tqdm
 
 from qlazy.base.errors import path_of, require, require_finite, require_flag, whole_of
 from qlazy.base.execution import cores, on_cluster, on_threads, require_workers
-from qlazy.base.keys import digest
+from qlazy.base.keys import digest, told
 from qlazy.base.storage import remove_stale_drafts
 from qlazy.kernels.operator import TangentKernel
 from qlazy.kernels.tiles.description import Description, claim, read, thinned
 from qlazy.kernels.tiles.kernel import TiledKernel, require_zarr
 from qlazy.kernels.tiles.rules import JACOBIAN, gram_tile, rule_for
 from qlazy.models.model import Model, refuse_zero_jacobian
+from qlazy.models.wrappers import Centered
 
 if TYPE_CHECKING:
     from qlazy.base.execution import Client
@@ -42,6 +44,7 @@ def tiled_kernel(
     workers: int | None = None,
     client: Client | None = None,
     allow_zero: bool = False,
+    key: str | None = None,
     progress: bool = True,
 ) -> TiledKernel:
     """Compute the tangent kernel K = J(x) J(y)^T, (n c, m c), into the Zarr store ``store``, tile by tile.
@@ -57,6 +60,9 @@ def tiled_kernel(
     (with ``torch.set_num_threads(1)`` they do not wait for each other); with a Dask ``client`` the work is done by
     its workers, on whatever machines, which need to see the store under the same path.
 
+    A model that cannot be told from others (:func:`qlazy.compare`) is computed into a new store only, unless ``key``, a
+    text of your own, stands for it.
+
     Raises ValueError where the store holds another kernel or a damaged file, naming it; OSError where it cannot be
     written; NotFiniteError, ZeroJacobianError and ValueError as :func:`qlazy.tangent_kernel`; ImportError without zarr.
     """
@@ -65,7 +71,7 @@ def tiled_kernel(
     require_flag("progress", progress)
     operator = TangentKernel(model, params, x, x2, allow_zero=allow_zero)
     folder = path_of("store", store).absolute()
-    description = _describe(operator, tile)
+    description = _describe(operator, tile, key)
     claim(folder, description)
     remove_stale_drafts(folder)
     _prepare(folder, description)
@@ -73,7 +79,7 @@ def tiled_kernel(
     return TiledKernel(folder, read(folder))
 
 
-def _describe(kernel: TangentKernel, tile: int | None) -> Description:
+def _describe(kernel: TangentKernel, tile: int | None, key: str | None) -> Description:
     if tile is not None:
         whole_of("tile", tile, 1, "be a positive integer")
     supported = kernel.dtype in (torch.float64, torch.float32)
@@ -101,7 +107,15 @@ def _describe(kernel: TangentKernel, tile: int | None) -> Description:
         x2=None if kernel.x2 is None else digest(kernel.x2),
         probe=thinned(probe),
         model=repr(kernel.model),
+        told=told("model", _uncentered(kernel.model), kernel.x, list, key) or secrets.token_hex(16),
     )
+
+
+def _uncentered(model: Model) -> Model:
+    """The model inside, whose kernel is the same."""
+    while isinstance(model, Centered):
+        model = model.model
+    return model
 
 
 def _probe(kernel: TangentKernel) -> Tensor:

@@ -19,7 +19,7 @@ from qlazy.base.version import __version__
 from qlazy.kernels.tiles.grid import Grid
 
 FILE = "qlazy.json"
-FORMAT = 1
+FORMAT = 2
 PROBES = 256  # entries of the kernel that are compared
 
 
@@ -28,8 +28,9 @@ PROBES = 256  # entries of the kernel that are compared
 class Description:
     """A kernel of shape (n c, m c) in tiles of ``tile`` samples, and what tells it from any other.
 
-    ``probe`` are entries of the kernel between a few samples: a model's code cannot be hashed, but what it computes
-    can be compared. They agree to rounding, so that a store may be taken up on another machine.
+    ``told`` is of the model's code and settings and of the versions of libraries (:func:`qlazy.base.keys.told`).
+    ``probe`` are entries of the kernel between a few samples, as a second lock.
+    They agree to rounding, so that a store may be taken up on another machine.
     """
 
     shape: tuple[int, int]
@@ -43,6 +44,7 @@ class Description:
     x2: str | None
     probe: tuple[float, ...]
     model: str
+    told: str
     version: str = __version__
     format: int = FORMAT
 
@@ -58,8 +60,13 @@ class Description:
         return dtype
 
 
-_COMPARED = ("shape", "outputs", "dtype", "tile", "rule", "num_params", "params", "x", "x2")
-_NAMES = {"x": "inputs x", "x2": "inputs x2", "num_params": "number of parameters"}
+_COMPARED = ("shape", "outputs", "dtype", "tile", "rule", "num_params", "params", "x", "x2", "told")
+_NAMES = {
+    "x": "inputs x",
+    "x2": "inputs x2",
+    "num_params": "number of parameters",
+    "told": "model's code and settings, and versions,",
+}
 
 
 def thinned(probe: Tensor) -> tuple[float, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,9 @@ from qlazy.base.errors import (
     require_tensor,
     whole_of,
 )
-from qlazy.base.keys import key
-from qlazy.base.storage import load_arrays, save_arrays
-from qlazy.base.version import __version__, versions
+from qlazy.base.keys import key, told
+from qlazy.base.storage import load_arrays, remove_stale_drafts, save_arrays
+from qlazy.base.version import versions
 from qlazy.data.datasets import Dataset
 from qlazy.data.labels import are_labels
 from qlazy.models.model import Model, require_model
@@ -133,7 +134,10 @@ class Loop:
 
     def run(self, folder: Path | None, progress: bool, data: str) -> Subset:
         """Every pass that is not done yet, then the choice."""
-        path = None if folder is None else folder / f"{self.key()}.npz"
+        name = None if folder is None else self.key()
+        path = None if folder is None or name is None else folder / f"{name}.npz"
+        if folder is not None:
+            remove_stale_drafts(folder)
         margins = self.margins()
         now = self.begin() if path is None or not path.exists() else self.restore(path)
         with tqdm(
@@ -226,14 +230,26 @@ class Loop:
             "validation": 0 if task.validation is None else len(task.validation[0]),
         }  # fmt: skip
 
-    def key(self) -> str:
-        """A file name that is the same only for the same model, data and settings."""
+    def key(self) -> str | None:
+        """A file name that is the same only for the same model, data and settings; None where they cannot be told."""
         task = self.task
-        with torch.no_grad():
-            tensors = [task.params, task.x, task.y, task.model(task.params, task.x)]
-        tensors += [*(task.validation or ()), *(self.test or ())]
-        settings = {**self.description(), "qlazy": __version__, "torch": torch.__version__}
-        return key(type(self.selector).__name__, settings, *tensors)
+        found = told("model", (task.model, task.loss, self.selector), task.x, self._numbers)
+        tensors = [task.params, task.x, task.y, *(task.validation or ()), *(self.test or ())]
+        settings = {**self.description(), "told": found}
+        return None if found is None else key(type(self.selector).__name__, settings, *tensors)
+
+    def _numbers(self) -> list[Tensor]:
+        """Outputs, their losses and a gradient at the start and at a point of chance."""
+        task, found = self.task, []
+        step = torch.randn(task.params.shape, generator=self.generator(0), dtype=torch.float64)
+        for params in (task.params, task.params + step.to(task.params)):
+            with torch.no_grad():
+                outputs = task.model(params, task.x)
+                found += [outputs, task.loss(outputs, task.y)]
+        found.append(
+            task.model.vjp(task.params + step.to(task.params), task.x[:3], torch.ones_like(task.y[:3]))
+        )
+        return [tensor.detach() for tensor in found]
 
     def keep(self, path: Path, now: Progress) -> None:
         """Write where the loop stands, in place of what was there."""
@@ -241,12 +257,25 @@ class Loop:
         arrays |= {"params": now.params, "totals": now.totals, "visits": now.visits}
         kept = {name: tensor.cpu().numpy() for name, tensor in arrays.items()}
         save_arrays(
-            path, {**kept, "history": np.array(now.history)}, {"done": now.done, **self.description()}
+            path,
+            {**kept, "history": np.array(now.history)},
+            {
+                "done": now.done,
+                "key": path.stem,
+                "digest": _digest(arrays, now.done, path.stem),
+                **self.description(),
+            },
         )
 
     def restore(self, path: Path) -> Progress:
         """Where the loop stood. Raises ValueError naming a damaged file."""
         arrays, settings = load_arrays(path)
+        done = settings.get("done")
+        whole = {name: torch.from_numpy(array) for name, array in arrays.items() if name != "history"}
+        own = settings.get("key") == path.stem and settings.get("digest") == _digest(whole, done, path.stem)
+        fits = own and done in range(1, self.epochs + 1) and len(arrays.get("history", ())) == done + 1
+        if not fits or arrays["params"].shape != tuple(self.task.params.shape):
+            raise ValueError(f"{path} is not the state of this selection: remove it to begin anew")
         history = tuple((float(held), float(right)) for held, right in arrays.pop("history"))
         tensors = {
             name: torch.from_numpy(array).to(self.task.params.device) for name, array in arrays.items()
@@ -254,3 +283,9 @@ class Loop:
         params, totals, visits = (tensors.pop(name) for name in ("params", "totals", "visits"))
         state = {name.removeprefix("state."): tensor for name, tensor in tensors.items()}
         return Progress(settings["done"], params, state, totals, visits, history)
+
+
+def _digest(tensors: Mapping[str, Tensor], done: object, name: str) -> str:
+    """What belongs together in a file: its state, how many passes it stands after, and its name."""
+    ordered = [tensors[part] for part in sorted(tensors)]
+    return key(name, [done, sorted(tensors)], *ordered)

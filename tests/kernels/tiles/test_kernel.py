@@ -152,7 +152,7 @@ def test_a_model_runs_on_one_thread_at_a_time(tmp_path):
 
     params, x = torch.ones(3).double(), inputs(30, 3)
     model = Function(forward, 3)
-    compute(model, params, x, store=tmp_path / "k", tile=3, workers=4)
+    compute(model, params, x, store=tmp_path / "k", tile=3, workers=4, key="sleeps")
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_a_model_runs_on_one_thread_at_a_time(tmp_path):
         ({"x": 1.0}, "whose inputs x are others"),
         ({"x2": 1.0}, "whose inputs x2 is None"),
         ({"dtype": torch.float32}, "whose dtype is float64, not float32"),
-        ({"model": 1.01}, "computes another one"),
+        ({"model": 1.01}, "code and settings, and versions, are others"),
     ],
 )
 def test_a_store_of_another_kernel_is_refused(stored, change, message):
