@@ -270,10 +270,15 @@ class Loop:
     def restore(self, path: Path) -> Progress:
         """Where the loop stood. Raises ValueError naming a damaged file."""
         arrays, settings = load_arrays(path)
-        done = settings.get("done")
+        done: Any = settings.get("done")
         whole = {name: torch.from_numpy(array) for name, array in arrays.items() if name != "history"}
         own = settings.get("key") == path.stem and settings.get("digest") == _digest(whole, done, path.stem)
-        fits = own and done in range(1, self.epochs + 1) and len(arrays.get("history", ())) == done + 1
+        fits = (
+            own
+            and isinstance(done, int)
+            and done in range(1, self.epochs + 1)
+            and len(arrays.get("history", ())) == done + 1
+        )
         if not fits or arrays["params"].shape != tuple(self.task.params.shape):
             raise ValueError(f"{path} is not the state of this selection: remove it to begin anew")
         history = tuple((float(held), float(right)) for held, right in arrays.pop("history"))
