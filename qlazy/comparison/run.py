@@ -305,7 +305,7 @@ class Run:
     def load(cls, folder: str | os.PathLike[str]) -> Run:
         """The run that :meth:`save` wrote.
 
-        Raises ValueError naming a damaged file, one of another run, and one whose arrays do not fit each other.
+        Raises ValueError naming a damaged file, and one of another run or without all that a run has.
         """
         path = Path(folder, "run.npz")
         arrays, settings = load_arrays(path)
