@@ -49,6 +49,7 @@ from qlazy.quantum.pennylane.surroundings import Surroundings
 from qlazy.quantum.program.program import Program
 from qlazy.quantum.qasm.parse import without_comments
 from qlazy.quantum.qasm.source import Source
+from qlazy.quantum.torch_engine.backend import OnDevice
 from qlazy.simulator.cones.cones import Cones
 from qlazy.simulator.paulis.circuit import PropagationError
 from qlazy.simulator.paulis.propagation import Truncation
@@ -78,7 +79,7 @@ class Circuit(Model):
 
     ``backend`` is how the circuit is run. "adjoint", qlazy's own simulator, takes any exact circuit of
     unitary gates; "branches" any that measures and goes on according to the results, exactly;
-    "torch" runs default.qubit under vmap, for third derivatives and GPUs. "auto"
+    "torch" runs default.qubit under vmap, for third derivatives. "auto"
     takes the first that can, with a warning where that is not the first; ``circuit.backend`` tells which.
     Only by name: "lightning" is lightning.qubit's adjoint method, whose memory does not grow with the batch;
     "device" is the QNode's own device with its shots and noise, differentiated by parameter shifts. With shots
@@ -117,6 +118,7 @@ class Circuit(Model):
         self._chosen: dict[tuple[int, ...], Choice] = {}
         self._lowerings: dict[tuple[int, ...], Lowering] = {}
         self._read: dict[tuple[int, ...], Surroundings] = {}
+        self._elsewhere: dict[tuple[LoweredBackend, torch.device], OnDevice] = {}
 
     @classmethod
     def from_program(
@@ -175,6 +177,7 @@ class Circuit(Model):
     def backend_reason(self) -> str:
         """Why "auto" did not take the adjoint simulator, why rows run one by one, and what could not be checked.
 
+        And where states live, once parameters on another device than the CPU were given.
         Empty where none is the case: outputs and a derivative were then the same as those of plain calls.
         """
         choice = next(iter(self._chosen.values()), None)
@@ -182,7 +185,8 @@ class Circuit(Model):
             return ""
         backend = choice.backend
         of_torch = (backend.reason, backend.unchecked) if isinstance(backend, TorchBackend) else ()
-        return "; ".join(dict.fromkeys(filter(None, (choice.reason, *of_torch, choice.unchecked))))
+        places = [f"states on {device}, run by torch" for _, device in self._elsewhere]
+        return "; ".join(dict.fromkeys(filter(None, (choice.reason, *of_torch, choice.unchecked, *places))))
 
     def init(self, generator: torch.Generator) -> Tensor:
         require_generator(generator)
@@ -244,7 +248,7 @@ class Circuit(Model):
         read from closures, globals or objects, themselves or in functions they call; not where it lies outside of
         Python's names: in an environment variable, a file, or deep within a library's object.
         """
-        self._chosen, self._lowerings, self._read = {}, {}, {}
+        self._chosen, self._lowerings, self._read, self._elsewhere = {}, {}, {}, {}
 
     @cached_property
     def _function(self) -> Any:
@@ -388,9 +392,11 @@ class Circuit(Model):
             choice.name == "adjoint", "params", f"be on the CPU for backend={choice.name!r}", f"on {params.device}",
             UnsupportedModelError,
         )  # fmt: skip
-        from qlazy.quantum.backends.choice import on_default_qubit
-
-        return TorchBackend(on_default_qubit(self.qnode), self._shapes)
+        assert isinstance(choice.backend, LoweredBackend)
+        key = choice.backend, params.device
+        if key not in self._elsewhere:
+            self._elsewhere[key] = OnDevice(choice.backend, params.device)
+        return self._elsewhere[key]
 
     def _choice(self, params: Tensor | None, x: Tensor) -> Choice:
         row = tuple(x.shape[1:])
@@ -421,7 +427,7 @@ class Circuit(Model):
     def __getstate__(self) -> dict[str, Any]:
         # How the circuit is run is chosen anew: compiled code and formulas do not travel.
         kept = {name: value for name, value in self.__dict__.items() if name not in ("qnode", "_function")}
-        return {**kept, "_chosen": {}, "_lowerings": {}, "_read": {}}
+        return {**kept, "_chosen": {}, "_lowerings": {}, "_read": {}, "_elsewhere": {}}
 
     def __repr__(self) -> str:
         name = self.program.name if self.program else getattr(self.qnode.func, "__name__", "qnode")

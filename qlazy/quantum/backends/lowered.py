@@ -90,6 +90,10 @@ class LoweredCircuit:
         """Operations, formulas and observables, as they were compiled."""
         return self._lowering
 
+    def run_by(self, make: MakeEngine) -> LoweredCircuit:
+        """The same circuit on another engine."""
+        return LoweredCircuit(self._lowering, make)
+
     @property
     def num_wires(self) -> int:
         return self._lowering.num_wires
@@ -190,6 +194,11 @@ class ReadCircuit:
     ) -> None:
         self._circuits, self._compute, self._layout = tuple(circuits), compute, layout
         self._formulas = tuple(coefficients)
+
+    def run_by(self, make: MakeEngine) -> ReadCircuit:
+        """The same circuits on another engine."""
+        circuits = [circuit.run_by(make) for circuit in self._circuits]
+        return ReadCircuit(circuits, self._compute, self._formulas, self._layout)
 
     @cached_property
     def _coefficients(self) -> AngleMap:

@@ -6,10 +6,10 @@ by side: a chain of thousands of qubits with local outputs is one sweep over a f
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import final
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ from qlazy.simulator.rotations import Derivatives, Real, RotationCircuit
 from qlazy.simulator.tangents import Moved, moved
 
 Numbers = NDArray[np.int64]
+MakeCircuit = Callable[[int, Sequence[Operation], Sequence[Observable]], Any]
 
 WORTH = 0.8
 """The part of the cost of the circuit in one piece below which it is taken apart."""
@@ -42,8 +43,11 @@ def by_cones(
     operations: Sequence[Operation],
     observables: Sequence[Observable],
     cones: Cones | None = None,
-) -> RotationCircuit | ConeCircuit:
+    make: MakeCircuit = RotationCircuit,
+) -> Any:
     """The circuit in one piece, or by its cones where that is cheaper; ``cones`` are its own, if they are known.
+
+    ``make`` gives what runs a circuit in one piece, with the interface of RotationCircuit, which it is by default.
 
     ValueError names the operation or observable that does not fit.
     """
@@ -55,10 +59,10 @@ def by_cones(
     ):  # otherwise the whole takes hardly longer than any circuit does, and nothing can be gained
         check_operations(num_wires, operations)
         check_observables(num_wires, observables)
-        circuit = ConeCircuit(operations, cones or find_cones(num_wires, operations, observables))
+        circuit = ConeCircuit(operations, cones or find_cones(num_wires, operations, observables), make)
         if num_wires > FULL or circuit.cost < WORTH * whole_cost(num_wires, operations, outputs):
             return circuit
-    return RotationCircuit(num_wires, operations, observables)
+    return make(num_wires, operations, observables)
 
 
 @final
@@ -69,7 +73,10 @@ class ConeCircuit:
     Operations and observables must have been checked.
     """
 
-    def __init__(self, operations: Sequence[Operation], cones: Cones) -> None:
+    def __init__(
+        self, operations: Sequence[Operation], cones: Cones, make: MakeCircuit = RotationCircuit
+    ) -> None:
+        self.make = make
         self._operations, self.cones = tuple(operations), cones
         self._sources = angle_sources(operations)
         found = [source for source in self._sources if source is not None]
@@ -111,7 +118,7 @@ class ConeCircuit:
             for operation in self._operations
         ]
         order = [place(source, self.num_shared) for source in self._sources if source is not None]
-        return ConeCircuit(operations, self.cones), np.array(order, np.int64)
+        return ConeCircuit(operations, self.cones, self.make), np.array(order, np.int64)
 
     def values(self, shared: Real, sampled: Real, threads: int = 1) -> Real:
         """Expectation values (n, c) for angles (S,) and (n, T)."""
@@ -202,7 +209,7 @@ class _Family:
 
     def __init__(self, alike: Sequence[Small], whole: ConeCircuit) -> None:
         small, members = alike[0], [other.member for other in alike]
-        circuit = RotationCircuit(small.num_wires, small.operations, small.observables)
+        circuit = whole.make(small.num_wires, small.operations, small.observables)
         columns = np.array([_columns(member, whole.num_shared) for member in members], np.int64)
         columns = columns.reshape(len(members), -1)
         self.run = circuit

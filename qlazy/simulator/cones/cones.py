@@ -44,7 +44,8 @@ class Piece(NamedTuple):
         return _named(self.observable)
 
     def __str__(self) -> str:
-        return f"output {self.output}, {self.name}: {self.size} wires, {_listed(self.cone.wires)}"
+        wires = "wire" if self.size == "1" else "wires"
+        return f"output {self.output}, {self.name}: {self.size} {wires}, {_listed(self.cone.wires)}"
 
 
 @final

@@ -229,7 +229,7 @@ def test_last_measurements_leave_a_circuit_of_gates():
     model = qlazy.from_qasm(HEADER + START + "bit[3] c; c = measure q;")
     assert model.backend == "adjoint"
     assert (
-        qlazy.from_qasm(HEADER + START + "bit[3] c; c = measure q;", observables="X q[0]").backend
+        qlazy.from_qasm(HEADER + START + "bit[3] c; c = measure q;", observables=("X q[0]",)).backend
         == "branches"
     )
 
