@@ -21,7 +21,7 @@ class OnDevice(Backend):
 
     def __init__(self, backend: LoweredBackend, device: torch.device) -> None:
         self._inner = LoweredBackend(
-            backend.circuit.run_by(lambda *circuit: TorchEngine(*circuit, device=device))
+            backend.circuit.run_by(lambda n, gates, outputs: TorchEngine(n, gates, outputs, device))
         )
 
     def outputs(self, params: Tensor, x: Tensor) -> Tensor:

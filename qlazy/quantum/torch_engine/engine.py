@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, NamedTuple, final
+from typing import NamedTuple, final
 
 import numpy as np
 import torch
@@ -38,8 +38,8 @@ class TorchEngine:
         observables: Sequence[Observable],
         device: torch.device,
     ) -> None:
-        def make(*circuit: Any) -> TorchCircuit:
-            return TorchCircuit(*circuit, device=device)
+        def make(n: int, gates: Sequence[Operation], outputs: Sequence[Observable]) -> TorchCircuit:
+            return TorchCircuit(n, gates, outputs, device)
 
         self._circuit = by_cones(num_wires, operations, observables, make=make)
         self.num_outputs: int = self._circuit.num_outputs
@@ -91,8 +91,8 @@ class TorchCircuit:
     def unshared(self) -> tuple[TorchCircuit, NDArray[np.int64]]:
         """The same circuit with every angle sampled, and where its angles (S + T) are among shared and sampled."""
         operations = [
-            o if source is None else replace(o, sampled=True)  # type: ignore[type-var]
-            for o, source in zip(self._operations, self._sources, strict=True)
+            replace(o, sampled=True) if isinstance(o, PauliRotation) and o.angle is None else o
+            for o in self._operations
         ]
         order = [s.number + s.sampled * self.num_shared for s in self._sources if s is not None]
         circuit = TorchCircuit(self._num_wires, operations, self._observables, self._device)

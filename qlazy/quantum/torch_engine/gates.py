@@ -25,7 +25,7 @@ class Space(NamedTuple):
     """The indices 0 .. 2^n - 1 of amplitudes, on a device, and the dtype of amplitudes."""
 
     num_wires: int
-    index: Tensor
+    indices: Tensor
     dtype: torch.dtype
 
     @classmethod
@@ -34,36 +34,36 @@ class Space(NamedTuple):
 
     def bit(self, wire: int) -> Tensor:
         """The value of a wire at every index."""
-        return (self.index >> (self.num_wires - 1 - wire)) & 1
+        return (self.indices >> (self.num_wires - 1 - wire)) & 1
 
     def outcome(self, wires: Iterable[int]) -> Tensor:
         """The value of several wires at every index, the first the most significant."""
-        found = torch.zeros_like(self.index)
+        found = torch.zeros_like(self.indices)
         for wire in wires:
             found = 2 * found + self.bit(wire)
         return found
 
     def where(self, values: Iterable[tuple[int, int]]) -> Tensor:
         """Whether every (wire, value) holds at an index, (2^n, 1)."""
-        found = torch.ones_like(self.index, dtype=torch.bool)
+        found = torch.ones_like(self.indices, dtype=torch.bool)
         for wire, value in values:
             found = found & (self.bit(wire) == value)
         return found.unsqueeze(1)
 
     def tensor(self, array: object) -> Tensor:
-        return torch.as_tensor(array, dtype=self.dtype, device=self.index.device)
+        return torch.as_tensor(array, dtype=self.dtype, device=self.indices.device)
 
 
 def pauli(space: Space, word: str, wires: Sequence[int], state: Tensor) -> Tensor:
     """P state: amplitudes move by the X and Y of the word, and get the signs of its Y and Z."""
-    flip, sign = 0, torch.zeros_like(space.index)
+    flip, sign = 0, torch.zeros_like(space.indices)
     for letter, wire in zip(word, wires, strict=True):
         if letter in "XY":
             flip |= 1 << (space.num_wires - 1 - wire)
         if letter in "YZ":
             sign = sign ^ space.bit(wire)
     phases = space.tensor((-1j) ** word.count("Y")) * (1 - 2 * sign)
-    moved = state.index_select(-2, space.index ^ flip) if flip else state
+    moved = state.index_select(-2, space.indices ^ flip) if flip else state
     return phases.unsqueeze(1) * moved
 
 
@@ -95,14 +95,14 @@ def fixed(space: Space, operation: Operation, state: Tensor, inverse: bool) -> T
     match operation:
         case Cnot(control, target):
             return state.index_select(
-                -2, space.index ^ (space.bit(control) << (space.num_wires - 1 - target))
+                -2, space.indices ^ (space.bit(control) << (space.num_wires - 1 - target))
             )
         case Flip(wire):
-            return state.index_select(-2, space.index ^ (1 << (space.num_wires - 1 - wire)))
+            return state.index_select(-2, space.indices ^ (1 << (space.num_wires - 1 - wire)))
         case Swap(first, second):
             differ = space.bit(first) ^ space.bit(second)
             mask = (1 << (space.num_wires - 1 - first)) | (1 << (space.num_wires - 1 - second))
-            return state.index_select(-2, space.index ^ (differ * mask))
+            return state.index_select(-2, space.indices ^ (differ * mask))
         case Diagonal(wires, phases):
             given = space.tensor(phases)
             given = given.conj().resolve_conj() if inverse else given
