@@ -1,0 +1,1 @@
+"""Other tools that use the simulators of this package, and circuits of theirs."""

@@ -1,0 +1,154 @@
+"""The PennyLane device against default.qubit: values, derivatives and refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pennylane as qml
+import pytest
+import torch
+from pennylane import numpy as pnp
+from pennylane.exceptions import DeviceError
+
+from qlazy.quantum.interop.device import AdjointDevice
+
+W = 3
+MEASURED: dict[str, Callable[[], Any]] = {
+    "z": lambda: qml.expval(qml.Z(0)),
+    "several": lambda: (qml.expval(qml.X(0) @ qml.Y(2)), qml.probs(wires=[2, 0])),
+    "probs": lambda: qml.probs(),
+    "sum": lambda: qml.expval(qml.Hamiltonian([0.5, -1.25], [qml.Z(0), qml.X(1) @ qml.X(2)])),
+    "hermitian": lambda: qml.expval(qml.Hermitian(np.array([[1, 2j], [-2j, 0.5]]), 1)),
+    "projector": lambda: qml.expval(qml.Projector([0, 1], [2, 1])),
+}
+
+
+def entangler(w: Any) -> None:
+    qml.BasicEntanglerLayers(w, wires=range(W))
+
+
+def layers(w: Any) -> None:
+    qml.StronglyEntanglingLayers(qml.math.stack([w, w * 0.5, w - 1], -1), wires=range(W))
+
+
+def controlled(w: Any) -> None:
+    qml.Hadamard(0)
+    qml.CRot(*w[0], wires=[0, 1])
+    qml.ctrl(qml.RY, 2, control_values=[0])(w[1, 0], 0)
+    qml.ControlledPhaseShift(w[1, 1], wires=[2, 1])
+    qml.Toffoli([0, 1, 2])
+    qml.U3(*w[1], wires=2)
+
+
+def words(w: Any) -> None:
+    qml.StatePrep(np.arange(1, 9) / np.sqrt(204), wires=range(W))
+    qml.PauliRot(w[0, 0], "XIZ", wires=range(W))
+    qml.IsingXY(w[0, 1], wires=[0, 2])
+    qml.SingleExcitation(w[0, 2], wires=[1, 2])
+    qml.adjoint(qml.IsingZZ)(w[1, 0], wires=[0, 1])
+    qml.QubitUnitary(np.array([[0.6, 0.8], [0.8, -0.6]]), wires=1)
+    qml.PhaseShift(w[1, 1] * w[1, 2], wires=0)
+
+
+def reused(w: Any) -> None:
+    for wire in range(W):
+        qml.RX(w[0, 0], wire)
+        qml.RY(w[1, wire] ** 2, wire)
+    qml.QFT(wires=range(W))
+
+
+BODIES = [entangler, layers, controlled, words, reused]
+VALUES = np.random.default_rng(0).normal(size=(2, 3))
+
+
+def flat(node: Any) -> Callable[[Any], Any]:
+    def function(w: Any) -> Any:
+        found = node(w)
+        return qml.math.hstack(found) if isinstance(found, tuple) else found
+
+    return function
+
+
+def nodes(body: Callable[[Any], None], measured: str, interface: str) -> tuple[Any, Any]:
+    def circuit(w: Any) -> Any:
+        body(w)
+        return MEASURED[measured]()
+
+    ours = qml.QNode(circuit, AdjointDevice(wires=W), interface=interface)
+    theirs = qml.QNode(
+        circuit, qml.device("default.qubit", wires=W), interface=interface, diff_method="backprop"
+    )
+    return flat(ours), flat(theirs)
+
+
+@pytest.mark.parametrize("measured", MEASURED)
+@pytest.mark.parametrize("body", BODIES)
+def test_torch(body: Callable[[Any], None], measured: str) -> None:
+    ours, theirs = nodes(body, measured, "torch")
+    w = torch.tensor(VALUES)
+    assert torch.allclose(ours(w), theirs(w), atol=1e-10, rtol=0)
+    mine, other = (torch.autograd.functional.jacobian(f, w) for f in (ours, theirs))
+    assert torch.allclose(mine, other, atol=1e-10, rtol=0)
+    assert float(other.abs().max()) > 1e-5
+
+
+@pytest.mark.filterwarnings("ignore::numpy.exceptions.ComplexWarning")  # of default.qubit under autograd
+@pytest.mark.parametrize("measured", MEASURED)
+@pytest.mark.parametrize("body", BODIES)
+def test_autograd(body: Callable[[Any], None], measured: str) -> None:
+    ours, theirs = nodes(body, measured, "autograd")
+    w = pnp.array(VALUES, requires_grad=True)
+    assert np.allclose(ours(w), theirs(w), atol=1e-10, rtol=0)
+    mine, other = (qml.jacobian(f)(w) for f in (ours, theirs))
+    assert np.allclose(mine, other, atol=1e-10, rtol=0)
+    step = np.zeros((2, 3))
+    step[1, 0] = 1e-5
+    slope = (np.asarray(ours(w + step)) - np.asarray(ours(w - step))) / 2e-5
+    assert np.allclose(np.asarray(mine)[..., 1, 0], slope, atol=1e-8)
+
+
+def test_a_torch_layer_trains_as_on_default_qubit_and_a_batch_is_one_sweep() -> None:
+    losses = []
+    for device in (AdjointDevice(wires=2), qml.device("default.qubit", wires=2)):
+
+        @qml.qnode(device)
+        def circuit(inputs: Any, weights: Any) -> Any:
+            qml.AngleEmbedding(inputs, wires=range(2))
+            qml.BasicEntanglerLayers(weights, wires=range(2))
+            return [qml.expval(qml.Z(n)) for n in range(2)]
+
+        layer = qml.qnn.TorchLayer(circuit, {"weights": (2, 2)}).double()
+        with torch.no_grad():
+            layer.weights.copy_(torch.tensor([[0.1, 0.7], [-0.4, 1.1]]))
+        x = torch.linspace(-1, 1, 10, dtype=torch.float64).reshape(5, 2)
+        optimiser = torch.optim.Adam(layer.parameters(), 0.1)
+        track = []
+        for _ in range(5):
+            optimiser.zero_grad()
+            loss = (layer(x) - 0.3).square().mean()
+            loss.backward()
+            optimiser.step()
+            track.append(loss.item())
+        losses.append(track)
+        if isinstance(device, AdjointDevice):
+            assert len(device._engines) == 1
+    assert np.allclose(*losses, atol=1e-9, rtol=0)
+    assert losses[0][-1] < losses[0][0]
+
+
+@pytest.mark.parametrize("measure", [qml.state, lambda: qml.var(qml.Z(0)), lambda: qml.vn_entropy(wires=0)])
+def test_other_measurements_are_refused(measure: Callable[[], Any]) -> None:
+    @qml.qnode(AdjointDevice(wires=2))
+    def circuit() -> Any:
+        qml.RX(0.3, 0)
+        return measure()
+
+    with pytest.raises(DeviceError, match="use default.qubit"):
+        circuit()
+
+
+def test_shots_are_refused() -> None:
+    with pytest.raises(DeviceError, match="shots"):
+        AdjointDevice(wires=2, shots=10)
