@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -73,10 +74,20 @@ class Runs:
         """
         known = {**METRICS, **KERNELS, **SCALES, **LAWS, **self.results}
         require(metric in known, "metric", f"be one of {', '.join(known)}", metric)
-        of = known[metric]
-        return np.array(
-            [[math.nan if run.diverged else of(run) for run in self.select(model, a)] for a in self.alphas]
-        )
+        if (model, metric) not in self._measured:
+            of = known[metric]
+            self._measured[model, metric] = np.array(
+                [
+                    [math.nan if run.diverged else of(run) for run in self.select(model, a)]
+                    for a in self.alphas
+                ]
+            )
+        return self._measured[model, metric].copy()
+
+    @cached_property
+    def _measured(self) -> dict[tuple[str, str], Floats]:
+        """Metrics of a model that were asked for: tables, figures and sentences ask again and again."""
+        return {}
 
     def slopes(self, least: float = 10.0) -> dict[tuple[str, str], Slope]:
         """Log-log slopes against the scale, over the scales from ``least`` up, by (model, metric).

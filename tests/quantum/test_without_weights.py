@@ -28,7 +28,7 @@ PROGRAMS = {
 def case(request):
     body, x, expected = PROGRAMS[request.param]
     return (
-        qlazy.from_qasm(HEADER + body, observables="Z q[1]"),
+        qlazy.from_qasm(HEADER + body, observables=("Z q[1]",)),
         x,
         torch.tensor(expected, dtype=torch.float64),
     )

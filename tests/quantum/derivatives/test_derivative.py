@@ -173,7 +173,7 @@ def test_refused_parameters(wrt, message):
 
 
 def test_refused_modes_and_inputs():
-    with pytest.raises(ValueError, match="`mode` must be one of ancilla, shift, sampled, but is adjoint"):
+    with pytest.raises(ValueError, match="`mode` must be one of ancilla, shift, sampled, but is 'adjoint'"):
         differentiate(load_program("p2"), "a[0, 0]", "adjoint")
     with pytest.raises(ValueError, match="`x` must be given, with 4 features, but is absent"):
         differentiate(load_program("p2"), "a[0, 0]").evaluate(torch.zeros(36, dtype=torch.float64))
