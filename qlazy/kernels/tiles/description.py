@@ -30,7 +30,7 @@ class Description:
 
     ``told`` is of the model's code and settings and of the versions of libraries (:func:`qlazy.base.keys.told`).
     ``probe`` are entries of the kernel between a few samples, as a second lock.
-    They agree to rounding, so that a store may be taken up on another machine.
+    They agree to rounding, so that a store may be taken up on another machine with the same versions.
     """
 
     shape: tuple[int, int]
