@@ -22,7 +22,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from qlazy.base.over_seeds import geometric_interval
 from qlazy.base.tables import Table
+from qlazy.comparison.metrics import summarized
 from qlazy.kernels.geometry import geometric_difference, model_complexity, normalized, training_difference
 
 RIDGE = 0.01
@@ -31,12 +33,15 @@ RIDGE = 0.01
 @final
 @dataclass(frozen=True)
 class KernelPair:
-    """Kernel ``model`` K against ``other`` K': means over seeds, after both were scaled to trace N."""
+    """Kernel ``model`` K against ``other`` K', both scaled to trace N: geometric means over seeds.
+
+    ``difference_factor`` is the factor of one standard deviation of the difference; NaN for one seed.
+    """
 
     model: str
     other: str
     difference: float
-    difference_sd: float
+    difference_factor: float
     training: float
     complexity: float
     other_complexity: float
@@ -79,7 +84,7 @@ def pair_table(pairs: Sequence[KernelPair]) -> Table:
     head = ("K", "K'", "g", "g_train", "s_K(y)", "s_K'(y)")
     rows = tuple(
         (
-            pair.model, pair.other, _spread(pair.difference, pair.difference_sd), f"{pair.training:.3g}",
+            pair.model, pair.other, _spread(pair.difference, pair.difference_factor), f"{pair.training:.3g}",
             f"{pair.complexity:.4g}", f"{pair.other_complexity:.4g}",
         )
         for pair in pairs
@@ -99,11 +104,9 @@ def _pair(
     together = [(first[i % len(first)], second[i % len(second)]) for i in range(count)]
     differences = [float(geometric_difference(k, other_k, ridge)) for k, other_k in together]
     training = [float(training_difference(k, other_k, ridge)) for k, other_k in together]
-    return KernelPair(
-        name, other, float(np.mean(differences)), float(np.std(differences, ddof=1)) if count > 1 else np.nan,
-        float(np.mean(training)), float(np.mean(complexities[0])), float(np.mean(complexities[1])), ridge,
-    )  # fmt: skip
+    means = (geometric_interval(np.array(found)).mean for found in (training, *complexities))
+    return KernelPair(name, other, *summarized("difference", np.array(differences)), *means, ridge)
 
 
-def _spread(value: float, deviation: float) -> str:
-    return f"{value:.3g}" + ("" if np.isnan(deviation) else f" ±{deviation:.1g}")
+def _spread(value: float, factor: float) -> str:
+    return f"{value:.3g}" + ("" if np.isnan(factor) else f" ×÷{factor:.3g}")

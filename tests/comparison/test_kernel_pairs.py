@@ -45,21 +45,21 @@ def test_pairs_go_both_ways_and_do_not_depend_on_scales() -> None:
     assert (there.model, there.other, back.model, back.other) == ("a", "b", "b", "a")
     expected = geometric_difference(normalized(first), normalized(second), 0.2).item()
     assert there.difference == pytest.approx(expected)
-    assert there.difference_sd == pytest.approx(0, abs=1e-12)
+    assert there.difference_factor == pytest.approx(1, abs=1e-12)
     assert back.complexity == pytest.approx(model_complexity(normalized(second), labels, 0.2).item())
     assert back.other_complexity == pytest.approx(there.complexity)
     assert "ridge 0.2" in pair_table([there]).title
 
 
-def test_the_spread_of_a_difference_is_the_standard_deviation_of_a_sample() -> None:
-    """Over two seeds |g1 - g2| / sqrt(2): dividing by the number of seeds would call it a 1.4th of that."""
+def test_the_spread_of_a_difference_is_the_deviation_of_a_sample_of_logarithms() -> None:
+    """Over two seeds |log g1 - log g2| / sqrt(2): dividing by the number of seeds would call it a 1.4th of that."""
     ones, other, labels = [a_kernel(1), a_kernel(5)], a_kernel(2), systems.normal(6, 1, seed=4)
     (there, _) = kernel_pairs(
         {"a": [one.numpy() for one in ones], "b": [other.numpy()]}, labels.numpy(), ridge=0.2
     )
     first, second = (geometric_difference(normalized(one), normalized(other), 0.2).item() for one in ones)
-    assert there.difference == pytest.approx((first + second) / 2)
-    assert there.difference_sd == pytest.approx(abs(first - second) / 2**0.5)
+    assert there.difference == pytest.approx((first * second) ** 0.5)
+    assert np.log(there.difference_factor) == pytest.approx(abs(np.log(first / second)) / 2**0.5)
 
 
 def test_a_comparison_sets_circuit_against_net(capsys, monkeypatch, tmp_path) -> None:
@@ -84,13 +84,11 @@ def test_a_comparison_sets_circuit_against_net(capsys, monkeypatch, tmp_path) ->
         [torch.from_numpy(run.kernel_initial) for run in qlazy.Comparison.load(tmp_path).select(model)]
         for model in ("hardware_efficient:layers=1", "mlp:2")
     ]
-    expected = np.mean(
-        [
-            float(geometric_difference(normalized(c), normalized(n), 0.5))
-            for c, n in zip(*kernels, strict=True)
-        ]
-    )
-    assert found[0].difference == pytest.approx(expected)
+    logs = [
+        float(geometric_difference(normalized(c), normalized(n), 0.5).log())
+        for c, n in zip(*kernels, strict=True)
+    ]
+    assert found[0].difference == pytest.approx(np.exp(np.mean(logs)))
     assert found[0].difference > 1 / 1.5
 
 
