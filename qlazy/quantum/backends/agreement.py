@@ -23,7 +23,6 @@ import torch
 from numpy.typing import NDArray
 from pennylane.tape import QuantumScript
 
-from qlazy.base.chance import random_states
 from qlazy.base.errors import UnsupportedModelError, require
 from qlazy.models.model import blocks_of
 from qlazy.quantum.backends.backend import INPUTS, Backend, Sample, Shapes, TorchBackend
@@ -355,13 +354,13 @@ class Lock:
             rows = (row,) if not row.size else (row if own is None else own, row)
             if own is None and row.size:
                 rows = (row, row[::-1].copy() if row.ndim and len(row) > 1 else 1 - row)
-            before = random_states()
+            before = self._plain.random_states()
             try:
                 with _quietly():
                     tapes = tuple(self._plain.quick_tape(self._point(params, one)) for one in rows)
             except Exception:  # a point outside the QNode's domain
                 continue
-            self._draws = random_states() != before  # which the long way tells
+            self._draws = self._plain.random_states() != before  # which the long way tells
             return Probe(params, rows, tapes)
         return None
 

@@ -13,6 +13,7 @@ import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, final
 
 import numpy as np
@@ -24,9 +25,10 @@ from pennylane.ops.mid_measure import MidMeasure
 from pennylane.tape import QuantumScript
 from torch.overrides import TorchFunctionMode
 
-from qlazy.base.chance import random_states
+from qlazy.base.chance import random_states, state_of
 from qlazy.base.errors import UnsupportedModelError, require
 from qlazy.quantum.pennylane.plain_batch import BROADCAST, CONSTANT, NotTogetherError, results_of, wires_of
+from qlazy.quantum.pennylane.surroundings import generators_of
 from qlazy.quantum.pennylane.symbolic import stops_gradient
 from qlazy.quantum.pennylane.tapes import TREE, by_cones, executed, flat, is_dynamic, real, transforms_of
 
@@ -188,12 +190,23 @@ class PlainQNode:
             return True
         return have_same_numbers(tape, other)
 
+    def random_states(self) -> dict[str, object]:
+        """Where each generator stands from which the QNode's function may draw: the global ones and those it reads."""
+        own = {
+            f"its generator {i} ({type(g).__name__})": state_of(g) for i, g in enumerate(self._generators, 1)
+        }
+        return {**random_states(), **own}
+
+    @cached_property
+    def _generators(self) -> list[Any]:
+        return generators_of(self._qnode.func)
+
     def _without_chance(self, point: Point) -> QuantumScript:
-        before = random_states()
+        before = self.random_states()
         tape = self._of_arrays(point)
         drawn = set(before)
         for _ in range(3):  # other threads draw too, though hardly in every one of these calls
-            now = random_states()
+            now = self.random_states()
             drawn = {name for name in drawn if now[name] != before[name]}
             if not drawn:
                 break

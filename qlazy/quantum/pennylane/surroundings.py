@@ -3,19 +3,21 @@
 A circuit that was traced once holds what these were then. They are looked at before every call, which must cost next
 to nothing: numbers, strings, arrays and tensors by value, all else by identity. So the places where a change may come
 from are noted once (:class:`Surroundings`), and only where another object stands in one of them is everything read
-anew. Names are those of a function's code with all code within it (comprehensions, lambdas, inner functions); of an
-object the attributes are looked at that are named where it is read, and what the methods and properties read that are.
+anew. Names are those of a function's code with all code within it (comprehensions, lambdas, inner functions). Of an
+object the attributes are looked at that are named in any code that is reached, since objects are handed on, and what
+its methods and properties of such names read.
 """
 
 from __future__ import annotations
 
 import functools
 import operator
+import os
 import sys
 import types
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, final
 
@@ -23,6 +25,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from qlazy.base.chance import GENERATORS, is_global
 from qlazy.base.torch_private import is_transformed, outside_transforms
 
 NUMBERS = (bool, int, float, complex, str, bytes, type(None), np.generic)
@@ -35,7 +38,9 @@ DEPTH, INSTALLED_DEPTH = 16, 4
 """How far objects are followed: the user's own, and those of installed packages."""
 MOST = 20_000
 """How many objects are looked at; the nearest come first."""
-BY_STRING = frozenset({"getattr", "vars", "__dict__", "asdict"})
+BY_STRING = frozenset({"getattr", "vars", "__dict__", "asdict", "astuple", "attrgetter", "eval", "exec"})
+"""Code that names these may read any attribute, and with those below any global or variable of the environment."""
+OF_ALL_GLOBALS, OF_ENVIRONMENT = frozenset({"globals", "eval", "exec"}), frozenset({"environ", "getenv"})
 NOT_READING = frozenset({
     "__init__", "__new__", "__post_init__", "__repr__", "__str__", "__eq__", "__hash__", "__del__", "__reduce__",
     "__reduce_ex__", "__getstate__", "__setstate__", "__init_subclass__", "__class_getitem__", "__set_name__",
@@ -71,28 +76,44 @@ class Surroundings:
     def __init__(self, function: Any, before: Surroundings | None = None) -> None:
         self._function = function
         self._own: dict[Place, Any] = {} if before is None else before._reading.moved()
-        self._reading: _Reading = _Reading(function, self._own)
+        self._reading = _read(function, self._own)
 
     def are_as_before(self) -> bool:
         """Whether the function reads the same now."""
         if self._reading.is_untouched():
             return True
-        now = _Reading(self._function, self._own)
+        now = _read(self._function, self._own)
         if now.found != self._reading.found:
             return False
         self._reading = now  # equal values in other objects
         return True
 
 
+def generators_of(function: Any) -> list[Any]:
+    """The generators of random numbers that a function reads, but for the global ones."""
+    return [generator for generator in _read(function, {}).generators if not is_global(generator)]
+
+
+def _read(function: Any, left_out: Mapping[Place, Any]) -> _Reading:
+    """All that a function reads: anew, until no code is reached that names further attributes."""
+    reading = _Reading(function, left_out, ())
+    while len(reading.met) > len(reading.named):
+        reading = _Reading(function, left_out, tuple(reading.met))
+    return reading
+
+
 @final
 class _Reading:
     """All that a function reads (``found``), and every place where a change may come from, with what is there.
 
+    Of objects the attributes ``named`` are looked at; ``met`` are those and the names in all code that was reached.
     What cannot change, such as tuples of numbers, is told by the place that holds it.
     """
 
-    def __init__(self, function: Any, left_out: Mapping[Place, Any]) -> None:
+    def __init__(self, function: Any, left_out: Mapping[Place, Any], named: Names) -> None:
         self.found: list[Any] = []
+        self.generators: list[Any] = []
+        self.named, self.met = named, dict.fromkeys(named)
         self._left_out = left_out
         self._names: list[tuple[Callable[[str, Any], Any], str, Any]] = []
         self._cells: list[tuple[types.CellType, Any]] = []
@@ -102,8 +123,9 @@ class _Reading:
         self._tensors: list[tuple[torch.Tensor, int]] = []
         self._memory: list[tuple[torch.Tensor, int]] = []
         self._arrays: list[tuple[NDArray[Any], bytes | int]] = []
-        self._seen: set[tuple[int, Names]] = set()
-        self._waiting: deque[tuple[Any, Names, int]] = deque([(function, (), DEPTH)])
+        self._keys: list[tuple[Mapping[str, Any], list[str]]] = []
+        self._seen: set[int] = set()
+        self._waiting: deque[tuple[Any, int]] = deque([(function, DEPTH)])
         with outside_transforms():
             while self._waiting and len(self._seen) < MOST:
                 self._look(*self._waiting.popleft())
@@ -125,7 +147,8 @@ class _Reading:
             if not (_are_one(list(mapping), keys) and _are_one(list(mapping.values()), values)):
                 return False
         return (
-            all(numbers == before for numbers, before in self._sets)
+            all(_are_one(list(own), keys) for own, keys in self._keys)
+            and all(numbers == before for numbers, before in self._sets)
             and all(tensor.data_ptr() == address for tensor, address in self._memory)
             and all(_bytes(array) == content for array, content in self._arrays)
         )
@@ -139,24 +162,27 @@ class _Reading:
         lists = {(id(now), ""): now for now, before in self._lists if not _are_one(list(now), before)}
         return {**names, **cells, **lists}
 
-    def _look(self, value: Any, names: Names, depth: int) -> None:
+    def _look(self, value: Any, depth: int) -> None:
         if isinstance(value, NUMBERS):
             self.found.append((type(value), value if value == value else repr(value)))
             return
-        if (id(value), names) in self._seen:
+        if id(value) in self._seen:
             return
-        self._seen.add((id(value), names))
+        self._seen.add(id(value))
         if isinstance(value, torch.Tensor):
             self._look_at_tensor(value)
         elif isinstance(value, np.ndarray):
             self._look_at_array(value, value)
+        elif isinstance(value, GENERATORS):
+            self.generators.append(value)
+            self.found.append(Same(value))
         elif depth == 0:
             self.found.append(Same(value))
         elif isinstance(value, Mapping | list | tuple | AbstractSet | deque):
-            self._look_at_parts(value, names, depth - 1)
+            self._look_at_parts(value, depth - 1)
         else:
             self.found.append(Same(value))
-            self._look_at_object(value, names, min(depth, INSTALLED_DEPTH if _is_installed(value) else depth))
+            self._look_at_object(value, min(depth, INSTALLED_DEPTH if _is_installed(value) else depth))
 
     def _look_at_tensor(self, tensor: torch.Tensor) -> None:
         is_plain = type(tensor) in (torch.Tensor, torch.nn.Parameter) and not is_transformed(tensor)
@@ -175,7 +201,7 @@ class _Reading:
         self._arrays.append((array, content := _bytes(array)))
         self.found.append((Same(holder), content))
 
-    def _look_at_parts(self, value: Any, names: Names, depth: int) -> None:
+    def _look_at_parts(self, value: Any, depth: int) -> None:
         if isinstance(value, Mapping):
             keys, parts = list(value), list(value.values())
             self._mappings.append((value, keys, parts))
@@ -189,80 +215,81 @@ class _Reading:
             if not isinstance(value, tuple) and (id(value), "") not in self._left_out:
                 self._lists.append((value, parts))
             self.found.append((type(value), len(parts)))
-        self._waiting.extend((part, names, depth) for part in parts)
+        self._waiting.extend((part, depth) for part in parts)
 
-    def _look_at_object(self, value: Any, names: Names, depth: int) -> None:
+    def _look_at_object(self, value: Any, depth: int) -> None:
         if isinstance(value, functools.partial):
-            self._waiting.extend((part, (), depth) for part in (value.func, value.args, value.keywords))
+            self._waiting.extend((part, depth) for part in (value.func, value.args, value.keywords))
         elif isinstance(value, types.MethodType) and isinstance(value.__func__, types.FunctionType):
             if not _is_of_a_library(value):
-                self._look_at_instance(value.__self__, _names_in(value.__func__.__code__), depth)
-                self._waiting.append((value.__func__, (), depth))
+                self._waiting.extend(((value.__self__, depth), (value.__func__, depth)))
+        elif isinstance(value, types.BuiltinMethodType):
+            self._waiting.append((value.__self__, depth - 1))
         elif isinstance(value, types.FunctionType):
             if not _is_of_a_library(value):
                 self._look_at_function(value, depth - 1)
-                self._note(vars(value).get, names, depth - 1)
+                self._note_own(vars(value), depth - 1)
         elif isinstance(value, types.ModuleType):
             if not _is_of_a_library(value):
-                self._note(vars(value).get, names, depth - 1)
+                self._note(vars(value).get, self.named, depth - 1)
         elif isinstance(value, type):
-            self._look_at_class(value, value, names, depth - 1)
+            self._look_at_class(value, value, self.named, depth - 1)
         else:
-            self._look_at_instance(value, (*names, *_reading_methods(type(value))), depth - 1)
+            self._look_at_instance(value, depth - 1)
 
     def _look_at_function(self, function: types.FunctionType, depth: int) -> None:
         names = _names_in(function.__code__)
+        self.met.update(dict.fromkeys(names))
         for cell in function.__closure__ or ():
             if (id(cell), "") not in self._left_out:
                 self._cells.append((cell, value := _content(cell)))
-                self._waiting.append((value, names, depth))
-        self._note(function.__globals__.get, names, depth)
+                self._waiting.append((value, depth))
+        space = function.__globals__
+        self._note(space.get, names if OF_ALL_GLOBALS.isdisjoint(names) else list(space), depth)
+        if not OF_ENVIRONMENT.isdisjoint(names):
+            self._waiting.append((os.environ, depth))
         for name in names:  # imported within
             if name in sys.modules and name not in function.__globals__:
-                self._waiting.append((sys.modules[name], names, depth))
-        for defaults in (function.__defaults__, function.__kwdefaults__):
-            self._waiting.append((defaults, names, depth))
+                self._waiting.append((sys.modules[name], depth))
+        self._waiting.extend(
+            (defaults, depth) for defaults in (function.__defaults__, function.__kwdefaults__)
+        )
 
-    def _look_at_instance(self, value: Any, names: Names, depth: int) -> None:
+    def _look_at_instance(self, value: Any, depth: int) -> None:
         """The attributes of an object that are named, and what its methods and properties of these names read."""
-        own = getattr(value, "__dict__", {})
-        if BY_STRING.intersection(names):
-            names = (*names, *own)
-        self._note(own.get, names, depth)
-        if "__wrapped__" in own:
-            self._waiting.append((own["__wrapped__"], names, depth))
+        self._note_own(getattr(value, "__dict__", {}), depth)
+        methods = [*self.named, *_reading_methods(type(value))]
         if isinstance(value, torch.nn.Module):
-            for part in value.modules():
-                self._waiting.extend((tensors, (), depth) for tensors in (part._parameters, part._buffers))
-                self._look_again(part, ("forward",), depth)
-        self._look_at_class(type(value), value, names, depth)
+            self._waiting.extend(
+                (part, depth) for part in (value._parameters, value._buffers, value._modules)
+            )
+            methods.append("forward")
+        self._look_at_class(type(value), value, methods, depth)
 
-    def _look_at_class(self, kind: type, value: Any, names: Names, depth: int) -> None:
+    def _look_at_class(self, kind: type, value: Any, names: Iterable[str], depth: int) -> None:
         for owner in kind.__mro__:
             if _is_of_a_library(owner):
                 continue
             space = vars(owner)
             for name in dict.fromkeys(name for name in names if name in space):
                 if isinstance(space[name], types.MemberDescriptorType):  # a slot
-                    self._note(functools.partial(getattr, value), (name,), depth, names)
+                    self._note(functools.partial(getattr, value), (name,), depth)
                     continue
-                self._note(space.get, (name,), depth, names)
+                self._note(space.get, (name,), depth)
                 method = _function_of(space[name])
                 if method is not None and depth > 0:
-                    self._waiting.append((method, (), depth))
-                    self._look_again(value, _names_in(method.__code__), depth - 1)
+                    self._waiting.append((method, depth))
 
-    def _look_again(self, value: Any, names: Names, depth: int) -> None:
-        """An object as one of its own methods reads it."""
-        if (id(value), ("self", *names)) not in self._seen and depth > 0:
-            self._seen.add((id(value), ("self", *names)))
-            if isinstance(value, type):
-                self._look_at_class(value, value, names, depth)
-            else:
-                self._look_at_instance(value, names, depth)
+    def _note_own(self, own: Mapping[str, Any], depth: int) -> None:
+        """The attributes of an object that are named, and which it has."""
+        self._keys.append((own, list(own)))
+        reads_all = not BY_STRING.isdisjoint(self.named)
+        self._note(
+            own.get, [name for name in own if reads_all or name in self.met or name == "__wrapped__"], depth
+        )
 
-    def _note(self, get: Callable[[str, Any], Any], names: Names, depth: int, inner: Names = ()) -> None:
-        """Places by name, and what stands in them, read by functions that name ``inner``, or else the same names."""
+    def _note(self, get: Callable[[str, Any], Any], names: Iterable[str], depth: int) -> None:
+        """Places by name, and what stands in them."""
         for name in names:
             self.found.append(name)
             if _place(get, name) in self._left_out:
@@ -270,7 +297,7 @@ class _Reading:
             value = get(name, MISSING)
             self._names.append((get, name, value))
             if value is not MISSING:
-                self._waiting.append((value, inner or names, depth))
+                self._waiting.append((value, depth))
 
 
 def _place(get: Callable[[str, Any], Any], name: str) -> Place:

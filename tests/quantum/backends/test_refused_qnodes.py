@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -105,6 +106,58 @@ def test_gates_by_chance_are_refused_however_rare(name: str, backend: str) -> No
 
     with pytest.raises(qlazy.UnsupportedModelError, match=f"drawing random numbers from {name} "):
         circuit_of(rarely, backend)(PARAMS, X)
+
+
+GENERATORS: dict[str, Any] = {
+    "Generator": np.random.default_rng(0),
+    "RandomState": np.random.RandomState(0),
+    "Random": random.Random(0),
+    "a method of Random": random.Random(0).random,
+    "torch.Generator": torch.Generator(),
+    "in a list": [np.random.default_rng(0)],
+    "in an object": SimpleNamespace(source=np.random.default_rng(0)),
+}
+
+
+def drawn(holder: Any) -> float:
+    if isinstance(holder, torch.Generator):
+        return float(torch.rand((), generator=holder))
+    if isinstance(holder, list):
+        return float(holder[0].random())
+    if isinstance(holder, SimpleNamespace):
+        return float(holder.source.random())
+    return float(holder() if callable(holder) else holder.random())
+
+
+@pytest.mark.parametrize("backend", ["auto", "torch"])
+@pytest.mark.parametrize("name", GENERATORS)
+def test_gates_by_the_chance_of_a_generator_of_its_own_are_refused(name: str, backend: str) -> None:
+    """The global generators stand still; that in the closure moves at every call."""
+    holder = GENERATORS[name]
+
+    def rarely(inputs: Any, weights: Any) -> Any:
+        turn(inputs, weights)
+        encode(inputs, weights)
+        if drawn(holder) < 1e-9:
+            qml.X(0)
+        return z(0)
+
+    with pytest.raises(qlazy.UnsupportedModelError, match=r"drawing random numbers from its generator 1 \("):
+        circuit_of(rarely, backend)(PARAMS, X)
+
+
+def test_a_generator_that_is_held_and_not_drawn_from_is_no_chance() -> None:
+    source = np.random.default_rng(0)
+    angles = source.uniform(size=2)
+
+    def held(inputs: Any, weights: Any) -> Any:
+        encode(inputs, weights)
+        qml.RX(angles[0] if source is not None else 0.0, 0)
+        return z(0)
+
+    circuit = circuit_of(held)
+    circuit(PARAMS, X)
+    assert circuit.backend == "adjoint"
 
 
 def test_a_circuit_that_seeds_its_own_chance_runs() -> None:

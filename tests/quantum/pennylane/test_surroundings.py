@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import collections
 import functools
+import operator
+import os
 import pickle
 import types
 
@@ -169,7 +171,15 @@ def helpers(depth):
     return (lambda: SCALE) if depth == 0 else functools.partial(lambda inner: inner(), helpers(depth - 1))
 
 
+os.environ["QLAZY_TEST_SCALE"] = "1.0"
+
 PLACES = {
+    "the environment": (
+        scaling(lambda: float(os.environ["QLAZY_TEST_SCALE"])),
+        lambda v: os.environ.update(QLAZY_TEST_SCALE=str(v)),
+    ),
+    "globals()": (scaling(lambda: globals()["SC" + "ALE"]), set_scale),
+    "eval": (scaling(lambda: eval("SC" + "ALE")), set_scale),
     "a comprehension": (in_a_comprehension, set_scale),
     "an inner function": (in_an_inner_function, set_scale),
     "functions that call functions": (scaling(helpers(5)), set_scale),
@@ -242,14 +252,46 @@ def test_a_change_is_seen_in_transforms():
         CELL[0] = 1.0
 
 
+class Nested:
+    def __init__(self):
+        self.angle, self.inner = 1.0, types.SimpleNamespace(deep=0.0)
+
+
+def angle_of(settings):
+    return settings.angle + deep_of(settings.inner)
+
+
+def deep_of(inner):
+    return inner.deep
+
+
+def test_a_change_is_seen_in_objects_that_are_handed_on():
+    """The circuit names no attribute of them: functions that it calls do, or methods that are handed in."""
+    settings = Nested()
+    kinds = {
+        "to a function": lambda: angle_of(settings),
+        "to a function in a list": lambda: next(f(settings) for f in (angle_of,)),
+        "to a method by its name": lambda: operator.attrgetter("angle")(settings) + deep_of(settings.inner),
+        "to map": lambda: sum(map(angle_of, [settings])),
+    }
+    for name, factor in kinds.items():
+        settings.angle, settings.inner.deep = 1.0, 0.0
+        model = Circuit(qml.QNode(scaling(factor), qml.device("default.qubit", wires=1)), {"w": (1,)})
+        for angle, deep in ((1.0, 0.0), (2.0, 0.0), (2.0, 0.5)):
+            settings.angle, settings.inner.deep = angle, deep
+            expected = torch.cos((angle + deep) * PARAMS + X)
+            torch.testing.assert_close(model(PARAMS, X), expected, rtol=0, atol=1e-12, msg=name)
+
+
 def test_attributes_that_the_circuit_does_not_read_are_no_change():
     """A training loop counts and keeps losses in the object whose method the circuit is."""
     trainer = Scaler()
+    trainer.history = []
     model = Circuit(qml.QNode(trainer.circuit, qml.device("default.qubit", wires=1)), {"w": (1,)})
     model(PARAMS, X)
     (chosen,) = model._chosen.values()
     trainer.losses = [0.5]
-    trainer.kept.append(2.0)
+    trainer.history.append(2.0)
     model(PARAMS, X)
     assert next(iter(model._chosen.values())) is chosen
 
