@@ -104,8 +104,9 @@ def _pair(
     together = [(first[i % len(first)], second[i % len(second)]) for i in range(count)]
     differences = [float(geometric_difference(k, other_k, ridge)) for k, other_k in together]
     training = [float(training_difference(k, other_k, ridge)) for k, other_k in together]
-    means = (geometric_interval(np.array(found)).mean for found in (training, *complexities))
-    return KernelPair(name, other, *summarized("difference", np.array(differences)), *means, ridge)
+    difference = summarized("difference", np.array(differences))
+    least, own, theirs = (geometric_interval(np.array(found)).mean for found in (training, *complexities))
+    return KernelPair(name, other, difference.center, difference.spread, least, own, theirs, ridge)
 
 
 def _spread(value: float, factor: float) -> str:

@@ -76,7 +76,7 @@ class Surroundings:
     def __init__(self, function: Any, before: Surroundings | None = None) -> None:
         self._function = function
         self._own: dict[Place, Any] = {} if before is None else before._reading.moved()
-        self._reading = _read(function, self._own)
+        self._reading: _Reading = _read(function, self._own)
 
     def are_as_before(self) -> bool:
         """Whether the function reads the same now."""
