@@ -61,7 +61,7 @@ class Accuracies:
 
 @final
 @dataclass(frozen=True)
-class Verdict:
+class LazyVerdict:
     """One model: the interval of each metric at every scale, and what it reached at the least scale."""
 
     model: str
@@ -256,19 +256,19 @@ class Verdict:
 
 @final
 @dataclass(frozen=True)
-class Verdicts(Sequence[Verdict]):
+class Verdicts(Sequence[LazyVerdict]):
     """A verdict on each model of a comparison, in its order; printed, or shown in a notebook, a paragraph each."""
 
-    of_models: tuple[Verdict, ...]
+    of_models: tuple[LazyVerdict, ...]
 
     def __len__(self) -> int:
         return len(self.of_models)
 
     @overload
-    def __getitem__(self, index: int) -> Verdict: ...
+    def __getitem__(self, index: int) -> LazyVerdict: ...
     @overload
-    def __getitem__(self, index: slice) -> tuple[Verdict, ...]: ...
-    def __getitem__(self, index: int | slice) -> Verdict | tuple[Verdict, ...]:
+    def __getitem__(self, index: slice) -> tuple[LazyVerdict, ...]: ...
+    def __getitem__(self, index: int | slice) -> LazyVerdict | tuple[LazyVerdict, ...]:
         return self.of_models[index]
 
     def sentences(self) -> tuple[str, ...]:
@@ -303,7 +303,7 @@ def verdicts(comparison: Runs, small: float = SMALL) -> Verdicts:
     return Verdicts(tuple(_verdict(comparison, model, small) for model in comparison.models))
 
 
-def _verdict(comparison: Runs, model: str, small: float) -> Verdict:
+def _verdict(comparison: Runs, model: str, small: float) -> LazyVerdict:
     first = comparison.select(model, comparison.alphas[0])
     intervals = {name: _intervals(comparison, model, of) for name, of in METRICS.items()}
     finished = [run for run in first if not run.diverged]
@@ -317,7 +317,7 @@ def _verdict(comparison: Runs, model: str, small: float) -> Verdict:
     )
     loss_left, test_gap, regression_gap = means
     own_splits = comparison.settings.get("splits") == "a seed"
-    return Verdict(
+    return LazyVerdict(
         model,
         comparison.alphas,
         {name: found for name, found in intervals.items() if not all(math.isnan(one.mean) for one in found)},

@@ -12,7 +12,7 @@ import pytest
 from qlazy.base.over_seeds import Interval, geometric_interval
 from qlazy.comparison.result import Comparison
 from qlazy.comparison.run import Run
-from qlazy.comparison.verdict import METRICS, SMALL, Verdict, _decided, verdicts
+from qlazy.comparison.verdict import METRICS, SMALL, LazyVerdict, _decided, verdicts
 from tests.comparison.test_figures import ALPHAS, made_up, made_up_run
 
 
@@ -61,9 +61,9 @@ LARGE_ONE = Interval(0.5, 0.3, 0.9)
 DIVERGED = Interval(math.inf, math.inf, math.inf)
 
 
-def of_two_scales(first: Interval, second: Interval) -> Verdict:
+def of_two_scales(first: Interval, second: Interval) -> LazyVerdict:
     """All three metrics alike at a = 1, and at a = 100."""
-    return Verdict("one", (1.0, 100.0), dict.fromkeys(METRICS, (first, second)), 0.3, 3)
+    return LazyVerdict("one", (1.0, 100.0), dict.fromkeys(METRICS, (first, second)), 0.3, 3)
 
 
 def test_what_diverged_everywhere_is_called_neither_lazy_nor_not() -> None:
@@ -90,7 +90,7 @@ def test_small_at_one_scale_and_not_at_larger_ones_is_said_as_it_is() -> None:
 
 
 def test_nothing_to_learn_is_said() -> None:
-    one = Verdict("one", (1.0,), {"Jacobian": (SMALL_ONE,)}, math.nan, 3)
+    one = LazyVerdict("one", (1.0,), {"Jacobian": (SMALL_ONE,)}, math.nan, 3)
     assert one.decision == "undecided"
     assert "nothing to learn" in str(one)
 
