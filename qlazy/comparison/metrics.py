@@ -33,6 +33,12 @@ KERNELS: Mapping[str, Callable[[Run], float]] = {
 }
 """The kernel's change at the last step without its constant part, which never moves and hides the rest, and suprema
 over training, on which a verdict rests."""
+MOVES: Mapping[str, Callable[[Run], float]] = {
+    "rms drift": lambda run: run.rms_drift,
+    "largest drift": lambda run: run.largest_drift,
+    "drift over length": lambda run: run.drift_over_length,
+}
+"""The drift in the unit of a parameter, radians of an angle, and over the length at which the linearisation fails."""
 
 SCALES: Mapping[str, Callable[[Run], float]] = {
     "kappa": lambda run: run.kappa,

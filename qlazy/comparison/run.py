@@ -64,8 +64,43 @@ class Run:
         return float(self.trace.drift.max())
 
     @property
+    def rms_drift(self) -> float:
+        """sup_t ||w_a(t) - w0|| / sqrt(p), the root mean square over the parameters: radians where they are angles."""
+        return self.parameter_drift / math.sqrt(self.trace.params.shape[1])
+
+    @property
+    def largest_drift(self) -> float:
+        """sup_t max_i |w_i(t) - w0_i|, of the parameter that moved farthest: radians where it is an angle."""
+        return float(np.abs(self.trace.params - self.trace.params[0]).max())
+
+    @property
+    def linear_length(self) -> float:
+        """||Dh|| / ||D^2 h|| at w0, from above: over such a drift the derivative changes by as much as it is.
+
+        Norms in ||.||_n: of Dh the largest singular value, root of lambda_max(K_0) / n; of D^2 h the largest of
+        ||D^2 h[u, u]|| over unit directions u that eight rounds find, from the direction in which gradient descent
+        sets out (:attr:`curvature`, from below). In units of the parameters, radians where they are angles; infinite
+        for a linear model, NaN where the curvature is not known. Scaling a model does not change it. The ratio that
+        the bounds of Chizat, Oyallon, Bach 2019 (arXiv 1812.07956) are made of.
+        """
+        norm = math.sqrt(self._largest_eigenvalue / len(self.train_targets))
+        return norm / self.curvature if self.curvature != 0 else math.inf
+
+    @property
+    def drift_over_length(self) -> float:
+        """sup_t ||w_a(t) - w0|| ||D^2 h|| / ||Dh||, from below: linearised training stands far below 1.
+
+        Drift over :attr:`linear_length`. A number without a unit: an angle may be drawn a period farther, and any
+        parameter counted in other units, if all are.
+        """
+        return self.parameter_drift / self.linear_length
+
+    @property
     def relative_drift(self) -> float:
-        """sup_t ||w_a(t) - w0|| / ||w0||, infinite for a start at zero."""
+        """sup_t ||w_a(t) - w0|| / ||w0||, infinite for a start at zero.
+
+        For nets alone: the norm of angles depends on where in a period they were drawn, and says nothing.
+        """
         start = float(np.linalg.norm(self.trace.params[0]))
         return self.parameter_drift / start if start else math.inf
 

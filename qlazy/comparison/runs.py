@@ -26,6 +26,7 @@ from qlazy.comparison.metrics import (
     KERNELS,
     LAWS,
     METRICS,
+    MOVES,
     REACHED,
     RESULTS,
     SCALES,
@@ -69,10 +70,10 @@ class Runs:
     def values(self, model: str, metric: str) -> Floats:
         """A metric of one model as (scales, seeds), NaN for runs that diverged.
 
-        ``metric`` is a name in ``METRICS``, ``KERNELS``, ``SCALES``, ``LAWS`` or ``results``. NaN also where a law does
-        not apply.
+        ``metric`` is a name in ``METRICS``, ``MOVES``, ``KERNELS``, ``SCALES``, ``LAWS`` or ``results``. NaN also
+        where a law does not apply.
         """
-        known = {**METRICS, **KERNELS, **SCALES, **LAWS, **self.results}
+        known = {**METRICS, **MOVES, **KERNELS, **SCALES, **LAWS, **self.results}
         require(metric in known, "metric", f"be one of {', '.join(known)}", metric)
         if (model, metric) not in self._measured:
             of = known[metric]
@@ -112,13 +113,13 @@ class Runs:
         return [self._row(model, i) for model in self.models for i in range(len(self.alphas))]
 
     def table(self) -> str:
-        """Rows, slopes, what was reached, baselines, bounds as plain text."""
+        """Rows, slopes, what was reached, how far parameters moved, baselines, bounds as plain text."""
         return "\n\n".join(map(str, self.tables()))
 
     def tables(self) -> tuple[Table, ...]:
         """What :meth:`table` prints, as values."""
         bounds = bound_table(self.runs)
-        tables = [self.scale_table(), self.slope_table(), self.reached_table()]
+        tables = [self.scale_table(), self.slope_table(), self.reached_table(), self.moves_table()]
         if self.baselines:
             tables.append(baseline_table(self.baselines, bool(self.settings.get("classes"))))
         return (*tables, *(() if bounds is None else (bounds,)))
@@ -140,6 +141,16 @@ class Runs:
         )
         title = "slopes in log-log axes, and their 95 % intervals over seeds"
         return Table(title, ("slope against a", *METRICS), (*fitted, theory))
+
+    def moves_table(self) -> Table:
+        """How far parameters moved, for each model and scale, in units that mean something for angles too."""
+        columns = (*MOVES, "largest Jacobian change")
+        head, *rows = _cells(self.rows(), columns)
+        title = (
+            "how far parameters moved, root mean square and largest, in radians where they are angles; over the "
+            "length |Dh| / |D²h| at which the linearisation fails; and the Jacobian's relative change"
+        )
+        return Table(title, tuple(head), tuple(map(tuple, rows)))
 
     def reached_table(self) -> Table:
         """What each model, its linearised model and kernel regression reached, at the least scale."""
@@ -173,7 +184,7 @@ class Runs:
 
     def _row(self, model: str, index: int) -> dict[str, Any]:
         row: dict[str, Any] = {"model": model, "alpha": self.alphas[index]}
-        for metric in (*METRICS, *KERNELS, *SCALES, *LAWS, *self.results):
+        for metric in (*METRICS, *MOVES, *KERNELS, *SCALES, *LAWS, *self.results):
             row[metric], row[spread_name(metric)] = summarized(metric, self.values(model, metric)[index])
         row["diverged"] = sum(bool(run.diverged) for run in self.select(model, self.alphas[index]))
         return row

@@ -95,15 +95,20 @@ def second_derivative_norm(
     starts: int = 4,
     steps: int = 30,
     step: float | None = None,
+    first: Tensor | None = None,
 ) -> Bound:
     """||D^2h(w)|| from below: the largest ||D^2h[u, u]||_n found over unit directions u.
 
-    See :func:`qlazy.theory.curvature.largest_second_derivative`; the supremum itself is a search that is not convex.
+    See :func:`qlazy.theory.curvature.largest_second_derivative`; the supremum itself is a search that is not convex,
+    from random directions, or from ``first`` (p,) alone.
     """
     step = second_order_step(model, params, x) if step is None else step
-    value = largest_second_derivative(model, params, x, generator, starts=starts, steps=steps, step=step)
+    value = largest_second_derivative(
+        model, params, x, generator, starts=starts, steps=steps, step=step, first=first
+    )
     how = "torch.func" if step == EXACT else f"differences over {step:g}"
-    return Bound(value / math.sqrt(len(x)), "lower", f"{how}, {starts} starts")
+    where = f"{starts} starts" if first is None else "a given start"
+    return Bound(value / math.sqrt(len(x)), "lower", f"{how}, {where}")
 
 
 class DerivativeBounds(NamedTuple):

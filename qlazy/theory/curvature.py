@@ -132,15 +132,24 @@ def largest_second_derivative(
     starts: int = 4,
     steps: int = 30,
     step: float | None = None,
+    first: Tensor | None = None,
 ) -> float:
     """A lower bound of sup ||D^2h(w)[u, u]|| over unit u, in the Euclidean norm of all outputs.
 
     The search is not convex: from each of several random starts, u goes to (H + ||H u||) u, normalised, with H
     the Hessian of the outputs weighted by D^2h[u, u] (Kolda, Mayo 2011, arXiv 1007.1267). What is returned has
     been attained. With differences it is attained by Dh as a Lipschitz quotient over the step.
+
+    A direction ``first`` (p,) stands in place of random starts, unless it or the curvature along it is zero: then what
+    is found does not depend on the order of the parameters, as that of a random start does.
     """
     require(starts >= 1, "starts", "be positive", starts)
     step = second_order_step(model, params, x) if step is None else step
+    if first is not None and first.norm() > 0:
+        require_shape("first", first, (model.num_params,))
+        found = _climb(model, params, x, first / first.norm(), steps, step)
+        if found > 0:
+            return found
     best = 0.0
     for _ in range(starts):
         direction = torch.randn(len(params), generator=generator, dtype=torch.float64).to(params)

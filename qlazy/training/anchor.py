@@ -87,13 +87,17 @@ class Anchor:
     def curvature(self) -> float:
         """A lower bound on ||D^2 h(w0)|| in ||.||_n, from a short search that is the same for every model.
 
-        Of one start and eight rounds: circuits and nets are compared by it, so that none is searched harder. NaN
-        where second derivatives cannot be had.
+        Of one start, the direction J^T (h(w0) - y) in which gradient descent sets out, and eight rounds: circuits and
+        nets are compared by it, so that none is searched harder, and the order of parameters, samples and qubits does
+        not matter. NaN where second derivatives cannot be had.
         """
         generator = torch.Generator().manual_seed(0)
         x = self.data.x_train
+        first = self.model.vjp(self.params, x, self._outputs[0] - self.data.y_train).detach()
         try:
-            return second_derivative_norm(self.model, self.params, x, generator, starts=1, steps=8).value
+            return second_derivative_norm(
+                self.model, self.params, x, generator, starts=1, steps=8, first=first
+            ).value
         except UnsupportedModelError:
             return math.nan
 

@@ -202,7 +202,7 @@ def test_tables_for_notebooks_and_spreadsheets(comparison):
     models = 2
     assert found.table().count(" ±") == 1 + models * (2 * len(SCALES) + 3)
     laws = len(SCALES)  # the circuit's variance law
-    assert found.table().count(" ×÷") == 1 + models * (5 * len(SCALES) + 3 + 4 + 4 - 1 + 3) + laws
+    assert found.table().count(" ×÷") == 1 + models * (9 * len(SCALES) + 3 + 4 + 4 - 1 + 3) + laws
     rows = (out / "table.csv").read_text().splitlines()
     assert len(rows) == 1 + 2 * len(SCALES)
     page = found._repr_html_()
