@@ -68,6 +68,15 @@ ODD = {
 }
 
 
+def table(folder):
+    """A CSV file of two inputs and a target, where there is a folder for it."""
+    if folder is None:
+        return None
+    path = folder / "table.csv"
+    path.write_text("u,v,w\n" + "".join(f"{i},{i % 3},{i / 4}\n" for i in range(12)))
+    return path
+
+
 class Point:
     """What right calls are made of, anew for every call."""
 
@@ -195,6 +204,9 @@ def calls(p):
             qlazy.load_data,
             {
                 "name": "iris",
+                "target": None,
+                "columns": None,
+                "regression": None,
                 "classes": None,
                 "features": 2,
                 "train": 20,
@@ -203,6 +215,10 @@ def calls(p):
                 "scaling": "angle",
                 "dtype": torch.float64,
             },
+        ),
+        "load_data file": (
+            qlazy.load_data,
+            {"name": table(p.folder), "target": "w", "columns": ["u", 1], "regression": True},
         ),
         "from_arrays": (
             qlazy.from_arrays,

@@ -62,6 +62,10 @@ TAKEN = {
         for part in ("classes", "features", "train", "test")
     },
     "load_data seed": {"zero"},
+    **{f"load_data {part}": {"None"} for part in ("target", "columns", "regression")},
+    "load_data file columns": {"None", "zero"},
+    "load_data file target": {"zero", "negative"},
+    "load_data file regression": {"None"},
     "from_arrays seed": {"zero"},
     "from_arrays name": {"letter", "digit", "empty text"},
     "Dataset name": {"letter", "digit", "empty text"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import csv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
@@ -14,6 +15,7 @@ from qlazy.comparison.baselines import InfiniteNet
 from qlazy.comparison.specs import parse_sizes, parse_spec
 from qlazy.data.datasets import Dataset, load_data
 from qlazy.data.named import SOURCES
+from qlazy.data.preprocessing import Scaling
 from qlazy.kernels.infinite_nets import Activation
 from qlazy.training.losses import CrossEntropy, Logistic, Loss, SquaredError
 from qlazy.training.methods import LBFGS, SGD, Adam, GradientDescent, GradientFlow, Method
@@ -40,7 +42,21 @@ _METHODS = ("gd", "sgd", "adam", "lbfgs", "flow")
 def add_data(parser: argparse.ArgumentParser) -> None:
     """The options that choose and prepare data."""
     group = parser.add_argument_group("data")
-    group.add_argument("--data", default="digits", choices=SOURCES, help="default: %(default)s")
+    group.add_argument(
+        "--data", default="digits", metavar="DATA",
+        help=f"a set that comes with qlazy ({', '.join(SOURCES)}), or a CSV or NPZ file of yours (%(default)s)",
+    )  # fmt: skip
+    group.add_argument(
+        "--target", type=_columns, metavar="COLUMN,...",
+        help="files: the column of labels, or of targets, or several; by name, or from 0, or from -1 backwards",
+    )  # fmt: skip
+    group.add_argument(
+        "--columns", type=_columns, metavar="COLUMN,...", help="files: the inputs (all other columns)"
+    )
+    group.add_argument(
+        "--task", choices=("classes", "regression"),
+        help="files: whether targets are classes or real numbers (unless given: told from the target, and said)",
+    )  # fmt: skip
     group.add_argument("--classes", type=_names, metavar="A,B", help="images: 3,8 unless given; others: all")
     group.add_argument(
         "--features",
@@ -48,6 +64,10 @@ def add_data(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="principal components kept, one for each qubit (images: 4; others: 6, or all)",
     )
+    group.add_argument(
+        "--scaling", choices=get_args(Scaling), default="angle",
+        help="inputs: angles, three standard deviations half a turn; standardised; or as they are (%(default)s)",
+    )  # fmt: skip
     group.add_argument("--train", type=positive, metavar="N", help="examples (images: 100; others: 70 %%)")
     group.add_argument("--test", type=positive, metavar="N", help="examples (images: 200; others: the rest)")
     group.add_argument(
@@ -64,11 +84,15 @@ def read_data(arguments: argparse.Namespace, split: int = 0) -> Dataset:
     counts = {name: getattr(arguments, name) or defaults.get(name) for name in IMAGES}
     return load_data(
         arguments.data,
+        target=arguments.target,
+        columns=arguments.columns,
+        regression=None if arguments.task is None else arguments.task == "regression",
         classes=arguments.classes,
         features=counts["features"],
         train=counts["train"],
         test=counts["test"],
         seed=arguments.data_seed + split,
+        scaling=arguments.scaling,
         dtype=getattr(torch, arguments.dtype),
     )
 
@@ -177,6 +201,17 @@ def _list_of(read: Callable[[str], Any], text: str) -> tuple[Any, ...]:
 
 def _names(text: str) -> tuple[str, ...]:
     return _list_of(str, text)
+
+
+def _columns(text: str) -> tuple[str, ...]:
+    """Names with commas between; one that has commas itself stands in double quotes, as in a CSV file."""
+    try:
+        (names,) = csv.reader([text], skipinitialspace=True, strict=True)
+    except (csv.Error, ValueError):
+        names = []
+    if not all(name.strip() for name in names) or not names:
+        raise argparse.ArgumentTypeError(f"must be names of columns with commas between, but is {text!r}")
+    return tuple(name.strip() for name in names)
 
 
 def _numbers(text: str) -> tuple[float, ...]:

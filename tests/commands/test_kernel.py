@@ -69,3 +69,40 @@ def test_an_output_folder_that_is_a_file_is_refused(capsys, tmp_path: Path) -> N
     assert "must be a folder, but taken is a file" in shown.err
     assert shown.out == ""
     assert (tmp_path / "taken").read_text() == "mine"
+
+
+def test_data_of_a_file_by_names_and_positions_of_columns(capsys, tmp_path: Path) -> None:
+    rows = [f"{i / 7},{-i},{'no' if i % 2 else 'yes'},{i * i}" for i in range(20)]
+    (tmp_path / "my.csv").write_text("\n".join(['a,b,"label, of two",t', *rows]))
+    common = [
+        "kernel",
+        "mlp:2",
+        "--data",
+        "my.csv",
+        "--columns",
+        "a,1",
+        "--train",
+        "10",
+        "--quiet",
+        "--out",
+        "here",
+    ]
+    assert cli.main([*common, "--target", '"label, of two"']) == cli.OK
+    out = capsys.readouterr().out
+    assert "my.csv, classes no (-1) and yes (+1), 10 training and 10 test samples; 2 features" in out
+    assert "target label, of two: 2 classes, of texts; features a, b" in out
+    assert cli.main([*common, "--target", "-1", "--scaling", "none"]) == cli.OK
+    out = capsys.readouterr().out
+    assert "my.csv, regression, 10 training and 10 test samples; 2 features, not scaled" in out
+    assert cli.main([*common, "--target", "b,t", "--columns", "a"]) == cli.OK
+    assert "(10 samples, 2 outputs)" in capsys.readouterr().out
+    for options, words in (
+        (["--target", "c"], "`target` must name columns of my.csv, of a, b, label, of two, t, or count"),
+        (["--target", "2", "--task", "regression"], "must hold numbers, as 1.5, in column label, of two"),
+        (["--target", ","], "argument --target: must be names of columns with commas between, but is ','"),
+        (["--target", "2", "--data", "iris"], "`target` must be absent with iris"),
+        (["--target", "2", "--data", "none.csv"], "none.csv: No such file or directory"),
+        (["--data", "nothing"], "`name` must be one of digits, mnist"),
+    ):
+        assert cli.main([*common, *options]) == cli.USAGE
+        assert words in capsys.readouterr().err
