@@ -168,10 +168,15 @@ class Circuit(Model):
         Known once the circuit has run, for the shape of the inputs of its first call; a program's at once. Raises
         UnsupportedModelError for a circuit that measures on its way.
         """
-        row = next(iter(self._chosen), None)
+        row = self.row
         require(row is not None, "circuit", "have run once, which tells the shape of its inputs", repr(self))
         assert row is not None
         return self.lowering(torch.empty(0, *row)).cones
+
+    @property
+    def row(self) -> tuple[int, ...] | None:
+        """The shape of a row of inputs, that of the first call; None before it. A program's is known at once."""
+        return next(iter(self._chosen), None)
 
     @property
     def backend_reason(self) -> str:

@@ -34,6 +34,24 @@ def fidelity_kernel(circuit: Circuit, params: Tensor, x: Tensor, y: Tensor | Non
     return (left.conj() @ right.T).abs().square()
 
 
+def preparations(circuit: Circuit, params: Tensor, x: Tensor) -> tuple[str, ...]:
+    """The names of operators that prepare states of two qubits or more, basis states aside, for the first row of x."""
+    circuit.check(params, x)
+    with torch.no_grad():
+        tape = TorchBackend(on_default_qubit(circuit.qnode), circuit.weight_shapes).tape(params, x[0])
+    prepared = [
+        op.name
+        for op in tape.operations
+        if isinstance(inner := getattr(op, "base", op), STATES)
+        and not isinstance(inner, qml.BasisState)
+        and len(inner.wires) > 1
+    ]
+    return tuple(dict.fromkeys(prepared))
+
+
+STATES = (qml.operation.StatePrepBase, qml.MottonenStatePreparation, qml.ArbitraryStatePreparation)
+
+
 def _state(tape: qml.tape.QuantumScript, wires: qml.wires.Wires | None) -> Tensor:
     order = tape.wires if wires is None else wires
     bare = qml.tape.QuantumScript(tape.operations, [qml.state()])

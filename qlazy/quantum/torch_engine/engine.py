@@ -106,6 +106,11 @@ class TorchCircuit:
                 found[run.part, output] = _array(_real_product(run.state, bra))
         return found
 
+    def states(self, shared: Real, sampled: Real) -> Tensor:
+        """Amplitudes (n, 2^w) at the end, up to a phase of each."""
+        parts = [run.state.T.expand(len(sampled[run.part]), -1) for run in self._runs(shared, sampled)]
+        return torch.cat(parts)
+
     def sweep(self, shared: Real, sampled: Real, threads: int = 1) -> tuple[Real, Derivatives]:
         """Values (n, c), and dF/dangle of every output and sample, (n, c, S) and (n, c, T)."""
         samples = len(sampled)
