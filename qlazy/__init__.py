@@ -20,7 +20,10 @@ if TYPE_CHECKING:
         UnsupportedModelError,
         ZeroJacobianError,
     )
-    from qlazy.comparison.baselines import InfiniteCircuit, InfiniteNet
+    from qlazy.comparison.baselines import FourierModel, InfiniteCircuit, InfiniteNet
+    from qlazy.comparison.baselines.result import Surrogates
+    from qlazy.comparison.baselines.surrogates import surrogates
+    from qlazy.comparison.baselines.untangled import untangled
     from qlazy.comparison.compare import compare
     from qlazy.comparison.result import Comparison
     from qlazy.comparison.run import Run
@@ -52,7 +55,10 @@ _NAMES = {
         "UnsupportedModelError",
         "ZeroJacobianError",
     ),
-    "comparison.baselines": ("InfiniteCircuit", "InfiniteNet"),
+    "comparison.baselines": ("FourierModel", "InfiniteCircuit", "InfiniteNet"),
+    "comparison.baselines.result": ("Surrogates",),
+    "comparison.baselines.surrogates": ("surrogates",),
+    "comparison.baselines.untangled": ("untangled",),
     "comparison.compare": ("compare",),
     "comparison.result": ("Comparison",),
     "comparison.run": ("Run",),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 from qlazy.base.errors import require
 from qlazy.base.execution import connected
+from qlazy.base.keys import readable
 from qlazy.commands import FAILED, OK
 from qlazy.commands.options import (
     MODELS,
@@ -23,6 +25,8 @@ from qlazy.commands.options import (
 from qlazy.comparison.compare import compare
 from qlazy.comparison.kernel_pairs import RIDGE
 from qlazy.comparison.metrics import AXES
+from qlazy.data.datasets import Dataset
+from qlazy.models.model import Model
 
 EXAMPLES = f"""\
 {MODELS_HELP}
@@ -64,6 +68,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="x axis of figures: the scale, or kappa, which says how lazy a model is at it (%(default)s)",
     )  # fmt: skip
     parser.add_argument(
+        "--surrogates", action="store_true",
+        help="set each model at a = 1 beside its unentangled twin and models without quantum parts, tuned alike",
+    )  # fmt: skip
+    parser.add_argument(
         "--out", type=folder, metavar="DIR", default=Path("qlazy-out/compare"), help="folder (%(default)s)"
     )
     parser.add_argument("--quiet", action="store_true", help="show no progress")
@@ -101,6 +109,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{pair_table(pairs)}\n")
     page = comparison.report(arguments.out, arguments.command, against=arguments.against)
     verdict = comparison.verdict()
+    if arguments.surrogates:
+        _print_surrogates(arguments, models, data)
     print(
         f"{verdict}\n\n{verdict.caption}\n\nfigures, table and arrays: {arguments.out}; all in one page: {page}"
     )
@@ -108,3 +118,19 @@ def run(arguments: argparse.Namespace) -> int:
     for one in failed:
         print(f"qlazy: {one.model}, seed {one.seed}, a = {one.alpha:g}: {one.diverged}", file=sys.stderr)
     return FAILED if failed else OK
+
+
+def _print_surrogates(arguments: argparse.Namespace, models: Mapping[str, Model], data: Dataset) -> None:
+    """The panel of each model, on the data and seeds of the comparison; kept in a folder beside it."""
+    from qlazy.comparison.baselines.surrogates import surrogates
+
+    for index, (name, model) in enumerate(models.items()):
+        panel = surrogates(
+            model,
+            data if arguments.splits == "one" else partial(read_data, arguments),
+            seeds=range(arguments.seeds),
+            steps=arguments.steps,
+            progress=not arguments.quiet,
+        )
+        panel.save(arguments.out / "surrogates" / f"{index}-{readable(name)}")
+        print(f"{name} beside others\n{panel.table()}\n\n{panel}\n\n{panel.caption}\n")

@@ -21,7 +21,7 @@ from qlazy.base.execution import Results, in_processes, on_cluster, on_threads, 
 from qlazy.base.keys import digest, key, readable, told
 from qlazy.base.storage import remove_stale_drafts
 from qlazy.base.version import __version__, versions
-from qlazy.comparison.baselines import InfiniteCircuit, InfiniteNet
+from qlazy.comparison.baselines import FourierModel, InfiniteCircuit, InfiniteNet
 from qlazy.comparison.result import Comparison
 from qlazy.comparison.run import Run, is_saved
 from qlazy.data.datasets import Dataset
@@ -63,7 +63,7 @@ def compare(
     centered: bool = True,
     normalized: bool = False,
     until_loss: float | None = None,
-    baselines: Sequence[InfiniteNet | InfiniteCircuit] = (),
+    baselines: Sequence[InfiniteNet | InfiniteCircuit | FourierModel] = (),
     out: str | os.PathLike[str] | None = None,
     key: str | None = None,
     workers: int | None = None,
@@ -88,8 +88,8 @@ def compare(
     of about 120 recorded steps, and at its linearised model and kernel there: otherwise what trains faster moves more.
     Runs that do not get there in ``steps`` are looked at in their last.
 
-    ``baselines`` are InfiniteNets and InfiniteCircuits, in closed form, beside the models: gradient descent or flow,
-    square loss.
+    ``baselines`` are InfiniteNets, InfiniteCircuits and FourierModels, whose kernels stay as they are, beside the
+    models and in closed form: gradient descent or flow, square loss.
 
     With ``out`` every finished run is kept in that folder, and a comparison started again with the same
     settings takes up what is there, with the numbers of an uninterrupted one, bit for bit. The same are settings where
@@ -105,8 +105,8 @@ def compare(
 
     Raises ValueError for models that do not fit the data, and for empty, repeated or impossible settings.
     """
-    alphas = _values("alphas", alphas, Real, "numbers")
-    seeds = _values("seeds", seeds, Integral, "whole numbers")
+    alphas = distinct_values("alphas", alphas, Real, "numbers")
+    seeds = distinct_values("seeds", seeds, Integral, "whole numbers")
     require(all(0 < alpha < float("inf") for alpha in alphas), "alphas", "be positive", list(alphas))
     require(all(abs(seed) < 2**63 for seed in seeds), "seeds", "be below 2^63", list(seeds))
     whole_of("steps", steps, 1)
@@ -115,7 +115,7 @@ def compare(
     require_instance("method", method, Method, "GradientDescent()")
     require(isinstance(normalized, bool), "normalized", "be True or False", normalized)
     _check_until(until_loss, loss, method)
-    splits = _splits(data, seeds, normalized)
+    splits = splits_of(data, seeds, normalized)
     _check_models(models)
     require_workers(workers, client)
     seeded = [
@@ -139,11 +139,11 @@ def compare(
     for one in seeded[:: len(seeds)]:
         one.check()
     require(isinstance(centered, bool), "centered", "be True or False", centered)
-    must = "be a list of InfiniteNets and InfiniteCircuits"
+    must = "be a list of InfiniteNets, InfiniteCircuits and FourierModels"
     require(isinstance(baselines, tuple | list), "baselines", must, type(baselines).__name__, TypeError)
     for baseline in baselines:
-        kinds = (InfiniteNet, InfiniteCircuit)
-        require_instance("baselines[...]", baseline, kinds, "InfiniteNet(...) or InfiniteCircuit(...)")
+        kinds = (InfiniteNet, InfiniteCircuit, FourierModel)
+        require_instance("baselines[...]", baseline, kinds, "InfiniteNet(...), InfiniteCircuit(...)")
         require(
             not callable(data) and until_loss is None, "baselines", "be absent where seeds have splits or ends",
             list(map(str, baselines)),
@@ -459,7 +459,7 @@ def _settings(seeded: Sequence[SeededModel], alphas: Sequence[float], seeds: Seq
     }
 
 
-def _values(argument: str, values: Iterable[Any], kind: type, noun: str) -> tuple[Any, ...]:
+def distinct_values(argument: str, values: Iterable[Any], kind: type, noun: str) -> tuple[Any, ...]:
     """Distinct numbers of whatever holds them, a range, an array or a generator, as plain ones."""
     fits = (
         isinstance(values, Iterable)
@@ -475,7 +475,7 @@ def _values(argument: str, values: Iterable[Any], kind: type, noun: str) -> tupl
     return found
 
 
-def _splits(
+def splits_of(
     data: Dataset | Callable[[int], Dataset], seeds: Sequence[int], normalized: bool
 ) -> dict[int, Dataset]:
     """The data of each seed; one split for all where ``data`` is a data set."""

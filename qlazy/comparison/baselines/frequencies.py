@@ -61,18 +61,14 @@ class Encoding(NamedTuple):
         whole = self._lattice(2 * most + 1)
         if whole is not None:
             return Spectrum(_half(whole), True)
-        drawn = _half(self._drawn(DRAWS * most, seed))
-        first = np.sort(np.unique(drawn, axis=0, return_index=True)[1])[:most]
-        return Spectrum(drawn[first], False)
+        return Spectrum(_half(self._drawn(DRAWS * most, seed))[:most], False)
 
     def _lattice(self, most: int) -> Floats | None:
         """Every frequency, 0 and both of a pair among them; None where they are more than ``most``."""
         found = np.zeros((1, len(self.coordinates)))
         for row, controlled in zip(self.coefficients, self.controlled, strict=True):
             steps = np.unique(_differences(controlled))
-            found = np.unique(
-                np.round((found[:, None] + steps[:, None] * row).reshape(-1, len(row)), DIGITS), axis=0
-            )
+            found = _distinct((found[:, None] + steps[:, None] * row).reshape(-1, len(row)))
             if len(found) > most:
                 return None
         return found
@@ -81,7 +77,7 @@ class Encoding(NamedTuple):
         generator, total = np.random.default_rng(seed), np.zeros((count, len(self.coordinates)))
         for row, controlled in zip(self.coefficients, self.controlled, strict=True):
             total += generator.choice(_differences(controlled), count)[:, None] * row
-        return np.round(total, DIGITS)
+        return total
 
 
 def encoding_of(lowering: Lowering) -> Encoding:
@@ -154,10 +150,15 @@ def _differences(controlled: bool) -> Floats:
     return (eigenvalues[:, None] - eigenvalues).ravel()
 
 
+def _distinct(values: Floats) -> Floats:
+    """Each frequency once, unrounded, in order of first appearance."""
+    rounded = np.round(values, DIGITS) + 0.0  # -0 is 0
+    return values[np.sort(np.unique(rounded, axis=0, return_index=True)[1])]
+
+
 def _half(values: Floats) -> Floats:
-    """Frequencies with a positive first component that is not 0, their negatives turned; 0 is left out."""
-    nonzero = values[(values != 0).any(1)]
-    first = nonzero[np.arange(len(nonzero)), (nonzero != 0).argmax(1)]
-    turned = nonzero * np.sign(first)[:, None]
-    order = np.sort(np.unique(turned, axis=0, return_index=True)[1])
-    return np.asarray(turned[order])
+    """One of each pair, that whose first component other than 0 is positive; 0 is left out."""
+    is_zero = np.round(values, DIGITS) == 0
+    nonzero = values[~is_zero.all(1)]
+    first = nonzero[np.arange(len(nonzero)), is_zero[~is_zero.all(1)].argmin(1)]
+    return _distinct(nonzero * np.sign(first)[:, None])
