@@ -97,6 +97,11 @@ TAKEN = {
     "GradientFlow atol": NUMBERS,
     "compare alphas": {"set"},
     "compare seeds": {"set", "generator", "integers"},
+    "surrogates seeds": {"set", "generator", "integers"},
+    "surrogates method": {"None"},
+    "surrogates margin": {"zero", "fraction"},
+    "untangled x": {"None"},
+    "FourierModel seed": {"zero"},
     "compare baselines": {"empty list"},
     "InfiniteCircuit precision": NUMBERS - {"half", "huge"},
     "InfiniteCircuit seed": {"zero", "negative"},
@@ -122,10 +127,11 @@ SKLEARNS = {
     "TangentFeatures.fit X",
     "TangentFeatures.transform X",
 }  # a transformer refuses inputs as scikit-learn does
-CALLED = {"train observer", "compare data"}  # a function's own errors come out as they are
+CALLED = {"train observer", "compare data", "surrogates data"}  # a function's own errors come out as they are
 FILES = {
     "TiledKernel.load",
     "Comparison.load",
+    "Surrogates.load",
     "History.load",
 }  # a missing file is the operating system's error
 
@@ -172,7 +178,7 @@ def test_right_calls_are_right(tmp_path):
 def test_the_table_names_every_public_callable():
     """A new public name comes with a row of odd values."""
     held = {re.split(r"[.( ]", name)[0] for name in calls(Point(None))}
-    results = {"Comparison", "History", "Run", "TiledKernel"}  # made here, not by users
+    results = {"Comparison", "Surrogates", "History", "Run", "TiledKernel"}  # made here, not by users
     for name in qlazy.__all__:
         value = getattr(qlazy, name)
         error = isinstance(value, type) and issubclass(value, BaseException)

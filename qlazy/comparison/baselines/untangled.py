@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from qlazy.base.errors import UnsupportedModelError, require, require_instance
+from qlazy.base.errors import UnsupportedModelError, require, require_finite, require_instance
 from qlazy.quantum.backends.lowered import Lowering
 from qlazy.quantum.backends.programs import without_last_measurements
 from qlazy.quantum.circuit import Circuit
@@ -69,6 +69,11 @@ def used_params(circuit: Circuit, x: Tensor) -> int:
 
 
 def _as_program(circuit: Circuit, x: Tensor | None) -> Program:
+    if x is not None:
+        require_finite("x", x)
+        fits = x.ndim == 2 and len(x) and not x.is_complex()
+        require(fits, "x", "hold real inputs (n, d), one or more", f"of shape {tuple(x.shape)}, {x.dtype}")
+        circuit.check(circuit.init(torch.Generator().manual_seed(0)), x.double())
     if circuit.program is not None:
         program = without_last_measurements(circuit.program)
         must = "be free of measurements, resets and branches, which cannot be cut in two"
@@ -79,8 +84,8 @@ def _as_program(circuit: Circuit, x: Tensor | None) -> Program:
         must = "have run once, or come with inputs `x`, which tell the shape of its rows"
         require(row is not None, "circuit", must, repr(circuit))
         assert row is not None
+        require(len(row) == 1, "circuit", "take rows of d numbers", f"one of rows of shape {row}")
         x = torch.zeros(1, *row, dtype=torch.float64)
-    require(x.ndim == 2, "x", "have shape (n, d) for a circuit that is to be cut", tuple(x.shape))
     _require_no_preparation(circuit, x)
     return _program_of(circuit, circuit.lowering(x), x.shape[1])
 
