@@ -14,6 +14,7 @@ from qlazy.base.version import __version__
 if TYPE_CHECKING:
     from qlazy.base.errors import (
         KernelTooLargeError,
+        LearningRateWarning,
         NotConvergedError,
         NotFiniteError,
         SlowBackendWarning,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 _NAMES = {
     "base.errors": (
         "KernelTooLargeError",
+        "LearningRateWarning",
         "NotConvergedError",
         "NotFiniteError",
         "SlowBackendWarning",

@@ -187,5 +187,9 @@ class NotKeptWarning(UserWarning):
     """A result that is not kept in its folder: what it depends on cannot be told from something else."""
 
 
+class LearningRateWarning(UserWarning):
+    """A learning rate above the critical one, at which the linearised model's path diverges or may not settle."""
+
+
 class SlowBackendWarning(UserWarning):
     """A circuit that the adjoint simulator does not take, or a net that is differentiated row by row."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from qlazy.base.errors import path_of, require, require_flag, require_instance, whole_of
+from qlazy.base.errors import LearningRateWarning, path_of, require, require_flag, require_instance, whole_of
 from qlazy.base.execution import Results, in_processes, on_cluster, on_threads, require_workers
 from qlazy.base.keys import digest, key, readable, told
 from qlazy.base.storage import remove_stale_drafts
@@ -33,7 +34,7 @@ from qlazy.training.history import DivergedError, History
 from qlazy.training.lanes import Lane, Outcome, train_lanes
 from qlazy.training.loop import Record, train
 from qlazy.training.losses import Loss, Objective, SquaredError
-from qlazy.training.methods import GradientDescent, GradientFlow, Method
+from qlazy.training.methods import SGD, GradientDescent, GradientFlow, Method, critical_rate
 from qlazy.training.tangent_changes import tangent_changes
 
 if TYPE_CHECKING:
@@ -154,6 +155,7 @@ def compare(
     tasks = [RunTask(index, float(alpha), kept[index]) for index in range(len(seeded)) for alpha in alphas]
     if folder is not None:
         remove_stale_drafts(folder)
+    _warn_of_rates(seeded)
     runs = _runs(seeded, tasks, workers or 1, client, progress)
     order = {name: index for index, name in enumerate(models)}
     runs.sort(key=lambda run: (order[run[1].model], run[1].alpha, run[1].seed))
@@ -188,6 +190,9 @@ class SeededModel:
     @cached_property
     def anchor(self) -> Anchor:
         """The model at its initial parameters, with the learning rate settled."""
+        return self._anchored()
+
+    def _anchored(self) -> Anchor:
         data, params = self.data, self.initial
         model = Scaled(self.model, self._unit) if self.normalized else self.model
         model = Centered(model, params) if self.centered else model
@@ -212,6 +217,23 @@ class SeededModel:
             outputs == targets, f"models[{self.name!r}]", f"have {targets} outputs, as the data have targets",
             f"a model of {outputs}",
         )  # fmt: skip
+
+    def warn_of_rate(self) -> str:
+        """What to say of a learning rate that is above the critical one of the linearised model; nothing otherwise."""
+        if not isinstance(self.method, GradientDescent | SGD) or self.method.learning_rate is None:
+            return ""
+        anchor, rate = self._anchored(), self.method.learning_rate  # not kept: workers make their own
+        objective = Objective(anchor.model, self.data.x_train, self.data.y_train, 1.0, self.loss)
+        critical = critical_rate(objective, anchor.params)
+        if getattr(self.method, "momentum", 0.0) or not rate > critical * (1 + 1e-9):
+            return ""
+        follows = "its path may swing and not settle"
+        if isinstance(self.loss, SquaredError):
+            follows = "along the leading eigenvector its path diverges, and is no comparison"
+        return (
+            f"the learning rate {rate:g} is above {critical:.3g}, the critical rate of the linearised model of "
+            f"{self.name} from seed {self.seed}: {follows}"
+        )
 
     def lane(self, alpha: float) -> Lane:
         """The run at one scale as one of many side by side."""
@@ -501,6 +523,16 @@ def _check_until(until_loss: float | None, loss: Loss, method: Method) -> None:
     require(good, "until_loss", "be a share of the loss between 0 and 1", until_loss)
     known = isinstance(loss, SquaredError) or not isinstance(method, GradientFlow)
     require(known, "until_loss", "be absent for gradient flow of other losses than the square", until_loss)
+
+
+def _warn_of_rates(seeded: Sequence[SeededModel]) -> None:
+    """One warning a model, before any training."""
+    said: set[str] = set()
+    for one in seeded:
+        message = "" if one.name in said else one.warn_of_rate()
+        if message:
+            said.add(one.name)
+            warnings.warn(message, LearningRateWarning, stacklevel=3)
 
 
 def _check_models(models: Mapping[str, Model]) -> None:

@@ -71,6 +71,14 @@ ACCURACIES: Mapping[str, Callable[[Run], float]] = {
     "regression test accuracy": lambda run: run.regression_test_accuracy,
 }
 
+LINEAR = frozenset(
+    (
+        "parameter gap", "output gap", "linearized train loss", "linearized test loss", "linearized loss left",
+        "test output gap", "last output gap", "last test output gap", "linearized test accuracy",
+    )
+)  # fmt: skip
+"""The metrics that a linearised path which diverged leaves without a figure."""
+
 REACHED = ("train loss", "loss left", "test loss", "gap to the trained", "on test samples", "test accuracy")
 COMPARED: Mapping[str, tuple[str, ...]] = {
     "trained": ("train loss", "loss left", "test loss", "", "", "test accuracy"),

@@ -26,6 +26,9 @@ Floats = NDArray[np.floating[Any]]
 LOSSES: Mapping[str, Loss] = {loss.convention: loss for loss in (SquaredError(), Logistic(), CrossEntropy())}
 """The losses by their conventions, which are what a run keeps of its own."""
 
+RUNAWAY = 10.0
+"""A linearised path whose loss comes to so many times its start has diverged."""
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Run:
@@ -105,8 +108,41 @@ class Run:
         return self.parameter_drift / start if start else math.inf
 
     @property
+    def critical_rate(self) -> float:
+        """2 n / (c lambda_max(K_0)), above which the linearised path diverges under the square loss, c = 1.
+
+        c = 1/4 for the logistic loss and 1/2 for cross-entropy, whose linearised path may swing above it. NaN for
+        methods other than plain gradient descent, all samples or a batch at a time, and for a loss of the user's own:
+        :func:`qlazy.training.methods.critical_rate`.
+        """
+        plain = self.trace.clock == "rate * step"
+        loss = LOSSES.get(self.trace.loss)
+        if not plain or loss is None or self._largest_eigenvalue <= 0:
+            return math.nan
+        return 2 * len(self.train_targets) / (loss.curvature * self._largest_eigenvalue)
+
+    @property
+    def exceeds_critical_rate(self) -> bool:
+        """Whether the learning rate is above :attr:`critical_rate`, by more than rounding."""
+        rate = self.trace.learning_rate
+        return rate is not None and rate > self.critical_rate * (1 + 1e-9)
+
+    @cached_property
+    def linear_diverged(self) -> bool:
+        """Whether the linearised path ran away: past all numbers, or to :data:`RUNAWAY` times the loss at the start.
+
+        It is no comparison then: gaps to it, and what it reached, are NaN.
+        """
+        if not np.isfinite(self.linear_train_outputs).all():
+            return True
+        losses = (self.loss_of(outputs, self.train_targets) for outputs in self.linear_train_outputs)
+        return any(loss > RUNAWAY * float(self.trace.train_loss[0]) for loss in losses)
+
+    @property
     def parameter_gap(self) -> float:
         """sup_t ||w_a(t) - wbar_a(t)||, wbar the parameters of the linearised model."""
+        if self.linear_diverged:
+            return math.nan
         return float(np.linalg.norm(self.trace.params - self.linear_params, axis=1).max())
 
     @property
@@ -116,7 +152,9 @@ class Run:
 
     @property
     def output_gaps(self) -> Floats:
-        """The output gap at every recorded step, (t,)."""
+        """The output gap at every recorded step, (t,); NaN where the linearised path diverged."""
+        if self.linear_diverged:
+            return np.full(len(self.trace.steps), math.nan)
         return self._distances(self.linear_train_outputs)
 
     @property
@@ -141,7 +179,7 @@ class Run:
     @property
     def _test_output_gaps(self) -> Floats:
         outputs = self.trace.test_outputs
-        if outputs is None:
+        if outputs is None or self.linear_diverged:
             return np.array([math.nan])
         distance = np.linalg.norm((outputs - self.linear_test_outputs).reshape(len(outputs), -1), axis=1)
         return distance / np.linalg.norm(outputs[0] - self.test_targets)
@@ -245,10 +283,15 @@ class Run:
         return train_loss / first if first else math.nan
 
     @property
-    def test_answers(self) -> tuple[Floats, Floats]:
-        """What each test sample counts in the accuracy of the trained and of the linearised model, (m,) each."""
+    def test_answers(self) -> Floats:
+        """What each test sample counts in the accuracy of the trained model, (m,)."""
         assert self.trace.test_outputs is not None
-        return self._answers(self.trace.test_outputs[-1]), self._answers(self.linear_test_outputs[-1])
+        return self._answers(self.trace.test_outputs[-1])
+
+    @property
+    def linear_answers(self) -> Floats | None:
+        """The same of the linearised model, (m,); None where its path diverged."""
+        return None if self.linear_diverged else self._answers(self.linear_test_outputs[-1])
 
     @property
     def regression_answers(self) -> Floats | None:
@@ -275,12 +318,23 @@ class Run:
 
     @property
     def linear_train_loss(self) -> float:
-        """The loss of the linearised model at the last step, on training data; NaN for a loss of the user's own."""
-        return self.loss_of(self.linear_train_outputs[-1], self.train_targets)
+        """The loss of the linearised model at the last step, on training data.
+
+        NaN for a loss of the user's own, and for a path that diverged.
+        """
+        return (
+            math.nan
+            if self.linear_diverged
+            else self.loss_of(self.linear_train_outputs[-1], self.train_targets)
+        )
 
     @property
     def linear_test_loss(self) -> float:
-        return self.loss_of(self.linear_test_outputs[-1], self.test_targets)
+        return (
+            math.nan
+            if self.linear_diverged
+            else self.loss_of(self.linear_test_outputs[-1], self.test_targets)
+        )
 
     @property
     def regression_train_loss(self) -> float:
@@ -309,7 +363,9 @@ class Run:
 
     @property
     def linear_test_accuracy(self) -> float:
-        return _accuracy(self.linear_test_outputs[-1], self.test_targets)
+        return (
+            math.nan if self.linear_diverged else _accuracy(self.linear_test_outputs[-1], self.test_targets)
+        )
 
     @property
     def regression_test_accuracy(self) -> float:

@@ -25,6 +25,7 @@ from qlazy.comparison.metrics import (
     COMPARED,
     KERNELS,
     LAWS,
+    LINEAR,
     METRICS,
     MOVES,
     REACHED,
@@ -186,7 +187,9 @@ class Runs:
         row: dict[str, Any] = {"model": model, "alpha": self.alphas[index]}
         for metric in (*METRICS, *MOVES, *KERNELS, *SCALES, *LAWS, *self.results):
             row[metric], row[spread_name(metric)] = summarized(metric, self.values(model, metric)[index])
-        row["diverged"] = sum(bool(run.diverged) for run in self.select(model, self.alphas[index]))
+        runs = self.select(model, self.alphas[index])
+        row["diverged"] = sum(bool(run.diverged) for run in runs)
+        row["linearised diverged"] = sum(run.linear_diverged for run in runs if not run.diverged)
         return row
 
     def _shown(self) -> list[str]:
@@ -209,11 +212,14 @@ def _cells(rows: list[dict[str, Any]], columns: Sequence[str]) -> list[list[str]
     body = [
         [row["model"], f"{row['alpha']:g}", *(_spread(row, metric) for metric in columns)] for row in rows
     ]
-    diverged = [f"{row['diverged']} diverged" if row["diverged"] else "" for row in rows]
+    kinds = ("diverged", "linearised diverged")
+    diverged = [", ".join(f"{row[kind]} {kind}" for kind in kinds if row[kind]) for row in rows]
     if any(diverged):
         return [[*head, ""], *([*cells, note] for cells, note in zip(body, diverged, strict=True))]
     return [head, *body]
 
 
 def _spread(row: Mapping[str, Any], metric: str) -> str:
+    if metric in LINEAR and row["linearised diverged"] and math.isnan(row[metric]):
+        return "diverged"
     return shown(metric, OverSeeds(row[metric], row[spread_name(metric)]))

@@ -21,11 +21,9 @@ from qlazy.base.errors import require
 from qlazy.base.over_seeds import Interval, geometric_interval, half_interval
 from qlazy.comparison.run import Run
 from qlazy.comparison.runs import Runs
+from qlazy.training.losses import SquaredError
 
 SMALL = 0.1
-RUNAWAY = 10.0
-"""A linearised path whose loss ends so many times above its start has diverged."""
-
 Decision = Literal["lazy", "not lazy", "undecided"]
 
 METRICS: Mapping[str, Callable[[Run], float]] = {
@@ -78,7 +76,12 @@ class LazyVerdict:
     )
     test_samples: int = 0
     own_splits: bool = False
-    linear_diverged: bool = False
+    linear_diverged: tuple[bool, ...] = ()  # scale by scale, whether a linearised path diverged
+    rates: tuple[float, float] | None = (
+        None  # a rate above the critical one, and that: of the run that exceeds it most
+    )
+    loss: str = SquaredError.convention
+    stopped: int = 0  # how many runs at the least scale diverged
     short: int = 0  # how many runs did not reach the loss at which they were to be compared
     small: float = SMALL
 
@@ -98,8 +101,11 @@ class LazyVerdict:
 
     @property
     def decision(self) -> Decision:
-        """Of the least scale: lazy if kernel and outputs are from there on, not lazy if either is not there."""
-        if not self._measured:
+        """Of the least scale: lazy if kernel and outputs are from there on, not lazy if either is not there.
+
+        Undecided where training diverged there: such a run says something of the learning rate alone.
+        """
+        if not self._measured or self._diverged[0]:
             return "undecided"
         if all(self.lazy_from[name] == self.scales[0] for name in ("kernel", "outputs")):
             return "lazy"
@@ -120,6 +126,7 @@ class LazyVerdict:
             )
         return (
             f"{self.model} {self._regimes()}.",
+            *self._rate(),
             self._at_least_scale(),
             *(() if self._diverged[0] else self._beside()),
         )
@@ -137,31 +144,56 @@ class LazyVerdict:
         """Scale by scale, whether a run of the model diverged: such a scale says something of the rate alone."""
         return tuple(math.isinf(found.mean) for found in self.intervals["kernel"])
 
+    @property
+    def _without_linear(self) -> tuple[bool, ...]:
+        """Scale by scale, whether the linearised path diverged though training did not."""
+        linear = self.linear_diverged or (False,) * len(self.scales)
+        return tuple(one and not other for one, other in zip(linear, self._diverged, strict=True))
+
+    def _rate(self) -> tuple[str, ...]:
+        """What the learning rate does to the linearised model, where it is above the critical one."""
+        if self.rates is None:
+            return ()
+        rate, critical = self.rates
+        said = f"The learning rate, {rate:.3g}, is above the critical rate of its linearised model, {critical:.3g}"
+        if self.loss == SquaredError.convention:
+            return (f"{said}, along whose leading eigenvector the linearised path diverges.",)
+        return (f"{said}, up to which the linearised path is sure to fall: it may swing and not settle.",)
+
     def _beside(self) -> tuple[str, ...]:
         return (*self._training(), *self._regression(), *self._accuracies(), *self._threshold())
 
     def _regimes(self) -> str:
         if all(self._diverged):
-            return "diverged at every scale tried: whether it is lazy cannot be said at this learning rate"
+            whose = "" if self.seeds < 2 else ", from one seed or more"
+            return f"diverged at every scale tried{whose}: whether it is lazy cannot be said at this learning rate"
         if self.seeds < 2:
             return f"was trained from one seed, which allows no claim. There is {self._small_from()}"
         if all(scale == self.scales[0] for scale in self.lazy_from.values()):
-            return f"is lazy by all three metrics at every scale tried, from a = {self.scales[0]:g}"
+            whole = "all three metrics" if len(self.intervals) == len(METRICS) else _listed(self.intervals)
+            return f"is lazy by {whole} at every scale tried, from a = {self.scales[0]:g}"
         return "is lazy " + ", ".join(self._regime(name, scale) for name, scale in self.lazy_from.items())
 
     def _regime(self, name: str, scale: float | None) -> str:
         if scale == self.scales[0]:
             return f"by its {name} at every scale"
         found = self.decisions(name)
-        undecided, lazy = ([one == word for one in found] for word in ("undecided", "lazy"))
-        notes = (("undecided", undecided), ("diverged", self._diverged))
+        lacks = self._without_linear if name == "outputs" else (False,) * len(self.scales)
+        void = [one or other for one, other in zip(self._diverged, lacks, strict=True)]
+        undecided = [one == "undecided" and not no for one, no in zip(found, void, strict=True)]
+        lazy = [one == "lazy" for one in found]
+        notes = (
+            ("undecided", undecided),
+            ("diverged", self._diverged),
+            ("its linearised model diverged", lacks),
+        )
         said = "; ".join(f"{word} {self._at(where)}" for word, where in notes if any(where))
         beside = f" ({said})" if said else ""
         if scale is not None:
             return f"by its {name} from a = {scale:g}{beside}"
         if any(lazy):
             return f"by its {name} {self._at(lazy)} but not at every larger scale{beside}"
-        certain = " for certain" if any(undecided) else ""
+        certain = " for certain" if any(undecided) or any(void) else ""
         return f"by its {name} at no scale up to a = {self.scales[-1]:g}{certain}{beside}"
 
     def _at(self, where: Sequence[bool]) -> str:
@@ -173,17 +205,21 @@ class LazyVerdict:
         for name, found in self.intervals.items():
             scale = _from(self.scales, [one.mean <= self.small for one in found], True)
             where = f"up to a = {self.scales[-1]:g} nowhere" if scale is None else f"from a = {scale:g}"
-            parts.append(f"{name} {where}")
+            lacks = self._without_linear if name == "outputs" else ()
+            beside = f" (its linearised model diverged {self._at(lacks)})" if any(lacks) else ""
+            parts.append(f"{name} {where}{beside}")
         return f"a change of at most {_percent(self.small)} by " + ", ".join(parts)
 
     def _at_least_scale(self) -> str:
         here = f"At a = {self.scales[0]:g}"
         if self._diverged[0]:
-            return f"{here} training diverged: nothing can be said of that scale."
+            runs = f" from {self.stopped} of {self.seeds} seeds" if self.stopped and self.seeds > 1 else ""
+            return f"{here} training diverged{runs}: nothing can be said of that scale."
         kernel, outputs = (_percents(self.intervals[name][0]) for name in ("kernel", "outputs"))
         kernel = f"{here} its kernel, centred or along the residual, changes by {kernel}"
-        if self.linear_diverged:
-            return f"{kernel}; its linearised model diverged at this rate, and is no comparison."
+        if self._without_linear[0]:
+            moved = ", so that its features move in training" if self.decision == "not lazy" else ""
+            return f"{kernel}{moved}; its linearised model diverged at this rate, and is no comparison."
         tests = f" ({_percent(self.test_gap)} on test samples)" if math.isfinite(self.test_gap) else ""
         facts = f"{kernel}, its outputs leave the linearised ones by {outputs}{tests}"
         return f"{facts}{self._follows()}"
@@ -191,7 +227,7 @@ class LazyVerdict:
     def _follows(self) -> str:
         if self.seeds < 2:
             return "."
-        if self.is_lazy and not self.loss_left <= 1 - SMALL:
+        if self.is_lazy and self.loss_left > 1 - SMALL:
             return "; but what hardly trains can hardly move."
         kernel, outputs = (self.decisions(name)[0] for name in ("kernel", "outputs"))
         if kernel == outputs == "lazy" and not self.is_lazy:
@@ -213,7 +249,10 @@ class LazyVerdict:
         if not math.isfinite(self.loss_left):
             return ()
         left = f"{_percent(self.loss_left)} of the training loss is left there"
-        said = f"It hardly trained: {left}." if self.loss_left > 1 - SMALL else f"{left}.".capitalize()
+        if self.loss_left > 1:
+            said = f"Its training loss grew: it ends at {_percent(self.loss_left)} of its start there."
+        else:
+            said = f"It hardly trained: {left}." if self.loss_left > 1 - SMALL else f"{left}."
         if not self.short:
             return (said,)
         runs = "run" if self.short == 1 else "runs"
@@ -230,7 +269,7 @@ class LazyVerdict:
     def _accuracies(self) -> tuple[str, ...]:
         if not self.accuracies:
             return ()
-        trained = next(iter(self.accuracies.values())).trained
+        trained = next(iter(self.accuracies.values())).trained  # there is one at the least, or no accuracies
         splits = " of a split a seed" if self.own_splits else ""
         first = f"Its accuracy on {self.test_samples} test samples{splits} there is {_percent(trained)}."
         if self.seeds < 2:
@@ -260,6 +299,7 @@ class Verdicts(Sequence[LazyVerdict]):
     """A verdict on each model of a comparison, in its order; printed, or shown in a notebook, a paragraph each."""
 
     of_models: tuple[LazyVerdict, ...]
+    ordinary: str = ""  # what training at a = 1 is, where that was among the scales
 
     def __len__(self) -> int:
         return len(self.of_models)
@@ -279,12 +319,14 @@ class Verdicts(Sequence[LazyVerdict]):
     def caption(self) -> str:
         """How to read them: what lazy, not lazy and undecided mean, and how much stands behind an interval."""
         one = self.of_models[0]
+        beside = f" {self.ordinary}" if self.ordinary else ""
         if one.seeds < 2:
-            return "One seed has no interval."
+            return f"One seed has no interval.{beside}"
         pool = " Errors of splits of one pool describe that pool." if one.own_splits else ""
         return (
             f"Lazy: the 95 % interval over {one.seeds} seeds of a change lies at {_percent(one.small)} or below; not "
-            f"lazy: above; undecided: it holds {_percent(one.small)}. Changes are geometric means.{pool}"
+            f"lazy: above; undecided: it holds {_percent(one.small)}, or there is none. Changes are geometric "
+            f"means.{pool}{beside}"
         )
 
     def __str__(self) -> str:
@@ -300,7 +342,17 @@ class Verdicts(Sequence[LazyVerdict]):
 def verdicts(comparison: Runs, small: float = SMALL) -> Verdicts:
     """What a comparison says of each of its models; a change of at most ``small`` is lazy."""
     require(0 < small < math.inf, "small", "be positive", small)
-    return Verdicts(tuple(_verdict(comparison, model, small) for model in comparison.models))
+    found = tuple(_verdict(comparison, model, small) for model in comparison.models)
+    return Verdicts(found, _ordinary(comparison))
+
+
+def _ordinary(comparison: Runs) -> str:
+    """What a = 1 is: ordinary training, unless a common unit was asked for, and but for centred outputs."""
+    settings = comparison.settings
+    if 1.0 not in comparison.alphas or settings.get("normalized"):
+        return ""
+    start = ", of outputs less those at the start" if settings.get("centered", True) else ""
+    return f"a = 1 is ordinary training{start}."
 
 
 def _verdict(comparison: Runs, model: str, small: float) -> LazyVerdict:
@@ -317,10 +369,18 @@ def _verdict(comparison: Runs, model: str, small: float) -> LazyVerdict:
     )
     loss_left, test_gap, regression_gap = means
     own_splits = comparison.settings.get("splits") == "a seed"
+    linear = tuple(
+        any(run.linear_diverged for run in comparison.select(model, alpha) if not run.diverged)
+        for alpha in comparison.alphas
+    )
     return LazyVerdict(
         model,
         comparison.alphas,
-        {name: found for name, found in intervals.items() if not all(math.isnan(one.mean) for one in found)},
+        {
+            name: found
+            for name, found in intervals.items()
+            if not all(math.isnan(one.mean) for one in found) or (name == "outputs" and any(linear))
+        },
         loss_left,
         len(first),
         test_gap,
@@ -328,10 +388,20 @@ def _verdict(comparison: Runs, model: str, small: float) -> LazyVerdict:
         _accuracies(finished, own_splits) if "test accuracy" in comparison.results and finished else None,
         len(first[0].test_targets),
         own_splits,
-        any(run.linear_train_loss > RUNAWAY * run.trace.train_loss[0] for run in finished),
+        linear,
+        _rates(finished),
+        first[0].trace.loss,
+        len(first) - len(finished),
         _short(finished, comparison.settings.get("until_loss")),
         small,
     )
+
+
+def _rates(runs: Sequence[Run]) -> tuple[float, float] | None:
+    """The learning rate and the critical one of the run that exceeds it most; None where none does."""
+    found = [(run.trace.learning_rate, run.critical_rate) for run in runs if run.exceeds_critical_rate]
+    known = [(rate, critical) for rate, critical in found if rate is not None]
+    return max(known, key=lambda pair: pair[0] / pair[1], default=None)
 
 
 def _short(runs: Sequence[Run], until_loss: float | None) -> int:
@@ -349,8 +419,9 @@ def _intervals(comparison: Runs, model: str, of: Callable[[Run], float]) -> tupl
 
 
 def _decided(interval: Interval, small: float) -> Decision:
+    """Undecided too where a run diverged, of which nothing can be said, and where there is no figure."""
     if math.isinf(interval.mean):
-        return "not lazy"
+        return "undecided"
     if interval.high <= small:
         return "lazy"
     return "not lazy" if interval.low > small else "undecided"
@@ -379,14 +450,18 @@ def _moved(kernel: Decision, outputs: Decision) -> str:
 
 
 def _accuracies(runs: Sequence[Run], own_splits: bool) -> dict[str, Accuracies]:
-    trained, linear = (np.stack(answers) for answers in zip(*(run.test_answers for run in runs), strict=True))
-    found = {"linearised model": _paired(trained, linear, own_splits)}
-    regression = [run.regression_answers for run in runs]
-    if all(answers is not None for answers in regression):
-        found["kernel regression"] = _paired(
-            trained, np.stack([a for a in regression if a is not None]), own_splits
-        )
-    return found
+    """Against each of the two that has answers from every seed."""
+    trained = np.stack([run.test_answers for run in runs])
+    others = {
+        "linearised model": [run.linear_answers for run in runs],
+        "kernel regression": [run.regression_answers for run in runs],
+    }
+    known = {name: [a for a in answers if a is not None] for name, answers in others.items()}
+    return {
+        name: _paired(trained, np.stack(answers), own_splits)
+        for name, answers in known.items()
+        if len(answers) == len(runs)
+    }
 
 
 def _paired(trained: NDArray[np.floating], other: NDArray[np.floating], own_splits: bool) -> Accuracies:
@@ -405,6 +480,10 @@ def _against(name: str, one: Accuracies) -> str:
     return f"{better} {points:.1f} points {half} against {_the(name)}, {_percent(one.other)}."
 
 
+def _listed(names: Mapping[str, object]) -> str:
+    return " and ".join(f"its {name}" for name in names)
+
+
 def _the(name: str) -> str:
     return name if name == "kernel regression" else f"the {name}"
 
@@ -413,8 +492,16 @@ def _percents(interval: Interval) -> str:
     mean = _percent(interval.mean)
     if not math.isfinite(interval.low):
         return mean
-    return f"{mean} [{100 * interval.low:.3g}, {100 * interval.high:.3g}]"
+    return f"{mean} [{_hundredths(interval.low)}, {_hundredths(interval.high)}]"
 
 
 def _percent(value: float) -> str:
-    return f"{100 * value:.3g} %"
+    return f"{_hundredths(value)} %"
+
+
+def _hundredths(value: float) -> str:
+    """In per cent to three digits, written out; what an interval of two seeds can reach is cut short."""
+    hundredths = float(f"{100 * value:.3g}")
+    if hundredths < 1000:
+        return f"{hundredths:.3g}"
+    return f"{hundredths:,.0f}" if hundredths < 1e6 else "over 1,000,000"

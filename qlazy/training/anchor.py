@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, final
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,7 +24,7 @@ from qlazy.models.model import Model
 from qlazy.models.wrappers import Linearized
 from qlazy.theory.bounds import derivative_bounds, second_derivative_norm
 from qlazy.theory.variance_law import VarianceLawPath, output_margins
-from qlazy.training.history import History
+from qlazy.training.history import DivergedError, History
 from qlazy.training.loop import Record, train
 from qlazy.training.losses import Loss, SquaredError
 from qlazy.training.methods import GradientDescent, GradientFlow, Method
@@ -163,32 +164,56 @@ class Anchor:
         return outputs[:, :samples], outputs[:, samples:]
 
     def linearized(self, trace: History) -> LinearArrays:
-        """The linearised model trained on its own at the scale of ``trace``, at the steps recorded there."""
-        return self._exact(trace) if self.is_exact else self._trained(trace)
+        """The linearised model trained on its own at the scale of ``trace``, at the steps recorded there.
+
+        NaN from the step on at which a path that diverges is past all numbers.
+        """
+        found = self._exact(trace) if self.is_exact else self._trained(trace)
+        return LinearArrays(*(_filled(array, len(trace.steps)) for array in found))
 
     def _exact(self, trace: History) -> LinearArrays:
         on_train, on_test = (trace.alpha * outputs for outputs in self._outputs)
         path = LinearizedPath(self.kernel, on_train, self.data.y_train)
         if isinstance(self.method, GradientDescent):
             assert trace.learning_rate is not None
-            outputs = path.steps(trace.learning_rate, trace.steps.tolist())
-            duals = path.step_duals(trace.learning_rate, trace.steps.tolist())
+            counts = self._tame(trace.learning_rate, trace.steps.tolist())
+            outputs = path.steps(trace.learning_rate, counts)
+            duals = path.step_duals(trace.learning_rate, counts)
         else:
             outputs, duals = path.outputs(trace.times.tolist()), path.duals(trace.times.tolist())
         params = linearized_params(self.model, self.params, self.data.x_train, duals, trace.alpha)
         return LinearArrays(params, outputs, path.predict(self._kernel_test, on_test, duals))
 
+    def _tame(self, learning_rate: float, counts: list[int]) -> list[int]:
+        """The steps, from the first on, in which no mode grows by more than the root of the largest number."""
+        largest = float(torch.linalg.eigvalsh(self.kernel)[-1])
+        growth = math.log(max(1.0, abs(1 - learning_rate * largest / len(self.data.x_train))))
+        most = 0.4 * math.log(torch.finfo(self.kernel.dtype).max)
+        return [count for count in counts if count * growth <= most]
+
     def _trained(self, trace: History) -> LinearArrays:
-        linear = train(
-            Linearized(self.model, self.params),
-            self.params,
-            self.data,
-            steps=int(trace.steps[-1]),
-            alpha=trace.alpha,
-            loss=self.loss,
-            method=self.method.at_scale(trace.alpha),
-            record=Record(at=tuple(trace.steps.tolist())),
-        )
+        try:
+            linear = train(
+                Linearized(self.model, self.params),
+                self.params,
+                self.data,
+                steps=int(trace.steps[-1]),
+                alpha=trace.alpha,
+                loss=self.loss,
+                method=self.method.at_scale(trace.alpha),
+                record=Record(at=tuple(trace.steps.tolist())),
+            )
+        except DivergedError as stopped:
+            if stopped.trace is None:
+                raise
+            linear = stopped.trace
         assert linear.test_outputs is not None
+        rows = int(np.isin(linear.steps, trace.steps).sum())
         arrays = (linear.params, linear.train_outputs, linear.test_outputs)
-        return LinearArrays(*(torch.from_numpy(array) for array in arrays))
+        return LinearArrays(*(torch.from_numpy(array[:rows]) for array in arrays))
+
+
+def _filled(array: Tensor, count: int) -> Tensor:
+    """The array (k, ...) as (count, ...), NaN beyond what there is."""
+    missing = array.new_full((count - len(array), *array.shape[1:]), math.nan)
+    return torch.cat([array, missing])

@@ -8,6 +8,7 @@ the wrong one.
 from __future__ import annotations
 
 import abc
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -34,10 +35,12 @@ from qlazy.models.model import Model
 class Loss(abc.ABC):
     """A scalar function of outputs (n, c) and targets (n, c): the R of F_a(w) = R(a h(w)) / a^2.
 
-    ``convention`` is its formula, which results carry along.
+    ``convention`` is its formula, which results carry along; ``curvature`` the largest eigenvalue that the Hessian of
+    one sample's loss in its outputs has anywhere, NaN where it is not known. It decides the critical learning rate.
     """
 
     convention: ClassVar[str]
+    curvature: ClassVar[float] = math.nan
 
     @final
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -60,6 +63,7 @@ class SquaredError(Loss):
     """Half the mean squared error: 1/(2n) sum_i ||f_i - y_i||^2, with gradient (f - y)/n."""
 
     convention: ClassVar[str] = "1/(2n) sum ||f - y||^2"
+    curvature: ClassVar[float] = 1.0
 
     def value(self, outputs: Tensor, targets: Tensor) -> Tensor:
         return (outputs - targets).square().sum(1).mean() / 2
@@ -71,6 +75,7 @@ class Logistic(Loss):
     """The logistic loss 1/n sum_i sum_a log(1 + exp(-f_ia y_ia)), for targets +1 and -1."""
 
     convention: ClassVar[str] = "1/n sum log(1 + exp(-f y)), y = +-1"
+    curvature: ClassVar[float] = 0.25  # of s (1 - s), s the logistic function: at f = 0
 
     def check(self, outputs: Tensor, targets: Tensor) -> None:
         super().check(outputs, targets)
@@ -86,6 +91,7 @@ class CrossEntropy(Loss):
     """The cross-entropy -1/n sum_i sum_a y_ia log softmax(f_i)_a, for one-hot or probability targets."""
 
     convention: ClassVar[str] = "-1/n sum y log softmax(f)"
+    curvature: ClassVar[float] = 0.5  # of diag(p) - p p^T: at p = (1/2, 1/2, 0, ...)
 
     def check(self, outputs: Tensor, targets: Tensor) -> None:
         super().check(outputs, targets)

@@ -280,6 +280,17 @@ def stable_rate(objective: Objective, params: Tensor) -> float:
     return len(objective.x) / (2 * largest)
 
 
+def critical_rate(objective: Objective, params: Tensor) -> float:
+    """2 n / (c lambda_max(K)): above it descent on the linearised model leaves what it came from, or may.
+
+    K is the tangent kernel of the unscaled model at ``params`` and c the loss's largest second derivative in its
+    outputs (:attr:`qlazy.training.losses.Loss.curvature`): 1 for the square loss, whose linearised path diverges above
+    it (Scala 2025, arXiv 2503.01966), 1/4 for the logistic loss and 1/2 for cross-entropy, whose path falls without
+    fail below it, and may swing above. NaN where c is not known. Raises ZeroJacobianError where K is zero.
+    """
+    return 4 * stable_rate(objective, params) / objective.loss.curvature
+
+
 def _optimize(
     optimizer: torch.optim.Optimizer, objectives: Iterator[Objective | Magnified], steps: int, tick: float
 ) -> Iterator[State]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from qlazy.base.errors import require
 from qlazy.base.over_seeds import geometric_interval
-from qlazy.comparison.run import LOSSES, Run
+from qlazy.comparison.run import LOSSES, RUNAWAY, Run
 from qlazy.comparison.runs import Runs
 
 Floats = NDArray[np.floating[Any]]
@@ -82,8 +82,12 @@ def _geometric_mean(values: Floats) -> float:
 
 
 def linear_loss(run: Run) -> Floats | None:
-    """The training loss of the linearised model at every recorded step, (t,); None for an unknown loss."""
-    return _losses(run, run.linear_train_outputs)
+    """The training loss of the linearised model at every recorded step, (t,); None for an unknown loss.
+
+    NaN once it is :data:`RUNAWAY` times that of the start, which leaves no room to read the others.
+    """
+    found = _losses(run, run.linear_train_outputs)
+    return None if found is None else np.where(found <= RUNAWAY * found[0], found, np.nan)
 
 
 def law_loss(run: Run) -> Floats | None:
