@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import qlazy
 from qlazy.commands import main as cli
 from qlazy.commands.options import MODELS, read_data
 from qlazy.comparison.result import Comparison
@@ -76,7 +77,8 @@ def test_the_defaults_have_about_the_same_number_of_parameters() -> None:
 def test_a_diverged_run_is_reported_and_fails(capsys) -> None:
     """And the figures and the page are drawn all the same, of a comparison in which nothing came to its end."""
     arguments = ["compare", "mlp:2", *TINY, "--steps", "60", "--learning-rate", "1e6", "--quiet"]
-    assert cli.main(arguments) == cli.FAILED
+    with pytest.warns(qlazy.LearningRateWarning):
+        assert cli.main(arguments) == cli.FAILED
     captured = capsys.readouterr()
     assert "qlazy: mlp:2, seed 0, a = 1: " in captured.err
     assert "diverged at step" in captured.err

@@ -121,9 +121,10 @@ def test_one_other_number_in_the_data_is_another_run(data, tmp_path, part):
 def test_a_run_that_diverges_does_not_stop_the_others(data, tmp_path):
     models = {"net": mlp([3, 4, 1])}
     method = GradientDescent(learning_rate=2000.0)
-    found = qlazy.compare(
-        models, data, alphas=(0.01, 1), seeds=(0,), steps=200, method=method, out=tmp_path, progress=False
-    )
+    with pytest.warns(qlazy.LearningRateWarning):
+        found = qlazy.compare(
+            models, data, alphas=(0.01, 1), seeds=(0,), steps=200, method=method, out=tmp_path, progress=False
+        )
     diverged = [run for run in found.runs if run.diverged]
     assert diverged
     assert "diverged at step" in diverged[0].diverged

@@ -62,9 +62,10 @@ def test_steps_can_violate_the_bound_of_the_flow(comparisons) -> None:
     """Why it is not given for them: a single long step goes beyond sqrt(T R0) / a."""
     circuit = {"re-uploading": MODELS["re-uploading"]}
     long_step = GradientDescent(30.0)
-    (run,) = qlazy.compare(
-        circuit, data(), alphas=(1.0,), seeds=(0,), method=long_step, steps=1, progress=False
-    ).runs
+    with pytest.warns(qlazy.LearningRateWarning):
+        (run,) = qlazy.compare(
+            circuit, data(), alphas=(1.0,), seeds=(0,), method=long_step, steps=1, progress=False
+        ).runs
     flow = drift_bound(run.trace.train_loss[0], run.trace.times[-1], run.alpha).value
     assert run.parameter_drift > 1.5 * flow
     assert "COB 2.2 for steps" not in [one.theorem for one in guarantees(run)]
