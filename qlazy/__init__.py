@@ -21,6 +21,8 @@ if TYPE_CHECKING:
         UnsupportedModelError,
         ZeroJacobianError,
     )
+    from qlazy.checking.check import check
+    from qlazy.checking.verdict import Verdict
     from qlazy.comparison.baselines import FourierModel, InfiniteCircuit, InfiniteNet
     from qlazy.comparison.baselines.result import Surrogates
     from qlazy.comparison.baselines.surrogates import surrogates
@@ -57,6 +59,8 @@ _NAMES = {
         "UnsupportedModelError",
         "ZeroJacobianError",
     ),
+    "checking.check": ("check",),
+    "checking.verdict": ("Verdict",),
     "comparison.baselines": ("FourierModel", "InfiniteCircuit", "InfiniteNet"),
     "comparison.baselines.result": ("Surrogates",),
     "comparison.baselines.surrogates": ("surrogates",),

@@ -1,7 +1,8 @@
-"""The laws every model obeys, to be run on models of your own.
+"""Assertions for a test suite of your own: the laws every model obeys, and what a verdict says.
 
->>> from qlazy.testing import check_model
+>>> from qlazy.testing import assert_learns, check_model
 >>> check_model(model, params, x)  # doctest: +SKIP
+>>> assert_learns(qnode, data)  # doctest: +SKIP
 
 Every law is a function of (model, params, x) that raises AssertionError where it fails; ``LAWS`` is all of
 them, so that a test suite can report each on its own.
@@ -10,10 +11,14 @@ them, so that a test suite can report each on its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from qlazy.checking.check import check
+from qlazy.checking.lazy import LazyPanel
+from qlazy.checking.verdict import Verdict
 from qlazy.models.derivatives import jacobian_by_rows
 from qlazy.models.model import Model
 from qlazy.models.wrappers import Centered, Linearized, Scaled
@@ -32,6 +37,37 @@ def check_model(model: Model, params: Tensor, x: Tensor, laws: Iterable[Law] | N
             law(model, params, x)
         except AssertionError as error:
             raise AssertionError(f"{model!r} breaks the law `{law.__name__}`: {error}") from error
+
+
+def assert_lazy(model: object, data: Any, **settings: Any) -> Verdict:
+    """Assert that a model is lazy at a = 1: a kernel method in disguise, by the whole interval over seeds.
+
+    Model, data and ``settings`` are those of :func:`qlazy.check`; training is ordinary unless ``alphas`` or
+    ``centered`` are given. Raises AssertionError with the verdict's words where it is not lazy, or undecided; returns
+    the verdict.
+    """
+    verdict = _ordinary(model, data, settings)
+    assert verdict.panels["lazy"].decision == "lazy", str(verdict)
+    return verdict
+
+
+def assert_learns(model: object, data: Any, **settings: Any) -> Verdict:
+    """Assert that training beats the model's own tangent kernel on test samples, by whole 95 % intervals.
+
+    Of classes by accuracy, of real targets by the ratio of test losses; against the linearised model stopped at the
+    same step and against kernel regression with a tuned ridge. Model, data and ``settings`` as for :func:`assert_lazy`.
+    Raises AssertionError with the verdict's words where it does not, or is undecided; returns the verdict.
+    """
+    verdict = _ordinary(model, data, settings)
+    panel = verdict.panels["lazy"]
+    assert isinstance(panel, LazyPanel)
+    assert panel.learning == "learning", str(verdict)
+    return verdict
+
+
+def _ordinary(model: object, data: Any, settings: dict[str, Any]) -> Verdict:
+    ordinary = {"alphas": (1.0,), "centered": False, "progress": False}
+    return check(model, data, panels=("lazy",), **{**ordinary, **settings})
 
 
 def pure(model: Model, params: Tensor, x: Tensor) -> None:

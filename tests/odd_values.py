@@ -274,6 +274,24 @@ def calls(p):
         "Logistic()": (qlazy.Logistic(), {"outputs": y, "targets": y}),
         "CrossEntropy()": (qlazy.CrossEntropy(), {"outputs": torch.eye(2), "targets": torch.eye(2)}),
         "accuracy": (qlazy.accuracy, {"outputs": y, "targets": y}),
+        "check": (
+            qlazy.check,
+            {
+                "model": net,
+                "data": p.data,
+                "panels": ["lazy"],
+                "alphas": [1.0],
+                "seeds": [0],
+                "loss": qlazy.SquaredError(),
+                "method": qlazy.GradientDescent(),
+                "steps": 1,
+                "centered": True,
+                "small": 0.1,
+                "out": None,
+                "workers": None,
+                "progress": False,
+            },
+        ),
         "compare": (
             qlazy.compare,
             {

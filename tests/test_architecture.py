@@ -32,6 +32,7 @@ FLOORS = {
     "theory": 5,
     "training": 6,
     "comparison": 7,
+    "checking": 8,
     "tasks": 8,
     "bench": 9,
     "studies": 9,
@@ -182,7 +183,7 @@ def test_folders_are_small() -> None:
         - 1
         for folder in folders
     }
-    limits = {"qlazy": 15}
+    limits = {"qlazy": 16}  # the wings
     assert not {name: count for name, count in counts.items() if count > limits.get(name, ENTRIES)}
 
 

@@ -7,6 +7,7 @@ code; its name stands in :data:`COMMANDS`. What it takes to run a command is imp
 from __future__ import annotations
 
 COMMANDS = {
+    "check": "lazy, flat, classical? The verdict on your own circuit or net and your own data",
     "compare": "train circuits and nets at several output scales, beside their linearised models",
     "kernel": "measure the tangent kernel (NTK, QNTK) of a circuit or a net",
     "tiles": "compute a tangent kernel larger than memory, on disk, tile by tile",

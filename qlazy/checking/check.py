@@ -1,0 +1,122 @@
+"""Is it lazy, is it flat, is it classical: the three questions asked of a model and its data in one call."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from numbers import Integral
+
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from qlazy.base.errors import path_of, positive_of, refuse, require, require_flag, require_instance, whole_of
+from qlazy.base.version import __version__
+from qlazy.checking.models import Shapes, named_model
+from qlazy.checking.panels import PANELS, Question, facts_of
+from qlazy.checking.verdict import Verdict
+from qlazy.data.datasets import Dataset, from_arrays
+from qlazy.training.losses import Loss, SquaredError
+from qlazy.training.methods import GradientDescent, Method
+
+ALPHAS = (1.0, 10.0, 100.0)
+SEEDS = 10
+
+
+def check(
+    model: object,
+    data: Dataset | tuple[ArrayLike | Tensor, ArrayLike | Tensor],
+    *,
+    shapes: Shapes | None = None,
+    inputs: str | None = None,
+    panels: Sequence[str] = tuple(PANELS),
+    alphas: Sequence[float] = ALPHAS,
+    seeds: int | Iterable[int] = SEEDS,
+    loss: Loss = SquaredError(),  # noqa: B008 - a frozen value
+    method: Method = GradientDescent(),  # noqa: B008 - a frozen value
+    steps: int = 200,
+    centered: bool = True,
+    small: float = 0.1,
+    out: str | os.PathLike[str] | None = None,
+    workers: int | None = None,
+    progress: bool = True,
+) -> Verdict:
+    """The verdict on a model and its data: lazy, flat, classical? It prints its sentence first.
+
+    ``model`` is a QNode, a torch module, any qlazy Model, a function that returns one of them, or a text: a family or
+    an OpenQASM file (``"hardware_efficient:layers=2"``), a net (``"mlp:16"``), a name in a file
+    (``"mine.py:circuit"``), whose code is run. Weights of a QNode have the shapes of its default arguments, or those in
+    ``shapes``, such as ``{"weights": (2, 4, 3)}``; its data argument is called ``inputs`` unless ``inputs`` names
+    another.
+
+    ``data`` is a Dataset, or a pair of arrays x (n, d) and y (n,), split and preprocessed by :func:`from_arrays`.
+
+    ``panels`` are the questions, of "lazy", "flat" and "classical". The model is trained at the output scales
+    ``alphas``, 1 being ordinary training, less its outputs at the start where ``centered``, from ``seeds``, a number of
+    them or the seeds themselves, by ``method`` on ``loss`` in ``steps`` steps, as :func:`compare` does; intervals are
+    over seeds. ``small`` is the largest change that counts as lazy.
+
+    With ``out`` finished runs are kept in that folder and taken up again, and the verdict is saved there.
+
+    Raises ValueError for a model that does not fit the data and for settings that mean nothing, TypeError for what is
+    no model or no data.
+    """
+    if isinstance(data, tuple):
+        require(
+            len(data) == 2,
+            "data",
+            "be a Dataset or a pair of arrays (x, y)",
+            f"{len(data)} values",
+            TypeError,
+        )
+        data = from_arrays(*data)
+    require_instance("data", data, Dataset, "load_data('digits'), or a pair of arrays (x, y)")
+    require_flag("progress", progress)
+    positive_of("small", small)
+    asked = _panels(panels)
+    folder = None if out is None else path_of("out", out)
+    if folder is not None:  # that it cannot be written to is known before the work
+        folder.mkdir(parents=True, exist_ok=True)
+        require(os.access(folder, os.W_OK), "out", "be a folder that can be written to", str(folder))
+    name, built = named_model(model, data, shapes, inputs)
+    question = Question(
+        name,
+        built,
+        data,
+        tuple(alphas),
+        _seeds(seeds),
+        loss,
+        method,
+        steps,
+        centered,
+        small,
+        folder,
+        workers,
+        progress,
+    )
+    answers = {panel: PANELS[panel].ask(question) for panel in asked}
+    verdict = Verdict(
+        name,
+        data.name,
+        {panel: answer for panel, answer in answers.items() if not isinstance(answer, str)},
+        {panel: answer for panel, answer in answers.items() if isinstance(answer, str)},
+        {**{key: str(value) for key, value in facts_of(question).items()}, "qlazy": __version__},
+    )
+    if folder is not None:
+        verdict.save(folder)
+    return verdict
+
+
+def _panels(panels: Sequence[str]) -> tuple[str, ...]:
+    must = f"be a sequence of some of {', '.join(PANELS)}"
+    good = isinstance(panels, list | tuple) and all(isinstance(name, str) for name in panels)
+    require(good, "panels", must, panels, TypeError)
+    require(panels and set(panels) <= set(PANELS), "panels", must, list(panels))
+    return tuple(name for name in PANELS if name in panels)
+
+
+def _seeds(seeds: int | Iterable[int]) -> tuple[int, ...]:
+    if isinstance(seeds, Integral) and not isinstance(seeds, bool):
+        return tuple(range(whole_of("seeds", seeds, 1)))
+    if isinstance(seeds, bool | str | bytes) or not isinstance(seeds, Iterable):
+        refuse("seeds", "be a number of seeds, or whole numbers", seeds, TypeError)
+    return tuple(seeds)

@@ -1,0 +1,73 @@
+"""Models as people have them: QNodes, torch modules, specs, callables that make one."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from qlazy.base.errors import refuse, require
+from qlazy.checking.targets import is_model, is_python, is_qnode, load_target
+from qlazy.comparison.specs import build_models
+from qlazy.data.datasets import Dataset
+from qlazy.models.model import Model
+from qlazy.models.nets import Net
+
+Shapes = Mapping[str, int | Sequence[int]]
+
+
+def named_model(
+    model: object, data: Dataset, shapes: Shapes | None = None, inputs: str | None = None
+) -> tuple[str, Model]:
+    """A model with a name to speak of it, of anything that is one; see :func:`qlazy.check`."""
+    if isinstance(model, str):
+        if not is_python(model):
+            require(shapes is None, "shapes", "be absent for a program, which declares its own", shapes)
+            ((name, built),) = build_models([model], data).items()
+            return name, built
+        loaded = load_target(model)
+        name = getattr(loaded, "__name__", "") or model.rpartition(":")[2] or type(loaded).__name__
+        return name, _model(loaded, shapes, inputs)
+    return _name(model), _model(model, shapes, inputs)
+
+
+def _model(value: object, shapes: Shapes | None, inputs: str | None) -> Model:
+    if not is_model(value) and callable(value):
+        value = _made(value)
+    if is_qnode(value):
+        from qlazy.quantum.interop.qnodes import circuit_of  # and PennyLane, which the QNode's maker imported
+
+        return circuit_of(value, shapes, inputs)
+    require(shapes is None, "shapes", "be absent where the model is no QNode", shapes)
+    must = "be a QNode, a qlazy model, a torch module, a function that returns one of them, or a text that names one"
+    require(isinstance(value, Model | nn.Module), "model", must, type(value).__name__, TypeError)
+    return Net(value) if isinstance(value, nn.Module) else value  # type: ignore[return-value]
+
+
+def _made(maker: Any) -> object:
+    name = getattr(maker, "__name__", "model")
+    needed = [
+        p.name for p in inspect.signature(maker).parameters.values()
+        if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+    ]  # fmt: skip
+    if needed:
+        arguments = ", ".join(needed)
+        must = (
+            "be a model, or return one without arguments (a circuit is a QNode: decorate it with qml.qnode)"
+        )
+        refuse("model", must, f"{name}({arguments})")
+    return maker()
+
+
+def _name(model: object) -> str:
+    inner = getattr(model, "qnode", model) if not is_qnode(model) else model
+    function = getattr(inner, "func", None)
+    program = getattr(model, "program", None)
+    return (
+        getattr(program, "name", None)
+        or getattr(function, "__name__", None)
+        or getattr(model, "__name__", None)
+        or type(model).__name__.lower()
+    )

@@ -1,0 +1,139 @@
+"""The verdict on a model and its data: a sentence, what it rests on, tables, figures, a page."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+from qlazy.base.errors import path_of
+from qlazy.base.storage import atomic_write
+from qlazy.base.tables import Table
+from qlazy.checking.panel import Panel
+from qlazy.checking.panels import PANELS
+
+if TYPE_CHECKING:
+    from qlazy.drawing.style import Figure
+
+NAME = "verdict.json"
+
+
+@final
+@dataclass(frozen=True, eq=False, repr=False)
+class Verdict:
+    """Is it lazy, is it flat, is it classical: the answers on one model and its data, by the name of the question.
+
+    ``absent`` says of a question that was asked why it has no answer. ``facts`` are what was asked, and conventions.
+    """
+
+    model: str
+    data: str
+    panels: Mapping[str, Panel]
+    absent: Mapping[str, str]
+    facts: Mapping[str, str]
+
+    @property
+    def sentence(self) -> str:
+        """All answers in one sentence."""
+        return f"{self.model} on {self.data}: {'; '.join(panel.words for panel in self.panels.values())}."
+
+    @property
+    def decisions(self) -> dict[str, str]:
+        """The decision of each question, such as "not lazy"."""
+        return {name: panel.decision for name, panel in self.panels.items()}
+
+    def sentences(self) -> tuple[str, ...]:
+        """The sentence, and what each answer rests on."""
+        found = (sentence for panel in self.panels.values() for sentence in panel.sentences())
+        return (self.sentence, *found, *self.absent.values())
+
+    def paragraphs(self) -> tuple[str, ...]:
+        """The sentences of each question together, after the sentence that answers all, captions at the end."""
+        said = (" ".join(panel.sentences()) for panel in self.panels.values())
+        captions = (panel.caption for panel in self.panels.values())
+        return (self.sentence, *said, *self.absent.values(), *captions)
+
+    def tables(self) -> tuple[Table, ...]:
+        """What :meth:`table` prints, as values."""
+        return tuple(table for panel in self.panels.values() for table in panel.tables())
+
+    def table(self) -> str:
+        """The numbers as text."""
+        return "\n\n".join(map(str, self.tables()))
+
+    def figures(self) -> dict[str, Figure]:
+        """Every figure by name, as matplotlib figures to be changed and saved by hand."""
+        return {name: figure for panel in self.panels.values() for name, figure in panel.figures().items()}
+
+    def plot(self, folder: str | os.PathLike[str]) -> list[Path]:
+        """Draw every figure into a folder, as PNG and SVG; returns the paths."""
+        from qlazy.drawing.style import save_figures
+
+        return save_figures(self.figures(), path_of("folder", folder))
+
+    def report(self, folder: str | os.PathLike[str], command: str | None = None) -> Path:
+        """Write every figure and one self-contained ``report.html`` to hand on; returns its path.
+
+        ``command`` is what made the verdict, for those who want to run it again.
+        """
+        from qlazy.drawing.page import Page, captioned
+        from qlazy.drawing.style import drawings, save_figures
+
+        folder = path_of("folder", folder)
+        figures = drawings(self.figures())
+        save_figures(figures, folder)
+        again = command or "qlazy.check(model, data)"
+        title = "Lazy, flat, or classical?"
+        return Page(title, self.paragraphs(), self.facts, self.tables(), captioned(figures), again).save(
+            folder
+        )
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write ``verdict.json`` and a folder for each question: NumPy arrays and JSON."""
+        folder = path_of("folder", folder)
+        for name, panel in self.panels.items():
+            panel.save(folder / name)
+        index: dict[str, Any] = {
+            "model": self.model,
+            "data": self.data,
+            "panels": list(self.panels),
+            "absent": dict(self.absent),
+            "facts": dict(self.facts),
+            "sentences": self.sentences(),
+        }
+        with atomic_write(folder / NAME) as file:
+            file.write(json.dumps(index, indent=1, ensure_ascii=False).encode())
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str]) -> Verdict:
+        """The verdict that :meth:`save` wrote. Raises ValueError naming a damaged file."""
+        folder = path_of("folder", folder)
+        path = folder / NAME
+        try:
+            index = json.loads(path.read_text(encoding="utf-8"))
+            names = [str(name) for name in index["panels"]]
+            texts = str(index["model"]), str(index["data"])
+            absent, facts = (
+                {str(name): str(text) for name, text in index[key].items()} for key in ("absent", "facts")
+            )
+            loaders = [PANELS[name].load for name in names]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path} is damaged or not a verdict: {error}") from error
+        panels = {name: load(folder / name) for name, load in zip(names, loaders, strict=True)}
+        return cls(*texts, panels, absent, facts)
+
+    def __str__(self) -> str:
+        return "\n\n".join(self.paragraphs())
+
+    def __repr__(self) -> str:
+        return f"Verdict({self.sentence})"
+
+    def _repr_html_(self) -> str:
+        first, *others = self.paragraphs()
+        text = "".join(f"<p>{html.escape(paragraph)}</p>" for paragraph in others)
+        tables = "".join(table.html() for table in self.tables())
+        return f"<p><strong>{html.escape(first)}</strong></p>{text}{tables}"

@@ -1,0 +1,96 @@
+"""``qlazy check``: is it lazy, is it flat, is it classical? A sentence first, then what it rests on, and a page."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+from qlazy.checking.check import ALPHAS, SEEDS, check
+from qlazy.checking.panels import PANELS
+from qlazy.commands import FAILED, OK
+from qlazy.commands.options import add_data, add_training, folder, read_data, read_method
+
+EXAMPLES = """\
+targets:
+  circuit.py:qnode                  a QNode, a torch module, a qlazy model or a function that returns one, in a
+                                    Python file. The file is your own code: it is run, as `python circuit.py` would
+  package.module:name               the same in a module that can be imported
+  path/to/circuit.qasm:n=6          an OpenQASM 3 file
+  hardware_efficient:n=6,layers=3   a family of `qlazy circuits`
+  mlp:16,16,relu                    a fully connected net
+
+Shapes of a QNode's weights are those of its default arguments, as in def circuit(inputs, weights=np.zeros((2, 4, 3))),
+or are told by --shapes weights=2x4x3.
+
+examples:
+  qlazy check circuit.py:qnode --data mine.csv --target label
+  qlazy check circuit.py:qnode --shapes weights=2x4x3 --inputs x
+  qlazy check hardware_efficient:layers=2 --data moons --features 2 --panels lazy
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The model, its data, training, the questions and where to put it all."""
+    parser.add_argument("target", metavar="TARGET", help="circuit or net, as below")
+    parser.add_argument(
+        "--shapes", type=_shapes, nargs="+", action="extend", metavar="NAME=AxB", default=[],
+        help="shapes of a QNode's weights, as weights=2x4x3",
+    )  # fmt: skip
+    parser.add_argument("--inputs", metavar="NAME", help="the QNode's data argument, if not `inputs`")
+    add_data(parser)
+    add_training(parser)
+    parser.set_defaults(alphas=ALPHAS, seeds=SEEDS)
+    group = parser.add_argument_group("verdict")
+    group.add_argument(
+        "--panels", type=_panels, default=tuple(PANELS), metavar="A,...",
+        help=f"the questions ({','.join(PANELS)})",
+    )  # fmt: skip
+    group.add_argument(
+        "--small", type=float, default=0.1, metavar="S",
+        help="a change of at most this share is lazy (%(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--workers", type=int, metavar="N", help="that many runs at a time")
+    parser.add_argument(
+        "--out", type=folder, metavar="DIR", default=Path("qlazy-out/check"), help="folder (%(default)s)"
+    )
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """``qlazy check``: ask, print the answers, leave a page."""
+    verdict = check(
+        arguments.target,
+        read_data(arguments),
+        shapes=dict(arguments.shapes) or None,
+        inputs=arguments.inputs,
+        panels=arguments.panels,
+        alphas=arguments.alphas,
+        seeds=arguments.seeds,
+        **read_method(arguments),
+        small=arguments.small,
+        out=arguments.out,
+        workers=arguments.workers,
+        progress=not arguments.quiet,
+    )
+    page = verdict.report(arguments.out, arguments.command)
+    print(
+        f"{verdict}\n\n{verdict.table()}\n\nfigures, tables and arrays: {arguments.out}; all in one page: {page}"
+    )
+    diverged = [run for run in getattr(verdict.panels.get("lazy"), "runs", ()) if run.diverged]
+    for one in diverged:
+        print(f"qlazy: seed {one.seed}, a = {one.alpha:g}: {one.diverged}", file=sys.stderr)
+    return FAILED if diverged else OK
+
+
+def _shapes(text: str) -> tuple[str, tuple[int, ...]]:
+    match = re.fullmatch(r"(\w+)=(\d{1,9}(?:[x,]\d{1,9})*|\(\))", text.strip())
+    if match is None:
+        raise argparse.ArgumentTypeError(f"must be a name and a shape, as in weights=2x4x3, but is {text!r}")
+    sizes = () if match[2] == "()" else tuple(map(int, re.split("[x,]", match[2])))
+    return match[1], sizes
+
+
+def _panels(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(","))
