@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from numbers import Integral
+from numbers import Integral, Real
 
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from qlazy.base.errors import path_of, positive_of, refuse, require, require_flag, require_instance, whole_of
+from qlazy.base.errors import path_of, positive_of, require, require_flag, require_instance, whole_of
 from qlazy.base.version import __version__
 from qlazy.checking.models import Shapes, named_model
 from qlazy.checking.panels import PANELS, Question, facts_of
 from qlazy.checking.verdict import Verdict
+from qlazy.comparison.compare import distinct
 from qlazy.data.datasets import Dataset, from_arrays
 from qlazy.training.losses import Loss, SquaredError
 from qlazy.training.methods import GradientDescent, Method
@@ -82,7 +83,7 @@ def check(
         name,
         built,
         data,
-        tuple(alphas),
+        distinct("alphas", alphas, Real, "numbers"),
         _seeds(seeds),
         loss,
         method,
@@ -117,6 +118,4 @@ def _panels(panels: Sequence[str]) -> tuple[str, ...]:
 def _seeds(seeds: int | Iterable[int]) -> tuple[int, ...]:
     if isinstance(seeds, Integral) and not isinstance(seeds, bool):
         return tuple(range(whole_of("seeds", seeds, 1)))
-    if isinstance(seeds, bool | str | bytes) or not isinstance(seeds, Iterable):
-        refuse("seeds", "be a number of seeds, or whole numbers", seeds, TypeError)
-    return tuple(seeds)
+    return distinct("seeds", seeds, Integral, "whole numbers")

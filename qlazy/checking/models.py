@@ -47,17 +47,16 @@ def _model(value: object, shapes: Shapes | None, inputs: str | None) -> Model:
 
 
 def _made(maker: Any) -> object:
+    must = "be a model, or return one without arguments (a circuit is a QNode: decorate it with qml.qnode)"
     name = getattr(maker, "__name__", "model")
-    needed = [
-        p.name for p in inspect.signature(maker).parameters.values()
-        if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
-    ]  # fmt: skip
-    if needed:
-        arguments = ", ".join(needed)
-        must = (
-            "be a model, or return one without arguments (a circuit is a QNode: decorate it with qml.qnode)"
-        )
-        refuse("model", must, f"{name}({arguments})")
+    try:
+        signature = inspect.signature(maker)
+    except ValueError:  # of functions that are not written in Python
+        refuse("model", must, name)
+    variable = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
+    own = signature.parameters.values()
+    needed = [p.name for p in own if p.default is p.empty and p.kind not in variable]
+    require(not needed, "model", must, f"{name}({', '.join(needed)})")
     return maker()
 
 

@@ -124,7 +124,7 @@ REFUSED: dict[str, tuple[object, dict[str, Any], type[Exception], str]] = {
     "a function with arguments": (lambda x: x, {}, ValueError, "decorate it with qml.qnode"),
     "no question": (CIRCUIT, {"panels": ()}, ValueError, "`panels` must be a sequence of some of lazy"),
     "another question": (CIRCUIT, {"panels": ("quick",)}, ValueError, "`panels` must be a sequence of some of lazy"),
-    "a text for seeds": (CIRCUIT, {"seeds": "3"}, TypeError, "`seeds` must be a number of seeds"),
+    "a text for seeds": (CIRCUIT, {"seeds": "3"}, TypeError, "`seeds` must be a sequence of whole numbers"),
     "no seeds": (CIRCUIT, {"seeds": 0}, ValueError, "`seeds` must be"),
     "a threshold of zero": (CIRCUIT, {"small": 0.0}, ValueError, "`small` must be positive"),
 }  # fmt: skip
