@@ -14,7 +14,7 @@ from qlazy.base.version import __version__
 from qlazy.checking.models import Shapes, named_model
 from qlazy.checking.panels import PANELS, Question, facts_of
 from qlazy.checking.verdict import Verdict
-from qlazy.comparison.compare import distinct
+from qlazy.comparison.compare import distinct_values
 from qlazy.data.datasets import Dataset, from_arrays
 from qlazy.training.losses import Loss, SquaredError
 from qlazy.training.methods import GradientDescent, Method
@@ -83,7 +83,7 @@ def check(
         name,
         built,
         data,
-        distinct("alphas", alphas, Real, "numbers"),
+        distinct_values("alphas", alphas, Real, "numbers"),
         _seeds(seeds),
         loss,
         method,
@@ -116,6 +116,6 @@ def _panels(panels: Sequence[str]) -> tuple[str, ...]:
 
 
 def _seeds(seeds: int | Iterable[int]) -> tuple[int, ...]:
-    if isinstance(seeds, Integral) and not isinstance(seeds, bool):
-        return tuple(range(whole_of("seeds", seeds, 1)))
-    return distinct("seeds", seeds, Integral, "whole numbers")
+    if isinstance(seeds, Iterable):
+        return distinct_values("seeds", seeds, Integral, "whole numbers")
+    return tuple(range(whole_of("seeds", seeds, 1)))

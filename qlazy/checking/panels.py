@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, final
+from typing import TYPE_CHECKING, Any, NamedTuple, final
 
+from qlazy.base.tables import Table
 from qlazy.checking.lazy import LazyPanel
 from qlazy.checking.panel import Panel
+from qlazy.comparison.baselines.result import Surrogates
+from qlazy.comparison.baselines.surrogates import surrogates
 from qlazy.comparison.compare import compare
 from qlazy.data.datasets import Dataset
 from qlazy.models.model import Model
 from qlazy.training.losses import Loss
 from qlazy.training.methods import Method
+
+if TYPE_CHECKING:
+    from qlazy.drawing.style import Figure
 
 
 @final
@@ -38,10 +44,16 @@ class Question:
 
 
 class Asked(NamedTuple):
-    """How a question is asked, and its answer read from a folder. ``ask`` gives a text where there is no answer."""
+    """How a question is asked, and what is made of its answer.
+
+    ``ask`` gives a text where there is no answer, ``words`` the answer in a few, ``figures`` those of a page by name.
+    """
 
     ask: Callable[[Question], Panel | str]
-    load: Callable[[str | os.PathLike[str]], Panel]
+    load: Callable[[str | os.PathLike[str]], Any]
+    words: Callable[[Any], str]
+    tables: Callable[[Any], tuple[Table, ...]]
+    figures: Callable[[Any], Mapping[str, Figure]]
 
 
 def ask_lazy(question: Question) -> Panel:
@@ -62,8 +74,44 @@ def ask_lazy(question: Question) -> Panel:
     return LazyPanel(comparison, question.small)
 
 
+def ask_classical(question: Question) -> Panel:
+    """Set models without quantum parts beside it, and its unentangled twin."""
+    return surrogates(
+        question.model,
+        question.data,
+        seeds=question.seeds,
+        loss=question.loss,
+        steps=question.steps,
+        progress=question.progress,
+    )
+
+
+def classical_words(panel: Surrogates) -> str:
+    """Who does as well."""
+    matching = [name for name, standing in panel.standings.items() if standing in ("better", "as well")]
+    return {
+        "classical": f"classical, as {_listed(matching)} as well or better",
+        "not classical": "no classical model that was tried does as well",
+        "undecided": "whether a classical model does as well is undecided",
+    }[panel.decision]
+
+
+def _listed(names: Sequence[str]) -> str:
+    if len(names) == 1:
+        return f"the {names[0]} does"
+    others = "another model does" if len(names) == 2 else f"{len(names) - 1} others do"
+    return f"the {names[0]} and {others}"
+
+
 PANELS: Mapping[str, Asked] = {
-    "lazy": Asked(ask_lazy, LazyPanel.load),
+    "lazy": Asked(ask_lazy, LazyPanel.load, lambda panel: panel.words, LazyPanel.tables, LazyPanel.figures),
+    "classical": Asked(
+        ask_classical,
+        Surrogates.load,
+        classical_words,
+        lambda panel: (panel.as_table(),),
+        lambda panel: {"classical": panel.plot()},
+    ),
 }
 """The questions in the order of a verdict."""
 

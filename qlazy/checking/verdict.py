@@ -39,7 +39,10 @@ class Verdict:
     @property
     def sentence(self) -> str:
         """All answers in one sentence."""
-        return f"{self.model} on {self.data}: {'; '.join(panel.words for panel in self.panels.values())}."
+        return f"{self.model} on {self.data}: {'; '.join(self._words())}."
+
+    def _words(self) -> list[str]:
+        return [PANELS[name].words(panel) for name, panel in self.panels.items()]
 
     @property
     def decisions(self) -> dict[str, str]:
@@ -59,7 +62,7 @@ class Verdict:
 
     def tables(self) -> tuple[Table, ...]:
         """What :meth:`table` prints, as values."""
-        return tuple(table for panel in self.panels.values() for table in panel.tables())
+        return tuple(table for name, panel in self.panels.items() for table in PANELS[name].tables(panel))
 
     def table(self) -> str:
         """The numbers as text."""
@@ -67,7 +70,8 @@ class Verdict:
 
     def figures(self) -> dict[str, Figure]:
         """Every figure by name, as matplotlib figures to be changed and saved by hand."""
-        return {name: figure for panel in self.panels.values() for name, figure in panel.figures().items()}
+        drawn = (PANELS[name].figures(panel) for name, panel in self.panels.items())
+        return {name: figure for figures in drawn for name, figure in figures.items()}
 
     def plot(self, folder: str | os.PathLike[str]) -> list[Path]:
         """Draw every figure into a folder, as PNG and SVG; returns the paths."""

@@ -33,7 +33,7 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The model, its data, training, the questions and where to put it all."""
-    parser.add_argument("target", metavar="TARGET", help="circuit or net, as below")
+    parser.add_argument("subject", metavar="TARGET", help="circuit or net, as below")
     parser.add_argument(
         "--shapes", type=_shapes, nargs="+", action="extend", metavar="NAME=AxB", default=[],
         help="shapes of a QNode's weights, as weights=2x4x3",
@@ -61,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """``qlazy check``: ask, print the answers, leave a page."""
     verdict = check(
-        arguments.target,
+        arguments.subject,
         read_data(arguments),
         shapes=dict(arguments.shapes) or None,
         inputs=arguments.inputs,

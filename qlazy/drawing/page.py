@@ -28,6 +28,8 @@ CONVENTIONS: Mapping[str, str] = {
 """What every study goes by unless its result says otherwise."""
 
 CAPTIONS = {
+    "classical": "Beside models without entanglement or without quantum parts: test scores, 95 % intervals",
+    "flat": "Gradients and kernels over random angles, Fisher spectrum, fidelities beside random states",
     "drift": "Parameter drift and change of the whole kernel against the output scale; lazy: slope -1",
     "gap": "Distance from the linearised model trained on its own, in parameters and in outputs",
     "bounds": "Upper bounds of Chizat, Oyallon, Bach 2019 (COB), dotted, above what was measured",

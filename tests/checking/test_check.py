@@ -17,7 +17,7 @@ from qlazy.checking.lazy import LazyPanel
 from qlazy.testing import assert_lazy, assert_learns
 from tests import systems
 
-QUICK: dict[str, Any] = {"seeds": 3, "steps": 20, "progress": False}
+QUICK: dict[str, Any] = {"seeds": 3, "steps": 20, "progress": False, "panels": ("lazy",)}
 
 
 def teacher_data(model: qlazy.Model, teacher: list[float], inputs: int = 1, count: int = 30) -> qlazy.Dataset:
@@ -81,7 +81,7 @@ def test_one_seed_allows_no_claim() -> None:
 
 def test_models_of_all_kinds_are_taken() -> None:
     module = torch.nn.Linear(2, 1)
-    lazy: dict[str, Any] = {**QUICK, "alphas": (1,), "panels": ("lazy",)}
+    lazy: dict[str, Any] = {**QUICK, "alphas": (1,)}
     for model in (two_angles, CIRCUIT, module, lambda: module, "hardware_efficient:n=2,layers=1", "mlp:2"):
         data = (
             DATA
