@@ -44,6 +44,10 @@ def _claims(result: StudyResult) -> tuple[str, ...]:
     undecided = [finding for finding in claims if not finding.agrees and not finding.disagrees]
     reported = len(result.findings) - len(claims)
     also = f" {reported} further figures are reported as they are." if reported else ""
+    if not claims:
+        return (f"Nothing is claimed.{also}",)
+    if len(claims) == 1 and not failed and not undecided:
+        return (f"The one claim holds.{also}",)
     if not failed and not undecided:
         return (f"All {len(claims)} claims hold.{also}",)
     agreed = len(claims) - len(failed) - len(undecided)

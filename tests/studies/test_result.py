@@ -191,7 +191,10 @@ def test_the_page_counts_what_fails_and_what_is_undecided() -> None:
     assert "Fails: T1, bad: measured 2 (1.8 to 2.2), claimed 1 ± 0.1." in page
     assert "Undecided: T2, open: measured 1 (0.8 to 1.2), claimed 1 ± 0.1." in page
     whole = study_page(StudyResult("none", Sizes.quick(), findings[:1], {}), {}).html()
-    assert "All 1 claims hold." in whole
+    assert "The one claim holds." in whole
+    none = study_page(StudyResult("none", Sizes.quick(), findings[3:], {}), {}).html()
+    assert "Nothing is claimed. 1 further figures are reported as they are." in none
+    assert "claims hold" not in none
 
 
 def test_what_a_study_leaves(tmp_path) -> None:
