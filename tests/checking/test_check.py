@@ -161,3 +161,16 @@ def test_a_folder_that_cannot_be_written_is_known_before_the_work(tmp_path: Path
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):
         qlazy.check(CIRCUIT, DATA, out=tmp_path / "file", **QUICK)
+
+
+def test_a_linearised_path_that_diverges_leaves_the_verdict_standing() -> None:
+    """A circuit's outputs are bounded and do not run away, its linearised model's do."""
+    digits = qlazy.load_data("digits", features=2, train=20, test=40)
+    settings = {**QUICK, "steps": 300, "alphas": (1.0,), "method": qlazy.GradientDescent(500.0)}
+    with pytest.warns(qlazy.LearningRateWarning):
+        verdict = qlazy.check(CIRCUIT, digits, **settings)
+    said = str(verdict)
+    assert "its linearised model diverged at this rate" in said
+    assert "That of the linearised model" not in said
+    assert said.count("a = 1 is ordinary training") <= 1
+    assert verdict.panels["lazy"].learning != "learning"
