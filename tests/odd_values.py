@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 import torch
@@ -75,6 +76,16 @@ def table(folder):
     path = folder / "table.csv"
     path.write_text("u,v,w\n" + "".join(f"{i},{i % 3},{i / 4}\n" for i in range(12)))
     return path
+
+
+OPTIONS = {
+    "linearly_separable": {"dimension": 3, "margin": 0.1},
+    "hyperplanes": {"dimension": 3, "hyperplanes": 2, "hidden": 2, "task_seed": 3},
+    "two_curves": {"dimension": 3, "degree": 2, "offset": 0.1, "noise": 0.1, "task_seed": 3},
+    "hidden_manifold": {"dimension": 3, "manifold": 2, "task_seed": 3},
+    "bars_and_stripes": {"height": 2, "width": 2, "noise": 0.1},
+}
+"""Of the data sets that are drawn."""
 
 
 class Point:
@@ -216,6 +227,10 @@ def calls(p):
                 "dtype": torch.float64,
             },
         ),
+        **{
+            f"load_data {name}": (partial(qlazy.load_data, name, train=20, test=10), options)
+            for name, options in OPTIONS.items()
+        },
         "load_data file": (
             qlazy.load_data,
             {"name": table(p.folder), "target": "w", "columns": ["u", 1], "regression": True},

@@ -63,6 +63,14 @@ TAKEN = {
     },
     "load_data seed": {"zero"},
     **{f"load_data {part}": {"None"} for part in ("target", "columns", "regression")},
+    "load_data linearly_separable margin": {"None", "zero", "half", "fraction", "0-d array", "0-d tensor"},
+    "load_data two_curves offset": {"None", "zero", "negative"} | NUMBERS,
+    "load_data two_curves noise": {"zero"} | NUMBERS,
+    "load_data bars_and_stripes noise": {"zero"} | NUMBERS,
+    **{
+        f"load_data {name} task_seed": {"None", "zero"}
+        for name in ("hyperplanes", "two_curves", "hidden_manifold")
+    },
     "load_data file columns": {"None", "zero"},
     "load_data file target": {"zero", "negative"},
     "load_data file regression": {"None"},

