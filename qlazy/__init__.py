@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from qlazy.tasks.features import TangentFeatures
     from qlazy.tasks.self_training import self_train
     from qlazy.tasks.subset import select_subset
+    from qlazy.theory.trainability.panel import trainability
+    from qlazy.theory.trainability.result import Trainability
     from qlazy.training.history import DivergedError, History
     from qlazy.training.loop import Record, train
     from qlazy.training.losses import CrossEntropy, Logistic, SquaredError, accuracy
@@ -82,6 +84,8 @@ _NAMES = {
     "tasks.features": ("TangentFeatures",),
     "tasks.self_training": ("self_train",),
     "tasks.subset": ("select_subset",),
+    "theory.trainability.panel": ("trainability",),
+    "theory.trainability.result": ("Trainability",),
     "training.history": ("DivergedError", "History"),
     "training.loop": ("Record", "train"),
     "training.losses": ("CrossEntropy", "Logistic", "SquaredError", "accuracy"),

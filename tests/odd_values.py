@@ -344,6 +344,18 @@ def calls(p):
         "Surrogates.load": (qlazy.Surrogates.load, {"folder": p.file("absent")}),
         "untangled": (qlazy.untangled, {"circuit": p.circuit, "x": None}),
         "FourierModel": (qlazy.FourierModel, {"circuit": p.circuit, "max_features": 9, "seed": 0}),
+        "trainability": (
+            qlazy.trainability,
+            {
+                "circuit": p.circuit,
+                "x": x[:, :0],
+                "sizes": (),
+                "samples": 8,
+                "seed": 0,
+                "progress": False,
+            },
+        ),
+        "Trainability.load": (qlazy.Trainability.load, {"folder": p.file("absent")}),
         "Comparison.load": (qlazy.Comparison.load, {"folder": p.file("absent")}),
         "History.load": (qlazy.History.load, {"path": p.file("absent")}),
         "select_subset": (

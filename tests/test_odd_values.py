@@ -118,6 +118,9 @@ TAKEN = {
     "compare baselines": {"empty list"},
     "InfiniteCircuit precision": NUMBERS - {"half", "huge"},
     "InfiniteCircuit seed": {"zero", "negative"},
+    "trainability x": {"None"},
+    "trainability sizes": {"None", "empty list", "empty dict"},
+    "trainability seed": {"zero", "negative"},
     "compare out": {"None"} | PATHS,
     "compare workers": {"None"},
     "compare client": {"None"},
@@ -140,9 +143,16 @@ SKLEARNS = {
     "TangentFeatures.fit X",
     "TangentFeatures.transform X",
 }  # a transformer refuses inputs as scikit-learn does
-CALLED = {"train observer", "compare data", "surrogates data"}  # a function's own errors come out as they are
+CALLED = {
+    "train observer",
+    "compare data",
+    "surrogates data",
+    "trainability x",
+    "trainability sizes",
+}  # a function's own errors come out as they are
 FILES = {
     "TiledKernel.load",
+    "Trainability.load",
     "Comparison.load",
     "Surrogates.load",
     "History.load",

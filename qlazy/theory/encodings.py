@@ -49,9 +49,9 @@ def split_circuit(lowering: Lowering, x: Tensor) -> Split:
     Raises UnsupportedModelError where data enters after weights, or together with them.
     """
     gates = list(zip(lowering.operations, lowering.formulas, strict=True))
-    first, rest = _leading(gates, lowering, products=True)
+    first, rest = leading_gates(gates, lowering, products=True)
     if any(_is_encoding(gate, lowering) for gate in rest):
-        first, rest = _leading(gates, lowering, products=False)
+        first, rest = leading_gates(gates, lowering, products=False)
         for gate in rest:
             _require_no_data(gate, lowering)
         return Split(_States(lowering.num_wires, _rotated(first, lowering, x), len(x)), rest)
@@ -77,7 +77,7 @@ def _require_no_data(gate: Gate, lowering: Lowering) -> None:
         )  # fmt: skip
 
 
-def _leading(gates: list[Gate], lowering: Lowering, *, products: bool) -> tuple[list[Gate], list[Gate]]:
+def leading_gates(gates: list[Gate], lowering: Lowering, *, products: bool) -> tuple[list[Gate], list[Gate]]:
     """Gates before any weight on their wires, and all others; with ``products`` those on one wire alone."""
     touched: set[int] = set()
     first, rest = [], []

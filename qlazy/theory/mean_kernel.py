@@ -100,6 +100,23 @@ def mean_kernel(
     return walker.result(sums)
 
 
+def walk_squares(
+    circuit: Circuit, x: Tensor, *, walks: int, generator: torch.Generator | None = None
+) -> Tensor:
+    """Squares (walks, p), one row a walk, whose means are E sum_k (d f_k / d w_p)^2, averaged over inputs x (m, d).
+
+    Uniform weights as for :func:`mean_kernel`, and the same refusals; all zero for a circuit whose outputs depend on no
+    weight. Float64.
+    """
+    require(isinstance(circuit, Circuit), "circuit", "be a Circuit", repr(circuit))
+    require(x.ndim >= 2 and len(x) > 0, "x", "have shape (m, d) with m at least 1", tuple(x.shape))
+    require_finite("x", x)
+    require(walks >= 2, "walks", "be at least 2", walks)
+    seed = 0 if generator is None else int(torch.randint(2**62, (), generator=generator))
+    blocks = [(str(number), slice(number, number + 1)) for number in range(circuit.num_params)]
+    return _Walker(circuit, x.reshape(len(x), -1).to(torch.float64), seed, blocks).squares(walks)
+
+
 class _Rotation(NamedTuple):
     """What a rotation adds where it is met: the square of its slope, to its weight's block."""
 
@@ -146,9 +163,11 @@ class _Sums:
 class _Walker:
     """A circuit prepared for walks."""
 
-    def __init__(self, circuit: Circuit, x: Tensor, seed: int) -> None:
+    def __init__(
+        self, circuit: Circuit, x: Tensor, seed: int, blocks: list[tuple[str, slice]] | None = None
+    ) -> None:
         lowering = circuit.lowering(x)
-        self._blocks = list(circuit.blocks.items())
+        self._blocks = list(circuit.blocks.items()) if blocks is None else blocks
         self._encoding, body = split_circuit(lowering, x)
         self._rotations = _rotations(body, lowering, self._blocks)
         self._steps = steps_of([as_fixed(*gate) for gate in body])
@@ -171,23 +190,36 @@ class _Walker:
         found, count = None, min(FIRST, max_walks)
         while found is None or (found.relative_error > precision and found.walks < max_walks):
             counts = chance.multinomial(count, self._chances)
-            for batch in self._batches(counts):
+            for piece in self._pieces(counts):
+                batch = _sums(*piece)
                 found = batch if found is None else found + batch
             assert found is not None
             count = min(2 * count, LARGEST, max(max_walks - found.walks, 1))
             self._seed += 1
         return found
 
-    def _batches(self, counts: NDArray[np.int64]) -> Iterator[_Sums]:
-        """Sums over walks, so many of each group, in pieces that fit in memory."""
+    def squares(self, walks: int) -> Tensor:
+        """(walks, blocks): the rotations met by block times the outputs' squares, added over outputs."""
+        if not len(self._groups):
+            return torch.zeros(walks, len(self._blocks), dtype=torch.float64)
+        chance = np.random.default_rng(self._seed)
+        parts = [
+            met * ((features**2).sum(1, keepdims=True) / self._samples)
+            for features, met in self._pieces(chance.multinomial(walks, self._chances))
+        ]
+        return torch.from_numpy(chance.permutation(np.concatenate(parts)))
+
+    def _pieces(self, counts: NDArray[np.int64]) -> Iterator[tuple[Floats, Floats]]:
+        """Features and rotations met over walks, so many of each group, in pieces that fit in memory."""
         most = max(1, _NUMBERS // (self._size * max(len(group) for group in self._groups)))
         while counts.any():
             now = np.minimum(counts, most)
             counts = counts - now
-            yield self._batch(now)
+            yield self._walked(now)
             self._seed += 1
 
-    def _batch(self, counts: NDArray[np.int64]) -> _Sums:
+    def _walked(self, counts: NDArray[np.int64]) -> tuple[Floats, Floats]:
+        """phi (walks, m c) and the rotations met (walks, blocks)."""
         weights = np.array([rotation.weight for rotation in self._rotations])
         blocks = np.array([rotation.block for rotation in self._rotations], np.int64)
         walked = walk_groups(
@@ -200,7 +232,7 @@ class _Walker:
             for one, chance in zip(walked, chances, strict=True)
         ]
         features, met = (np.concatenate(part) for part in zip(*parts, strict=True))
-        return _sums(features, met)
+        return features, met
 
     def _features(self, walked: Walked) -> Floats:
         """phi (walks, m c): expectations of the words where they ended, added up by output."""
