@@ -60,24 +60,21 @@ class Tuned:
 
     def enter(self, split: Split) -> Entry:
         data, seeds = split.data, split.seeds
-        learner = self._make(data, seeds[0])
+        learners = {seed: self._make(data, seed) for seed in (seeds if self._by_seed else seeds[:1])}
+        learner = learners[seeds[0]]
         settings = learner.settings(self._count)
-        setting = tuned(
-            settings, lambda one, fold: self._score(learner, data, one, fold, seeds[0]), split.folds
-        )
-        outputs = [self._fitted(learner, data, setting, seeds[0])]
-        if self._by_seed:
-            outputs += [self._fitted(self._make(data, seed), data, setting, seed) for seed in seeds[1:]]
+
+        def score(setting: Setting, fold: Fold, seed: int) -> float:
+            outputs = learners.get(seed, learner).predict(setting, fold.fit, fold.held, seed)
+            return float(answers(outputs, part_of(data, fold.fit, fold.held)).mean())
+
+        setting = tuned(settings, score, split)
+        outputs = [self._fitted(own, data, setting, seed) for seed, own in learners.items()]
         chosen = ", ".join(
             f"{name} = {value:.3g}" for name, value in zip(learner.names, setting, strict=True)
         )
         every = torch.stack(outputs).expand(len(seeds), -1, -1)
         return Entry(every, chosen, len(settings), learner.parameters(setting))
-
-    @staticmethod
-    def _score(learner: Learner, data: Dataset, setting: Setting, fold: Fold, seed: int) -> float:
-        outputs = learner.predict(setting, fold.fit, fold.held, seed)
-        return float(answers(outputs, part_of(data, fold.fit, fold.held)).mean())
 
     @staticmethod
     def _fitted(learner: Learner, data: Dataset, setting: Setting, seed: int) -> Tensor:

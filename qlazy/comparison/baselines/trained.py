@@ -24,7 +24,7 @@ RATES = (-2.5, 0.0)
 
 @final
 class Trained:
-    """A model under one method, or under Adam at the learning rate that the folds choose at the first seed."""
+    """A model under one method, or under Adam at the learning rate that the folds choose."""
 
     def __init__(
         self,
@@ -53,9 +53,9 @@ class Trained:
     def _tuned(self, split: Split) -> Method:
         if len(self._methods) == 1:
             return self._methods[0]
-        start = self._start(split.data, split.seeds[0])
         scores: list[Floats] = []
-        for part in split.parts():
+        for part, seed in zip(split.parts(), split.fold_seeds, strict=True):
+            start = self._start(split.data, seed)
             outcomes = self._run(part, [start] * len(self._methods), self._methods)
             scores.append(
                 np.array([np.nan if o.diverged else answers(_last(o), part).mean() for o in outcomes])

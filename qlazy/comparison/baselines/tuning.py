@@ -35,6 +35,11 @@ class Split(NamedTuple):
     seeds: tuple[int, ...]
     folds: tuple[Fold, ...]
 
+    @property
+    def fold_seeds(self) -> tuple[int, ...]:
+        """The seed from which each fold is tried: one after another, so that no single start decides."""
+        return tuple(self.seeds[place % len(self.seeds)] for place in range(len(self.folds)))
+
     def parts(self) -> list[Dataset]:
         """A data set of each fold, its held part for a test."""
         return [part_of(self.data, fold.fit, fold.held) for fold in self.folds]
@@ -93,11 +98,12 @@ def best(scores: Floats) -> int:
     return int(np.argmax(means))
 
 
-def tuned(settings: Sequence[Any], score: Callable[[Any, Fold], float], folds: Sequence[Fold]) -> Any:
-    """The setting that scores best over the folds; one that stands alone is taken as it is."""
+def tuned(settings: Sequence[Any], score: Callable[[Any, Fold, int], float], split: Split) -> Any:
+    """The setting that scores best over the folds, each from its own seed; one that stands alone is taken as it is."""
     if len(settings) == 1:
         return settings[0]
-    return settings[best(np.array([[score(setting, fold) for setting in settings] for fold in folds]))]
+    folds = zip(split.folds, split.fold_seeds, strict=True)
+    return settings[best(np.array([[score(one, fold, seed) for one in settings] for fold, seed in folds]))]
 
 
 def spread(count: int, *ranges: tuple[float, float]) -> list[tuple[float, ...]]:
