@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pennylane as qml
 import pytest
@@ -56,6 +58,23 @@ def test_one_seed_makes_no_claim() -> None:
     assert "no interval and no claim" in found.sentences()[0]
     assert "[" not in found.table()
     assert "One seed has no interval" in found.caption
+
+
+def test_what_diverged_decides_nothing() -> None:
+    for fallen in (0, 1):
+        found = panel((0.9, 0.6, 0.5))
+        rivals = [replace(one, diverged=int(place == fallen)) for place, one in enumerate(found.rivals)]
+        found = replace(found, rivals=tuple(rivals))
+        assert found.decision == "undecided"
+        assert found.standings[FOURIER] == ("worse" if fallen else "undecided")
+        assert "diverged" in str(found)
+
+
+def test_intervals_of_shares_are_shares() -> None:
+    rivals = tuple(Rival(name, 1, "", 1, 0.0) for name in ("circuit", "x"))
+    answers = np.array([[[0.0], [1.0]], [[1.0], [1.0]]])
+    found = qlazy.Surrogates(rivals, answers, ("a", "b"), False, 0.02, {}, SETTINGS)
+    assert found.differences["x"] == (0.5, -1.0, 1.0)
 
 
 def test_real_errors_have_students_interval() -> None:
@@ -138,6 +157,27 @@ def test_a_circuit_without_entangling_gates_does_as_its_twin(digits) -> None:
     np.testing.assert_array_equal(one.answers[0], one.answers[1])
 
 
+def test_a_circuit_for_parity_beats_all_others() -> None:
+    """The sign of a product of five cosines from fifty samples, which learners without the circuit's form cannot guess."""
+
+    @qml.qnode(qml.device("default.qubit", wires=5))
+    def parity(inputs, weights):
+        for wire in range(5):
+            qml.RY(inputs[wire] + weights[wire], wires=wire)
+        for wire in range(4):
+            qml.CNOT((wire, wire + 1))
+        return qml.expval(qml.Z(4))
+
+    x = np.random.default_rng(0).uniform(-np.pi, np.pi, (250, 5))
+    data = qlazy.from_arrays(x, np.prod(np.cos(x), 1) > 0, train=50, test=200, scaling="none")
+    model = qlazy.Circuit(parity, {"weights": 5})
+    options = {"seeds": 4, "folds": 2, "candidates": 2, "steps": 100, "progress": False}
+    one = qlazy.surrogates(model, data, method=qlazy.Adam(1.0), **options)
+    assert one.decision == "not classical"
+    assert "beats every other model tried" in one.sentences()[0]
+    assert one.rivals[1].parameters == 1  # without its CNOTs it sees the last input alone
+
+
 def test_nets_have_no_twin_and_regression_explains_variance() -> None:
     """A linear function of the inputs: ridge regression explains it, and so do the others, the better part."""
     chance = np.random.default_rng(0)
@@ -148,7 +188,7 @@ def test_nets_have_no_twin_and_regression_explains_variance() -> None:
     assert set(one.left_out) == {TWIN, FOURIER, FIDELITY}
     assert one.scores["ridge regression"] > 0.95
     assert all(score > 0.7 for name, score in one.scores.items() if name != "model")
-    assert "Left out: unentangled twin, Fourier model and fidelity kernel (the model is no circuit)." in str(
+    assert "Left out: unentangled twin, Fourier model and fidelity kernel (a circuit alone has them)." in str(
         one
     )
     assert "unexplained variance" in one.table()

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import qlazy
-from qlazy.comparison.baselines.untangled import used_params
+from qlazy.comparison.baselines.trained import used_params
 from tests.makers import inputs, rng
 
 
@@ -38,7 +38,8 @@ def test_the_twin_is_the_circuit_written_without_its_entangling_gates() -> None:
     torch.testing.assert_close(twin(params, x), expected, rtol=0, atol=1e-12)
     assert not torch.allclose(circuit(params, x), expected, atol=1e-3)
     assert twin.num_params == circuit.num_params
-    assert used_params(twin, x) == 18
+    assert used_params(circuit, params, x) == 20
+    assert used_params(twin, params, x) == 17  # the two angles between wires, and the last about Z(0)
 
 
 @qml.qnode(qml.device("default.qubit", wires=3))

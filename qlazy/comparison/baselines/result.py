@@ -36,8 +36,9 @@ CONTINUOUS = 1e6
 class Rival:
     """A model of the panel: what was tuned, of how many candidates, how many numbers were fitted, how long it took.
 
-    ``seconds`` are those of all seeds, tuning among them; ``diverged`` counts runs that stopped early, whose outputs
-    at the start stand in.
+    ``seconds`` are those of all seeds, tuning among them. Of a model that is trained ``parameters`` are those that its
+    outputs depend on, ``loss_left`` is the share of the training loss that is left, over seeds, and ``diverged``
+    counts runs that stopped early, whose outputs at the start stand in.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Rival:
     parameters: int
     seconds: float
     diverged: int = 0
+    loss_left: float | None = None
 
 
 @final
@@ -90,8 +92,15 @@ class Surrogates:
 
     @cached_property
     def standings(self) -> dict[str, Standing]:
-        """Whether each of the others is better, as well (within the margin), worse or undecided, by its interval."""
-        return {name: _standing(one, self.margin) for name, one in self.differences.items()}
+        """Whether each of the others is better, as well (within the margin), worse or undecided, by its interval.
+
+        Undecided too where runs of it, or of the trained model, diverged.
+        """
+        fell = {rival.name for rival in self.rivals if rival.diverged}
+        return {
+            name: "undecided" if fell & {name, self.model} else _standing(one, self.margin)
+            for name, one in self.differences.items()
+        }
 
     @property
     def decision(self) -> Decision:
@@ -109,7 +118,9 @@ class Surrogates:
     @property
     def caption(self) -> str:
         """How to read the words: what is an interval of what, the margin, and how all were tuned."""
-        measure = "test accuracy" if self.classes else "the share of the test targets' variance explained"
+        measure = (
+            "test accuracy" if self.classes else "the share of the test targets' variance left unexplained"
+        )
         over = f"{self.seeds} seeds" + (", a split each," if self.own_splits else " and the test samples")
         tuning = (
             f"Tuned over {self.settings['folds']} folds of the training samples, {self.settings['candidates']} "
@@ -117,10 +128,12 @@ class Surrogates:
         )
         if self.seeds < 2:
             return f"Differences are in {measure}. One seed has no interval. {tuning}"
+        margin = f"{100 * self.margin:.3g} points"
+        bounds = ("above -", "below 0") if self.classes else ("below +", "above 0")
         return (
-            f"Differences are in {measure}, with 95 % intervals over {over}. As well: the interval lies above "
-            f"-{100 * self.margin:.3g} points; worse: below 0; undecided: neither. Each interval stands alone: of many "
-            f"models one may reach so far by chance. {tuning}"
+            f"Differences are in {measure}, with 95 % intervals over {over}. As well: the interval lies {bounds[0]}"
+            f"{margin}; worse: {bounds[1]}; undecided: neither. Each interval stands alone: of many models one may "
+            f"reach so far by chance. {tuning}"
         )
 
     def table(self) -> str:
@@ -179,7 +192,8 @@ class Surrogates:
         """Of a mean over seeds and samples (s, m)."""
         unit = 1.0 if self.classes else CONTINUOUS
         mean, half = float(values.mean()), half_interval(unit * values, shared=not self.own_splits) / unit
-        return Interval(mean, mean - half, mean + half)
+        low, high = mean - half, mean + half
+        return Interval(mean, *(np.clip((low, high), -1, 1).tolist() if self.classes else (low, high)))
 
     def _row(self, index: int) -> tuple[str, ...]:
         rival, score = self.rivals[index], self.scores[self.rivals[index].name]
@@ -201,25 +215,19 @@ class Surrogates:
         return f"{mean:+.3f}{interval}"
 
     def _claim(self) -> str:
-        own, decision = self.scores[self.model], self.decision
-        matching = self._named("better", "as well")
+        own, decision = f"the {self.model}, with {self._shown(self.scores[self.model])},", self.decision
+        if self.rivals[0].diverged:
+            return f"Runs of the {self.model} diverged: nothing can be said of it at this rate."
         if decision == "classical":
-            verb = "does" if len(matching) == 1 else "do"
-            others = _listed([f"the {name}" for name in matching])
-            return (
-                f"{others[0].upper()}{others[1:]} {verb} as well as the {self.model} or better, which has "
-                f"{self._shown(own)}: {self._against(matching[0])}."
-            )
-        nearest = max(self.differences, key=lambda name: self.differences[name].mean)
+            first, *rest = self._named("better", "as well")
+            if not rest:
+                return _sentence(f"{_the(first)} does as well as {own} or better: {self._figures(first)}")
+            names = _listed([_the(name) for name in (first, *rest)])
+            return _sentence(f"{names} do as well as {own} or better; best does {self._against(first)}")
+        nearest = self._against(max(self.differences, key=lambda name: self.differences[name].mean))
         if decision == "not classical":
-            return (
-                f"The {self.model} beats every other model tried, with {self._shown(own)}; nearest comes "
-                f"{self._against(nearest)}."
-            )
-        return (
-            f"Whether another model does as well as the {self.model}, with {self._shown(own)}, is left undecided; "
-            f"nearest comes {self._against(nearest)}."
-        )
+            return _sentence(f"{own} beats every other model tried; nearest comes {nearest}")
+        return f"Whether any other model does as well as {own} is left undecided; nearest comes {nearest}."
 
     def _parts(self) -> tuple[str, ...]:
         """Of the twin and of the Fourier model, each a claim of its own."""
@@ -248,7 +256,13 @@ class Surrogates:
         return (f"One seed, which allows no interval and no claim: {shown}.",)
 
     def _notes(self) -> tuple[str, ...]:
-        diverged = [
+        """What is left of the training loss, what diverged, and what is left out."""
+        notes = []
+        if self.rivals[0].loss_left is not None:
+            notes.append(
+                f"{100 * self.rivals[0].loss_left:.3g} % of the {self.model}'s training loss is left."
+            )
+        notes += [
             f"{rival.diverged} of {self.seeds} runs of the {rival.name} diverged, and count as at their start."
             for rival in self.rivals
             if rival.diverged
@@ -256,7 +270,7 @@ class Surrogates:
         reasons: dict[str, list[str]] = {}
         for name, reason in self.left_out.items():
             reasons.setdefault(reason, []).append(name)
-        return (*diverged, *(f"Left out: {_listed(names)} ({reason})." for reason, names in reasons.items()))
+        return (*notes, *(f"Left out: {_listed(names)} ({reason})." for reason, names in reasons.items()))
 
     def _named(self, *standings: Standing) -> list[str]:
         """Those of a standing, the best first."""
@@ -264,13 +278,25 @@ class Surrogates:
         return sorted(chosen, key=lambda name: -self.differences[name].mean)
 
     def _against(self, name: str) -> str:
+        return f"{_the(name)} with {self._figures(name)}"
+
+    def _figures(self, name: str) -> str:
+        """A score, and its difference to that of the trained model: in points of accuracy, or as the table has it."""
+        if not self.classes:
+            return f"{self._shown(self.scores[name])}, {self._difference(name)}"
         mean, low, high = (100 * end for end in self.differences[name])
-        return (
-            f"the {name} with {self._shown(self.scores[name])}, {mean:+.1f} points [{low:+.1f}, {high:+.1f}]"
-        )
+        return f"{self._shown(self.scores[name])}, {mean:+.1f} points [{low:+.1f}, {high:+.1f}]"
 
     def _shown(self, score: float) -> str:
-        return f"{100 * score:.1f} %" if self.classes else f"{100 * score:.1f} % of the variance explained"
+        return f"{100 * score:.1f} %" if self.classes else f"{1 - score:.3f} of the variance unexplained"
+
+
+def _the(name: str) -> str:
+    return name if name.endswith(("regression", "vectors")) else f"the {name}"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _standing(interval: Interval, margin: float) -> Standing:

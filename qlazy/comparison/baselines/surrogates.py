@@ -29,6 +29,7 @@ from qlazy.comparison.baselines.tuning import Entry, Split, answers, split_of
 from qlazy.comparison.compare import distinct_values, splits_of
 from qlazy.data.datasets import Dataset
 from qlazy.models.model import Model, require_model
+from qlazy.models.nets import Net
 from qlazy.models.wrappers import Scaled
 from qlazy.training.losses import Loss, SquaredError
 from qlazy.training.methods import Method
@@ -63,8 +64,8 @@ def surrogates(
 
     All are tuned by one rule: of ``candidates`` settings that with the best mean over ``folds`` folds of the training
     samples is taken, each fold from a seed of its own; of the circuit and its twin it is Adam's learning rate, from
-    10^-2.5 to 1, unless a ``method`` is given. They are trained for ``steps`` steps of all samples on ``loss``, at a = 1
-    and uncentred.
+    10^-2.5 to 1, unless a ``method`` is given. They are trained for ``steps`` steps on all samples by ``loss``,
+    uncentred, at a = 1.
 
     ``seeds``, a number or a list, start circuits and nets; ``data`` may be a function of the seed, for a split a seed,
     on each of which all are tuned anew. Differences to the circuit are in test accuracy, or for real targets in the
@@ -85,9 +86,7 @@ def surrogates(
     splits = _splits(data, listed, folds)
     first = splits[0].data
     _require_fit(model, splits[0])
-    own = Trained(
-        "circuit" if _circuit_of(model) else "model", model, method, loss, steps, candidates, model.num_params
-    )
+    own = Trained(_name(model), model, method, loss, steps, candidates)
     settings = _Settings(method, loss, steps, candidates, max_features)
     entrants, left_out = _quantum(model, first, settings)
     found = _entered(
@@ -106,6 +105,12 @@ def surrogates(
             "method": "Adam, its rate tuned" if method is None else repr(method), "versions": versions(),
         },
     )  # fmt: skip
+
+
+def _mean(entries: Sequence[Entry]) -> float | None:
+    """What is left of the training loss of models that are trained, over splits."""
+    left = [entry.loss_left for entry in entries if entry.loss_left is not None]
+    return float(np.mean(left)) if left else None
 
 
 def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
@@ -154,6 +159,10 @@ def _require_fit(model: Model, split: Split) -> None:
     require(outputs.shape[1] == targets, "model", must, f"one of {outputs.shape[1]}")
 
 
+def _name(model: Model) -> str:
+    return "circuit" if _circuit_of(model) else "net" if isinstance(model, Net) else "model"
+
+
 def _circuit_of(model: Model) -> Circuit | None:
     """The circuit that a model is, up to a scale."""
     while isinstance(model, Scaled):
@@ -171,7 +180,7 @@ def _quantum(model: Model, data: Dataset, settings: _Settings) -> tuple[list[Ent
     """What a circuit alone has beside it; of the others why they are left out."""
     circuit = _circuit_of(model)
     if circuit is None:
-        return [], dict.fromkeys((TWIN, FOURIER, FIDELITY), "the model is no circuit")
+        return [], dict.fromkeys((TWIN, FOURIER, FIDELITY), "a circuit alone has them")
     from qlazy.comparison.baselines.fidelity import fidelity_learner
 
     count = settings.candidates
@@ -204,12 +213,10 @@ def _tried(make: Callable[[Dataset, int], Learner], data: Dataset) -> Callable[[
 
 
 def _twin(model: Model, circuit: Circuit, data: Dataset, settings: _Settings) -> Entrant:
-    from qlazy.comparison.baselines.untangled import untangled, used_params
+    from qlazy.comparison.baselines.untangled import untangled
 
-    twin = untangled(circuit, data.x_train)
-    used = used_params(twin, data.x_train)
-    scaled = _rescaled(model, twin)
-    return Trained(TWIN, scaled, settings.method, settings.loss, settings.steps, settings.candidates, used)
+    twin = _rescaled(model, untangled(circuit, data.x_train))
+    return Trained(TWIN, twin, settings.method, settings.loss, settings.steps, settings.candidates)
 
 
 def _rescaled(model: Model, circuit: Model) -> Model:
@@ -235,7 +242,7 @@ def _entered(
             one = entries[0]
             rival = Rival(
                 entrant.name, one.candidates, one.chosen, one.parameters, time.perf_counter() - start,
-                sum(entry.diverged for entry in entries),
+                sum(entry.diverged for entry in entries), _mean(entries),
             )  # fmt: skip
             found.append((rival, np.array([row for rows in scores for row in rows])))
     return found

@@ -22,6 +22,10 @@ RATES = (-2.5, 0.0)
 """Exponents of 10, of the learning rates of Adam that are tried."""
 
 
+PROBED = 8
+"""So many samples tell which parameters outputs depend on."""
+
+
 @final
 class Trained:
     """A model under one method, or under Adam at the learning rate that the folds choose."""
@@ -34,12 +38,11 @@ class Trained:
         loss: Loss,
         steps: int,
         count: int,
-        parameters: int,
     ) -> None:
         self.name, self._model, self._loss, self._steps = name, model, loss, steps
         rates = [rate for (rate,) in spread(count, RATES)]
         self._methods: list[Method] = [Adam(rate) for rate in rates] if method is None else [method]
-        self._parameters = parameters
+        self._is_given = method is not None
 
     def enter(self, split: Split) -> Entry:
         method = self._tuned(split)
@@ -47,8 +50,10 @@ class Trained:
         outcomes = self._run(split.data, starts, [method] * len(starts))
         diverged = sum(bool(outcome.diverged) for outcome in outcomes)
         outputs = torch.stack([_last(outcome) for outcome in outcomes])
-        rate = f"rate = {method.learning_rate:.3g}" if len(self._methods) > 1 else "as given"  # type: ignore[attr-defined]
-        return Entry(outputs, rate, len(self._methods), self._parameters, diverged)
+        rate = "as given" if self._is_given else f"rate = {method.learning_rate:.3g}"  # type: ignore[attr-defined]
+        left = float(np.mean([_loss_left(outcome) for outcome in outcomes]))
+        used = used_params(self._model, starts[0], split.data.x_train[:PROBED])
+        return Entry(outputs, rate, len(self._methods), used, diverged, left)
 
     def _tuned(self, split: Split) -> Method:
         if len(self._methods) == 1:
@@ -85,6 +90,17 @@ class Trained:
             if stopped.trace is None:
                 raise
             return Outcome(stopped.trace, str(stopped))
+
+
+def used_params(model: Model, params: Tensor, x: Tensor) -> int:
+    """How many of the parameters (p,) the outputs at x (n, ...) depend on, to first order at ``params``."""
+    slopes = model.jacobian(params, x).detach().abs().amax((0, 1))
+    return int((slopes > torch.finfo(slopes.dtype).eps ** 0.75 * slopes.max()).sum())
+
+
+def _loss_left(outcome: Outcome) -> float:
+    first, last = outcome.trace.train_loss[0], outcome.trace.train_loss[-1]
+    return float(last / first) if first else 0.0
 
 
 def _last(outcome: Outcome) -> Tensor:

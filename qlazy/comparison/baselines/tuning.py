@@ -53,6 +53,9 @@ class Entry(NamedTuple):
     candidates: int
     parameters: int
     diverged: int = 0
+    loss_left: float | None = (
+        None  # of the training loss at the start, mean over seeds; None where nothing is trained
+    )
 
 
 def split_of(data: Dataset, seeds: Sequence[int], folds: int) -> Split:
@@ -64,7 +67,13 @@ def split_of(data: Dataset, seeds: Sequence[int], folds: int) -> Split:
         require(folds <= len(x), "folds", f"be at most {len(x)}, the training samples", folds)
         found = KFold(folds, shuffle=True, random_state=0).split(x)
     else:
-        least = int(np.bincount(y).min())
+        least = int(np.bincount(y, minlength=len(data.classes)).min())
+        require(
+            least >= 2,
+            "data",
+            "have two training samples or more of each class",
+            f"one of {least} of some class",
+        )
         require(
             least >= folds, "folds", f"be at most {least}, the training samples of the rarest class", folds
         )

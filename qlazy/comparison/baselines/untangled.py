@@ -42,7 +42,7 @@ def untangled(circuit: Circuit, x: Tensor | None = None) -> Circuit:
     Gates on several qubits are left out, a controlled one with its controls; swaps and fixed matrices that are products
     of one-qubit matrices stay, as they entangle nothing, and a circuit without other gates on several qubits is its own
     twin. Weights of the gates that are left out stay declared and unused, so that a seed starts both from the same
-    angles; :func:`used_params` counts the others. A QNode's gate that the simulator makes of several (a controlled
+    angles. A QNode's gate that the simulator makes of several (a controlled
     phase) leaves its one-qubit parts. ``x``, inputs (1, d) or more, tells a QNode's shape before its first call.
 
     As the "separable" models of Bowles, Ahmed, Schuld 2024 (arXiv 2403.07059). Raises UnsupportedModelError for a
@@ -59,13 +59,6 @@ def untangled(circuit: Circuit, x: Tensor | None = None) -> Circuit:
             "left without them when its gates on several qubits are left out", UnsupportedModelError,
         )  # fmt: skip
     return Circuit.from_program(twin)
-
-
-def used_params(circuit: Circuit, x: Tensor) -> int:
-    """How many of the parameters (p,) are in the angle of some gate, for rows like those of ``x``."""
-    lowering = circuit.lowering(x)
-    elements = {e for f in lowering.formulas if f is not None for e in f.elements}
-    return sum(not lowering.layout.is_data(name) for name, _ in elements)
 
 
 def _as_program(circuit: Circuit, x: Tensor | None) -> Program:
