@@ -9,6 +9,7 @@ import pytest
 import qlazy
 from qlazy.commands import main as cli
 from qlazy.commands.options import MODELS, read_data
+from qlazy.comparison.baselines.result import Surrogates
 from qlazy.comparison.result import Comparison
 from qlazy.comparison.specs import build_models
 
@@ -49,8 +50,12 @@ def test_compare_in_one_unit_at_one_loss_over_splits(capsys, tmp_path: Path) -> 
         "--seeds",
         "2",
     ]
-    assert cli.main(["compare", "mlp:2", *TINY, *options, "--quiet", "--out", "here"]) == cli.OK
-    assert "; another split for every seed" in capsys.readouterr().out
+    assert (
+        cli.main(["compare", "mlp:2", *TINY, *options, "--surrogates", "--quiet", "--out", "here"]) == cli.OK
+    )
+    printed = capsys.readouterr().out
+    assert "; another split for every seed" in printed
+    assert Surrogates.load(tmp_path / "here" / "surrogates" / "0-mlp-2").table() in printed
     found = Comparison.load(tmp_path / "here")
     first, second = found.select("mlp:2", 1.0)
     assert not (first.test_targets == second.test_targets).all()

@@ -63,9 +63,9 @@ def surrogates(
     three are left out for a net, and where a circuit has none, with the reason.
 
     All are tuned by one rule: of ``candidates`` settings that with the best mean over ``folds`` folds of the training
-    samples is taken, each fold from a seed of its own; of the circuit and its twin it is Adam's learning rate, from
-    10^-2.5 to 1, unless a ``method`` is given. They are trained for ``steps`` steps on all samples by ``loss``,
-    uncentred, at a = 1.
+    samples is taken, each fold from a seed of its own; there are fewer folds where a class has fewer samples. Of the
+    circuit and its twin it is Adam's learning rate, from 10^-2.5 to 1, unless a ``method`` is given. They are trained
+    for ``steps`` steps on all samples by ``loss``, uncentred, at a = 1.
 
     ``seeds``, a number or a list, start circuits and nets; ``data`` may be a function of the seed, for a split a seed,
     on each of which all are tuned anew. Differences to the circuit are in test accuracy, or for real targets in the
@@ -101,7 +101,7 @@ def surrogates(
         left_out=left_out,
         settings={
             "data": repr(first), "preprocessing": first.description, "model": repr(model), "seeds": list(listed),
-            "folds": folds, "candidates": candidates, "steps": steps, "loss": loss.convention,
+            "folds": len(splits[0].folds), "candidates": candidates, "steps": steps, "loss": loss.convention,
             "method": "Adam, its rate tuned" if method is None else repr(method), "versions": versions(),
         },
     )  # fmt: skip

@@ -59,25 +59,22 @@ class Entry(NamedTuple):
 
 
 def split_of(data: Dataset, seeds: Sequence[int], folds: int) -> Split:
-    """Folds shuffled from seed 0, stratified by class. Raises ValueError for classes of fewer than two samples."""
+    """At most so many folds, no more than samples of the rarest class, shuffled from seed 0 and stratified by class.
+
+    Raises ValueError for a class of fewer than two samples.
+    """
     from sklearn.model_selection import KFold, StratifiedKFold
 
     x, y = np.zeros((len(data.x_train), 1)), class_index(data.y_train).numpy()
-    if not data.classes:
-        require(folds <= len(x), "folds", f"be at most {len(x)}, the training samples", folds)
-        found = KFold(folds, shuffle=True, random_state=0).split(x)
-    else:
-        least = int(np.bincount(y, minlength=len(data.classes)).min())
-        require(
-            least >= 2,
-            "data",
-            "have two training samples or more of each class",
-            f"one of {least} of some class",
-        )
-        require(
-            least >= folds, "folds", f"be at most {least}, the training samples of the rarest class", folds
-        )
-        found = StratifiedKFold(folds, shuffle=True, random_state=0).split(x, y)
+    rarest = int(np.bincount(y, minlength=len(data.classes)).min()) if data.classes else len(x)
+    require(
+        rarest >= 2,
+        "data",
+        "have two training samples or more, of each class if there are any",
+        f"one of {rarest}",
+    )
+    kind = StratifiedKFold if data.classes else KFold
+    found = kind(min(folds, rarest), shuffle=True, random_state=0).split(x, y)
     return Split(data, tuple(seeds), tuple(Fold(fit, held) for fit, held in found))
 
 
