@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from qlazy.tasks.subset import select_subset
     from qlazy.theory.trainability.panel import trainability
     from qlazy.theory.trainability.result import Trainability
+    from qlazy.training.features.result import Features
     from qlazy.training.history import DivergedError, History
     from qlazy.training.loop import Record, train
     from qlazy.training.losses import CrossEntropy, Logistic, SquaredError, accuracy
@@ -86,6 +87,7 @@ _NAMES = {
     "tasks.subset": ("select_subset",),
     "theory.trainability.panel": ("trainability",),
     "theory.trainability.result": ("Trainability",),
+    "training.features.result": ("Features",),
     "training.history": ("DivergedError", "History"),
     "training.loop": ("Record", "train"),
     "training.losses": ("CrossEntropy", "Logistic", "SquaredError", "accuracy"),

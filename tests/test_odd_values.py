@@ -137,7 +137,7 @@ TAKEN = {
 }
 """Odd values that have a meaning, by callable and argument; True is one wherever a flag is wanted."""
 
-FLAGS = {"bias", "allow_zero", "progress", "regression", "line_search", "centered"}
+FLAGS = {"bias", "allow_zero", "progress", "regression", "line_search", "centered", "features"}
 OUR_WORDS = re.compile(r"`[^`]+`.* must ")
 SKLEARNS = {
     "TangentFeatures.fit X",
@@ -154,6 +154,7 @@ FILES = {
     "TiledKernel.load",
     "Trainability.load",
     "Comparison.load",
+    "Features.load",
     "Surrogates.load",
     "History.load",
 }  # a missing file is the operating system's error
@@ -202,7 +203,7 @@ def test_the_table_names_every_public_callable():
     """A new public name comes with a row of odd values."""
     held = {re.split(r"[.( ]", name)[0] for name in calls(Point(None))}
     # made here, not by users
-    results = {"Comparison", "Surrogates", "Verdict", "History", "Run", "TiledKernel"}
+    results = {"Comparison", "Features", "Surrogates", "Verdict", "History", "Run", "TiledKernel"}
     for name in qlazy.__all__:
         value = getattr(qlazy, name)
         error = isinstance(value, type) and issubclass(value, BaseException)

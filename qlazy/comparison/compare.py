@@ -30,6 +30,8 @@ from qlazy.kernels.operator import tangent_kernel
 from qlazy.models.model import Model, require_model
 from qlazy.models.wrappers import Centered, Scaled
 from qlazy.training.anchor import Anchor
+from qlazy.training.features.measure import Trained, measure_features, score_of
+from qlazy.training.features.result import Features
 from qlazy.training.history import DivergedError, History
 from qlazy.training.lanes import Lane, Outcome, train_lanes
 from qlazy.training.loop import Record, train
@@ -65,6 +67,7 @@ def compare(
     normalized: bool = False,
     until_loss: float | None = None,
     baselines: Sequence[InfiniteNet | InfiniteCircuit | FourierModel] = (),
+    features: bool = False,
     out: str | os.PathLike[str] | None = None,
     key: str | None = None,
     workers: int | None = None,
@@ -92,6 +95,10 @@ def compare(
     ``baselines`` are InfiniteNets, InfiniteCircuits and FourierModels, whose kernels stay as they are, beside the
     models and in closed form: gradient descent or flow, square loss.
 
+    ``features`` looks at what each model learnt at the least scale, from the weights of its runs: kernel regression
+    with the kernel along training, error barriers, and how far the kernel collapsed onto the function learnt: one
+    :class:`Features` a model in ``comparison.features``.
+
     With ``out`` every finished run is kept in that folder, and a comparison started again with the same
     settings takes up what is there, with the numbers of an uninterrupted one, bit for bit. The same are settings where
     names, models, code of functions, data and versions of libraries are; what cannot be told (a function that reads a
@@ -112,11 +119,14 @@ def compare(
     require(all(abs(seed) < 2**63 for seed in seeds), "seeds", "be below 2^63", list(seeds))
     whole_of("steps", steps, 1)
     require_flag("progress", progress)
+    require(isinstance(features, bool), "features", "be True or False", features)
     require_instance("loss", loss, Loss, "SquaredError()")
     require_instance("method", method, Method, "GradientDescent()")
     require(isinstance(normalized, bool), "normalized", "be True or False", normalized)
     _check_until(until_loss, loss, method)
     splits = splits_of(data, seeds, normalized)
+    for split in splits.values() if features else ():
+        score_of(split)  # what has no score is refused before training
     _check_models(models)
     require_workers(workers, client)
     seeded = [
@@ -160,7 +170,9 @@ def compare(
     order = {name: index for index, name in enumerate(models)}
     runs.sort(key=lambda run: (order[run[1].model], run[1].alpha, run[1].seed))
     beside = tuple(baseline.train(splits[seeds[0]], method, steps) for baseline in baselines)
-    comparison = Comparison(tuple(run for _, run in runs), _settings(seeded, alphas, seeds), beside)
+    made = tuple(run for _, run in runs)
+    learnt = _features(seeded, made, float(min(alphas))) if features else ()
+    comparison = Comparison(made, _settings(seeded, alphas, seeds), beside, learnt)
     if folder is not None:
         for name, run in runs:
             if not is_saved(folder / "runs" / name):
@@ -523,6 +535,17 @@ def _check_until(until_loss: float | None, loss: Loss, method: Method) -> None:
     require(good, "until_loss", "be a share of the loss between 0 and 1", until_loss)
     known = isinstance(loss, SquaredError) or not isinstance(method, GradientFlow)
     require(known, "until_loss", "be absent for gradient flow of other losses than the square", until_loss)
+
+
+def _features(seeded: Sequence[SeededModel], runs: Sequence[Run], alpha: float) -> tuple[Features, ...]:
+    """Of each model the runs at one scale that came to their end; none of a model without."""
+    ended = {(run.model, run.seed): run for run in runs if run.alpha == alpha and not run.diverged}
+    groups: dict[str, list[Trained]] = {}
+    for one in seeded:
+        if (one.name, one.seed) in ended:
+            groups.setdefault(one.name, []).append(Trained(one.anchor, ended[one.name, one.seed].trace))
+    own_splits = seeded[0].own_split
+    return tuple(measure_features(name, found, own_splits=own_splits) for name, found in groups.items())
 
 
 def _warn_of_rates(seeded: Sequence[SeededModel]) -> None:

@@ -16,6 +16,7 @@ from qlazy.base.storage import atomic_write
 from qlazy.comparison.baselines import Baseline
 from qlazy.comparison.run import Run
 from qlazy.comparison.runs import Runs
+from qlazy.training.features.result import Features
 
 if TYPE_CHECKING:
     from qlazy.comparison.verdict import Verdicts
@@ -76,7 +77,10 @@ class Comparison(Runs):
         beside = [f"{index:04d}" for index in range(len(self.baselines))]
         for name, baseline in zip(beside, self.baselines, strict=True):
             baseline.save(Path(folder, "baselines", f"{name}.npz"))
-        index = {"settings": self.settings, "runs": list(names), "baselines": beside}
+        learnt = [f"{index:04d}" for index in range(len(self.features))]
+        for name, one in zip(learnt, self.features, strict=True):
+            one.save(Path(folder, "features", name))
+        index = {"settings": self.settings, "runs": list(names), "baselines": beside, "features": learnt}
         _write(Path(folder, "comparison.json"), json.dumps(index, indent=1, ensure_ascii=False))
         _write(Path(folder, "table.txt"), self.table() + "\n")
         _write(Path(folder, "table.csv"), _csv(self.rows()))
@@ -88,16 +92,14 @@ class Comparison(Runs):
         path = Path(folder, "comparison.json")
         try:
             index = json.loads(path.read_text(encoding="utf-8"))
-            names, settings, beside = (
-                list(index["runs"]),
-                dict(index["settings"]),
-                list(index.get("baselines", ())),
-            )
+            names, settings = list(index["runs"]), dict(index["settings"])
+            beside, learnt = list(index.get("baselines", ())), list(index.get("features", ()))
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path} is damaged or not a comparison: {error}") from error
         runs = tuple(Run.load(Path(folder, "runs", name)) for name in names)
         baselines = tuple(Baseline.load(Path(folder, "baselines", f"{name}.npz")) for name in beside)
-        return cls(runs, settings, baselines)
+        features = tuple(Features.load(Path(folder, "features", name)) for name in learnt)
+        return cls(runs, settings, baselines, features)
 
     def __repr__(self) -> str:
         return f"Comparison({', '.join(self.models)}; {len(self.alphas)} scales; {len(self.runs)} runs)"

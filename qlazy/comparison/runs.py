@@ -39,6 +39,7 @@ from qlazy.comparison.metrics import (
 )
 from qlazy.comparison.run import Run
 from qlazy.training.drift import Slope, log_log_slope
+from qlazy.training.features.result import Features
 
 Floats = NDArray[np.floating[Any]]
 
@@ -50,6 +51,7 @@ class Runs:
     runs: tuple[Run, ...]
     settings: Mapping[str, Any]
     baselines: tuple[Baseline, ...] = ()
+    features: tuple[Features, ...] = ()
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -123,7 +125,8 @@ class Runs:
         tables = [self.scale_table(), self.slope_table(), self.reached_table(), self.moves_table()]
         if self.baselines:
             tables.append(baseline_table(self.baselines, bool(self.settings.get("classes"))))
-        return (*tables, *(() if bounds is None else (bounds,)))
+        learnt = (table for one in self.features for table in one.tables())
+        return (*tables, *learnt, *(() if bounds is None else (bounds,)))
 
     def scale_table(self) -> Table:
         """A row for each model and scale."""

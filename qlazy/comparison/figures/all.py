@@ -56,4 +56,5 @@ def comparison_figures(comparison: Runs, against: str = "alpha") -> dict[str, Fi
         over_scales = {name: draw(comparison, against) for name, draw in OVER_SCALES.items()}
         drawn = {**over_scales, **{name: draw(comparison) for name, draw in FIGURES.items()}}
         figures = {name: drawn[name] for name in ORDER}
-    return {name: figure for name, figure in figures.items() if figure is not None}
+    learnt = {f"features of {one.model}".replace(" ", "_"): one.plot() for one in comparison.features}
+    return {**{name: figure for name, figure in figures.items() if figure is not None}, **learnt}

@@ -1,0 +1,1 @@
+"""Whether training learnt features: after-kernels, error barriers, and kernels that collapse onto what was learnt."""
