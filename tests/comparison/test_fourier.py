@@ -56,6 +56,43 @@ def test_features_of_l_uploads_reproduce_any_trained_circuit(uploads, factor, wi
     assert left_over(features[:, kept], outputs, 40) > 1e-3
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_random_circuits_of_one_input_are_linear_in_their_features(seed) -> None:
+    """Rotations about words, under controls or not, by multiples of x, with weights between and several outputs."""
+    chance = np.random.default_rng(seed)
+    wires, gates = int(chance.integers(1, 4)), []
+    for _ in range(5):
+        on = chance.permutation(wires).tolist()
+        kind = str(
+            chance.choice(
+                ["RX", "RY", "RZ", "PhaseShift", *(["CRX", "CRZ", "IsingXY", "IsingZZ"] * (wires > 1))]
+            )
+        )
+        gates.append(
+            (
+                kind,
+                on[: 1 if kind in ("RX", "RY", "RZ", "PhaseShift") else 2],
+                float(chance.choice([0.5, 1, 2])),
+            )
+        )
+
+    @qml.qnode(qml.device("default.qubit", wires=wires))
+    def circuit(inputs, weights):
+        for layer, (kind, on, factor) in enumerate(gates):
+            for wire in range(wires):
+                qml.Rot(*weights[layer, wire], wires=wire)
+            getattr(qml, kind)(factor * inputs[0] - weights[layer, 0, 0] / 2, wires=on)
+        for wire in range(wires):
+            qml.Rot(*weights[-1, wire], wires=wire)
+        return qml.probs(wires=range(wires))
+
+    model = qlazy.Circuit(circuit, {"weights": (6, wires, 3)})
+    x = 4 * torch.pi * torch.rand(240, 1, generator=rng(), dtype=torch.float64)
+    features = qlazy.FourierModel(model).features(x)
+    assert features.shape[1] < 80
+    assert left_over(features, model(model.init(rng()), x), 200) < 1e-10
+
+
 def several(formulas, controlled: bool = False):
     @qml.qnode(qml.device("default.qubit", wires=2))
     def circuit(inputs, weights):

@@ -114,6 +114,16 @@ def test_what_cannot_be_cut_is_refused_by_name() -> None:
     ):
         with pytest.raises(qlazy.UnsupportedModelError, match=rf"`circuit` must .*{word}"):
             qlazy.untangled(qlazy.Circuit(qnode, {"weights": 1}), inputs(2, width))
+
+    @qml.qnode(qml.device("default.qubit", wires=2))
+    def of_matrices(inputs, weights):
+        qml.RY(inputs[0, 1] + weights, wires=0)
+        return qml.expval(qml.Z(0))
+
+    with pytest.raises(qlazy.UnsupportedModelError, match=r"rows of shape \(2, 2\)"):
+        qlazy.untangled(qlazy.Circuit(of_matrices, {"weights": 1}), inputs(2, 2, 2))
+    with pytest.raises(qlazy.UnsupportedModelError, match="without shots or noise"):
+        qlazy.untangled(qlazy.Circuit(product_circuit, {"weights": (3, 3)}, backend="device"), inputs(2, 3))
     measuring = qlazy.from_qasm(
         """OPENQASM 3; include "stdgates.inc"; input float[64] x; input float[64] w; qubit[2] q; bit c;
         ry(x) q[0]; c = measure q[0]; if (c) { rx(w) q[1]; }""",

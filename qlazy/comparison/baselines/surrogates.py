@@ -141,7 +141,7 @@ class _Settings(NamedTuple):
 
 def _splits(data: Dataset | Callable[[int], Dataset], seeds: Sequence[int], folds: int) -> list[Split]:
     """One for each seed, or one for all."""
-    found = splits_of(data, seeds, False)
+    found = {seed: one.to(device="cpu") for seed, one in splits_of(data, seeds, False).items()}
     for one in found.values():
         require(len(one.x_test), "data", "have test samples", repr(one))
     groups = (

@@ -64,23 +64,25 @@ def untangled(circuit: Circuit, x: Tensor | None = None) -> Circuit:
 def _as_program(circuit: Circuit, x: Tensor | None) -> Program:
     if x is not None:
         require_finite("x", x)
-        fits = x.ndim == 2 and len(x) and not x.is_complex()
+        fits = x.ndim >= 2 and len(x) and not x.is_complex()
         require(fits, "x", "hold real inputs (n, d), one or more", f"of shape {tuple(x.shape)}, {x.dtype}")
         circuit.check(circuit.init(torch.Generator().manual_seed(0)), x.double())
+    must = "be exact to be cut, without shots or noise"
+    require(circuit.backend != "device", "circuit", must, "one with backend='device'", UnsupportedModelError)
     if circuit.program is not None:
         program = without_last_measurements(circuit.program)
         must = "be free of measurements, resets and branches, which cannot be cut in two"
         require(program.is_unitary, "circuit", must, program.name, UnsupportedModelError)
         return program
-    if x is None:
-        row = circuit.row
-        must = "have run once, or come with inputs `x`, which tell the shape of its rows"
-        require(row is not None, "circuit", must, repr(circuit))
-        assert row is not None
-        require(len(row) == 1, "circuit", "take rows of d numbers", f"one of rows of shape {row}")
-        x = torch.zeros(1, *row, dtype=torch.float64)
-    _require_no_preparation(circuit, x)
-    return _program_of(circuit, circuit.lowering(x), x.shape[1])
+    row = circuit.row if x is None else tuple(x.shape[1:])
+    must = "have run once, or come with inputs `x`, which tell the shape of its rows"
+    require(row is not None, "circuit", must, repr(circuit))
+    assert row is not None
+    must = "take rows of d numbers to be cut"
+    require(len(row) == 1, "circuit", must, f"one of rows of shape {row}", UnsupportedModelError)
+    rows = torch.zeros(1, *row, dtype=torch.float64) if x is None else x
+    _require_no_preparation(circuit, rows)
+    return _program_of(circuit, circuit.lowering(rows), *row)
 
 
 def _require_no_preparation(circuit: Circuit, x: Tensor) -> None:

@@ -24,6 +24,8 @@ def batched_states(circuit: Circuit, params: Tensor, x: Tensor) -> Tensor:
     Raises UnsupportedModelError for a circuit that is not one of unitary gates, and for states beyond memory.
     """
     circuit.check(params, x)
+    must = "be exact to have states, without shots or noise"
+    require(circuit.backend != "device", "circuit", must, "one with backend='device'", UnsupportedModelError)
     lowering = circuit.lowering(x)
     size = len(x) * 2**lowering.num_wires if lowering.num_wires <= MAX_WIRES else MOST + 1
     must = f"have states of at most {MOST:,} amplitudes over all samples"
