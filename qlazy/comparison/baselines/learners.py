@@ -48,6 +48,9 @@ class Learner(abc.ABC):
         """How many numbers are fitted: weights, or coefficients of training samples."""
 
 
+SMALL = 1000
+"""Fewer training samples are fitted on one thread."""
+
 Make = Callable[[Dataset, int], Learner]
 
 
@@ -59,6 +62,13 @@ class Tuned:
         self.name, self._make, self._count, self._by_seed = name, make, count, by_seed
 
     def enter(self, split: Split) -> Entry:
+        from threadpoolctl import threadpool_limits  # comes with scikit-learn
+
+        # Threads of linear algebra wait for each other longer than small matrices take.
+        with threadpool_limits(1 if len(split.data.x_train) < SMALL else None):
+            return self._entered(split)
+
+    def _entered(self, split: Split) -> Entry:
         data, seeds = split.data, split.seeds
         learners = {seed: self._make(data, seed) for seed in (seeds if self._by_seed else seeds[:1])}
         learner = learners[seeds[0]]
