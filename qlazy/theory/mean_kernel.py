@@ -106,7 +106,7 @@ def walk_squares(
     """Squares (walks, p), one row a walk, whose means are E sum_k (d f_k / d w_p)^2, averaged over inputs x (m, d).
 
     Uniform weights as for :func:`mean_kernel`, and the same refusals; all zero for a circuit whose outputs depend on no
-    weight. Float64.
+    weight. Few walks may carry all of the mean: none has a square above :func:`largest_square`. Float64.
     """
     require(isinstance(circuit, Circuit), "circuit", "be a Circuit", repr(circuit))
     require(x.ndim >= 2 and len(x) > 0, "x", "have shape (m, d) with m at least 1", tuple(x.shape))
@@ -115,6 +115,14 @@ def walk_squares(
     seed = 0 if generator is None else int(torch.randint(2**62, (), generator=generator))
     blocks = [(str(number), slice(number, number + 1)) for number in range(circuit.num_params)]
     return _Walker(circuit, x.reshape(len(x), -1).to(torch.float64), seed, blocks).squares(walks)
+
+
+def largest_square(circuit: Circuit, x: Tensor) -> float:
+    """What a square of :func:`walk_squares` can be at most; 0 for a circuit whose outputs depend on no weight.
+
+    Outputs are at most the sums of their coefficients in size, and words that walk together are drawn by their squares.
+    """
+    return _Walker(circuit, x.reshape(len(x), -1).to(torch.float64), 0).largest_square
 
 
 class _Rotation(NamedTuple):
@@ -208,6 +216,16 @@ class _Walker:
             for features, met in self._pieces(chance.multinomial(walks, self._chances))
         ]
         return torch.from_numpy(chance.permutation(np.concatenate(parts)))
+
+    @property
+    def largest_square(self) -> float:
+        """Of all groups: the squares of the coefficients' sums by output, over the group's chance, times a weight."""
+        found = 0.0
+        for group, chance in zip(self._groups, self._chances, strict=True):
+            sums = np.zeros(self._words.num_outputs)
+            np.add.at(sums, self._words.outputs[group], abs(self._words.coefficients[group]))
+            found = max(found, float((sums**2).sum()) / float(chance))
+        return found * max((rotation.weight for rotation in self._rotations), default=0.0)
 
     def _pieces(self, counts: NDArray[np.int64]) -> Iterator[tuple[Floats, Floats]]:
         """Features and rotations met over walks, so many of each group, in pieces that fit in memory."""

@@ -86,7 +86,13 @@ def fidelity_concentration(circuit: Circuit, x: Tensor, *, samples: int = 20, se
     rows = RowCircuit(lowering, circuit.num_params)
     must = f"have at most {AMPLITUDES:,} amplitudes over all inputs"
     size = len(x) * 2**rows.num_wires
-    require(size <= AMPLITUDES, "circuit", must, f"{size:,} for {len(x)} inputs", UnsupportedModelError)
+    require(
+        size <= AMPLITUDES,
+        "circuit",
+        must,
+        f"one of {float(size):.2g} for {len(x)} inputs",
+        UnsupportedModelError,
+    )
     states = (rows.states(rows.rows(w.expand(len(x), -1), x)) for w in params)
     kernels = torch.stack([(kets.conj() @ kets.T).abs().square() for kets in states])
     found = _measured("fidelity", kernels, rows.num_wires)

@@ -23,12 +23,14 @@ class Draws(NamedTuple):
 
 
 def checked(circuit: Circuit, x: Tensor) -> Tensor:
-    """The inputs as float64; refuses what is no circuit with parameters, and inputs that are none."""
+    """The inputs as float64; refuses what is no exact circuit with parameters, and inputs that are none."""
     require_instance("circuit", circuit, Circuit, EXAMPLE)
     require_tensor("x", x)
     require(x.ndim >= 2 and len(x) > 0, "x", "have shape (m, d) with m at least 1", tuple(x.shape))
     require(not x.is_complex(), "x", "be real", x.dtype)
     require_finite("x", x)
+    must = "be exact: shots and noise of backend='device' are no part of what is measured here"
+    require(circuit.backend != "device", "circuit", must, repr(circuit), UnsupportedModelError)
     require(circuit.num_params > 0, "circuit", "have parameters", repr(circuit), UnsupportedModelError)
     return x.detach().to("cpu", torch.float64)
 

@@ -109,7 +109,9 @@ def _moved(circuit: Circuit, params: Tensor, x: Tensor) -> Tensor:
     rows = by_rows(circuit, x)
     size = max(rows.num_angles, circuit.num_params) * 2**rows.num_wires
     must = f"have at most {AMPLITUDES:,} amplitudes in all its tangent kets ({AMPLITUDES * 16 // 2**20} MiB)"
-    actual = f"one of {circuit.num_params} parameters on {rows.num_wires} qubits, {size:,} amplitudes"
+    actual = (
+        f"one of {circuit.num_params} parameters on {rows.num_wires} qubits, {float(size):.2g} amplitudes"
+    )
     require(size <= AMPLITUDES, "circuit", must, actual, KernelTooLargeError)
     ket, moved = rows.tangents(rows.rows(params.unsqueeze(0), x)[0])
     moved = moved - (moved @ ket.conj()).unsqueeze(1) * ket

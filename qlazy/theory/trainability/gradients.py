@@ -18,7 +18,7 @@ from qlazy.base.errors import KernelTooLargeError, UnsupportedModelError, genera
 from qlazy.base.tables import Table
 from qlazy.quantum.backends.lowered import MAX_WIRES
 from qlazy.quantum.circuit import Circuit
-from qlazy.theory.mean_kernel import walk_squares
+from qlazy.theory.mean_kernel import largest_square, walk_squares
 from qlazy.theory.trainability.draws import Draws, by_rows, checked, draw
 
 NUMBERS = 2**26
@@ -97,7 +97,7 @@ def gradient_variance(
     By states, exact derivatives at ``samples`` draws; where light cones are wider than 24 wires, or by name, by walks
     of Pauli words (:func:`qlazy.theory.mean_kernel.mean_kernel`), for any number of qubits: data before weights, each
     weight in one rotation, Clifford gates between; there are 64 walks a sample. A variance under about one over the
-    number of walks is not seen by them: its error says so.
+    number of walks is not seen by them: errors are never below what one walk more might add.
 
     Raises UnsupportedModelError where neither applies, KernelTooLargeError for too many outputs times parameters.
     """
@@ -168,7 +168,12 @@ def _measured(values: Tensor) -> Measured:
 def _by_walks(circuit: Circuit, x: Tensor, walks: int, generator: torch.Generator) -> GradientVariance:
     walks = max(8, min(WALKS * walks, NUMBERS // circuit.num_params))
     squares = walk_squares(circuit, x, walks=walks, generator=generator)
+    unseen = largest_square(circuit, x) / walks  # what one walk more might have added
+    errors = (squares.std(0, keepdim=True) / math.sqrt(walks)).clamp_min(unseen)
+    largest, total = (
+        Measured(found.value, max(found.error, unseen))
+        for found in (_largest(squares), _measured(squares.sum(1)))
+    )
     return GradientVariance(
-        squares.mean(0, keepdim=True), squares.std(0, keepdim=True) / math.sqrt(walks), _largest(squares),
-        _measured(squares.sum(1)), walks, _qubits(circuit, x), "walks",
-    )  # fmt: skip
+        squares.mean(0, keepdim=True), errors, largest, total, walks, _qubits(circuit, x), "walks"
+    )

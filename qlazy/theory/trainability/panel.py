@@ -26,6 +26,7 @@ from qlazy.quantum.backends.lowered import Lowering
 from qlazy.quantum.circuit import Circuit, load_circuit
 from qlazy.theory.trainability.algebra import lie_algebra
 from qlazy.theory.trainability.concentration import (
+    AMPLITUDES,
     fidelity_concentration,
     tangent_concentration,
     up_to_data,
@@ -129,7 +130,8 @@ class _Plan:
 
     def kernels(self) -> Mapping[str, Callable[[], Any]]:
         few = self.x[:INPUTS]
-        many = self.x[: self._draws(32, INPUTS, RANDOM_INPUTS, up_to_data)]
+        fitting = max(3, AMPLITUDES >> min(self._wires, 60))
+        many = self.x[: min(fitting, self._draws(32, INPUTS, RANDOM_INPUTS, up_to_data))]
         draws, others = self._draws(4 * len(few), 4, 20), self._draws(64 * len(many), 2, 10, up_to_data)
         return {
             "tangent kernel": lambda: tangent_concentration(self.circuit, few, samples=draws, seed=self.seed),
@@ -167,6 +169,13 @@ class _Plan:
             return most
         work = passes * max(1, len(lowering.operations)) * 2**width
         return max(least, min(most, WORK // max(1, work)))
+
+    @property
+    def _wires(self) -> int:
+        try:
+            return self._qubits
+        except UnsupportedModelError:
+            return 0
 
     @property
     def _qubits(self) -> int:

@@ -21,7 +21,7 @@ from qlazy.theory.trainability.concentration import Concentration
 from qlazy.theory.trainability.expressibility import Expressibility
 from qlazy.theory.trainability.fisher import FisherSpectrum
 from qlazy.theory.trainability.gradients import GradientVariance, Measured
-from qlazy.theory.trainability.scaling import POWER, RATE, Scaling
+from qlazy.theory.trainability.scaling import POWER, RATE, RESOLVED, Scaling
 
 if TYPE_CHECKING:
     from qlazy.drawing.style import Figure
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 Decision = Literal["flat", "not flat", "undecided", "one size"]
 
 NAME = "trainability.npz"
+
+NARROW = 20
+"""Up to so many qubits 2^-n is a number to read beside a variance, and 4^n - 1 one to read at all."""
 
 CAPTION = (
     "Flat: the largest variance of a derivative over uniform angles vanishes exponentially with the number of qubits, "
@@ -173,10 +176,12 @@ class Trainability:
             what = "The variance of the gradient over random angles, by the parameter where it is largest,"
             return (self.gradient_scaling.sentence(what),)
         largest, n = self.here.largest, self.here.qubits
-        ratio = largest.value * 2.0**n
+        seen = largest.value > 0 and largest.error <= RESOLVED * largest.value
+        beside = f" ({largest.value * 2.0**n:.3g} times 2^-n)" if seen and n <= NARROW else ""
+        beside = beside if seen else ", not told from zero"
         return (
-            f"Of one size, n = {n}, the largest variance of a derivative over random angles is {largest} "
-            f"({ratio:.3g} times 2^-n); whether it vanishes with n cannot be told from one size: `sizes=` asks.",
+            f"Of one size, n = {n}, the largest variance of a derivative over random angles is {largest}{beside}; "
+            "whether it vanishes with n cannot be told from one size: `sizes=` asks.",
         )
 
     def _of_kernels(self) -> tuple[str, ...]:
@@ -208,7 +213,7 @@ class Trainability:
             )
         if self.algebra is not None:
             found.append(
-                f"The Lie algebra of its generators has dimension {self.algebra}, of {self.algebra.most:,} that there "
+                f"The Lie algebra of its generators has dimension {self.algebra}, of {_most(self.algebra)} that there "
                 "can be."
             )
         if self.expressibility is not None:
@@ -233,12 +238,16 @@ class Trainability:
                 ("rank of the quantum Fisher information", f"{self.fisher.rank} of {self.fisher.most}")
             )
         if self.algebra is not None:
-            rows.append(("dimension of the Lie algebra", f"{self.algebra} of {self.algebra.most:,}"))
+            rows.append(("dimension of the Lie algebra", f"{self.algebra} of {_most(self.algebra)}"))
         if self.expressibility is not None:
             one = self.expressibility
             rows.append(("expressibility (nats)", f"{one.divergence:.3g} ± {one.error:.1g}"))
         rows += [(f"not measured: {what}", why) for what, why in self.skipped.items()]
         return Table("", ("the circuit itself", ""), tuple(rows))
+
+
+def _most(found: LieAlgebra) -> str:
+    return f"{found.most:,}" if found.qubits <= NARROW else f"4^{found.qubits} - 1"
 
 
 def _spread(found: Concentration | None) -> Measured | None:

@@ -78,13 +78,13 @@ def test_it_is_that_of_pennylanes_states() -> None:
     circuit = qlazy.load_circuit("hardware_efficient", n=2, layers=1)
     x = torch.tensor([[0.3, 1.1]], dtype=torch.float64)
     generator = torch.Generator().manual_seed(9)
-    kets = torch.stack([final_states(circuit, circuit.init(generator), x)[0] for _ in range(400)])
+    kets = torch.stack([final_states(circuit, circuit.init(generator), x)[0] for _ in range(240)])
     overlaps = (kets[::2].conj() * kets[1::2]).sum(1).abs().square().numpy()
     counts, _ = np.histogram(overlaps, 75, (0, 1))
-    shares, haar = counts / 200, np.diff(-((1 - np.linspace(0, 1, 76)) ** 3))
+    shares, haar = counts / 120, np.diff(-((1 - np.linspace(0, 1, 76)) ** 3))
     kept = counts > 0
     expected = float((shares[kept] * np.log(shares[kept] / haar[kept])).sum())
-    found = expressibility(circuit, x, samples=200)
+    found = expressibility(circuit, x, samples=120)
     assert found.divergence == pytest.approx(expected, abs=5 * found.error)
     assert found.divergence > 3 * found.error
 

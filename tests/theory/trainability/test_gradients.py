@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import qlazy
+from qlazy.base.errors import UnsupportedModelError
 from qlazy.quantum.scrambled import scrambled_circuit
 from qlazy.theory import light_cone
 from qlazy.theory.mean_kernel import mean_kernel
@@ -130,6 +131,32 @@ def test_a_circuit_that_measures_is_taken_row_by_row() -> None:
     # f = cos^2(w0/2) + sin^2(w0/2) cos(w1) = (1 + cos w0 + (1 - cos w0) cos w1) / 2
     expected = torch.tensor([[3 / 16, 3 / 16]], dtype=torch.float64)
     assert ((found.variances - expected).abs() < 4 * found.errors).all()
+
+
+def test_walks_that_see_nothing_do_not_say_zero_without_an_error() -> None:
+    """Deep, and a parity of 24 qubits: the variance is about 2^-24, and no walk of some thousands ends in it."""
+    text = qlazy.load_circuit("hardware_efficient").program.text
+    parity = " ".join(f"Z q[{k}]" for k in range(24))
+    circuit = qlazy.from_qasm(text, n=24, layers=24, observables=(parity,), backend="paulis")
+    found = gradient_variance(circuit, torch.zeros(1, 24, dtype=torch.float64), samples=20, method="walks")
+    assert found.samples == 1280
+    assert found.largest.value < 2**-10
+    assert found.largest.error >= 1 / 1280
+    assert (found.errors >= 1 / 1280).all()
+
+
+def test_noise_and_shots_are_refused() -> None:
+    @qml.qnode(qml.device("default.mixed", wires=1))
+    def circuit(inputs, w):  # type: ignore[no-untyped-def]
+        qml.RY(inputs[0] + w[0], wires=0)
+        qml.DepolarizingChannel(0.3, wires=0)
+        return qml.expval(qml.Z(0))
+
+    noisy = qlazy.Circuit(circuit, {"w": (1,)}, backend="device")
+    with pytest.raises(
+        UnsupportedModelError, match="`circuit` must be exact: shots and noise of backend='device'"
+    ):
+        gradient_variance(noisy, inputs(2, 1))
 
 
 def test_refusals() -> None:

@@ -114,7 +114,7 @@ def test_what_does_not_apply_is_told_and_the_rest_is_measured() -> None:
     tfim = run("tfim", sizes=())
     assert tfim.skipped == {"concentration of kernels": "it takes no data"}
     assert "Not measured: concentration of kernels: it takes no data." in tfim.sentences()
-    wide = run(qlazy.load_circuit("light_cone", n=12), sizes=(), samples=16)
+    wide = run(qlazy.load_circuit("light_cone", n=9), sizes=(), samples=16)
     assert set(wide.skipped) == {"expressibility"}
     assert "at most 8 qubits" in wide.skipped["expressibility"]
 
@@ -131,6 +131,21 @@ def test_a_circuit_that_measures_has_gradients_alone() -> None:
     assert {"fisher", "algebra", "expressibility"} <= set(found.skipped)
     assert found.here.largest.value > 0
     assert found.plot().axes
+
+
+def test_what_is_not_seen_is_not_told_for_zero() -> None:
+    @qml.qnode(qml.device("default.qubit", wires=2))
+    def circuit(inputs, w):  # type: ignore[no-untyped-def]
+        qml.AngleEmbedding(inputs, wires=range(2))
+        qml.RX(w[0], wires=0)
+        return qml.expval(qml.X(0))
+
+    found = run(qlazy.Circuit(circuit, {"w": (1,)}), inputs(5, 2))
+    assert "is 0 ± 0, not told from zero; whether" in found.sentences()[0]
+    assert "the tangent kernel's entries do not differ between inputs" in str(found)
+    wide = run(qlazy.load_circuit("light_cone", n=40, backend="paulis"), sizes=(), samples=20)
+    assert "of 4^40 - 1 that there can be" in str(wide)
+    assert "times 2^-n" not in str(wide)
 
 
 def test_it_is_the_same_again_and_after_saving(tmp_path) -> None:  # type: ignore[no-untyped-def]
