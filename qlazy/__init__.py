@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from qlazy.training.history import DivergedError, History
     from qlazy.training.loop import Record, train
     from qlazy.training.losses import CrossEntropy, Logistic, SquaredError, accuracy
-    from qlazy.training.methods import LBFGS, SGD, Adam, GradientDescent, GradientFlow
+    from qlazy.training.methods import LBFGS, SGD, Adam, GradientDescent, GradientFlow, TorchOptimizer
 
 _NAMES = {
     "base.errors": (
@@ -91,7 +91,7 @@ _NAMES = {
     "training.history": ("DivergedError", "History"),
     "training.loop": ("Record", "train"),
     "training.losses": ("CrossEntropy", "Logistic", "SquaredError", "accuracy"),
-    "training.methods": ("LBFGS", "SGD", "Adam", "GradientDescent", "GradientFlow"),
+    "training.methods": ("LBFGS", "SGD", "Adam", "GradientDescent", "GradientFlow", "TorchOptimizer"),
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
 _PACKAGES = tuple(name.removeprefix("qlazy.") for name in (*aliases.PUBLIC, *aliases.MOVED))

@@ -284,6 +284,10 @@ def calls(p):
         "SGD": (qlazy.SGD, {"learning_rate": 0.1, "batch_size": 2, "momentum": 0.0, "seed": 0}),
         "Adam": (qlazy.Adam, {"learning_rate": 0.1, "betas": (0.9, 0.99), "epsilon": 1e-8}),
         "LBFGS": (qlazy.LBFGS, {"learning_rate": 0.1, "history": 3, "line_search": True}),
+        "TorchOptimizer": (
+            qlazy.TorchOptimizer,
+            {"make": torch.optim.AdamW, "batch_size": 3, "seed": 0},
+        ),
         "GradientFlow": (qlazy.GradientFlow, {"horizon": 1.0, "solver": "LSODA", "rtol": 1e-8, "atol": 1e-8}),
         "SquaredError()": (qlazy.SquaredError(), {"outputs": y, "targets": y}),
         "Logistic()": (qlazy.Logistic(), {"outputs": y, "targets": y}),

@@ -133,6 +133,18 @@ def require_generator(generator: object) -> None:
     require_instance("generator", generator, torch.Generator, "torch.Generator().manual_seed(0)")
 
 
+def generator_or_seed(generator: object) -> torch.Generator:
+    """The generator, or a new one where a seed stands for it; anything else is refused."""
+    import torch
+
+    if isinstance(generator, Integral) and not isinstance(generator, bool):
+        require(abs(int(generator)) < 2**63, "generator", "be a generator, or a seed below 2^63", generator)
+        return torch.Generator().manual_seed(int(generator))
+    require_instance("generator", generator, torch.Generator, "torch.Generator().manual_seed(0) or a seed, 0")
+    assert isinstance(generator, torch.Generator)
+    return generator
+
+
 def generator_of(seed: object) -> torch.Generator:
     """A generator from a seed of any whole kind; anything else is refused."""
     import torch

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from numbers import Integral, Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, final
+from typing import TYPE_CHECKING, Any, NamedTuple, cast, final
 
 import numpy as np
 import torch
@@ -35,8 +35,16 @@ from qlazy.training.features.result import Features
 from qlazy.training.history import DivergedError, History
 from qlazy.training.lanes import Lane, Outcome, train_lanes
 from qlazy.training.loop import Record, train
-from qlazy.training.losses import Loss, Objective, SquaredError
-from qlazy.training.methods import SGD, GradientDescent, GradientFlow, Method, critical_rate
+from qlazy.training.losses import Loss, Objective, SquaredError, loss_of
+from qlazy.training.methods import (
+    SGD,
+    Factory,
+    GradientDescent,
+    GradientFlow,
+    Method,
+    critical_rate,
+    method_of,
+)
 from qlazy.training.tangent_changes import tangent_changes
 
 if TYPE_CHECKING:
@@ -59,9 +67,9 @@ def compare(
     data: Dataset | Callable[[int], Dataset],
     *,
     alphas: Sequence[float] = ALPHAS,
-    seeds: Sequence[int] = (0, 1, 2),
-    loss: Loss = SquaredError(),  # noqa: B008 - a frozen value
-    method: Method = GradientDescent(),  # noqa: B008 - a frozen value
+    seeds: Sequence[int] | int = (0, 1, 2),
+    loss: Loss | Callable[[Tensor, Tensor], Tensor] = SquaredError(),  # noqa: B008 - a frozen value
+    method: Method | Factory = GradientDescent(),  # noqa: B008 - a frozen value
     steps: int = 200,
     centered: bool = True,
     normalized: bool = False,
@@ -81,6 +89,9 @@ def compare(
     horizon; the rate is n / (2 lambda_max(K_0)) where ``method`` leaves it open, and Adam's is divided by the
     scale. The linearised path is exact, from K_0, for gradient descent and gradient flow on the square loss,
     and trained otherwise.
+
+    ``seeds=10`` are seeds 0 to 9. ``loss`` may be a function of outputs and targets, such as torch.nn.MSELoss(), and
+    ``method`` a class or factory of torch.optim (:class:`qlazy.TorchOptimizer`).
 
     ``data`` may be a function of the seed, for a split a seed: then intervals over seeds are over splits as well.
 
@@ -114,14 +125,12 @@ def compare(
     Raises ValueError for models that do not fit the data, and for empty, repeated or impossible settings.
     """
     alphas = distinct_values("alphas", alphas, Real, "numbers")
-    seeds = distinct_values("seeds", seeds, Integral, "whole numbers")
+    seeds = seeds_of(seeds)
     require(all(0 < alpha < float("inf") for alpha in alphas), "alphas", "be positive", list(alphas))
-    require(all(abs(seed) < 2**63 for seed in seeds), "seeds", "be below 2^63", list(seeds))
     whole_of("steps", steps, 1)
     require_flag("progress", progress)
     require(isinstance(features, bool), "features", "be True or False", features)
-    require_instance("loss", loss, Loss, "SquaredError()")
-    require_instance("method", method, Method, "GradientDescent()")
+    loss, method = loss_of(loss), method_of(method)
     require(isinstance(normalized, bool), "normalized", "be True or False", normalized)
     _check_until(until_loss, loss, method)
     splits = splits_of(data, seeds, normalized)
@@ -507,6 +516,17 @@ def distinct_values(argument: str, values: Iterable[Any], kind: type, noun: str)
     require(found, argument, "hold at least one value", "empty")
     require(len(set(found)) == len(found), argument, "hold each value once", list(found))
     return found
+
+
+def seeds_of(seeds: Sequence[int] | int) -> tuple[int, ...]:
+    """Distinct seeds as they are listed, or the first so many from 0 on."""
+    if isinstance(seeds, Integral) and not isinstance(seeds, bool):
+        must = "be a sequence of whole numbers, or how many of them, 1 to 10000"
+        require(1 <= int(seeds) <= 10_000, "seeds", must, seeds)
+        return tuple(range(int(seeds)))
+    listed = distinct_values("seeds", cast(Iterable[int], seeds), Integral, "whole numbers")
+    require(all(abs(seed) < 2**63 for seed in listed), "seeds", "be below 2^63", list(listed))
+    return listed
 
 
 def splits_of(

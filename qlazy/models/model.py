@@ -17,10 +17,10 @@ from torch import Tensor
 from qlazy.base.errors import (
     UnsupportedModelError,
     ZeroJacobianError,
+    generator_or_seed,
     refuse,
     require,
     require_dtype,
-    require_generator,
     require_shape,
     require_tensor,
     whole_of,
@@ -57,7 +57,7 @@ class Model(abc.ABC):
 
     @abc.abstractmethod
     def init(self, generator: torch.Generator) -> Tensor:
-        """Draw an initial parameter vector (p,) from ``generator``."""
+        """Draw an initial parameter vector (p,) from ``generator``; models of qlazy take a seed for one, too."""
 
     @abc.abstractmethod
     def forward(self, params: Tensor, x: Tensor) -> Tensor:
@@ -256,8 +256,8 @@ class Function(Model):
     def blocks(self) -> Mapping[str, slice]:
         return self._blocks
 
-    def init(self, generator: torch.Generator) -> Tensor:
-        require_generator(generator)
+    def init(self, generator: torch.Generator | int) -> Tensor:
+        generator = generator_or_seed(generator)
         if self._init is not None:
             drawn = self._init(generator)
             require_shape("init(generator)", drawn, (self._num_params,))

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from qlazy.base.errors import (
     UnsupportedModelError,
+    generator_or_seed,
     require,
     require_flag,
-    require_generator,
     require_real_dtype,
     require_shape,
 )
@@ -97,12 +97,12 @@ class Net(Model):
         """The values the module came with, as a flat vector (p,) in its own dtype."""
         return self._flatten(self.module)
 
-    def init(self, generator: torch.Generator) -> Tensor:
+    def init(self, generator: torch.Generator | int) -> Tensor:
         """Draw parameters as the module's own ``reset_parameters`` would, in its own dtype.
 
         The random numbers come from ``generator``; the global generator is left as it was.
         """
-        require_generator(generator)
+        generator = generator_or_seed(generator)
         if self._init is not None:
             drawn = self._init(generator)
             require_shape("init(generator)", drawn, (self.num_params,))

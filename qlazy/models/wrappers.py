@@ -8,7 +8,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from qlazy.base.errors import positive_of, require, require_finite, require_shape, whole_of
+from qlazy.base.errors import generator_or_seed, positive_of, require, require_finite, require_shape, whole_of
 from qlazy.models.model import (
     Model,
     blocks_of,
@@ -34,8 +34,8 @@ class Wrapper(Model):
     def blocks(self) -> Mapping[str, slice]:
         return self.model.blocks
 
-    def init(self, generator: torch.Generator) -> Tensor:
-        return self.model.init(generator)
+    def init(self, generator: torch.Generator | int) -> Tensor:
+        return self.model.init(generator_or_seed(generator))
 
 
 @final
@@ -198,7 +198,8 @@ class Readout(Model):
     def blocks(self) -> Mapping[str, slice]:
         return self._blocks
 
-    def init(self, generator: torch.Generator) -> Tensor:
+    def init(self, generator: torch.Generator | int) -> Tensor:
+        generator = generator_or_seed(generator)
         inner = self.model.init(generator)
         readout = torch.randn(self.outputs, generator=generator, dtype=inner.dtype) / self.outputs**0.5
         return torch.cat([inner, readout, inner.new_zeros(1)])

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from qlazy.base.errors import (
     UnsupportedModelError,
+    generator_or_seed,
     require,
     require_choice,
     require_generator,
@@ -193,8 +194,8 @@ class Circuit(Model):
         places = [f"states on {device}, run by torch" for _, device in self._elsewhere]
         return "; ".join(dict.fromkeys(filter(None, (choice.reason, *of_torch, choice.unchecked, *places))))
 
-    def init(self, generator: torch.Generator) -> Tensor:
-        require_generator(generator)
+    def init(self, generator: torch.Generator | int) -> Tensor:
+        generator = generator_or_seed(generator)
         uniform = torch.rand(
             self.num_params, generator=generator, dtype=torch.float64, device=generator.device
         )

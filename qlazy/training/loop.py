@@ -25,11 +25,23 @@ from qlazy.base.version import versions
 from qlazy.data.datasets import Dataset
 from qlazy.models.model import Model, require_model
 from qlazy.training.history import DivergedError, History
-from qlazy.training.losses import Loss, Objective, Pair, SquaredError, examples_of
-from qlazy.training.methods import LBFGS, SGD, Adam, GradientDescent, GradientFlow, Method, State
+from qlazy.training.losses import Loss, Objective, Pair, SquaredError, as_tensor, examples_of, loss_of
+from qlazy.training.methods import (
+    LBFGS,
+    SGD,
+    Adam,
+    Factory,
+    GradientDescent,
+    GradientFlow,
+    Method,
+    State,
+    TorchOptimizer,
+    method_of,
+)
 
-__all__ = ["LBFGS", "SGD", "Adam", "GradientDescent", "GradientFlow", "Record", "train"]
+__all__ = ["LBFGS", "SGD", "Adam", "GradientDescent", "GradientFlow", "Record", "TorchOptimizer", "train"]
 
+Floats = NDArray[np.floating[Any]]
 Observer = Callable[[int, float], object]
 
 RUNAWAY = 1e6
@@ -69,13 +81,13 @@ class Record:
 
 def train(
     model: Model,
-    params: Tensor,
-    data: Dataset | Pair,
+    params: Tensor | Floats,
+    data: Dataset | Pair | tuple[Floats, Floats],
     *,
     steps: int,
     alpha: float = 1.0,
-    loss: Loss = SquaredError(),  # noqa: B008 - a frozen value
-    method: Method = GradientDescent(),  # noqa: B008 - a frozen value
+    loss: Loss | Callable[[Tensor, Tensor], Tensor] = SquaredError(),  # noqa: B008 - a frozen value
+    method: Method | Factory = GradientDescent(),  # noqa: B008 - a frozen value
     record: Record = Record(),
     observer: Observer | None = None,
 ) -> History:
@@ -83,7 +95,9 @@ def train(
 
     h is the model as given: centre it first (:class:`qlazy.Centered`) to start from zero outputs. ``data``
     is a Dataset or a pair of inputs (n, ...) and targets (n, c). ``observer(step, R)`` is called at every
-    step with the loss there, on the batch for SGD. ``params`` is left alone.
+    step with the loss there, on the batch for SGD. ``params`` is left alone. Both may be NumPy arrays of
+    floats. ``loss`` may be a function of outputs and targets, such as torch.nn.MSELoss(), and ``method`` a class or
+    factory of torch.optim (:class:`qlazy.TorchOptimizer`).
 
     Raises ValueError for shapes, dtypes and settings that do not fit; NotFiniteError for NaN or infinity in
     ``params`` or ``data``; DivergedError, with the step and the trace so far, for a loss that is no longer finite
@@ -91,12 +105,13 @@ def train(
     """
     alpha = positive_of("alpha", alpha)
     whole_of("steps", steps, must="be a whole number, not negative")
-    require_instance("method", method, Method, "GradientDescent()")
+    method, loss = method_of(method), loss_of(loss)
     require_instance("record", record, Record, "Record()")
     require(observer is None or callable(observer), "observer", "be a function of step and loss", observer)
-    objective, held = _objectives(model, params, data, float(alpha), loss)
+    start = as_tensor(params)
+    objective, held = _objectives(model, start, data, float(alpha), loss)
     wanted = set(record.steps(int(steps)))
-    start = params.detach().clone()
+    start = start.detach().clone()
     method = method.prepared(objective, start)
     zero = objective.loss(torch.zeros_like(objective.y), objective.y).item()
     limit = RUNAWAY * max(objective.risk(start), zero)
@@ -134,7 +149,7 @@ class _Row(NamedTuple):
 
 
 def _objectives(
-    model: Model, params: Tensor, data: Dataset | Pair, alpha: float, loss: Loss
+    model: Model, params: Tensor, data: Dataset | Pair | tuple[Floats, Floats], alpha: float, loss: Loss
 ) -> tuple[Objective, Objective | None]:
     """The objectives on the training and the test part, checked at ``params``."""
     require_model("model", model)
@@ -174,7 +189,7 @@ def _copy(tensor: Tensor) -> NDArray[np.floating]:
     return tensor.detach().cpu().numpy().copy()
 
 
-def _trace(rows: list[_Row], objective: Objective, method: Method, data: Dataset | Pair) -> History:
+def _trace(rows: list[_Row], objective: Objective, method: Method, data: object) -> History:
     columns: dict[str, Any] = {
         name: None if column[0] is None else np.stack(column)
         for name, column in zip(_Row._fields, zip(*rows, strict=True), strict=True)

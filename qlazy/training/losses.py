@@ -8,13 +8,16 @@ the wrong one.
 from __future__ import annotations
 
 import abc
+import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import ClassVar, final
+from typing import Any, ClassVar, final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from qlazy.base.errors import (
@@ -105,20 +108,84 @@ class CrossEntropy(Loss):
         return -(targets * torch.log_softmax(outputs, 1)).sum(1).mean()
 
 
+@final
+@dataclass(frozen=True)
+class FunctionLoss(Loss):
+    """A function of outputs (n, c) and targets (n, c) that returns one number, such as torch.nn.MSELoss().
+
+    Its value is taken as it is: torch.nn.MSELoss() is the mean over samples and columns, without 1/2. Raises ValueError
+    where the function returns anything but a number of torch that passes gradients on, and for targets that
+    cross-entropies of torch take without a word and get wrong: signs for a probability, a single column of classes.
+    """
+
+    function: Callable[[Tensor, Tensor], Tensor]
+
+    @property
+    def convention(self) -> str:  # type: ignore[override]
+        return f"function {_name(self.function)}"
+
+    def check(self, outputs: Tensor, targets: Tensor) -> None:
+        super().check(outputs, targets)
+        kind = _innermost(self.function)
+        if isinstance(kind, torch.nn.CrossEntropyLoss) or kind is torch.nn.functional.cross_entropy:
+            CrossEntropy().check(outputs, targets)
+        logits = torch.nn.functional.binary_cross_entropy_with_logits
+        if isinstance(kind, torch.nn.BCEWithLogitsLoss) or kind is logits:
+            wrong = targets[(targets < 0) | (targets > 1)]
+            must = "lie between 0 and 1 for this loss (qlazy.Logistic() takes +1 and -1)"
+            require(not len(wrong), "targets", must, f"{float(wrong[0]):g} somewhere" if len(wrong) else "")
+
+    def value(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        must = "take outputs and targets (n, c) and return their loss, a scalar tensor"
+        try:
+            found = self.function(outputs, targets)
+        except TypeError as error:
+            raise TypeError(f"`loss` must {must}, but raises {error}") from error
+        require(
+            isinstance(found, Tensor), "loss", must, f"one that returns {type(found).__name__}", TypeError
+        )
+        require_tensor("loss", found)
+        hint = f"{must} (reduction='mean')"
+        require(found.ndim == 0, "loss", hint, f"one that returns shape {tuple(found.shape)}")
+        require(found.dtype == outputs.dtype, "loss", f"return {outputs.dtype}", found.dtype)
+        if outputs.requires_grad and not found.requires_grad:
+            refuse("loss", "pass gradients on to the outputs", "cut off from them")
+        return found
+
+
+def loss_of(loss: object) -> Loss:
+    """The loss, or a :class:`FunctionLoss` of a function of outputs and targets."""
+    if isinstance(loss, Loss | type) or not callable(loss):
+        require_instance("loss", loss, Loss, "SquaredError() or torch.nn.MSELoss()")
+        assert isinstance(loss, Loss)
+        return loss
+    return FunctionLoss(loss)
+
+
 Pair = tuple[Tensor, Tensor]
 """Inputs (n, ...) and targets (n, c)."""
 
 
-def examples_of(data: Dataset | Pair) -> tuple[Tensor, Tensor, Pair | None]:
+def as_tensor(value: Any) -> Any:
+    """A copy of a NumPy array of floats as a tensor; all else as it is, for others to judge."""
+    is_floats = isinstance(value, np.ndarray) and value.dtype in (np.float64, np.float32)
+    return torch.from_numpy(value.copy()) if is_floats else value
+
+
+def examples_of(
+    data: Dataset | Pair | tuple[NDArray[Any], NDArray[Any]],
+) -> tuple[Tensor, Tensor, Pair | None]:
     """Inputs and targets, and the test part where there is one. Raises ValueError for what is no data."""
     if isinstance(data, Dataset):
         return data.x_train, data.y_train, (data.x_test, data.y_test) if len(data.x_test) else None
     pair = isinstance(data, tuple) and len(data) == 2
-    must = "be a Dataset or a pair (x, y) of torch tensors"
+    must = "be a Dataset or a pair (x, y) of tensors or NumPy arrays of floats"
     require(pair, "data", must, type(data).__name__)
-    x, y = data
+    x, y = map(as_tensor, data)
     for name, part in (("x", x), ("y", y)):
-        require(isinstance(part, Tensor), name, "be a torch tensor", f"a {type(part).__name__}")
+        must = "be a torch tensor or a NumPy array of float64 or float32"
+        kind = f"of {part.dtype}" if isinstance(part, np.ndarray) else type(part).__name__
+        require(isinstance(part, Tensor), name, must, kind)
         require_tensor(name, part)
     return x, y, None
 
@@ -157,6 +224,9 @@ class Objective:
         with torch.no_grad():
             outputs = self.outputs(params)
         require_finite("outputs at initialisation", outputs)
+        flat = self.y.ndim == 1 and outputs.shape[1:] == (1,) and len(self.y) == len(outputs)
+        must = f"have shape {tuple(outputs.shape)} (`{y_name}[:, None]`)"
+        require(not flat, y_name, must, tuple(self.y.shape))
         require_shape(y_name, self.y, tuple(outputs.shape))
         require_dtype(y_name, self.y, params, "params")
         self.loss.check(outputs, self.y)
@@ -247,3 +317,32 @@ def _require_signs(targets: Tensor) -> None:
     require(
         wrong.numel() == 0, "targets", "be +1 or -1", f"{float(wrong[0]):g} somewhere" if len(wrong) else ""
     )
+
+
+def plain_settings(values: Mapping[str, Any], *but: str) -> list[str]:
+    """What of ``values`` is a number, a text or a tuple of these, as name=value in the order of names."""
+    return [
+        f"{name}={values[name]!r}"
+        for name in sorted(values)
+        if not name.startswith("_") and name not in but and _is_plain(values[name])
+    ]
+
+
+def _is_plain(value: object) -> bool:
+    kinds = (bool, int, float, str)
+    return isinstance(value, kinds) or (isinstance(value, tuple) and all(isinstance(v, kinds) for v in value))
+
+
+def _innermost(function: Any) -> Any:
+    while isinstance(function, functools.partial):
+        function = function.func
+    return function
+
+
+def _name(function: Any) -> str:
+    if isinstance(function, functools.partial):
+        given = [*map(repr, function.args), *(f"{k}={v!r}" for k, v in sorted(function.keywords.items()))]
+        return f"{_name(function.func)}({', '.join(given)})"
+    if isinstance(function, torch.nn.Module):
+        return f"{type(function).__name__}({', '.join(plain_settings(vars(function), 'training'))})"
+    return getattr(function, "__qualname__", None) or type(function).__name__

@@ -11,7 +11,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, final, get_args
 
 import numpy as np
 import torch
@@ -28,13 +28,16 @@ from qlazy.base.errors import (
     require_choice,
     require_finite,
     require_flag,
+    require_instance,
     whole_of,
 )
 from qlazy.kernels.operator import tangent_kernel
-from qlazy.training.losses import Magnified, Objective
+from qlazy.training.losses import Magnified, Objective, plain_settings
 
 Floats = NDArray[np.float64]
 Solver = Literal["LSODA", "Radau", "BDF", "RK45", "DOP853"]
+Factory = Callable[[list[Tensor]], Any]
+"""From a list with the one tensor of parameters to an optimiser, or to a pair (optimiser, scheduler)."""
 
 
 class State(NamedTuple):
@@ -99,7 +102,7 @@ class GradientDescent(Method):
     def walk(self, objective: Objective, params: Tensor, steps: int) -> Iterator[State]:
         learning_rate = self.prepared(objective, params).learning_rate
         assert learning_rate is not None
-        return _optimize(
+        return optimize(
             torch.optim.SGD([params], lr=learning_rate), itertools.repeat(objective), steps, learning_rate
         )
 
@@ -129,15 +132,12 @@ class SGD(Method):
 
     def walk(self, objective: Objective, params: Tensor, steps: int) -> Iterator[State]:
         optimizer = torch.optim.SGD([params], lr=self.learning_rate, momentum=self.momentum)
-        return _optimize(
-            optimizer, self._batches(objective), steps, 1.0 if self.momentum else self.learning_rate
+        return optimize(
+            optimizer,
+            batches(objective, self.batch_size, self.seed),
+            steps,
+            1.0 if self.momentum else self.learning_rate,
         )
-
-    def _batches(self, objective: Objective) -> Iterator[Objective]:
-        generator = generator_of(self.seed)
-        while True:
-            order = torch.randperm(len(objective.x), generator=generator).to(objective.x.device)
-            yield from map(objective.rows, order.split(self.batch_size))
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ class Adam(Method):
 
     def walk(self, objective: Objective, params: Tensor, steps: int) -> Iterator[State]:
         optimizer = torch.optim.Adam([params], lr=self.learning_rate, betas=self.betas, eps=self.epsilon)
-        return _optimize(optimizer, itertools.repeat(objective), steps, 1.0)
+        return optimize(optimizer, itertools.repeat(objective), steps, 1.0)
 
 
 @dataclass(frozen=True)
@@ -210,8 +210,90 @@ class LBFGS(Method):
             tolerance_change=1e-14,
             line_search_fn="strong_wolfe" if self.line_search else None,
         )
-        for state in _optimize(optimizer, itertools.repeat(magnified), steps, 1.0):
+        for state in optimize(optimizer, itertools.repeat(magnified), steps, 1.0):
             yield state._replace(params=magnified.place(u))
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class TorchOptimizer(Method):
+    """Any optimiser of torch.optim, with or without a scheduler. Time is the step.
+
+    ``make`` takes a list with one tensor, all parameters (p,), and returns a torch.optim.Optimizer of it, or a pair of
+    an optimiser and a scheduler, which steps after every step (ReduceLROnPlateau on the loss before the step): a class
+    such as torch.optim.AdamW, or ``lambda params: torch.optim.AdamW(params, lr=0.01)``. ``batch_size`` samples a step,
+    in an order drawn from ``seed`` anew each epoch; all samples without it.
+
+    The optimiser sees v = a w, where the gradient of F_a and the way to go are of one size at every scale: one rate
+    serves all. At a = 1 it is the plain loop of torch. By SGD, w then walks as without the factor, and by Adam its rate
+    is divided by a, as that of :class:`Adam` is in ``compare``. Weight decay pulls w to 0 at one speed at every a.
+
+    Raises TypeError for what makes no optimiser of the tensor that it is given.
+    """
+
+    make: Factory
+    batch_size: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.batch_size is not None:
+            whole_of("batch_size", self.batch_size, 1)
+        generator_of(self.seed)
+        self._made(torch.zeros(1, dtype=torch.float64))
+
+    @property
+    def clock(self) -> str:
+        return "step"
+
+    @property
+    def learning_rate(self) -> float | None:
+        """The rate of the first step, where the optimiser has one."""
+        optimizer, _ = self._made(torch.zeros(1, dtype=torch.float64))
+        rate = optimizer.param_groups[0].get("lr")
+        return None if rate is None else float(rate)
+
+    def walk(self, objective: Objective, params: Tensor, steps: int) -> Iterator[State]:
+        origin = torch.zeros_like(params)
+        optimizer, scheduler = self._made(place := params * objective.alpha)
+        parts = (
+            itertools.repeat(objective)
+            if self.batch_size is None
+            else batches(objective, self.batch_size, self.seed)
+        )
+        plateau = isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau)
+
+        def after(risk: float) -> None:
+            if scheduler is not None:
+                scheduler.step(*([risk] if plateau else []))
+
+        magnified = (Magnified(part, origin) for part in parts)
+        for state in optimize(optimizer, magnified, steps, 1.0, after):
+            yield state._replace(params=place / objective.alpha)
+
+    def _made(self, tensor: Tensor) -> tuple[torch.optim.Optimizer, Any]:
+        """The optimiser of a tensor, and the scheduler or None."""
+        must = "make a torch.optim.Optimizer, or a pair of it and a scheduler, from a list of one tensor"
+        require(callable(self.make), "make", must, self.make, TypeError)
+        try:
+            made = self.make([tensor])
+        except Exception as error:
+            raise TypeError(f"`make` must {must}, but raises {type(error).__name__}: {error}") from error
+        optimizer, scheduler = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
+        require(isinstance(optimizer, torch.optim.Optimizer), "make", must, made, TypeError)
+        steps = scheduler is None or callable(getattr(scheduler, "step", None))
+        require(steps, "make", must, made, TypeError)
+        held = [one for group in optimizer.param_groups for one in group["params"]]
+        ours = len(held) == 1 and held[0] is tensor
+        require(ours, "make", "give the optimiser the tensor that it is called with", made, TypeError)
+        return optimizer, scheduler
+
+    def __repr__(self) -> str:
+        # Of what was made, not of what makes it: a function has an address, and no two starts agree on it.
+        optimizer, scheduler = self._made(torch.zeros(1, dtype=torch.float64))
+        settings = plain_settings(optimizer.param_groups[0])
+        with_scheduler = [] if scheduler is None else [_scheduler_name(scheduler)]
+        batch = [] if self.batch_size is None else [f"batch_size={self.batch_size}", f"seed={self.seed}"]
+        return f"TorchOptimizer({', '.join([type(optimizer).__name__, *settings, *with_scheduler, *batch])})"
 
 
 @dataclass(frozen=True)
@@ -268,6 +350,20 @@ class GradientFlow(Method):
         return solver.y if solver.t == time else solver.dense_output()(time)
 
 
+def method_of(method: object) -> Method:
+    """The method, or a :class:`TorchOptimizer` of a class or factory of torch.optim."""
+    if isinstance(method, Method) or not callable(method) or _is_method(method):
+        require_instance("method", method, Method, "GradientDescent() or torch.optim.AdamW")
+        assert isinstance(method, Method)
+        return method
+    try:
+        return TorchOptimizer(method)
+    except TypeError as error:
+        raise TypeError(
+            f"`method` must be such as GradientDescent() or torch.optim.AdamW: {error}"
+        ) from error
+
+
 def stable_rate(objective: Objective, params: Tensor) -> float:
     """n / (2 lambda_max(K)) with K the tangent kernel of the unscaled model at ``params``.
 
@@ -291,16 +387,33 @@ def critical_rate(objective: Objective, params: Tensor) -> float:
     return 4 * stable_rate(objective, params) / objective.loss.curvature
 
 
-def _optimize(
-    optimizer: torch.optim.Optimizer, objectives: Iterator[Objective | Magnified], steps: int, tick: float
+def batches(objective: Objective, batch_size: int, seed: int) -> Iterator[Objective]:
+    """The objective on batches without end: each epoch all samples once, in an order drawn from ``seed``."""
+    generator = generator_of(seed)
+    while True:
+        order = torch.randperm(len(objective.x), generator=generator).to(objective.x.device)
+        yield from map(objective.rows, order.split(batch_size))
+
+
+def optimize(
+    optimizer: torch.optim.Optimizer,
+    objectives: Iterator[Objective | Magnified],
+    steps: int,
+    tick: float,
+    after: Callable[[float], None] | None = None,
 ) -> Iterator[State]:
-    """Let ``optimizer`` take ``steps`` steps, the k-th on the k-th objective; the clock ticks by ``tick``."""
+    """Let ``optimizer`` take ``steps`` steps, the k-th on the k-th objective; the clock ticks by ``tick``.
+
+    ``after`` is called behind every step, with the loss before it.
+    """
     (params,) = optimizer.param_groups[0]["params"]
     for step, objective in zip(range(steps + 1), objectives, strict=False):
         risk, params.grad = objective.risk_and_gradient(params)
         yield State(step, tick * step, params, risk)
         if step < steps:
             optimizer.step(_closure(params, objective, risk))
+            if after is not None:
+                after(risk)
 
 
 def _closure(params: Tensor, objective: Objective | Magnified, risk: float) -> Callable[[], float]:
@@ -314,3 +427,13 @@ def _closure(params: Tensor, objective: Objective | Magnified, risk: float) -> C
         return risk
 
     return evaluate
+
+
+def _is_method(method: object) -> bool:
+    return isinstance(method, type) and issubclass(method, Method)
+
+
+def _scheduler_name(scheduler: object) -> str:
+    return (
+        f"{type(scheduler).__name__}({', '.join(plain_settings(vars(scheduler), 'last_epoch', 'verbose'))})"
+    )

@@ -65,6 +65,28 @@ def test_saved_and_loaded_bit_for_bit(comparison):
         assert np.array_equal(one.kernel_final, other.kernel_final)
 
 
+@pytest.mark.filterwarnings("error::UserWarning")
+def test_optimizers_and_losses_of_torch_are_compared_and_kept(data, tmp_path):
+    def make(params):
+        return torch.optim.AdamW(params, lr=0.02)
+
+    settings = {"alphas": (1.0, 30.0), "seeds": 2, "steps": 6, "out": tmp_path, "progress": False}
+    found = qlazy.compare(
+        {"net": mlp([3, 4, 1])}, data, method=make, loss=torch.nn.SoftMarginLoss(), **settings
+    )
+    names = sorted(path.name for path in (tmp_path / "runs").iterdir())
+    again = qlazy.compare(
+        {"net": mlp([3, 4, 1])}, data, method=make, loss=torch.nn.SoftMarginLoss(), **settings
+    )
+    assert names == sorted(path.name for path in (tmp_path / "runs").iterdir())  # taken up, not made anew
+    assert again.table() == found.table()
+    assert found.settings["seeds"] == [0, 1]
+    plain = qlazy.compare({"net": mlp([3, 4, 1])}, data, loss=Logistic(), **{**settings, "method": make})
+    for one, other in zip(found.runs, plain.runs, strict=True):  # one column: the same loss
+        np.testing.assert_allclose(one.trace.params, other.trace.params, rtol=0, atol=1e-12)
+    assert len(list((tmp_path / "runs").iterdir())) == 2 * len(names)
+
+
 def test_the_same_seeds_give_the_same_numbers(comparison, data):
     again = qlazy.compare(
         {"net": mlp([3, 4, 1])}, data, alphas=SCALES, seeds=(0, 1), steps=60, progress=False
@@ -216,6 +238,7 @@ BAD = [
     ({"alphas": (1, 1)}, "`alphas` must hold each value once"),
     ({"alphas": (1, -1)}, "`alphas` must be positive"),
     ({"seeds": ()}, "`seeds` must hold at least one value"),
+    ({"seeds": 0}, "`seeds` must be a sequence of whole numbers, or how many"),
     ({"steps": 0}, "`steps` must be a positive whole number"),
     ({"workers": 0}, "`workers` must be a positive integer"),
     ({"models": {"net": mlp([3, 4, 2])}}, r"`models\['net'\]` must have 1 outputs"),

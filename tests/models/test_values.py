@@ -225,14 +225,26 @@ WRONG = {
     "same seed": ({"seeds": np.zeros(2, dtype=int)}, "`seeds` must hold each value once"),
     "negative": ({"alphas": [-1.0]}, "`alphas` must be positive"),
     "broken steps": ({"steps": 2.5}, "`steps` must be a positive whole number"),
-    "class of a loss": ({"loss": SquaredError}, r"`loss` must be such as SquaredError\(\), but is a class"),
-    "name of a loss": ({"loss": "square"}, r"`loss` must be such as SquaredError\(\), but is a str"),
-    "torch's loss": ({"loss": nn.MSELoss()}, r"`loss` must be such as SquaredError\(\), but is a MSELoss"),
+    "class of a loss": (
+        {"loss": SquaredError},
+        r"`loss` must be such as SquaredError\(\) or torch.nn.MSELoss\(\), but is a class",
+    ),
+    "name of a loss": (
+        {"loss": "square"},
+        r"`loss` must be such as SquaredError\(\) or torch.nn.MSELoss\(\), but is a str",
+    ),
+    "torch's loss without a mean": (
+        {"loss": nn.MSELoss(reduction="none")},
+        r"`loss` must .* a scalar tensor \(reduction='mean'\)",
+    ),
     "class of a method": (
         {"method": qlazy.Adam},
-        r"`method` must be such as GradientDescent\(\), but is a class",
+        r"`method` must be such as GradientDescent\(\) or torch.optim.AdamW, but is a class",
     ),
-    "torch's method": ({"method": torch.optim.SGD}, r"`method` must be such as GradientDescent\(\)"),
+    "torch's optimizer of something else": (
+        {"method": torch.optim.SGD([torch.zeros(1)])},
+        r"`method` must be such as GradientDescent\(\)",
+    ),
     "number as a name": (
         {"models": {1: mlp([3, 2, 1])}},
         "`models` must have names that are words, but is 1",
@@ -270,7 +282,7 @@ def test_settings_that_are_refused(data, name):
 )
 def test_training_wants_instances(setting, value):
     net, params, x = tanh_net()
-    with pytest.raises(TypeError, match=rf"`{setting}` must be such as \w+\(\), but is a"):
+    with pytest.raises(TypeError, match=rf"`{setting}` must be such as \w+\(\).*, but is a"):
         train(net, params, (x, x[:, :2]), steps=1, **{setting: value})
 
 
@@ -347,8 +359,18 @@ def test_weights_of_other_outputs_are_refused(maker):
 
 
 @pytest.mark.parametrize("maker", MAKERS)
-@pytest.mark.parametrize("seed", [0, np.int64(3), "0", None, np.random.default_rng(0)])
-def test_a_seed_is_no_generator(maker, seed):
+@pytest.mark.parametrize("seed", [0, np.int64(3), -1])
+@pytest.mark.parametrize("wrap", [lambda m, w: m, lambda m, w: qlazy.Scaled(m, 2.0)])
+def test_a_seed_stands_for_its_generator(maker, seed, wrap):
+    model = wrap(*maker()[:2])
+    drawn = model.init(torch.Generator().manual_seed(int(seed)))
+    assert torch.equal(model.init(seed), drawn)
+    assert not torch.equal(model.init(7), drawn)
+
+
+@pytest.mark.parametrize("maker", MAKERS)
+@pytest.mark.parametrize("seed", [0.0, True, "0", None, np.random.default_rng(0)])
+def test_what_is_neither_seed_nor_generator_is_refused(maker, seed):
     with pytest.raises(TypeError, match="`generator` must be such as"):
         maker()[0].init(seed)
 

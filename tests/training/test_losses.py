@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qlazy.base.errors import NotFiniteError
-from qlazy.training.losses import CrossEntropy, Logistic, Loss, SquaredError, accuracy
+from qlazy.training.losses import CrossEntropy, Logistic, Loss, SquaredError, accuracy, loss_of
 from tests.systems import normal
 
 LOSSES = [SquaredError(), Logistic(), CrossEntropy()]
@@ -97,6 +99,37 @@ def test_targets_that_do_not_fit_the_loss_are_refused() -> None:
         SquaredError()(f, torch.ones(4, 1))
     with pytest.raises(ValueError, match="n and c positive"):
         SquaredError()(f[:0], f[:0])
+
+
+def test_functions_are_losses_and_their_numbers_are_checked() -> None:
+    f, y = normal(4, 2), normal(4, 2, seed=1).sign()
+    torch.testing.assert_close(loss_of(torch.nn.MSELoss())(f, y), SquaredError()(f, y))  # 1/(2n) and c = 2
+    torch.testing.assert_close(loss_of(torch.nn.SoftMarginLoss())(f, y), Logistic()(f, y) / 2)
+    ours = CrossEntropy()
+    assert loss_of(ours) is ours
+    half = functools.partial(torch.nn.functional.mse_loss, reduction="sum")
+    assert loss_of(half).convention == "function mse_loss(reduction='sum')"
+    assert loss_of(torch.nn.HuberLoss(delta=0.2)).convention == "function HuberLoss(delta=0.2, reduction='mean')"
+
+
+@pytest.mark.parametrize(
+    ("loss", "words"),
+    [
+        (torch.nn.MSELoss, "`loss` must be such as SquaredError.* a class, MSELoss"),
+        (torch.nn.MSELoss(reduction="none"), r"reduction='mean'\), but is one that returns shape \(4, 1\)"),
+        (lambda f, y: 3.0, "one that returns float"),
+        (lambda f: f.sum(), "`loss` must take outputs and targets .* but raises"),
+        (lambda f, y: f.sum().float(), "`loss` must return torch.float64"),
+        (lambda f, y: f.detach().sum(), "`loss` must pass gradients on"),
+        (torch.nn.BCEWithLogitsLoss(), r"between 0 and 1 for this loss \(qlazy.Logistic\(\)"),
+        (torch.nn.functional.cross_entropy, "`outputs` must have two columns or more"),
+        (3, "`loss` must be such as"),
+    ],
+)
+def test_functions_that_are_no_losses_are_refused(loss: Any, words: str) -> None:
+    f, y = normal(4, 1).requires_grad_(), torch.tensor([[1.0], [-1.0], [1.0], [-1.0]]).double()
+    with pytest.raises((TypeError, ValueError), match=words):
+        loss_of(loss)(f, y)
 
 
 def test_accuracy_by_sign_and_by_the_largest_output() -> None:

@@ -22,7 +22,7 @@ from qlazy.data.datasets import load_data
 from qlazy.training.history import DivergedError
 from qlazy.training.loop import RUNAWAY, Record, train
 from qlazy.training.losses import CrossEntropy, Logistic, Loss, SquaredError
-from qlazy.training.methods import LBFGS, SGD, Adam, GradientDescent, GradientFlow, Method
+from qlazy.training.methods import LBFGS, SGD, Adam, GradientDescent, GradientFlow, Method, TorchOptimizer
 
 N, D = 12, 5
 METHODS = [
@@ -170,6 +170,101 @@ def test_lbfgs_is_that_of_torch(search: str | None) -> None:
     method = LBFGS(learning_rate=0.5, history=10, line_search=search is not None)
     trace = train(tanh_net(), w, data, steps=12, method=method, record=Record(tuple(range(13))))
     np.testing.assert_allclose(trace.params, bare_loop(make, 1.0, 12), atol=1e-9)
+
+
+OPTIMIZERS: dict[str, Any] = {
+    "AdamW": lambda w: torch.optim.AdamW(w, lr=0.03),
+    "decayed momentum": lambda w: torch.optim.SGD(w, lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.01),
+    "RMSprop": lambda w: torch.optim.RMSprop(w, lr=0.01),
+    "NAdam": lambda w: torch.optim.NAdam(w, lr=0.02),
+    "Rprop": torch.optim.Rprop,
+    "LBFGS": lambda w: torch.optim.LBFGS(w, lr=0.3, max_iter=4),
+}
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_any_optimizer_is_a_plain_loop_of_torch(make: Any) -> None:
+    w, data = problem(tanh_net())
+    trace = train(tanh_net(), w, data, steps=20, method=make, record=Record(tuple(range(21))))
+    np.testing.assert_allclose(trace.params, bare_loop(make, 1.0, 20), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("plateau", [False, True])
+@pytest.mark.parametrize("batch_size", [None, 5])
+def test_a_scheduler_a_loss_of_torch_and_batches_are_a_plain_loop(
+    plateau: bool, batch_size: int | None
+) -> None:
+    def make(params: list[Tensor]) -> tuple[torch.optim.Optimizer, Any]:
+        optimizer = torch.optim.AdamW(params, lr=0.2)
+        schedules = torch.optim.lr_scheduler
+        if plateau:
+            return optimizer, schedules.ReduceLROnPlateau(optimizer, patience=0, threshold=0.2)
+        return optimizer, schedules.StepLR(optimizer, 4, 0.5)
+
+    start, (x, y) = problem(tanh_net())
+    w = start.clone().requires_grad_()
+    optimizer, scheduler = make([w])
+    generator = torch.Generator().manual_seed(3)
+    order: list[Tensor] = []
+    for _ in range(20):
+        order = order or list(torch.randperm(N, generator=generator).split(batch_size or N))
+        rows = order.pop(0)
+        optimizer.zero_grad()
+        loss = torch.nn.functional.mse_loss(tanh_net()(w, x[rows]), y[rows])
+        loss.backward()
+        optimizer.step()
+        scheduler.step(*([loss.item()] if plateau else []))
+    assert optimizer.param_groups[0]["lr"] < 0.2
+    method = TorchOptimizer(make, batch_size, seed=3)
+    trace = train(tanh_net(), start, (x, y), steps=20, method=method, loss=torch.nn.MSELoss())
+    np.testing.assert_allclose(trace.params[-1], w.detach().numpy(), rtol=0, atol=1e-12)
+    assert (trace.learning_rate, trace.loss) == (0.2, "function MSELoss(reduction='mean')")
+
+
+@pytest.mark.parametrize(
+    ("method", "make", "other"),
+    [
+        (GradientDescent(0.2), torch.optim.SGD, 0.2),
+        (SGD(0.2, N, momentum=0.8), torch.optim.SGD, 0.2),
+        (Adam(0.03 / 7, epsilon=0), torch.optim.Adam, 0.03),
+    ],
+)
+def test_one_rate_serves_every_scale(method: Method, make: Any, other: float) -> None:
+    """At a = 7 an optimiser of torch walks as our own: gradient descent at its rate, Adam at its rate over a."""
+    w, data = problem(tanh_net())
+    more = {"momentum": method.momentum} if isinstance(method, SGD) else {}
+    more = {"eps": 0} if isinstance(method, Adam) else more
+    mine, theirs = (
+        train(tanh_net(), w, data, steps=15, alpha=7.0, method=m)
+        for m in (method, lambda params: make(params, lr=other, **more))
+    )
+    np.testing.assert_allclose(theirs.params, mine.params, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("method", "words"),
+    [
+        (Adam, "`method` must be such as GradientDescent\\(\\) or torch.optim.AdamW, but is a class, Adam"),
+        (torch.optim.Adam([torch.zeros(1)]), "`method` must be such as"),
+        (lambda params: 3, "`method` must be .*: `make` must make a torch.optim.Optimizer"),
+        (lambda params: torch.optim.Adam([torch.zeros(1)]), "`make` must give the optimiser the tensor"),
+        (lambda params: torch.optim.Adam(params, learning=1), "but raises TypeError"),
+    ],
+)
+def test_what_makes_no_optimizer_is_refused(method: Any, words: str) -> None:
+    w, data = problem(tanh_net())
+    with pytest.raises(TypeError, match=words):
+        train(tanh_net(), w, data, steps=1, method=method)
+
+
+def test_arrays_of_numpy_are_taken_and_left_alone() -> None:
+    w, (x, y) = problem(tanh_net())
+    arrays = w.numpy().copy(), x.numpy().copy(), y.numpy().copy()
+    trace = train(tanh_net(), arrays[0], arrays[1:], steps=5)
+    np.testing.assert_array_equal(trace.params, train(tanh_net(), w, (x, y), steps=5).params)
+    np.testing.assert_array_equal(arrays[0], w.numpy())
+    with pytest.raises(ValueError, match=r"`y` must have shape \(12, 1\) \(`y\[:, None\]`\), but is \(12,\)"):
+        train(tanh_net(), w, (x, y[:, 0]), steps=1)
 
 
 def test_lbfgs_evaluates_nothing_twice() -> None:
@@ -370,12 +465,12 @@ def test_bad_input_is_refused() -> None:
     refused("`steps` must be a whole number, not negative, but is -1", steps=-1)
     refused("`steps` must be a whole number", steps=1.5)
     refused(r"`params` must have shape \(5,\)", params=w[:4])
-    refused(r"`y` must have shape \(12, 1\), but is \(12,\)", y=y[:, 0])
+    refused(r"`y` must have shape \(12, 1\).*, but is \(12,\)", y=y[:, 0])
     refused(r"`y` must have shape \(12, 1\)", y=y[:6])
     refused("`y` must have the dtype of params", y=y.float())
     refused("`x` must have the dtype of params", x=x.float())
     refused("`x` must hold at least one sample", x=x[:0], y=y[:0])
-    refused("`x` must be a torch tensor, but is a ndarray", x=x.numpy())
+    refused("`x` must be a torch tensor or a NumPy array .*, but is of int64", x=x.long().numpy())
     refused("`data` must be a Dataset or a pair", data=x)
     refused(r"`at` must name steps from 0 to 2, but is \[3\]", record=Record(at=(1, 3)))
     refused("`targets` must be .1 or -1", y=3 * y, loss=Logistic())

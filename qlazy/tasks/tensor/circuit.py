@@ -10,7 +10,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from qlazy.base.errors import require
+from qlazy.base.errors import generator_or_seed, require
 from qlazy.models.model import Model
 from qlazy.quantum.amplitudes import Amplitudes
 from qlazy.quantum.corpus import program_from_qasm
@@ -86,8 +86,8 @@ class CircuitTensor(Model):
     def blocks(self) -> Mapping[str, slice]:
         return {"scales": slice(0, self.components), "angles": slice(self.components, self.num_params)}
 
-    def init(self, generator: torch.Generator) -> Tensor:
-        angles = self.amplitudes.init(self.components, generator)
+    def init(self, generator: torch.Generator | int) -> Tensor:
+        angles = self.amplitudes.init(self.components, generator_or_seed(generator))
         return torch.cat([torch.ones(self.components, dtype=torch.float64), angles.flatten()])
 
     def check(self, params: Tensor, x: Tensor) -> None:

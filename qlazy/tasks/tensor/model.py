@@ -8,7 +8,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from qlazy.base.errors import require
+from qlazy.base.errors import generator_or_seed, require
 from qlazy.models.model import Model, blocks_of
 from qlazy.tasks.tensor.decomposition import Decomposition, normalized
 from qlazy.tasks.tensor.entries import check_indices, check_sizes, power_derivatives, powers_at
@@ -49,7 +49,8 @@ class SymmetricTensor(Model):
     def blocks(self) -> Mapping[str, slice]:
         return blocks_of({f"u{i}": self.dimension for i in range(self.components)})
 
-    def init(self, generator: torch.Generator) -> Tensor:
+    def init(self, generator: torch.Generator | int) -> Tensor:
+        generator = generator_or_seed(generator)
         shape = self.components, self.dimension
         return normalized(torch.randn(*shape, generator=generator, dtype=torch.float64)).flatten()
 
