@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
-from numbers import Integral, Real
+from collections.abc import Callable, Iterable, Sequence
+from numbers import Real
 
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from qlazy.base.errors import path_of, positive_of, require, require_flag, require_instance, whole_of
+from qlazy.base.errors import path_of, positive_of, require, require_flag, require_instance
 from qlazy.base.version import __version__
 from qlazy.checking.models import Shapes, named_model
 from qlazy.checking.panels import PANELS, Question, facts_of
 from qlazy.checking.verdict import Verdict
-from qlazy.comparison.compare import distinct_values
+from qlazy.comparison.compare import distinct_values, seeds_of
 from qlazy.data.datasets import Dataset, from_arrays
-from qlazy.training.losses import Loss, SquaredError
-from qlazy.training.methods import GradientDescent, Method
+from qlazy.training.losses import Loss, SquaredError, loss_of
+from qlazy.training.methods import Factory, GradientDescent, Method, method_of
 
 ALPHAS = (1.0, 10.0, 100.0)
 SEEDS = 10
@@ -32,8 +32,8 @@ def check(
     panels: Sequence[str] = tuple(PANELS),
     alphas: Sequence[float] = ALPHAS,
     seeds: int | Iterable[int] = SEEDS,
-    loss: Loss = SquaredError(),  # noqa: B008 - a frozen value
-    method: Method = GradientDescent(),  # noqa: B008 - a frozen value
+    loss: Loss | Callable[[Tensor, Tensor], Tensor] = SquaredError(),  # noqa: B008 - a frozen value
+    method: Method | Factory = GradientDescent(),  # noqa: B008 - a frozen value
     steps: int = 200,
     centered: bool = True,
     small: float = 0.1,
@@ -84,9 +84,9 @@ def check(
         built,
         data,
         distinct_values("alphas", alphas, Real, "numbers"),
-        _seeds(seeds),
-        loss,
-        method,
+        seeds_of(seeds),
+        loss_of(loss),
+        method_of(method),
         steps,
         centered,
         small,
@@ -113,9 +113,3 @@ def _panels(panels: Sequence[str]) -> tuple[str, ...]:
     require(good, "panels", must, panels, TypeError)
     require(panels and set(panels) <= set(PANELS), "panels", must, list(panels))
     return tuple(name for name in PANELS if name in panels)
-
-
-def _seeds(seeds: int | Iterable[int]) -> tuple[int, ...]:
-    if isinstance(seeds, Iterable):
-        return distinct_values("seeds", seeds, Integral, "whole numbers")
-    return tuple(range(whole_of("seeds", seeds, 1)))

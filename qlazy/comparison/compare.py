@@ -67,7 +67,7 @@ def compare(
     data: Dataset | Callable[[int], Dataset],
     *,
     alphas: Sequence[float] = ALPHAS,
-    seeds: Sequence[int] | int = (0, 1, 2),
+    seeds: Iterable[int] | int = (0, 1, 2),
     loss: Loss | Callable[[Tensor, Tensor], Tensor] = SquaredError(),  # noqa: B008 - a frozen value
     method: Method | Factory = GradientDescent(),  # noqa: B008 - a frozen value
     steps: int = 200,
@@ -518,7 +518,7 @@ def distinct_values(argument: str, values: Iterable[Any], kind: type, noun: str)
     return found
 
 
-def seeds_of(seeds: Sequence[int] | int) -> tuple[int, ...]:
+def seeds_of(seeds: Iterable[int] | int) -> tuple[int, ...]:
     """Distinct seeds as they are listed, or the first so many from 0 on."""
     if isinstance(seeds, Integral) and not isinstance(seeds, bool):
         must = "be a sequence of whole numbers, or how many of them, 1 to 10000"

@@ -109,7 +109,9 @@ def test_functions_are_losses_and_their_numbers_are_checked() -> None:
     assert loss_of(ours) is ours
     half = functools.partial(torch.nn.functional.mse_loss, reduction="sum")
     assert loss_of(half).convention == "function mse_loss(reduction='sum')"
-    assert loss_of(torch.nn.HuberLoss(delta=0.2)).convention == "function HuberLoss(delta=0.2, reduction='mean')"
+    assert (
+        loss_of(torch.nn.HuberLoss(delta=0.2)).convention == "function HuberLoss(delta=0.2, reduction='mean')"
+    )
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from numbers import Integral
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
@@ -17,7 +16,6 @@ from qlazy.base.errors import (
     number_of,
     require,
     require_flag,
-    require_instance,
     whole_of,
 )
 from qlazy.base.version import versions
@@ -26,13 +24,13 @@ from qlazy.comparison.baselines.learners import KernelRidge, Learner, Tuned, cla
 from qlazy.comparison.baselines.result import FIDELITY, FOURIER, TWIN, Rival, Surrogates
 from qlazy.comparison.baselines.trained import Trained
 from qlazy.comparison.baselines.tuning import Entry, Split, answers, split_of
-from qlazy.comparison.compare import distinct_values, splits_of
+from qlazy.comparison.compare import seeds_of, splits_of
 from qlazy.data.datasets import Dataset
 from qlazy.models.model import Model, require_model
 from qlazy.models.nets import Net
 from qlazy.models.wrappers import Scaled
-from qlazy.training.losses import Loss, SquaredError
-from qlazy.training.methods import Method
+from qlazy.training.losses import Loss, SquaredError, loss_of
+from qlazy.training.methods import Factory, Method, method_of
 
 if TYPE_CHECKING:
     from qlazy.quantum.circuit import Circuit
@@ -48,8 +46,8 @@ def surrogates(
     folds: int = 5,
     candidates: int = 8,
     steps: int = 200,
-    method: Method | None = None,
-    loss: Loss = SquaredError(),  # noqa: B008 - a frozen value
+    method: Method | Factory | None = None,
+    loss: Loss | Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = SquaredError(),  # noqa: B008 - a frozen value
     margin: float = MARGIN,
     max_features: int = MOST,
     progress: bool = True,
@@ -75,11 +73,10 @@ def surrogates(
     Raises ValueError for a model that does not fit the data, and for impossible settings.
     """
     require_model("model", model)
-    listed = _seeds(seeds)
+    listed = seeds_of(seeds)
     for name, value, least in (("folds", folds, 2), ("candidates", candidates, 1), ("steps", steps, 1)):
         whole_of(name, value, least)
-    require(method is None or isinstance(method, Method), "method", "be such as Adam(0.1)", method, TypeError)
-    require_instance("loss", loss, Loss, "SquaredError()")
+    method, loss = None if method is None else method_of(method), loss_of(loss)
     require(0 <= number_of("margin", margin) < 1, "margin", "be a share from 0 to 1", margin)
     whole_of("max_features", max_features, 3, "be a whole number of at least 3")
     require_flag("progress", progress)
@@ -111,14 +108,6 @@ def _mean(entries: Sequence[Entry]) -> float | None:
     """What is left of the training loss of models that are trained, over splits."""
     left = [entry.loss_left for entry in entries if entry.loss_left is not None]
     return float(np.mean(left)) if left else None
-
-
-def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
-    """So many from 0, or those that are listed."""
-    given = seeds if isinstance(seeds, Iterable) else range(whole_of("seeds", seeds, 1))
-    listed = distinct_values("seeds", given, Integral, "whole numbers")
-    require(all(abs(seed) < 2**63 for seed in listed), "seeds", "be below 2^63", list(listed))
-    return listed
 
 
 class Entrant(Protocol):
