@@ -221,9 +221,10 @@ class Surrogates:
         if decision == "classical":
             first, *rest = self._named("better", "as well")
             if not rest:
-                return _sentence(f"{_the(first)} does as well as {own} or better: {self._figures(first)}")
+                verb = "do" if first.endswith("vectors") else "does"
+                return _sentence(f"{_the(first)} {verb} as well as {own} or better: {self._figures(first)}")
             names = _listed([_the(name) for name in (first, *rest)])
-            return _sentence(f"{names} do as well as {own} or better; best does {self._against(first)}")
+            return _sentence(f"{names} do as well as {own} or better; best on average {self._against(first)}")
         nearest = self._against(max(self.differences, key=lambda name: self.differences[name].mean))
         if decision == "not classical":
             return _sentence(f"{own} beats every other model tried; nearest comes {nearest}")
