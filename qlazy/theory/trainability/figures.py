@@ -64,7 +64,7 @@ def _draw_parameters(axes: Axes, gradients: GradientVariance) -> None:
 
 
 def _draw_spectrum(axes: Axes, fisher: FisherSpectrum | None) -> None:
-    axes.set(xlabel="index", ylabel="eigenvalue of the Fisher information")
+    axes.set(xlabel="index", ylabel="eigenvalue of Fisher information")
     if fisher is None:
         note(axes, "not measured")
         return
