@@ -86,7 +86,8 @@ class LazyPanel:
 
     def sentences(self) -> tuple[str, ...]:
         """What the runs say, the claim on laziness first."""
-        return (*self.verdict.sentences(), *self._losses(), self._learning())
+        learnt = (sentence for one in self.comparison.features for sentence in one.sentences())
+        return (*self.verdict.sentences(), *self._losses(), self._learning(), *learnt)
 
     def _losses(self) -> tuple[str, ...]:
         """On real targets, which have no accuracy."""
@@ -118,6 +119,7 @@ class LazyPanel:
         return (
             f"{self.comparison.verdict(self.small).caption} Learning: better than the linearised model and than kernel "
             "regression, by whole intervals over seeds and test samples."
+            + "".join(f" {one.caption}" for one in self.comparison.features)
         )
 
     @property

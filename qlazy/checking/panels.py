@@ -16,6 +16,7 @@ from qlazy.comparison.baselines.surrogates import surrogates
 from qlazy.comparison.compare import compare
 from qlazy.data.datasets import Dataset
 from qlazy.models.model import Model
+from qlazy.training.features.measure import has_score
 from qlazy.training.losses import Loss
 from qlazy.training.methods import Method
 
@@ -67,6 +68,7 @@ def ask_lazy(question: Question) -> Panel:
         method=question.method,
         steps=question.steps,
         centered=question.centered,
+        features=has_score(question.data),
         out=None if question.out is None else question.out / "lazy",
         workers=question.workers,
         progress=question.progress,

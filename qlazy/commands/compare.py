@@ -68,6 +68,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="x axis of figures: the scale, or kappa, which says how lazy a model is at it (%(default)s)",
     )  # fmt: skip
     parser.add_argument(
+        "--learnt-features",
+        action="store_true",
+        help="look at what each model learnt at the least scale: kernels along training, error barriers",
+    )
+    parser.add_argument(
         "--surrogates", action="store_true",
         help="set each model at a = 1 beside its unentangled twin and models without quantum parts, tuned alike",
     )  # fmt: skip
@@ -95,6 +100,7 @@ def run(arguments: argparse.Namespace) -> int:
             normalized=arguments.normalize,
             until_loss=arguments.until_loss,
             baselines=arguments.baselines,
+            features=arguments.learnt_features,
             out=arguments.out,
             workers=arguments.workers,
             client=client,
@@ -109,10 +115,11 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{pair_table(pairs)}\n")
     page = comparison.report(arguments.out, arguments.command, against=arguments.against)
     verdict = comparison.verdict()
+    learnt = "".join(f"\n\n{one}\n\n{one.caption}" for one in comparison.features)
     if arguments.surrogates:
         _print_surrogates(arguments, models, data)
     print(
-        f"{verdict}\n\n{verdict.caption}\n\nfigures, table and arrays: {arguments.out}; all in one page: {page}"
+        f"{verdict}\n\n{verdict.caption}{learnt}\n\nfigures, table and arrays: {arguments.out}; all in one page: {page}"
     )
     failed = [one for one in comparison.runs if one.diverged]
     for one in failed:

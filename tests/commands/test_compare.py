@@ -88,3 +88,11 @@ def test_a_diverged_run_is_reported_and_fails(capsys) -> None:
     assert "qlazy: mlp:2, seed 0, a = 1: " in captured.err
     assert "diverged at step" in captured.err
     assert "training diverged: nothing can be said" in captured.out
+
+
+def test_features_are_an_option(capsys, tmp_path) -> None:
+    arguments = ["compare", "mlp:2", *TINY, "--learnt-features", "--quiet"]
+    assert cli.main(arguments) == 0
+    said = capsys.readouterr().out
+    assert "kernel regression with the kernel at the end of training has a test accuracy" in said.lower()
+    assert "error barrier" in said

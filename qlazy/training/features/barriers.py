@@ -68,16 +68,15 @@ def children(
     require(
         len(models) == len(starts) == len(rates) == len(seeds), "models", "be as many as starts", len(models)
     )
-    forward, params = forward_of(models, starts, x), starts.clone()
+    outputs_at, params = _on_rows(models, starts, x), starts.clone()
     orders = [_orders(len(x), batch_size, steps, seed) for seed in seeds]
     speed = torch.tensor(rates, dtype=torch.float64).to(starts)[:, None] / alpha**2
-    lanes = torch.arange(len(starts))[:, None]
     value = torch.func.vmap(loss.value)
     for step in range(steps):
         rows = torch.stack([order[step] for order in orders])
         leaf = params.requires_grad_()
         with torch.enable_grad():
-            risk = value(alpha * forward(leaf)[lanes, rows], y[rows]).sum()
+            risk = value(alpha * outputs_at(leaf, rows), y[rows]).sum()
             (gradient,) = torch.autograd.grad(risk, leaf)
         moved = params.detach() - speed * gradient
         # a lane that ran away stands still, and is not a number in the end
@@ -89,6 +88,28 @@ def children(
 
 def forward_of(models: Sequence[Model], params: Tensor, x: Tensor) -> Forward:
     """Weights (l, p) to outputs (l, n, c), model by model where they do not run as lanes of one batch."""
+    together = _together(models, params, x)
+    if together is not None:
+        return together
+    return lambda weights: torch.stack([model(w, x) for model, w in zip(models, weights, strict=True)])
+
+
+def _on_rows(models: Sequence[Model], params: Tensor, x: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+    """Weights (l, p) and the places (l, b) of each lane's batch to outputs (l, b, c).
+
+    Lanes pass all samples at once, which costs less than passes of their own; other models those of the batch alone.
+    """
+    together = _together(models, params, x)
+    if together is None:
+        return lambda weights, rows: torch.stack(
+            [model(w, x[row]) for model, w, row in zip(models, weights, rows, strict=True)]
+        )
+    lanes = torch.arange(len(params))[:, None]
+    return lambda weights, rows: together(weights)[lanes, rows]
+
+
+def _together(models: Sequence[Model], params: Tensor, x: Tensor) -> Forward | None:
+    """The models as lanes of one batch, where they run so."""
     if most_lanes(models[0], params[0], x):
         try:
             together = lanes_on(models, x)
@@ -97,7 +118,7 @@ def forward_of(models: Sequence[Model], params: Tensor, x: Tensor) -> Forward:
                 return together
         except Exception:  # whatever a model raises that cannot be mapped over its parameters
             pass
-    return lambda weights: torch.stack([model(w, x) for model, w in zip(models, weights, strict=True)])
+    return None
 
 
 def _orders(samples: int, batch_size: int, steps: int, seed: int) -> list[Tensor]:

@@ -142,6 +142,11 @@ def _rate(anchor: Anchor) -> float:
     return stable_rate(Objective(anchor.model, data.x_train, data.y_train, 1.0, anchor.loss), anchor.params)
 
 
+def has_score(data: Dataset) -> bool:
+    """Whether there are test samples, of classes or of real targets that are not all alike."""
+    return len(data.x_test) > 0 and (bool(data.classes) or bool((data.y_test != data.y_test[0]).any()))
+
+
 def score_of(data: Dataset) -> Score:
     """Outputs (m, c) on the test samples to scores (m,): see :class:`Features`.
 
