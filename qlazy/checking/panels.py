@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
+from qlazy.base.errors import UnsupportedModelError
 from qlazy.base.tables import Table
 from qlazy.checking.lazy import LazyPanel
 from qlazy.checking.panel import Panel
@@ -16,6 +17,8 @@ from qlazy.comparison.baselines.surrogates import surrogates
 from qlazy.comparison.compare import compare
 from qlazy.data.datasets import Dataset
 from qlazy.models.model import Model
+from qlazy.theory.trainability.panel import trainability
+from qlazy.theory.trainability.result import Trainability
 from qlazy.training.features.measure import has_score
 from qlazy.training.losses import Loss
 from qlazy.training.methods import Method
@@ -76,6 +79,26 @@ def ask_lazy(question: Question) -> Panel:
     return LazyPanel(comparison, question.small)
 
 
+def ask_flat(question: Question) -> Panel | str:
+    """Measure gradients and kernels over random angles, at the sizes of a family where it has them."""
+    from qlazy.quantum.circuit import Circuit
+
+    if not isinstance(question.model, Circuit):
+        return "Whether its gradients vanish with size is asked of circuits alone."
+    try:
+        return trainability(question.model, question.data, progress=question.progress)
+    except UnsupportedModelError as error:
+        return f"Whether its gradients vanish with size cannot be asked: {error}."
+
+
+FLAT = {
+    "flat": "flat: its gradients vanish exponentially with size",
+    "not flat": "not flat",
+    "one size": "whether its gradients vanish cannot be told from one size",
+    "undecided": "whether its gradients vanish with size is undecided",
+}
+
+
 def ask_classical(question: Question) -> Panel:
     """Set models without quantum parts beside it, and its unentangled twin."""
     return surrogates(
@@ -107,6 +130,13 @@ def _listed(names: Sequence[str]) -> str:
 
 PANELS: Mapping[str, Asked] = {
     "lazy": Asked(ask_lazy, LazyPanel.load, lambda panel: panel.words, LazyPanel.tables, LazyPanel.figures),
+    "flat": Asked(
+        ask_flat,
+        Trainability.load,
+        lambda panel: FLAT[panel.decision],
+        Trainability.tables,
+        lambda panel: {"flat": panel.plot()},
+    ),
     "classical": Asked(
         ask_classical,
         Surrogates.load,

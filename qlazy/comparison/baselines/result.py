@@ -124,7 +124,8 @@ class Surrogates:
         over = f"{self.seeds} seeds" + (", a split each," if self.own_splits else " and the test samples")
         tuning = (
             f"Tuned over {self.settings['folds']} folds of the training samples, {self.settings['candidates']} "
-            "candidates a model."
+            f"candidates a model. The {self.model} is trained by {self.settings['method']}, for "
+            f"{self.settings['steps']} steps."
         )
         if self.seeds < 2:
             return f"Differences are in {measure}. One seed has no interval. {tuning}"
