@@ -17,7 +17,7 @@ from qlazy.comparison.baselines.tuning import best, split_of, spread
 from qlazy.quantum.pennylane.states import fidelity_kernel
 from tests.makers import inputs, rng
 
-SETTINGS = {"folds": 5, "candidates": 8}
+SETTINGS = {"folds": 5, "candidates": 8, "method": "Adam(0.1)", "steps": 200}
 
 
 def panel(shares, seeds=10, samples=400, classes=("a", "b"), noise=0.02, margin=0.02):
