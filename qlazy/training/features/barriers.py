@@ -16,7 +16,7 @@ from torch import Tensor
 from qlazy.base.errors import require, require_shape, whole_of
 from qlazy.models.lanes import lanes_on, most_lanes
 from qlazy.models.model import Model
-from qlazy.training.losses import Loss
+from qlazy.training.losses import CrossEntropy, Logistic, Loss, SquaredError
 
 Forward = Callable[[Tensor], Tensor]
 Score = Callable[[Tensor], Tensor]
@@ -71,7 +71,7 @@ def children(
     outputs_at, params = _on_rows(models, starts, x), starts.clone()
     orders = [_orders(len(x), batch_size, steps, seed) for seed in seeds]
     speed = torch.tensor(rates, dtype=torch.float64).to(starts)[:, None] / alpha**2
-    value = torch.func.vmap(loss.value)
+    value = _of_lanes(loss)
     for step in range(steps):
         rows = torch.stack([order[step] for order in orders])
         leaf = params.requires_grad_()
@@ -119,6 +119,15 @@ def _together(models: Sequence[Model], params: Tensor, x: Tensor) -> Forward | N
         except Exception:  # whatever a model raises that cannot be mapped over its parameters
             pass
     return None
+
+
+def _of_lanes(loss: Loss) -> Callable[[Tensor, Tensor], Tensor]:
+    """Outputs and targets (l, b, c) to losses (l,); one by one for a loss that may not be mapped."""
+    if isinstance(loss, SquaredError | Logistic | CrossEntropy):
+        return torch.func.vmap(loss.value)
+    return lambda outputs, targets: torch.stack(
+        [loss.value(*pair) for pair in zip(outputs, targets, strict=True)]
+    )
 
 
 def _orders(samples: int, batch_size: int, steps: int, seed: int) -> list[Tensor]:

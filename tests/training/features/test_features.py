@@ -206,3 +206,13 @@ def test_classes_and_other_losses_and_methods(loss) -> None:
     assert found.after.max() <= 1
     assert np.isfinite(found.barriers).all()
     assert (found.barriers >= 0).all()
+
+
+def test_a_loss_that_branches_on_values_is_taken() -> None:
+    def branching(outputs, targets):
+        error = ((outputs - targets) ** 2).mean()
+        return error.sqrt() if float(error.detach()) > 100 else error
+
+    settings = {**SETTINGS, "steps": 5, "seeds": (0, 1), "method": SLOW}
+    (found,) = qlazy.compare({"one": DIAGONAL}, sparse(), loss=branching, **settings).features
+    assert np.isfinite(found.barriers).all()
