@@ -46,7 +46,7 @@ class Table:
     def known(self) -> str:
         """The names that can be chosen."""
         names = list(self.groups or self.columns)
-        return f"{', '.join(names[:20])}{', ...' * (len(names) > 20)}"
+        return ", ".join(names if len(names) <= 20 else [*names[:16], "...", *names[-3:]])
 
     def first_text(self, name: str) -> str:
         """Where the first text of a column stands, for a refusal."""

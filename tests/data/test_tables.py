@@ -153,6 +153,12 @@ def test_choices_of_columns_are_refused_in_words(tmp_path: Path) -> None:
     refused(path, "`target` must name columns of t.csv, of a, b, label, .*but is 'lab'", target="lab")
     refused(path, "`target` must name columns of t.csv, of a, b, label, but is absent", target=None)
     refused(path, "or count them from 0 to 2, but is 3", target=3)
+    wide = raw(
+        tmp_path,
+        ",".join([*(f"p{i}" for i in range(64)), "label"]) + "\n" + ",".join("1" * 65) + "\n",
+        "w.csv",
+    )
+    refused(wide, "of p0, p1, .*, p15, ..., p62, p63, label, or count them from 0 to 64", target="lab")
     refused(path, "`columns` must name columns .*'c'", columns=["a", "c"])
     refused(path, "`columns` must be other columns than the target, but is label", columns=["a", "label"])
     refused(path, "`columns` must name each column once", columns=["a", 0])
