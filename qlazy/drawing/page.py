@@ -28,6 +28,8 @@ CONVENTIONS: Mapping[str, str] = {
 """What every study goes by unless its result says otherwise."""
 
 CAPTIONS = {
+    "laziness": "How far kernel and outputs leave the start and the linearised model at a = 1, in per cent",
+    "gains": "What training buys, in points of test accuracy; bold where the 95 % interval leaves out 0",
     "classical": "Beside models without entanglement or without quantum parts: test scores, 95 % intervals",
     "flat": "Gradients and kernels over random angles, Fisher spectrum, fidelities beside random states",
     "drift": "Parameter drift and change of the whole kernel against the output scale; lazy: slope -1",

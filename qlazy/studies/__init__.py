@@ -28,6 +28,7 @@ STUDIES = {
     "tensor": "components that a symmetric tensor needs: lazily, by a descent that redraws, as states of circuits",
     "wide_circuits": "closed forms for wide and deep circuits on trial: mean kernel, drift, variance law, light cones",
     "large_circuits": "up to 1,000 qubits: mean kernels at random starts by size, training at 127 by Pauli propagation",
+    "atlas": "circuits and nets on seven data sets: how lazy, from which scale, and whether training pays",
     "self_training": "few labels, and a teacher differentiated through: a net, a circuit and their linearisations",
 }
 """The studies there are, each with what it is about."""
