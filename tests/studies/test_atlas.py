@@ -60,7 +60,8 @@ def test_differences_and_what_they_say_of_training() -> None:
     rng = np.random.default_rng(0)
     better = (rng.random((6, 200)) < 0.9).astype(float) - (rng.random((6, 200)) < 0.6)
     found = difference(better)
-    assert found.low < found.mean == pytest.approx(better.mean()) < found.high
+    assert found.mean == pytest.approx(better.mean())
+    assert found.low < found.mean < found.high
     assert standing(found) == "pays"
     assert standing(difference(-better)) == "costs"
     assert standing(difference(np.zeros((6, 200)))) == "undecided"
