@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from qlazy.comparison.runs import Runs
 from qlazy.training.features.result import Features
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from qlazy.comparison.verdict import Verdicts
     from qlazy.drawing.style import Figure
 
@@ -37,6 +40,25 @@ class Comparison(Runs):
         from qlazy.comparison.figures.all import comparison_figures
 
         return comparison_figures(self, against)
+
+    def frame(self) -> pd.DataFrame:
+        """A pandas frame with a row a run: model, seed, scale a, every metric, and why it diverged, if it did.
+
+        NaN stands where a metric does not apply. Raises ImportError where pandas is not installed (extra ``frames``).
+        """
+        try:
+            import pandas as pd
+        except ModuleNotFoundError as error:
+            raise ImportError("a frame needs the package pandas: pip install 'qlazy-ntk[frames]'") from error
+        rows = [
+            {
+                "model": run.model, "seed": run.seed, "alpha": run.alpha,
+                **{name: math.nan if run.diverged else of(run) for name, of in self.metrics.items()},
+                "diverged": run.diverged,
+            }
+            for run in self.runs
+        ]  # fmt: skip
+        return pd.DataFrame(rows)
 
     def verdict(self, small: float = 0.1) -> Verdicts:
         """In words: which models are lazy, from which scale, and what training buys.

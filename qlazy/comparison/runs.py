@@ -70,13 +70,17 @@ class Runs:
         """What the runs reached: losses, and accuracies where the data have classes."""
         return {**RESULTS, **(ACCURACIES if self.settings.get("classes") else {})}
 
-    def values(self, model: str, metric: str) -> Floats:
-        """A metric of one model as (scales, seeds), NaN for runs that diverged.
+    @property
+    def metrics(self) -> dict[str, Callable[[Run], float]]:
+        """Everything that is measured of a run, by name."""
+        return {**METRICS, **MOVES, **KERNELS, **SCALES, **LAWS, **self.results}
 
-        ``metric`` is a name in ``METRICS``, ``MOVES``, ``KERNELS``, ``SCALES``, ``LAWS`` or ``results``. NaN also
-        where a law does not apply.
+    def values(self, model: str, metric: str) -> Floats:
+        """A metric of one model, a name in ``metrics``, as (scales, seeds).
+
+        NaN for runs that diverged, and where a law does not apply.
         """
-        known = {**METRICS, **MOVES, **KERNELS, **SCALES, **LAWS, **self.results}
+        known = self.metrics
         require(metric in known, "metric", f"be one of {', '.join(known)}", metric)
         if (model, metric) not in self._measured:
             of = known[metric]

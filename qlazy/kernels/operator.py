@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from numbers import Integral
-from typing import TYPE_CHECKING, NamedTuple, final, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, final, overload
 
 import numpy as np
 import torch
@@ -33,6 +34,8 @@ from qlazy.models.model import (
 )
 
 if TYPE_CHECKING:
+    from scipy.sparse.linalg import LinearOperator
+
     from qlazy.drawing.style import Figure
     from qlazy.kernels.shots import MeasuredCrossKernel, MeasuredKernel
 
@@ -218,6 +221,40 @@ class TangentKernel:
             return self._dense @ right
         result = self._apply(right.unsqueeze(1))[:, 0] if right.ndim == 1 else self._apply(right)
         return self._checked(result) if right.any() else result
+
+    __array_ufunc__ = None  # so that NumPy leaves products with the kernel to the kernel
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """The matrix for NumPy and the libraries on it: ``np.asarray(kernel)`` is a copy of :meth:`to_dense`."""
+        must = "be True or None: the matrix is a copy"
+        require(copy is None or copy, "copy", must, copy)
+        return np.array(self.to_dense().numpy(force=True), dtype=dtype)
+
+    def __getitem__(self, index: Any) -> Tensor:
+        """Rows, columns and entries, as of the matrix; rows alone are computed without the rest of it.
+
+        Raises IndexError beyond the shape.
+        """
+        rows = index[0] if isinstance(index, tuple) and index else index
+        whole = self._dense is not None or not isinstance(rows, slice)
+        if whole or self.outputs != 1:
+            return self.to_dense()[index]
+        others = self.x if self.x2 is None else self.x2
+        part = TangentKernel(self.model, self.params, self.x[rows], others, allow_zero=True).to_dense()
+        return part[(slice(None), *index[1:])] if isinstance(index, tuple) else part
+
+    def aslinearoperator(self) -> LinearOperator:
+        """The kernel as SciPy's LinearOperator, on the CPU, for its iterative solvers and eigensolvers."""
+        from scipy.sparse.linalg import LinearOperator  # a slow import, for this alone
+
+        def product(kernel: TangentKernel) -> Callable[[NDArray[Any]], NDArray[Any]]:
+            return lambda v: (kernel @ torch.from_numpy(np.ascontiguousarray(v)).to(self.params)).numpy(
+                force=True
+            )
+
+        there, back = product(self), product(self.T)
+        dtype = torch.empty(0, dtype=self.dtype).numpy().dtype
+        return LinearOperator(self.shape, there, rmatvec=back, matmat=there, rmatmat=back, dtype=dtype)
 
     def __rmatmul__(self, left: Tensor) -> Tensor:
         """v K for v (n c,), or V K for V (k, n c)."""

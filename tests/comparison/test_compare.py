@@ -366,3 +366,24 @@ def test_workers_take_up_what_is_there(data, tmp_path):
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*.npz")}
     qlazy.compare({"net": mlp([3, 4, 1])}, **arguments, workers=2)
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*.npz")} == before
+
+
+@pytest.mark.filterwarnings("ignore::qlazy.base.errors.LearningRateWarning")
+def test_a_frame_has_a_row_a_run_with_every_metric() -> None:
+    data = qlazy.load_data("digits", features=2, train=8, test=6)
+    models = {
+        "net": qlazy.mlp([2, 2, 1]),
+        "wild": qlazy.Function(lambda w, x: (1e3 * w[0]) ** 3 * x[:, :1], 1),
+    }
+    found = qlazy.compare(
+        models, data, alphas=(1, 10), seeds=2, steps=30, method=qlazy.GradientDescent(0.5), progress=False
+    )
+    frame = found.frame()
+    assert len(frame) == len(found.runs)
+    assert list(frame.columns[:3]) == ["model", "seed", "alpha"]
+    net = frame[frame["model"] == "net"].pivot(index="alpha", columns="seed", values="output gap")
+    np.testing.assert_array_equal(net.to_numpy(), found.values("net", "output gap"))
+    assert set(found.metrics) <= set(frame.columns)
+    stopped = frame[frame["diverged"] != ""]
+    assert (stopped["model"] == "wild").all()
+    assert stopped["kernel change"].isna().all()

@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from qlazy.base.errors import path_of, require, require_dtype, require_finite
+from qlazy.base.errors import path_of, require, require_dtype, require_finite, whole_of
 from qlazy.base.memory import require_memory
+from qlazy.kernels.iterative import leading_eigenpairs
+from qlazy.kernels.operator import Eigenpairs
 from qlazy.kernels.tiles.description import Description, read
 from qlazy.kernels.tiles.grid import TilePlace
 
@@ -123,6 +125,15 @@ class TiledKernel:
     def trace(self) -> Tensor:
         """tr K, a scalar tensor."""
         return self.diagonal().sum()
+
+    def eigh(self, k: int) -> Eigenpairs:
+        """The ``k`` leading eigenpairs by block Lanczos: every step reads the store once. Raises NotConvergedError."""
+        self._require_symmetric("eigh")
+        size = self.shape[0]
+        count = whole_of("k", k, 1)
+        require(count <= size, "k", f"be at most the kernel's size {size}", k)
+        like = torch.empty(0, dtype=self.dtype)
+        return Eigenpairs(*leading_eigenpairs(lambda block: self @ block, size, count, like))
 
     def verify(self, *, progress: bool = True) -> None:
         """Read every tile: that it is there, holds to its checksum, is finite and mirrors its partner.
