@@ -32,13 +32,15 @@ CAPTIONS = {
     "gains": "What training buys, in points of test accuracy; bold where the 95 % interval leaves out 0",
     "classical": "Beside models without entanglement or without quantum parts: test scores, 95 % intervals",
     "flat": "Gradients and kernels over random angles, Fisher spectrum, fidelities beside random states",
-    "drift": "Parameter drift and change of the whole kernel against the output scale; lazy: slope -1",
-    "gap": "Distance from the linearised model trained on its own, in parameters and in outputs",
+    "drift": "Parameter drift and change of the whole kernel against the output scale; lazy: slope -1. Points are "
+    "geometric means over seeds, bands their range, dashed lines the fits",
+    "gap": "Distance from the linearised model trained on its own, in parameters and in outputs; points, bands and "
+    "lines as for the drift",
     "bounds": "Upper bounds of Chizat, Oyallon, Bach 2019 (COB), dotted, above what was measured",
     "losses": "Training loss step by step, a line each seed: trained solid, linearised dashed",
     "spectra": "Eigenvalues of the tangent kernels before training and after it, for the first seed",
     "kernels": "Tangent kernels, samples in the order of their classes; the largest 0.5 % of entries share a colour",
-    "accuracy": "Test accuracy, trained and linearised, against the output scale",
+    "accuracy": "Test accuracy, trained and linearised, against the output scale: means over seeds, bands their range",
     "kernel": "The tangent kernel: its spectrum, the labels' energy in its eigenvectors, and itself by class",
 }
 

@@ -6,6 +6,7 @@ Figures are made without pyplot: no backend is chosen, no global state is touche
 from __future__ import annotations
 
 import io
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -172,6 +173,10 @@ def log_axis(axes: Axes, which: str, values: np.ndarray) -> None:
     few = high - low < 3
     axis.set_minor_locator(LogLocator(subs=range(2, 10), numticks=40) if few else NullLocator())
     axis.set_minor_formatter(NullFormatter())
+    if math.floor(high + spare) - math.ceil(low - spare) < 1:  # fewer than two powers of ten have a label
+        axis.set_minor_locator(LogLocator(subs=(2, 3, 5), numticks=40))
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter("{x:g}")
 
 
 def note(axes: Axes, text: str) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 
+import numpy as np
+import pytest
 from matplotlib.figure import Figure
 
 from qlazy.drawing.page import inline_svg
-from qlazy.drawing.style import Drawing, grid, save, style
+from qlazy.drawing.style import Drawing, grid, log_axis, save, style
 
 
 def curves() -> Figure:
@@ -54,3 +56,18 @@ def test_a_figure_is_left_as_it_was(tmp_path):
     before = figure.get_layout_engine(), figure.dpi, figure.canvas
     save(figure, tmp_path, "figure")
     assert (figure.get_layout_engine(), figure.dpi, figure.canvas) == before
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.012, 0.06), (1.3, 4.0), (0.09, 0.2), (1e-3, 1e2), (0.5, 300.0)])
+def test_a_logarithmic_axis_has_two_labels_or_more(low: float, high: float) -> None:
+    """Under two powers of ten one would stand alone, and no other number could be read."""
+    with style():
+        figure, panels = grid(1, 1)
+        axes = panels[0, 0]
+        axes.plot([1, 2], [low, high])
+        log_axis(axes, "y", np.array([low, high]))
+        figure.draw_without_rendering()
+        bottom, top = axes.get_ylim()
+        ticks = [*axes.yaxis.get_major_ticks(), *axes.yaxis.get_minor_ticks()]
+        shown = [tick for tick in ticks if tick.label1.get_text() and bottom <= tick.get_loc() <= top]
+    assert len(shown) >= 2

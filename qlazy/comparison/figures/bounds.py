@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from qlazy.comparison.figures.series import above_zero, series, spread
+from qlazy.comparison.figures.series import above_zero, series
 from qlazy.comparison.guarantees import DRIFT, GAP, Summary
 from qlazy.comparison.metrics import METRICS
 from qlazy.comparison.runs import Runs
@@ -59,7 +59,7 @@ def _panel(axes: Axes, comparison: Runs, quantity: str, found: Sequence[Summary]
         drawn.append(np.array([one.bound for one in bounds]))
     log_axis(axes, "y", np.concatenate(drawn))
     log_axis(axes, "x", np.array(comparison.alphas))
-    axes.set_xlabel(f"output scale a  ({spread(comparison)})")
+    axes.set_xlabel("output scale a")
     axes.set_ylabel(_TITLES[quantity])
     axes.legend(handles=handles, title="upper bound, times the measured", loc="upper right", fontsize=6.5)
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from qlazy.comparison.baselines import Baseline
-from qlazy.comparison.figures.series import Series, above_zero, diverged, places, series, spread
+from qlazy.comparison.figures.series import Series, above_zero, diverged, places, series
 from qlazy.comparison.metrics import LAWS, METRICS, THEORY
 from qlazy.comparison.run import Run
 from qlazy.comparison.runs import Runs
@@ -143,9 +143,10 @@ def _draw_fits(
     where = {model: places(comparison, model, ends.tolist(), against) for model, _, _ in fitted}
     handles = []
     for model, look, slope in fitted:
-        axes.plot(where[model], np.exp(slope.intercept) * ends**slope.slope, color=look.color, linewidth=1.4)
+        line = np.exp(slope.intercept) * ends**slope.slope
+        axes.plot(where[model], line, color=look.color, linestyle="--", linewidth=1)
         label = f"{slope.slope:+.2f} [{slope.low:+.2f}, {slope.high:+.2f}]".replace("-", "\N{MINUS SIGN}")
-        handles.append(Line2D([], [], color=look.color, marker=look.marker, label=label))
+        handles.append(Line2D([], [], color=look.color, marker=look.marker, linestyle="--", label=label))
     middle = np.exp(np.log(ends).mean())
     highest = max(np.exp(slope.intercept) * middle**slope.slope for _, _, slope in fitted)
     label = f"{THEORY[metric]:+.0f} in theory".replace("-", "\N{MINUS SIGN}")
@@ -157,7 +158,9 @@ def _draw_fits(
     corner = "lower left" if against == "alpha" else "lower right"
     place = {"loc": corner} if len(fitted) <= _FEW else beside
     axes.legend(
-        handles=handles, title="slope [95 %]" if against == "alpha" else "slope against a [95 %]", **place
+        handles=handles,
+        title="fitted slope [95 %]" if against == "alpha" else "fitted slope against a [95 %]",
+        **place,
     )
 
 
@@ -175,8 +178,7 @@ def _draw(axes: Axes, points: Series, look: Look, line: str, *, log: bool = Fals
 def _scale_axis(axes: Axes, comparison: Runs, against: str) -> None:
     found = [places(comparison, model, comparison.alphas, against) for model in comparison.models]
     log_axis(axes, "x", np.concatenate(found))
-    name = "output scale a" if against == "alpha" else r"$\kappa$, from below"
-    axes.set_xlabel(f"{name}  ({spread(comparison)})")
+    axes.set_xlabel("output scale a" if against == "alpha" else r"$\kappa$, from below")
 
 
 def _model_handles(comparison: Runs) -> list[Any]:

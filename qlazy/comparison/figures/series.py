@@ -71,12 +71,6 @@ def diverged(comparison: Runs, model: str) -> list[float]:
     return sorted({run.alpha for run in comparison.select(model) if run.diverged})
 
 
-def spread(comparison: Runs) -> str:
-    """What points and bands show, for a caption: "mean, range of 3 seeds"."""
-    seeds = len({run.seed for run in comparison.runs})
-    return f"mean, range of {seeds} seeds" if seeds > 1 else "one seed"
-
-
 def _geometric_mean(values: Floats) -> float:
     return geometric_interval(values).mean
 
