@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qlazy.base.errors import require
 from qlazy.base.execution import connected
@@ -27,6 +28,10 @@ from qlazy.comparison.kernel_pairs import RIDGE
 from qlazy.comparison.metrics import AXES
 from qlazy.data.datasets import Dataset
 from qlazy.models.model import Model
+
+if TYPE_CHECKING:
+    from qlazy.comparison.baselines.result import Surrogates
+    from qlazy.theory.trainability.result import Trainability
 
 EXAMPLES = f"""\
 {MODELS_HELP}
@@ -77,6 +82,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="set each model at a = 1 beside its unentangled twin and models without quantum parts, tuned alike",
     )  # fmt: skip
     parser.add_argument(
+        "--trainability", action="store_true",
+        help="ask of each circuit whether its gradients and kernels vanish with its size, at random angles",
+    )  # fmt: skip
+    parser.add_argument(
         "--out", type=folder, metavar="DIR", default=Path("qlazy-out/compare"), help="folder (%(default)s)"
     )
     parser.add_argument("--quiet", action="store_true", help="show no progress")
@@ -118,6 +127,8 @@ def run(arguments: argparse.Namespace) -> int:
     learnt = "".join(f"\n\n{one}\n\n{one.caption}" for one in comparison.features)
     if arguments.surrogates:
         _print_surrogates(arguments, models, data)
+    if arguments.trainability:
+        _print_trainability(arguments, models, data)
     print(
         f"{verdict}\n\n{verdict.caption}{learnt}\n\nfigures, table and arrays: {arguments.out}; all in one page: {page}"
     )
@@ -128,7 +139,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _print_surrogates(arguments: argparse.Namespace, models: Mapping[str, Model], data: Dataset) -> None:
-    """The panel of each model, on the data and seeds of the comparison; kept in a folder beside it."""
+    """Each model beside its twin and classical ones, on the data and seeds of the comparison."""
     from qlazy.comparison.baselines.surrogates import surrogates
 
     for index, (name, model) in enumerate(models.items()):
@@ -140,4 +151,20 @@ def _print_surrogates(arguments: argparse.Namespace, models: Mapping[str, Model]
             progress=not arguments.quiet,
         )
         panel.save(arguments.out / "surrogates" / f"{index}-{readable(name)}")
-        print(f"{name} beside others\n{panel.table()}\n\n{panel}\n\n{panel.caption}\n")
+        _print_panel(f"{name} beside others", panel)
+
+
+def _print_trainability(arguments: argparse.Namespace, models: Mapping[str, Model], data: Dataset) -> None:
+    """Whether the gradients of each circuit vanish, at sizes of its family."""
+    from qlazy.quantum.circuit import Circuit
+    from qlazy.theory.trainability.panel import trainability
+
+    for index, (name, model) in enumerate(models.items()):
+        if isinstance(model, Circuit):
+            panel = trainability(model, data, progress=not arguments.quiet)
+            panel.save(arguments.out / "trainability" / f"{index}-{readable(name)}")
+            _print_panel(f"{name} over random angles", panel)
+
+
+def _print_panel(title: str, panel: Surrogates | Trainability) -> None:
+    print(f"{title}\n{panel.table()}\n\n{panel}\n\n{panel.caption}\n")

@@ -12,6 +12,8 @@ from qlazy.commands.options import MODELS, read_data
 from qlazy.comparison.baselines.result import Surrogates
 from qlazy.comparison.result import Comparison
 from qlazy.comparison.specs import build_models
+from qlazy.theory.trainability import panel
+from qlazy.theory.trainability.result import Trainability
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
@@ -61,6 +63,23 @@ def test_compare_in_one_unit_at_one_loss_over_splits(capsys, tmp_path: Path) -> 
     assert not (first.test_targets == second.test_targets).all()
     assert (found.settings["normalized"], found.settings["until_loss"]) == (True, 0.9)
     assert "kappa" in (tmp_path / "here" / "gap.svg").read_text()
+
+
+def test_compare_asks_circuits_whether_they_are_flat(
+    capsys, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    whole = panel.trainability
+    monkeypatch.setattr(
+        panel,
+        "trainability",
+        lambda circuit, data, **given: whole(circuit, data, sizes=(2, 3), samples=20, **given),
+    )
+    models = ["hardware_efficient:layers=1", "mlp:2"]
+    assert cli.main(["compare", *models, *TINY, "--trainability", "--quiet", "--out", "here"]) == cli.OK
+    (folder,) = (tmp_path / "here" / "trainability").iterdir()
+    found = Trainability.load(folder)
+    assert found.table() in capsys.readouterr().out
+    assert [at.qubits for at in found.sizes] == [2, 3]
 
 
 def test_compare_keeps_progress_off_stdout(capsys, monkeypatch: pytest.MonkeyPatch) -> None:
