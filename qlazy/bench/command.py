@@ -32,7 +32,9 @@ def add_bench(parser: argparse.ArgumentParser) -> None:
     """The options that say what is timed, against what, and how."""
     defaults = Settings()
     parser.set_defaults(threads=_cores())
-    parser.add_argument("--workloads", type=_names, metavar="A,B", help="default: all")
+    parser.add_argument(
+        "--workloads", type=_names, metavar="A,B", help="default: all; W13 stands for W13-8 and all like it"
+    )
     parser.add_argument(
         "--peers", type=_names, metavar="A,B", help="default: all; the table names missing ones"
     )

@@ -20,7 +20,7 @@ class Measurement:
     """One tool on one workload: seconds of the first call, tracing and compiling included, and of later ones.
 
     ``problem`` says why there are no times, or not all of them. ``error`` is how far the result was from
-    the reference, relative to its largest entry or 1.
+    the reference, relative to its largest entry or 1; ``words`` are those that a Pauli propagation left.
     """
 
     tool: str
@@ -33,6 +33,7 @@ class Measurement:
     error: float | None = None
     import_seconds: float | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
+    words: int | None = None
 
     @property
     def median(self) -> float | None:
@@ -52,6 +53,8 @@ class Report:
     flops: Mapping[str, float]
     settings: Mapping[str, Any]
     machine: Mapping[str, Any]
+    published: Mapping[str, int] = field(default_factory=dict)
+    """Words that others have published to be left, by workload."""
 
     def table(self) -> str:
         """A block for each workload, the fastest tool first: seconds, and how many times qlazy's they are."""
@@ -83,7 +86,7 @@ class Report:
         """What :meth:`save` left in a folder."""
         found = json.loads((Path(folder) / "bench.json").read_text())
         names = [field.name for field in fields(Measurement)]
-        measurements = [{name: entry[name] for name in names} for entry in found["measurements"]]
+        measurements = [{n: entry[n] for n in names if n in entry} for entry in found["measurements"]]
         described = found["workloads"].items()
         return Report(
             measurements=tuple(Measurement(**{**m, "later": tuple(m["later"])}) for m in measurements),
@@ -91,6 +94,7 @@ class Report:
             flops={name: about["sweep_flops"] for name, about in described if about["sweep_flops"]},
             settings=found["settings"],
             machine=found["machine"],
+            published={n: about["published"] for n, about in described if about.get("published")},
         )
 
     def after(self, earlier: Report) -> Report:
@@ -102,6 +106,7 @@ class Report:
             measurements=kept + self.measurements,
             titles={name: titles[name] for name in sorted(titles)},
             flops={**earlier.flops, **self.flops},
+            published={**earlier.published, **self.published},
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -110,7 +115,11 @@ class Report:
             "machine": dict(self.machine),
             "settings": dict(self.settings),
             "workloads": {
-                name: {"title": title, "sweep_flops": self.flops.get(name)}
+                name: {
+                    "title": title,
+                    "sweep_flops": self.flops.get(name),
+                    "published": self.published.get(name),
+                }
                 for name, title in self.titles.items()
             },
             "measurements": [
@@ -158,9 +167,12 @@ class Report:
         own = next((m for m in self.of(name) if m.tool == OWN), None)
         if own is None or own.median is None or own.first is None:
             return []
-        notes = [
+        notes = []
+        if name in self.published:
+            notes.append(f"published: {self.published[name]:,} words; qlazy: {own.words:,}")
+        notes.append(
             f"qlazy's first call in a fresh process, its code compiled: {own.first - own.median:.2f} s over later ones"
-        ]
+        )
         if name in self.flops:
             rate = 1e-9 * self.flops[name] / own.median
             notes.append(
@@ -206,6 +218,7 @@ def from_events(
         error=first.get("error"),
         import_seconds=about.get("import_seconds"),
         versions=about.get("versions", {}),
+        words=first.get("words"),
     )
 
 
@@ -226,7 +239,8 @@ def _row(measurement: Measurement, own: float | None) -> tuple[str, ...]:
     median = measurement.median
     ratio = f"{median / own:.3g}" if median is not None and own else "-"
     shortest = min(measurement.later, default=None)
-    remark = "; ".join(filter(None, [measurement.way, measurement.problem]))
+    words = "" if measurement.words is None else f"{measurement.words:,} words"
+    remark = "; ".join(filter(None, [measurement.way, words, measurement.problem]))
     times = map(_seconds, (measurement.first, median, shortest))
     return (measurement.tool, *times, ratio, remark)
 
@@ -263,6 +277,11 @@ def _summary_row(report: Report, name: str) -> list[str]:
         return [title, "-", "-", "-", "-", "-"]
     fastest, *others = medians.items() or [("-", float("nan"))]
     silent = [m for m in report.of(name) if m.median is None and not m.problem.startswith("not installed")]
+    left = {m.tool: m.words for m in report.of(name) if m.words is not None}
+    if name in report.published:
+        published = report.published[name]
+        same = [tool for tool, words in left.items() if words == published]
+        title += f"; published {published:,} words, left by {', '.join(same) or 'none'}"
     rest = [f"{tool} {_times(seconds / own)}" for tool, seconds in others]
     rest += [f"{m.tool} {m.problem}" for m in silent]
     first = next(m.first for m in report.of(name) if m.tool == OWN)

@@ -21,7 +21,7 @@ from qlazy.base.version import __version__
 from qlazy.bench.machine import machine
 from qlazy.bench.peers import PEERS, QLAZY, Tool
 from qlazy.bench.results import Measurement, Report, from_events
-from qlazy.bench.workloads import CircuitWorkload, Workload, workloads
+from qlazy.bench.workloads import CircuitWorkload, PropagationWorkload, Workload, workloads
 
 Event = dict[str, Any]
 DType = Literal["float64", "float32"]
@@ -66,13 +66,14 @@ def run(
     *,
     progress: Callable[[str], object] = lambda line: None,
 ) -> Report:
-    """Time qlazy and its peers on workloads by name; all of them unless told.
+    """Time qlazy and its peers on workloads by name, or by what their names begin with; all of them unless told.
 
     qlazy runs first on each workload, in float64 and unseen, which fills its cache of compiled code and gives the
     result that every tool is held to. Raises ValueError for an unknown workload or tool.
     """
     settings = settings or Settings()
-    chosen = _chosen("workloads", names, workloads(settings.quick))
+    every = workloads(settings.quick)
+    chosen = _chosen("workloads", names and _expanded(names, every), every)
     tools = _chosen("peers", peers, {tool.name: tool for tool in PEERS})
     _chosen("pythons", tuple(settings.pythons or ()), {tool.name: tool for tool in PEERS})
     measurements: list[Measurement] = []
@@ -80,12 +81,16 @@ def run(
         for workload in chosen.values():
             measurements += _workload(workload, tuple(tools.values()), settings, Path(folder), progress)
     described = {workload.name: workload.title for workload in chosen.values()}
+    counts = {
+        w.name: w.published for w in chosen.values() if isinstance(w, PropagationWorkload) and w.published
+    }
     swept = [w for w in chosen.values() if isinstance(w, CircuitWorkload) and w.is_full and not w.is_second]
     flops = {w.name: _flops(w) for w in swept}
     return Report(
         measurements=tuple(measurements),
         titles=described,
         flops=flops,
+        published=counts,
         settings={
             "repeats": settings.repeats, "threads": settings.threads, "dtype": settings.dtype,
             "limit": settings.limit, "quick": settings.quick, "qlazy": __version__,
@@ -111,19 +116,22 @@ def _workload(
         yield first
         progress(f"{workload.name}  {first}")
         return
-    kinds = ("circuits", "both") if isinstance(workload, CircuitWorkload) else ("nets", "both")
     for tool in (QLAZY, *tools):
-        if tool is QLAZY or (tool.does in kinds and _takes(tool, workload)):
+        if tool is QLAZY or takes(tool, workload):
             yield _measured(tool, workload, settings, reference, progress)
     if workload.name == "W1":
         other: DType = "float32" if settings.dtype == "float64" else "float64"
         yield _measured(QLAZY, workload, replace(settings, dtype=other), reference, progress)
 
 
-def _takes(tool: Tool, workload: Workload) -> bool:
-    if not isinstance(workload, CircuitWorkload):
-        return True
-    return workload.wires <= tool.most_wires and (tool.has_second or not workload.is_second)
+def takes(tool: Tool, workload: Workload) -> bool:
+    """Whether a peer does what is asked for, at this size."""
+    if isinstance(workload, PropagationWorkload):
+        return tool.does == "words" and workload.task == "propagation"
+    if isinstance(workload, CircuitWorkload):
+        fits = workload.wires <= tool.most_wires and (tool.has_second or not workload.is_second)
+        return tool.does == "circuits" and fits
+    return tool.does == "nets"
 
 
 def _measured(
@@ -211,6 +219,12 @@ def _last_line(errors: IO[bytes], code: int) -> str:
     errors.seek(0)
     lines = errors.read().decode(errors="replace").strip().splitlines()
     return f"exit code {code}: {lines[-1][:200] if lines else 'no message'}"
+
+
+def _expanded(names: Sequence[str], known: Mapping[str, Any]) -> list[str]:
+    """Names as they are, or where there is none such, all that begin with it and a dash: W13 for W13-8 and others."""
+    families = [[name] if name in known else [k for k in known if k.startswith(f"{name}-")] for name in names]
+    return [each for name, family in zip(names, families, strict=True) for each in family or [name]]
 
 
 def _chosen(argument: str, names: Sequence[str] | None, known: Mapping[str, Any]) -> dict[str, Any]:

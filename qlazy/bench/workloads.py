@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Axis = Literal["RY", "RZ"]
 TimedTask = Literal["jacobian", "loss gradient", "kernel", "hessian", "hessian product"]
+WordsTask = Literal["propagation", "propagated gradients"]
 
 
 class Angle(NamedTuple):
@@ -150,12 +151,56 @@ class NetWorkload:
         return [params[a:b].reshape(shape) for a, b, shape in zip(starts, ends, self.shapes, strict=True)]
 
 
-Workload = CircuitWorkload | NetWorkload
+TIME_STEP = 0.1
+PUBLISHED_WORDS = {8: 4_701, 16: 19_529, 32: 49_177, 64: 108_473}
+"""Words left of ten steps at a cutoff of 1e-6 by qubits, as PauliPropagation.jl and ppvm have published them."""
+
+
+@dataclass(frozen=True)
+class PropagationWorkload:
+    """Pauli propagation of the sum of all Z through ``steps`` Trotter steps of the transverse-field Ising chain.
+
+    A step is exp(-i t ZZ) on all neighbours of the open chain, then exp(-i t X) on all wires, t = 0.1, J = h = 1; words
+    whose coefficients, equal words merged, are under ``cutoff`` after a gate are dropped. The task is one propagation
+    with the value at |0...0>, or values and derivatives by all angles for ``samples`` product states RY(x).
+    """
+
+    name: str
+    title: str
+    wires: int
+    steps: int
+    cutoff: float
+    samples: int
+    task: WordsTask = "propagation"
+
+    @cached_property
+    def gates(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
+        """The Pauli word and wires of each rotation exp(-i angle P / 2), in the order in which they act."""
+        bonds = [("ZZ", (wire, wire + 1)) for wire in range(self.wires - 1)]
+        return tuple([*bonds, *(("X", (wire,)) for wire in range(self.wires))] * self.steps)
+
+    @property
+    def num_params(self) -> int:
+        return len(self.gates)
+
+    @property
+    def published(self) -> int | None:
+        """How many words others have published to be left."""
+        is_theirs = self.steps == 10 and self.cutoff == 1e-6 and self.task == "propagation"
+        return PUBLISHED_WORDS.get(self.wires) if is_theirs else None
+
+    def draw(self, seed: int) -> tuple[Array, ...]:
+        """Angles (p,), those of the chain, and inputs (n, d): new ones for each seed."""
+        x = np.random.default_rng(seed).uniform(-np.pi, np.pi, (self.samples, self.wires))
+        return np.full(self.num_params, 2 * TIME_STEP), x
+
+
+Workload = CircuitWorkload | NetWorkload | PropagationWorkload
 
 
 def workloads(quick: bool = False) -> Mapping[str, Workload]:
     """All workloads by name; ``quick`` makes them tiny, to see that everything runs rather than how fast."""
-    all_of_them = (
+    all_of_them: tuple[Workload, ...] = (
         _layered("W1", *((3, 2, 5) if quick else (10, 10, 256))),
         _layered("W2", *((2, 2, 5) if quick else (6, 4, 1000))),
         _strongly_entangling("W3", *((3, 2, 4) if quick else (4, 3, 500))),
@@ -170,6 +215,7 @@ def workloads(quick: bool = False) -> Mapping[str, Workload]:
         _brickwork("W11-300", 5 if quick else 300),
         _layered("W12", *((2, 2, 3) if quick else (8, 4, 4)), task="hessian"),
         _layered("W12-product", *((2, 2, 3) if quick else (8, 4, 4)), task="hessian product"),
+        *(_chain(n, task, quick) for task in WORDS_TITLES for n in PUBLISHED_WORDS),
     )
     return {workload.name: workload for workload in all_of_them}
 
@@ -183,6 +229,23 @@ def _brickwork(name: str, n: int, depth: int = 3, samples: int = 4) -> CircuitWo
         f"Jacobian: n={n}, brickwork of RY and CZ, depth {depth}, {samples} inputs, <Z> of the middle wire"
     )
     return CircuitWorkload(name, title, n, tuple(gates), depth * n, samples, first=n // 2, is_full=False)
+
+
+WORDS_TITLES: dict[WordsTask, str] = {
+    "propagation": "words and value",
+    "propagated gradients": "values and derivatives by all angles for {} inputs",
+}
+
+
+def _chain(n: int, task: WordsTask, quick: bool) -> PropagationWorkload:
+    is_value = task == "propagation"
+    steps, cutoff, samples = (2, 0.0, 3) if quick else (10, 1e-6, 8 if is_value else 100)
+    name = f"W13-{n}" if is_value else f"W13-{n}-gradients"
+    wires = n // 8 + 2 if quick else n
+    cut = f", cutoff {cutoff:g}" if cutoff else ""
+    what = WORDS_TITLES[task].format(samples)
+    title = f"Pauli propagation, {what}: Ising chain, n={wires}, {steps} steps{cut}, sum of Z"
+    return PropagationWorkload(name, title, wires, steps, cutoff, samples, task)
 
 
 TITLES = {

@@ -17,10 +17,12 @@ from qlazy.bench import Measurement, Report, Settings, run
 from qlazy.bench.angles import Angles
 from qlazy.bench.command import _earlier, _pair
 from qlazy.bench.peers import PEERS, QLAZY, Tool
+from qlazy.bench.peers.words import Left, codes
 from qlazy.bench.results import from_events, summary
-from qlazy.bench.runner import _events
-from qlazy.bench.worker import deviation, measure
-from qlazy.bench.workloads import Angle, Array, CircuitWorkload, Workload, workloads
+from qlazy.bench.runner import _events, _expanded, takes
+from qlazy.bench.worker import deviation, held, measure
+from qlazy.bench.workloads import Angle, Array, CircuitWorkload, PropagationWorkload, Workload, workloads
+from qlazy.simulator import PauliRotation, PauliSum, PauliWord, RotationCircuit
 
 QUICK = workloads(quick=True)
 BY_NAME = {tool.name: tool for tool in PEERS}
@@ -31,6 +33,9 @@ HOME = {
     "pennylane-jax": "jax",
     "nngeometry": "nngeometry",
     "neural-tangents": "neural_tangents",
+    "pauli-prop": "pauli_prop",
+    "bloqade-ppvm": "ppvm",
+    "monoprop": "monoprop",
 }
 SLOW = {"tensorcircuit", "pennylane-jax"}
 """Tools that compile for many seconds: one small workload is enough for them."""
@@ -42,9 +47,7 @@ def pairs() -> list[tuple[str, str]]:
         (tool.name, name)
         for tool in PEERS
         for name, workload in QUICK.items()
-        if (tool.does == "circuits") == isinstance(workload, CircuitWorkload)
-        and (tool.has_second or not getattr(workload, "is_second", False))
-        and (tool.name not in SLOW or name in ("W2", "W7", "W12"))
+        if takes(tool, workload) and (tool.name not in SLOW or name in ("W2", "W7", "W12"))
     ]
 
 
@@ -135,8 +138,56 @@ def test_the_workloads_have_the_sizes_they_claim() -> None:
 def test_every_call_has_parameters_and_inputs_of_its_own() -> None:
     for workload in QUICK.values():
         first, second = workload.draw(0), workload.draw(1)
-        assert all(not np.array_equal(a, b) for a, b in zip(first[:2], second[:2], strict=True))
+        kept = isinstance(workload, PropagationWorkload)  # at the angles for which words have been published
+        assert all(not np.array_equal(a, b) for a, b in zip(first[kept:2], second[kept:2], strict=True))
         assert all(np.array_equal(a, b) for a, b in zip(first, workload.draw(0), strict=True))
+
+
+def chain(wires: int) -> PropagationWorkload:
+    found = workloads()[f"W13-{wires}"]
+    assert isinstance(found, PropagationWorkload)
+    return found
+
+
+@pytest.mark.parametrize("wires", [8, pytest.param(64, marks=pytest.mark.slow)])
+def test_as_many_words_are_left_as_others_have_published(wires: int) -> None:
+    assert result(chain(wires))[0] == chain(wires).published
+
+
+def test_gradients_of_the_chain_are_those_of_the_state_simulator(references: Mapping[str, Array]) -> None:
+    workload = QUICK["W13-32-gradients"]
+    assert isinstance(workload, PropagationWorkload)
+    params, x = workload.draw(0)
+    wires = workload.wires
+    encoding = [PauliRotation("Y", (wire,), sampled=True, wanted=False) for wire in range(wires)]
+    gates = [PauliRotation(word, at) for word, at in workload.gates]
+    observable = PauliSum(tuple(PauliWord(1.0, "Z", (wire,)) for wire in range(wires)))
+    values, slopes = RotationCircuit(wires, [*encoding, *gates], [observable]).sweep(params, x)
+    assert np.abs(slopes.shared).max() > 0.1
+    expected = np.concatenate([values[:, :, None], slopes.shared], axis=2)
+    np.testing.assert_allclose(references[workload.name], expected, atol=1e-12)
+
+
+def test_words_of_a_tool_are_read_as_expectations() -> None:
+    x = np.array([[0.3, 1.1], [0.0, 2.0]])
+    left = Left(0.5, np.nan, x, lambda: (codes(["ZX", "IZ", "YZ"]), np.array([2.0, 0.5, 7.0])))
+    expected = 2 * np.cos(x[:, 0]) * np.sin(x[:, 1]) + 0.5 * np.cos(x[:, 1])
+    np.testing.assert_allclose(np.asarray(left), [3, np.nan, 0.5, *expected])
+
+
+def test_a_propagation_by_another_cutoff_may_be_off_by_what_both_dropped_and_no_more() -> None:
+    workload, ours = chain(8), np.array([10.0, 1e-3, 2.0, 1.0])
+    off, allowed = held(workload, ours + np.array([0, 0, 1e-9, 0]), ours, "float64")
+    assert off is not None
+    assert off > allowed == 1e-10  # the same words
+    assert held(workload, np.array([12.0, 3e-3, 2.0, 1.0]), ours, "float64") == (0.0, pytest.approx(2e-3))
+    assert held(workload, np.array([12.0, np.nan, 2.0, 1.0]), ours, "float64") == (0.0, pytest.approx(1e-3))
+
+
+def test_a_name_stands_for_a_family_where_it_is_none_of_its_own() -> None:
+    assert _expanded(["W13", "W11", "W0"], workloads()) == [
+        *(f"W13-{n}{task}" for task in ("", "-gradients") for n in (8, 16, 32, 64)), "W11", "W0",
+    ]  # fmt: skip
 
 
 EVENTS: list[dict[str, Any]] = [
@@ -181,6 +232,19 @@ def test_the_table_shows_times_ratios_and_what_is_missing() -> None:
     assert "10.0 GFLOP/s" in table
     assert "qlazy in float32: 0.1, 2.00x as fast" in table
     assert table.index("qlazy") < table.index("peer  ") < table.index("absent")
+
+
+def test_words_left_stand_beside_those_published(tmp_path: Path) -> None:
+    own = Measurement("qlazy", "W13-8", "propagate", first=0.5, later=(0.2,), words=4701)
+    peer = replace(own, tool="peer", later=(0.4,), words=5000)
+    one = replace(
+        report(), measurements=(own, peer), titles={"W13-8": "chain"}, published={"W13-8": 4701}, flops={}
+    )
+    assert "propagate; 4,701 words" in one.table()
+    assert "published: 4,701 words; qlazy: 4,701" in one.table()
+    assert "W13-8 chain; published 4,701 words, left by qlazy |" in summary(one)
+    one.save(tmp_path)
+    assert Report.load(tmp_path) == one
 
 
 def test_a_report_is_saved_as_json_and_figure(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from qlazy.bench.peers import Compute, Ways
 from qlazy.bench.peers.torch_arrays import loss_gradient, native
-from qlazy.bench.workloads import CircuitWorkload, Workload
+from qlazy.bench.workloads import CircuitWorkload, PropagationWorkload, Workload
 
 __all__ = ["native", "ways"]
 
@@ -17,6 +17,10 @@ def ways(workload: Workload, dtype: str, threads: int) -> Ways:
     # What stands here is the user's own: a QNode or a module. The clock starts with the model.
     if isinstance(workload, CircuitWorkload):
         return _circuit(workload)
+    if isinstance(workload, PropagationWorkload):
+        from qlazy.bench.peers.words import own_words
+
+        return _on_arrays(own_words.ways(workload, dtype, threads))
     from qlazy.bench.peers.torch_arrays import module
     from qlazy.models.nets import Net
 
@@ -42,6 +46,17 @@ def _circuit(workload: CircuitWorkload) -> Ways:
         "hessian product": {"Circuit.hvp": lambda: _second(model().hvp)},
     }
     return ways[workload.task]
+
+
+def _on_arrays(ways: Ways) -> Ways:
+    def taking_tensors(make: Callable[[], Compute]) -> Callable[[], Compute]:
+        def made() -> Compute:
+            compute = make()
+            return lambda *tensors: compute(*(tensor.double().numpy() for tensor in tensors))
+
+        return made
+
+    return {name: taking_tensors(make) for name, make in ways.items()}
 
 
 def _second(rule: Callable[..., Tensor]) -> Compute:

@@ -1,0 +1,1 @@
+"""Tools that give the tangent kernels of nets."""
