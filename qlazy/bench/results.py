@@ -275,18 +275,21 @@ def _summary_row(report: Report, name: str) -> list[str]:
     title = f"{name} {report.titles[name]}"
     if own is None:
         return [title, "-", "-", "-", "-", "-"]
-    fastest, *others = medians.items() or [("-", float("nan"))]
+    peers = list(medians.items())
+    fastest = [(f"{tool} {time:.2g}", f"**{_times(time / own)}**") for tool, time in peers[:1]] or [
+        ("-", "-")
+    ]
     silent = [m for m in report.of(name) if m.median is None and not m.problem.startswith("not installed")]
     left = {m.tool: m.words for m in report.of(name) if m.words is not None}
     if name in report.published:
         published = report.published[name]
         same = [tool for tool, words in left.items() if words == published]
         title += f"; published {published:,} words, left by {', '.join(same) or 'none'}"
-    rest = [f"{tool} {_times(seconds / own)}" for tool, seconds in others]
+    rest = [f"{tool} {_times(seconds / own)}" for tool, seconds in peers[1:]]
     rest += [f"{m.tool} {m.problem}" for m in silent]
     first = next(m.first for m in report.of(name) if m.tool == OWN)
     return [
-        title, f"{own:.2g}", f"{fastest[0]} {fastest[1]:.2g}", f"**{_times(fastest[1] / own)}**",
+        title, f"{own:.2g}", *fastest[0],
         ", ".join(rest), "-" if first is None else f"{first - own:.2f}",
     ]  # fmt: skip
 

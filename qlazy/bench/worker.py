@@ -107,15 +107,15 @@ def held(
 ) -> tuple[float | None, float]:
     """How far a result is from the reference, and how far it may be, relative to the largest entry or 1.
 
-    Propagations that leave as many words as qlazy's are held to 1e-10. Others, which cut by another rule, may be off by
-    what both have dropped, by their own bounds, or twice qlazy's where a tool gives none.
+    Propagations that drop what qlazy drops are held to 1e-10. Others, which cut by another rule, may be off by what
+    both have dropped, by their own bounds, or twice qlazy's where a tool gives none.
     """
     if reference is None:
         return None, 0.0
     if words_left(workload, result) is None:
         return deviation(result, reference), TOLERANCE[dtype]
     off = deviation(result[2:], reference[2:])
-    if result[0] == reference[0]:
+    if result[1] == 0:
         return off, SAME_CUTOFF[dtype]
     bound = reference[1] + (reference[1] if np.isnan(result[1]) else result[1])
     return off, max(SAME_CUTOFF[dtype], float(bound / max(1.0, np.abs(reference[2:]).max())))

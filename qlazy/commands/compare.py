@@ -39,6 +39,7 @@ examples:
   qlazy compare
   qlazy compare hardware_efficient:layers=2 strongly_entangling mlp --seeds 5
   qlazy compare my/circuit.qasm:n=6 mlp:16,16,relu --features 6 --alphas 1,10,100
+  qlazy compare hardware_efficient:layers=2 mlp --baselines relu,mean:hardware_efficient:layers=2
   qlazy compare data_reuploading mlp --data moons --features 2 --method adam --learning-rate 0.01
 """
 
@@ -94,11 +95,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """``qlazy compare``: train, print the tables, leave a folder."""
     from qlazy.comparison.kernel_pairs import pair_table
-    from qlazy.comparison.specs import build_models
+    from qlazy.comparison.specs import build_baseline, build_models
 
     require(arguments.ridge > 0, "--ridge", "be positive", arguments.ridge)
     data = read_data(arguments)
     models = build_models(arguments.models or MODELS, data)
+    baselines = [build_baseline(text, data) for text in arguments.baselines]
     with connected(arguments.scheduler) as client:
         comparison = compare(
             models,
@@ -108,7 +110,7 @@ def run(arguments: argparse.Namespace) -> int:
             **read_method(arguments),
             normalized=arguments.normalize,
             until_loss=arguments.until_loss,
-            baselines=arguments.baselines,
+            baselines=baselines,
             features=arguments.learnt_features,
             out=arguments.out,
             workers=arguments.workers,

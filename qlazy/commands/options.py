@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
@@ -11,12 +12,10 @@ from typing import Any, get_args
 import torch
 
 from qlazy.base.errors import refuse, require
-from qlazy.comparison.baselines import InfiniteNet
 from qlazy.comparison.specs import parse_sizes, parse_spec
 from qlazy.data.datasets import Dataset, load_data
 from qlazy.data.named import SOURCES
 from qlazy.data.preprocessing import Scaling
-from qlazy.kernels.infinite_nets import Activation
 from qlazy.training.losses import CrossEntropy, Logistic, Loss, SquaredError
 from qlazy.training.methods import LBFGS, SGD, Adam, GradientDescent, GradientFlow, Method
 
@@ -129,8 +128,9 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--batch-size", type=positive, metavar="N", help="samples a step, for sgd (16)")
     group.add_argument("--horizon", type=float, metavar="T", help="time to flow, for flow")
     group.add_argument(
-        "--baselines", type=_baselines, default=(), metavar="NET,...",
-        help="nets of infinite width beside the models, in closed form: relu, erf, or relu:3 with 3 hidden layers",
+        "--baselines", type=_specs, default=(), metavar="SPEC,...",
+        help="beside the models, in closed form: nets of infinite width, relu, erf or relu:3 with 3 hidden layers, and "
+        "circuits over random angles, mean:FAMILY or mean:FAMILY:n=6,layers=2",
     )  # fmt: skip
     group.add_argument(
         "--no-center", dest="centered", action="store_false", help="train a h(w) itself, not a (h(w) - h(w0))"
@@ -241,15 +241,9 @@ def _numbers(text: str) -> tuple[float, ...]:
         raise argparse.ArgumentTypeError(f"must be numbers with commas between, but is {text!r}") from None
 
 
-def _baselines(text: str) -> tuple[InfiniteNet, ...]:
-    return _list_of(_baseline, text)
-
-
-def _baseline(text: str) -> InfiniteNet:
-    name, _, hidden = text.partition(":")
-    if name not in get_args(Activation) or not (hidden or "1").isdecimal():
-        raise argparse.ArgumentTypeError(f"must be relu or erf, as in relu or erf:2, but is {text!r}")
-    return InfiniteNet("relu" if name == "relu" else "erf", int(hidden or 1))
+def _specs(text: str) -> tuple[str, ...]:
+    """Specs with commas between; those before a size, as in mean:light_cone:n=6,layers=2, belong to the spec."""
+    return tuple(part.strip() for part in re.split(r",(?!\s*\w+\s*=)", text))
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:

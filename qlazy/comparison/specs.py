@@ -6,12 +6,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from torch import nn
 
 from qlazy.base.errors import refuse, require
+from qlazy.comparison.baselines import InfiniteCircuit, InfiniteNet
 from qlazy.data.datasets import Dataset
+from qlazy.kernels.infinite_nets import Activation
 from qlazy.models.model import Model
 from qlazy.models.nets import mlp
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from qlazy.quantum.circuit import Circuit
     from qlazy.quantum.program.program import Program
 
-NET = "mlp"
+NET, MEAN = "mlp", "mean:"
 ACTIVATIONS: Mapping[str, type[nn.Module]] = {
     "tanh": nn.Tanh,
     "relu": nn.ReLU,
@@ -67,6 +69,20 @@ def build_models(texts: Sequence[str], data: Dataset) -> dict[str, Model]:
     counts = [circuit.num_params for circuit in circuits.values()]
     budget = mean(counts) if counts else None
     return {s.text: build_net(s, data, budget) if s.is_net else circuits[s.text] for s in specs}
+
+
+def build_baseline(text: str, data: Dataset) -> InfiniteNet | InfiniteCircuit:
+    """``relu``, ``erf:3`` with three hidden layers, or ``mean:hardware_efficient:layers=3``: a circuit's mean kernel.
+
+    Raises ValueError for a spec that cannot be read, and for a circuit that does not fit the data.
+    """
+    if text.startswith(MEAN):
+        return InfiniteCircuit(build_circuit(parse_spec(text.removeprefix(MEAN)), data))
+    name, colon, hidden = text.partition(":")
+    is_net = name in get_args(Activation) and ((hidden.isdecimal() and int(hidden) > 0) or not colon)
+    must = f"be {' or '.join(get_args(Activation))}, as in relu or erf:2, or a circuit as {MEAN}light_cone:layers=2"
+    require(is_net, "--baselines", must, repr(text))
+    return InfiniteNet("relu" if name == "relu" else "erf", int(hidden or 1))
 
 
 def build_net(spec: Spec, data: Dataset, budget: float | None = None) -> Model:

@@ -8,8 +8,10 @@ import torch
 
 import qlazy
 from qlazy.commands import main as cli
+from qlazy.commands import options
 from qlazy.comparison.baselines import InfiniteCircuit, InfiniteNet
 from qlazy.comparison.figures.all import comparison_figures
+from qlazy.comparison.specs import build_baseline
 from qlazy.kernels.infinite_nets import infinite_kernels, ntk_net
 from qlazy.kernels.prediction import LinearizedPath
 from qlazy.theory import light_cone
@@ -93,6 +95,35 @@ def test_kept_told_and_drawn(data, tmp_path, capsys, monkeypatch) -> None:
     assert len(loaded.geometry()) == 6
     legend = comparison_figures(loaded)["accuracy"].legends[0]
     assert "infinite relu net, 1 hidden" in [text.get_text() for text in legend.get_texts()]
+
+
+def test_the_command_takes_circuits_over_random_angles_and_shows_their_process(tmp_path, capsys) -> None:
+    flags = (
+        "--data digits --classes 3,8 --features 3 --train 9 --test 20 --steps 3 --alphas 1 --seeds 1 --quiet"
+    )
+    baselines = "erf:2,mean:light_cone:n=3"
+    given = ["compare", "mlp:2", *flags.split(), "--baselines", baselines, "--out", str(tmp_path)]
+    assert cli.main(given) == cli.OK
+    net, circuit = qlazy.Comparison.load(tmp_path).baselines
+    assert net.posterior is None
+    lines = [line.split("  ") for line in capsys.readouterr().out.splitlines() if "mean kernel of" in line]
+    path, process = ([cell.strip() for cell in line if cell.strip()] for line in lines[:2])
+    assert path[1:] == [
+        f"{circuit.train_loss:.2e}", f"{circuit.test_loss:.2e}",
+        f"{((circuit.limit - circuit.test_targets) ** 2).sum() / 40:.2e}", f"{circuit.test_accuracy:.3f}",
+    ]  # fmt: skip
+    right = (np.sign(circuit.posterior) == circuit.test_targets).mean()
+    assert process == [
+        "Gaussian process, mean kernel of light_cone",
+        f"{((circuit.posterior - circuit.test_targets) ** 2).sum() / 40:.2e}",
+        f"{np.sqrt((circuit.deviation**2).mean()):.2e}", f"{right:.3f}",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("spec", ["tanh", "relu:", "relu:0", "relu:2,3", "mean:", "mean:no_such_family"])
+def test_baselines_that_cannot_be_read_are_refused(spec, data) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        [build_baseline(text, data) for text in options._specs(spec)]
 
 
 @pytest.mark.parametrize(

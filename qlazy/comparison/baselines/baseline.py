@@ -39,7 +39,10 @@ def settled_rate(method: Method, kernel: Tensor, samples: int) -> float:
 @final
 @dataclass(frozen=True, eq=False, repr=False)
 class Baseline:
-    """What an infinite net or circuit learnt: t recorded steps, n training and m test samples, c outputs."""
+    """What an infinite net or circuit learnt: t recorded steps, n training and m test samples, c outputs.
+
+    Of a circuit also ``posterior`` and ``deviation``: its Gaussian process after the training data, on test data.
+    """
 
     name: str
     kernel: Floats  # (n, n) where it is the same for every output, (n c, n c) otherwise
@@ -49,6 +52,8 @@ class Baseline:
     limit: Floats  # (m, c), at the end of time: kernel regression
     train_targets: Floats  # (n, c)
     test_targets: Floats  # (m, c)
+    posterior: Floats | None = None  # (m, c)
+    deviation: Floats | None = None  # (m, c), a standard deviation each
 
     @property
     def train_loss(self) -> float:
@@ -60,7 +65,22 @@ class Baseline:
 
     @property
     def test_accuracy(self) -> float:
-        return float(accuracy(torch.from_numpy(self.test_outputs[-1]), torch.from_numpy(self.test_targets)))
+        return self._accuracy(self.test_outputs[-1])
+
+    def _accuracy(self, outputs: Floats) -> float:
+        return float(accuracy(torch.from_numpy(outputs), torch.from_numpy(self.test_targets)))
+
+    def rows(self, classes: bool) -> list[tuple[str, ...]]:
+        """Its rows of :func:`baseline_table`: of the path, and of the Gaussian process where there is one."""
+        losses = (self.train_loss, self.test_loss, _loss(self.limit, self.test_targets))
+        row = (self.name, *(f"{value:.2e}" for value in losses), "")
+        found = [(*row, f"{self.test_accuracy:.3f}") if classes else row]
+        if self.posterior is not None and self.deviation is not None:
+            size = float(np.sqrt(np.mean(self.deviation**2)))
+            loss = f"{_loss(self.posterior, self.test_targets):.2e}"
+            row = (f"Gaussian process, {self.name}", "", loss, "", f"{size:.2e}")
+            found.append((*row, f"{self._accuracy(self.posterior):.3f}") if classes else row)
+        return found
 
     @property
     def full_kernel(self) -> Floats:
@@ -71,7 +91,8 @@ class Baseline:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write to one file, atomically."""
-        save_arrays(path, {name: getattr(self, name) for name in _ARRAYS}, {"name": self.name})
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        save_arrays(path, {n: array for n, array in arrays.items() if array is not None}, {"name": self.name})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Baseline:
@@ -91,14 +112,23 @@ _ARRAYS = tuple(entry.name for entry in fields(Baseline) if entry.name != "name"
 
 
 def baseline_table(baselines: tuple[Baseline, ...], classes: bool) -> Table:
-    """A row for each: losses at the last step and at the end of time, and accuracies where there are classes."""
-    head = ("baseline, any a and seed", "train loss", "test loss", "test loss, t = infinity")
-    rows = []
-    for one in baselines:
-        losses = (one.train_loss, one.test_loss, _loss(one.limit, one.test_targets))
-        row = (one.name, *(f"{value:.2e}" for value in losses))
-        rows.append((*row, f"{one.test_accuracy:.3f}") if classes else row)
-    return Table("", (*head, "test accuracy") if classes else head, tuple(rows))
+    """A row for each: losses at the last step and at the end of time, and accuracies where there are classes.
+
+    A circuit has a second row, of the Gaussian process after the training data: the loss of its mean, and the root
+    mean square of its standard deviations.
+    """
+    head = [
+        "baseline, any a and seed",
+        "train loss",
+        "test loss",
+        "test loss, t = infinity",
+        "standard deviation",
+    ]
+    head += ["test accuracy"] * classes
+    rows = [row for one in baselines for row in one.rows(classes)]
+    if all(one.deviation is None for one in baselines):
+        head, rows = head[:4] + head[5:], [row[:4] + row[5:] for row in rows]
+    return Table("", tuple(head), tuple(rows))
 
 
 def frozen_baseline(

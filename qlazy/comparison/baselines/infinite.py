@@ -129,19 +129,7 @@ class InfiniteCircuit:
 
         The noise variance is the ridge that leaves one sample out best. Exact where outputs are Gaussian over angles.
         """
-        found, size = self.kernels(torch.cat([x_train, x_test])), y_train.numel()
-        mean, covariance = found.mean.flatten(), found.covariance
-        residual = y_train.double() - found.mean[: len(y_train)]
-        noise = leave_one_out_ridge(covariance[:size, :size], residual)
-        known = covariance[:size, :size] + noise * torch.eye(size, dtype=torch.float64)
-        gain = torch.linalg.solve(known, covariance[:size, size:]).T
-        left = covariance[size:, size:].diagonal() - (gain * covariance[size:, :size]).sum(1)
-        shape = (len(x_test), y_train.shape[1])
-        return Posterior(
-            (mean[size:] + gain @ residual.flatten()).reshape(shape),
-            left.clamp_min(0).sqrt().reshape(shape),
-            noise,
-        )
+        return _posterior(self.kernels(torch.cat([x_train, x_test])), y_train)
 
     def check(self, data: Dataset, loss: Loss, method: Method) -> None:
         """Refuse settings under which training has no closed form, and circuits that have no mean kernel here."""
@@ -151,11 +139,31 @@ class InfiniteCircuit:
         mean_kernel(self.circuit, data.x_train[:1], max_walks=2)
 
     def train(self, data: Dataset, method: Method, steps: int) -> Baseline:
-        """The path of training, at the steps a run records. Without a rate it is n / (2 lambda_max)."""
+        """The path of training, at the steps a run records, and the Gaussian process after the training data.
+
+        Without a rate it is n / (2 lambda_max).
+        """
         size = data.y_train.numel()
-        kernel = self.kernels(torch.cat([data.x_train, data.x_test])).tangent.to(data.y_train)
+        walked = self.kernels(torch.cat([data.x_train, data.x_test]))
+        kernel, after = walked.tangent.to(data.y_train), _posterior(walked, data.y_train)
         counts, own = Record().steps(steps), kernel[:size, :size]
         rate = settled_rate(method, own, len(data.y_train))
         found = frozen_path(own, kernel[size:, :size], data.y_train, method, counts, rate)
-        arrays = (own, torch.tensor(counts), *found, data.y_train, data.y_test)
+        arrays = (own, torch.tensor(counts), *found, data.y_train, data.y_test, after.mean, after.deviation)
         return Baseline(str(self), *(array.numpy() for array in arrays))
+
+
+def _posterior(found: MeanKernel, y_train: Tensor) -> Posterior:
+    """After targets (n, c) at the first n of the inputs of ``found``, at the others."""
+    size, outputs = y_train.numel(), y_train.shape[1]
+    mean, covariance = found.mean.flatten(), found.covariance
+    residual = y_train.double() - found.mean[: len(y_train)]
+    noise = leave_one_out_ridge(covariance[:size, :size], residual)
+    known = covariance[:size, :size] + noise * torch.eye(size, dtype=torch.float64)
+    gain = torch.linalg.solve(known, covariance[:size, size:]).T
+    left = covariance[size:, size:].diagonal() - (gain * covariance[size:, :size]).sum(1)
+    return Posterior(
+        (mean[size:] + gain @ residual.flatten()).reshape(-1, outputs),
+        left.clamp_min(0).sqrt().reshape(-1, outputs),
+        noise,
+    )

@@ -28,8 +28,9 @@ def codes(words: Iterable[str]) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Left:
-    """What a tool left: its value at |0...0>, its bound on what it dropped (NaN if it gives none), and its words.
+    """What a tool left: its value at |0...0>, its bound on what it dropped, and its words.
 
+    The bound is 0 where a tool drops the words that qlazy drops, and NaN where it drops others and gives none.
     ``read`` gives letters (t, n) and coefficients (t,). As an array (3 + m,): the number of words, bound, value, and
     the expectations after RY(x_q) on every wire, for the rows (m, n) of ``x``.
     """

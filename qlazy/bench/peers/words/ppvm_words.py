@@ -1,8 +1,6 @@
-"""bloqade-ppvm: gates on its PauliSum in reverse order, truncated after each by default."""
+"""bloqade-ppvm: gates on its PauliSum in reverse order, truncated after each by default, as qlazy does it."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 from ppvm import PauliSum
@@ -26,7 +24,7 @@ def _propagation(workload: PropagationWorkload) -> Compute:
         words = PauliSum.new(workload.wires, terms, min_abs_coeff=workload.cutoff)
         for (name, wires), angle in zip(reversed(gates), params[::-1].tolist(), strict=True):
             getattr(words, name)(*wires, theta=angle)
-        return Left(words.overlap_with_zero(), math.nan, x, lambda: _read(words))
+        return Left(words.overlap_with_zero(), 0.0, x, lambda: _read(words))
 
     return compute
 
