@@ -498,21 +498,27 @@ def from_qasm(
     *,
     observables: Sequence[str] = (),
     data: Sequence[str] = (),
+    weights: str | Sequence[str] | None = None,
     backend: BackendName = "auto",
     cutoff: float = 0.0,
     max_weight: int | None = None,
     **sizes: int,
 ) -> Circuit:
-    """A circuit from the text of an OpenQASM 3 program.
+    """A circuit from the text of an OpenQASM 3 program, or of one of version 2.
 
     ``observables`` are outputs such as "Z q[1]" or "0.5 Z q[0] Z q[1] - X q[2]", ``data`` the names of the
-    inputs that are data, for a text that does not say so itself. Raises as :func:`load_circuit`.
+    inputs that are data, for a text that does not say so itself. Version 2 has numbers only, so that its texts run as
+    they stand and have no weights, unless ``weights`` names gates, such as ["ry", "rz"], or is "all": each angle of
+    their calls outside gate definitions, in the order of the text and in radians, is then an element of the one weight
+    `w`, and the numbers of the text are not used. Raises as :func:`load_circuit`.
     """
     require_choice("backend", backend, get_args(BackendName))
     require_texts("observables", observables, "['Z q[0]']")
     require_texts("data", data, "['x']")
     _require_declared_width(text, backend)
-    program = program_from_qasm(text, observables=observables, data=data, **sizes)
+    if weights is not None and weights != "all":
+        require_texts("weights", weights, "['ry', 'rz'], or 'all'")
+    program = program_from_qasm(text, observables=observables, data=data, weights=weights, **sizes)
     return Circuit.from_program(program, backend=backend, cutoff=cutoff, max_weight=max_weight)
 
 

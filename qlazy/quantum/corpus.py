@@ -57,17 +57,19 @@ def program_from_qasm(
     text: str,
     observables: Sequence[str] = (),
     data: Sequence[str] = (),
+    weights: str | Sequence[str] | None = None,
     **sizes: int,
 ) -> Program:
-    """The program of an OpenQASM 3 text.
+    """The program of an OpenQASM 3 or 2 text.
 
     ``observables`` such as `("Z q[0]", "0.5 X q[0] X q[1]")` are the outputs, in place of the text's own;
     with neither, the outputs are Z of every qubit. ``data`` names the inputs that are data rather than
-    weights.
+    weights. ``weights`` are the gates of a text of version 2 whose angles are trained, or "all".
     """
     require(isinstance(text, str), "text", "be a str of OpenQASM; a file is read by `load_circuit`",
             type(text).__name__, TypeError)  # fmt: skip
-    return read(Source(text), sizes, _several(observables), _several(data))
+    gates = None if weights is None else _several(weights)
+    return read(Source(text), sizes, _several(observables), _several(data), weights=gates)
 
 
 def _several(texts: Sequence[str]) -> Sequence[str]:

@@ -1,4 +1,4 @@
-"""Reading OpenQASM 3: `read` turns a text into a `Program`, or raises a `QasmError` that shows the place."""
+"""Reading OpenQASM 3 and 2: `read` turns a text into a `Program`, or raises a `QasmError` that shows the place."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from qlazy.quantum.program.walker import WalkError
 from qlazy.quantum.qasm import declarations
 from qlazy.quantum.qasm.control.subroutines import call
 from qlazy.quantum.qasm.observables import read_observable
-from qlazy.quantum.qasm.parse import parse, without_comments
+from qlazy.quantum.qasm.parse import parse
+from qlazy.quantum.qasm.parse.version2 import Trained
 from qlazy.quantum.qasm.reader import Jump, Pragma, Reader
 from qlazy.quantum.qasm.source import QasmError, Source
 from qlazy.quantum.qasm.statements import execute_all
@@ -22,6 +23,8 @@ from qlazy.quantum.qasm.statements import execute_all
 __all__ = ["QasmError", "Source", "read"]
 
 MAX_OVERRIDE = 1_000_000
+WEIGHTS = "w"
+"""The weight that trained angles of a text of version 2 become."""
 
 
 def read(
@@ -30,16 +33,21 @@ def read(
     observables: Sequence[str] = (),
     data: Sequence[str] = (),
     name: str = "program",
+    weights: Sequence[str] | None = None,
 ) -> Program:
     """The program that ``source`` describes.
 
     ``sizes`` set global integer constants that the text gives by a literal. ``observables`` are the outputs,
     in place of those of the pragmas; with neither, the outputs are Z of every qubit. ``data`` names inputs
-    that are data, beside those annotated with @qlazy.data. Raises QasmError for anything the reader does not
+    that are data, beside those annotated with @qlazy.data. ``weights`` are the gates of a text of version 2 whose
+    angles are trained, or ["all"]: element k of the weight `w` is the k-th such angle. Raises QasmError for
+    anything the reader does not
     understand or that has no meaning.
     """
     tree = parse(source)
     _check_version(tree, source)
+    if weights is not None:
+        _train(tree, source, weights)
     _check_overrides(sizes or {}, tree, source)
     overrides = {size: int(value) for size, value in (sizes or {}).items()}
     reader = Reader.of(source, overrides, frozenset(data), call)
@@ -68,18 +76,32 @@ def read(
 
 
 def _check_version(tree: ast.Program, source: Source) -> None:
-    """Version 3, and 2 where it says the same: in it `^` is a power."""
     major = "3" if tree.version is None else tree.version.partition(".")[0]
-    if major == "2":
-        for number, text in enumerate(without_comments(source.text).split("\n"), 1):
-            if "^" in text:
-                message = "`^` is a power in OpenQASM 2 and exclusive or in 3: write `**` under OPENQASM 3.0"
-                raise source.error(message, number, text.index("^"))
-    elif major != "3":
+    if major not in ("2", "3"):
         line = next(i for i, text in enumerate(source.lines, 1) if "OPENQASM" in text)
         raise source.error(
             f"this reader is for OpenQASM 3 and 2, but the text is OpenQASM {tree.version}", line, 0
         )
+
+
+def _train(tree: ast.Program, source: Source, weights: Sequence[str]) -> None:
+    if not source.version_2:
+        raise source.error("`weights` is for OpenQASM 2; in version 3 declare `input float[64] w;`", 1, 0)
+    trained = Trained(WEIGHTS, None if list(weights) == ["all"] else weights)
+    trained.visit(tree)
+    missing = [gate for gate in weights if gate != "all" and gate not in trained.names]
+    if missing or not trained.angles:
+        every = Trained(WEIGHTS, None)
+        every.visit(tree)
+        known = (
+            f"those called with angles are {', '.join(sorted(every.names))}"
+            if every.names
+            else "none has angles"
+        )
+        raise source.error(
+            f"`weights` must name gates with angles, or be 'all', but is {[*weights]}; {known}", 1, 0
+        )
+    tree.statements.insert(0, trained.declaration())
 
 
 def _check_overrides(overrides: Mapping[str, int], tree: ast.Program, source: Source) -> None:

@@ -58,7 +58,9 @@ def _(node: ast.Include, reader: Reader) -> None:
         reader.fail(node, f"{node.filename} includes itself")
     if not is_file(path):
         reader.fail(node, f"there is no file {path} to include")
-    with reader.inside(Source.read(path)):
+    included = Source.read(path)
+    included.version_2 = reader.source.version_2
+    with reader.inside(included):
         declare_physical(reader)
         execute_all(parse(reader.source).statements, reader)
 
@@ -73,6 +75,11 @@ gate rzz(t) a, b { cx a, b; rz(t) b; cx a, b; }
 gate rxx(t) a, b { h a; h b; rzz(t) a, b; h a; h b; }
 gate c3x a, b, c, d { ctrl(3) @ x a, b, c, d; }
 gate c3sqrtx a, b, c, d { ctrl(3) @ sx a, b, c, d; }
+gate rccx a, b, c { h c; t c; cx b, c; tdg c; cx a, c; t c; cx b, c; tdg c; h c; }
+gate rc3x a, b, c, d {
+  h d; t d; cx c, d; tdg d; h d; cx a, d; t d; cx b, d; tdg d; cx a, d; t d; cx b, d; tdg d; h d;
+  t d; cx c, d; tdg d; h d;
+}
 gate c4x a, b, c, d, e { ctrl(4) @ x a, b, c, d, e; }
 """
 
@@ -81,6 +88,8 @@ def _include_version_2(reader: Reader) -> None:
     """The library of OpenQASM 2: the standard one, and gates that version 3 has no longer."""
     source = Source(_QELIB1)
     source.file = QELIB1
+    if reader.source.version_2:
+        del reader.gates["CX"]  # built in, and in the library too
     for name in (*STANDARD, *EXTRA):
         reader.define(ast.Identifier(name), name, StandardGate(name))
     with reader.inside(source):

@@ -113,7 +113,10 @@ class Reader(Context):
         built_in = Scope()
         for name, value in CONSTANTS.items():
             built_in.names[name] = Binding(Role.CONSTANT, value, Kind("float"))
-        return Reader(source, Scope(built_in), {}, call_subroutine, overrides, data)
+        reader = Reader(source, Scope(built_in), {}, call_subroutine, overrides, data)
+        if source.version_2:
+            reader.gates["CX"] = StandardGate("CX")
+        return reader
 
     @property
     def is_global(self) -> bool:
@@ -164,16 +167,24 @@ class Reader(Context):
         """Bind a new name in the present scope."""
         if node.name in self.scope.names:
             self.fail(node, f"`{node.name}` is declared twice")
-        if self.is_global and self.scope.parent is not None and node.name in self.scope.parent.names:
+        built_in = () if self.scope.parent is None else self.scope.parent.names
+        if self.source.version_2 and node.name != "pi":
+            built_in = ()  # version 2 knows pi alone
+        if self.is_global and node.name in built_in:
             self.fail(node, f"`{node.name}` is built in and cannot be declared")
         self.scope.names[node.name] = binding
 
     def define(self, node: ast.QASMNode, name: str, gate: GateLike) -> None:
         """Name a gate. Gates and values are named apart: `x` may be a gate and an input."""
-        if name in self.gates and not _replaceable(self.gates[name]):
-            where = ": it is in the library" if isinstance(self.gates[name], StandardGate) else ""
+        known = self.gates.get(name)
+        if known is not None and not (_replaceable(known) or self._extends_version_2(name, known)):
+            where = ": it is in the library" if isinstance(known, StandardGate) else ""
             self.fail(node, f"the gate `{name}` is defined twice{where}")
         self.gates[name] = gate
+
+    def _extends_version_2(self, name: str, known: GateLike) -> bool:
+        """Version 2 began with fewer gates than its library has today: programs bring those that it lacked."""
+        return self.source.version_2 and isinstance(known, StandardGate) and name not in ("U", "CX")
 
     def count_include(self, node: ast.QASMNode) -> None:
         self._includes += 1

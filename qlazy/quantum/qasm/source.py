@@ -8,6 +8,7 @@ from pathlib import Path
 from openqasm3 import ast
 
 MAX_CHARACTERS = 1_000_000
+_VERSION_2 = re.compile(r"(?:\s|//[^\n]*|/\*.*?\*/)*+OPENQASM\s+2(?:\.[0-9]+)?\s*;", re.DOTALL)
 
 
 class QasmError(ValueError):
@@ -40,6 +41,7 @@ class Source:
         self.file = None if path is None else str(path)
         self.text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
         self.lines = self.text.split("\n")
+        self.version_2 = _VERSION_2.match(self.text) is not None  # set too where one that includes it says so
         self._check()
 
     @staticmethod

@@ -49,7 +49,8 @@ def check_gate_name(name: ast.Identifier, reader: Reader) -> None:
     if name.name not in reader.gates:
         if name.name in reader.subroutines:
             reader.fail(name, f"`{name.name}` is a subroutine, not a gate: call it as `{name.name}(...);`")
-        hint = '; write include "stdgates.inc";' if name.name in STANDARD else _VERSION_2.get(name.name, "")
+        library = "qelib1.inc" if reader.source.version_2 else "stdgates.inc"
+        hint = f'; write include "{library}";' if name.name in STANDARD else _VERSION_2.get(name.name, "")
         reader.fail(name, f"unknown gate `{name.name}`{hint}")
 
 

@@ -16,6 +16,7 @@ from openqasm3 import ast
 from openqasm3.parser import QASM3ParsingError, QASMNodeVisitor, qasm3Lexer, qasm3Parser
 
 from qlazy.quantum.qasm.parse.plain import plain_gates
+from qlazy.quantum.qasm.parse.version2 import RealAngles, opaque, version_2_lexer
 from qlazy.quantum.qasm.source import Source
 
 MAX_NESTING = 64
@@ -26,12 +27,25 @@ _PLACE = re.compile(r"L(\d+):C(\d+): (.*)", re.DOTALL)
 
 
 def parse(source: Source) -> ast.Program:
-    """The syntax tree of a whole program."""
+    """The syntax tree of a whole program; one of version 2 in the words of version 3."""
     text = without_comments(source.text)
     if not text.strip():
         return ast.Program([])  # the parser cannot place the end of an empty text
     _check_nesting(source, text)
-    return _whole(source, source.text) if len(text) < LONG else _quickly(source, text)
+    if source.version_2:
+        _refuse_opaque(source, text)
+    tree = _whole(source, source.text) if len(text) < LONG else _quickly(source, text)
+    if source.version_2:
+        RealAngles().visit(tree)
+    return tree
+
+
+def _refuse_opaque(source: Source, text: str) -> None:
+    found = opaque(text)
+    if found is not None:
+        raise _at_offset(
+            source, found.start(1), "an opaque gate has no definition; give it one: `gate name q { ... }`"
+        )
 
 
 def _quickly(source: Source, text: str) -> ast.Program:
@@ -75,7 +89,7 @@ def _padded(text: str, line: int, column: int) -> str:
 
 def _parse(source: Source, text: str, rule: Callable[[Any], Any]) -> Any:
     listener = _Listener(source)
-    lexer = _lexer(text)
+    lexer = _lexer(source, text)
     stream = CommonTokenStream(lexer)
     parser = qasm3Parser(stream)
     for recogniser in (lexer, parser):
@@ -106,7 +120,9 @@ def _parse(source: Source, text: str, rule: Callable[[Any], Any]) -> Any:
 _PYTHON_COMPLEX = re.compile(r"[0-9.]j\b")
 
 
-def _lexer(text: str) -> Any:
+def _lexer(source: Source, text: str) -> Any:
+    if source.version_2:
+        return version_2_lexer(text, without_comments(source.text))
     return (_ComplexLexer if _PYTHON_COMPLEX.search(text) else qasm3Lexer)(InputStream(text))
 
 
