@@ -261,12 +261,20 @@ class SeededModel:
         anchor = self.anchor
         return Lane(anchor.model, anchor.params, alpha, anchor.method.at_scale(alpha))
 
-    def run(self, alpha: float, outcome: Outcome | None = None) -> Run:
-        """Train at one scale, unless trained it has been, with the linearised path and the kernel at the end."""
+    def linear_lane(self, alpha: float) -> Lane:
+        """The same of the linearised model, where its path is trained."""
+        return self.anchor.linear_lane(alpha)
+
+    def run(self, alpha: float, outcome: Outcome | None = None, linear_outcome: Outcome | None = None) -> Run:
+        """Train at one scale, unless trained it has been, with the linearised path and the kernel at the end.
+
+        ``linear_outcome`` is that path, where it is trained, has been, and over the whole run.
+        """
         anchor = self.anchor
         trace, diverged = self._train(alpha) if outcome is None else outcome
         trace = trace if diverged else self._until(trace)
-        linear, law = anchor.linearized(trace), anchor.by_variance_law(trace)
+        linear = anchor.linearized(trace, None if linear_outcome is None else linear_outcome.trace)
+        law = anchor.by_variance_law(trace)
         params = torch.from_numpy(trace.params[-1]).to(self.initial)
         final = tangent_kernel(anchor.model, params, self.data.x_train, allow_zero=True)
         regression = anchor.regression(alpha)
@@ -417,19 +425,28 @@ def make_runs(seeded: Sequence[SeededModel], tasks: Sequence[RunTask]) -> list[R
     One with a folder is saved, unless it is there by now, and not handed back.
     """
     wanted = [task for task in tasks if task.folder is None or not is_saved(task.kept(seeded))]
-    outcomes: list[Outcome] | None = None
-    if wanted:
-        one = seeded[wanted[0].which]
-        lanes = [seeded[task.which].lane(task.alpha) for task in wanted]
-        outcomes = train_lanes(lanes, one.data, steps=one.steps, loss=one.loss, record=one.record)
+    outcomes = _side_by_side(seeded, wanted, SeededModel.lane)
+    trained = [task for task in wanted if not seeded[task.which].anchor.is_exact]  # all of them or none
+    linear = _side_by_side(seeded, trained, SeededModel.linear_lane) or [None] * len(wanted)
     made: dict[RunTask, Run] = {}
     for i, task in enumerate(wanted):
-        run = seeded[task.which].run(task.alpha, None if outcomes is None else outcomes[i])
+        run = seeded[task.which].run(task.alpha, outcomes[i], linear[i])
         if task.folder is None:
             made[task] = run
         else:
             run.save(task.kept(seeded))
     return [made.get(task) for task in tasks]
+
+
+def _side_by_side(
+    seeded: Sequence[SeededModel], tasks: Sequence[RunTask], lane: Callable[[SeededModel, float], Lane]
+) -> Sequence[Outcome | None]:
+    """What each task's lane came to; None for all where there are no lanes."""
+    if not tasks:
+        return []
+    one, lanes = seeded[tasks[0].which], [lane(seeded[task.which], task.alpha) for task in tasks]
+    found = train_lanes(lanes, one.data, steps=one.steps, loss=one.loss, record=one.record)
+    return [None] * len(tasks) if found is None else found
 
 
 def _groups(seeded: Sequence[SeededModel], tasks: Sequence[RunTask], workers: int) -> list[list[int]]:

@@ -31,7 +31,6 @@ import torch
 
 from qlazy.base.tables import Table
 from qlazy.comparison.run import Run
-from qlazy.kernels.spectrum import rank_cutoff
 from qlazy.theory.bounds import Bound, drift_bound, gap_bound, global_convergence, reach
 from qlazy.training.losses import SquaredError
 
@@ -68,7 +67,7 @@ def kappa_bound(run: Run) -> Bound | None:
 
     None where Lip(Dh) is not known.
     """
-    norm = _singular_values(run)[0]
+    norm = run.singular_values[0]
     if run.lipschitz is None or norm == 0:
         return None
     value = _initial_error(run) * run.lipschitz[1] / (run.alpha * norm**2)
@@ -90,7 +89,7 @@ def _descent(run: Run) -> float:
         return 0.0
     first, second = run.lipschitz
     error = _initial_error(run)
-    near = _singular_values(run)[0] + second * _horizon(run) * first * error / run.alpha
+    near = run.singular_values[0] + second * _horizon(run) * first * error / run.alpha
     return 1 - _rate(run) * (min(first, near) ** 2 + error * second / run.alpha) / 2
 
 
@@ -104,7 +103,7 @@ def _theorem_2_3(run: Run) -> Iterator[Guarantee]:
 
 
 def _theorem_2_4(run: Run) -> Iterator[Guarantee]:
-    norm, smallest = _singular_values(run)
+    norm, smallest = run.singular_values
     if run.lipschitz is None or smallest == 0 or not (_is_square(run) and _is_flow(run)):
         return
     outputs, targets = torch.from_numpy(run.trace.train_outputs[0]), torch.from_numpy(run.train_targets)
@@ -116,18 +115,11 @@ def _theorem_2_4(run: Run) -> Iterator[Guarantee]:
         yield Guarantee(DRIFT, "COB 2.4", law.drift, run.parameter_drift)
 
 
-def _singular_values(run: Run) -> tuple[float, float]:
-    """The largest and the smallest singular value of Dh(w0), zero where it is so to rounding."""
-    values = torch.linalg.eigvalsh(torch.from_numpy(run.kernel_initial)).flip(0)
-    ends = torch.where(values > rank_cutoff(values), values, 0)[[0, -1]] / len(run.train_targets)
-    return float(ends[0]) ** 0.5, float(ends[1]) ** 0.5
-
-
 def _stays_within(run: Run) -> bool:
     """Whether a run of gradient descent did what 2.3 supposes of it; the flow always does."""
     if _is_flow(run):
         return True
-    norm = _singular_values(run)[0]
+    norm = run.singular_values[0]
     losses = run.trace.train_loss
     return bool(_rate(run) * norm**2 <= 2 and (losses <= losses[0]).all())
 

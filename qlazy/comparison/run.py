@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from qlazy.base.storage import load_arrays, save_arrays
+from qlazy.kernels.spectrum import rank_cutoff
 from qlazy.training.drift import kernel_change
 from qlazy.training.history import History
 from qlazy.training.losses import CrossEntropy, Logistic, Loss, SquaredError, accuracy, sample_accuracies
@@ -262,6 +263,13 @@ class Run:
     @cached_property
     def _largest_eigenvalue(self) -> float:
         return float(np.linalg.eigvalsh(self.kernel_initial)[-1])
+
+    @cached_property
+    def singular_values(self) -> tuple[float, float]:
+        """The largest and the smallest singular value of Dh(w0) in ||.||_n, zero where it is so to rounding."""
+        values = torch.linalg.eigvalsh(torch.from_numpy(self.kernel_initial)).flip(0)
+        ends = torch.where(values > rank_cutoff(values), values, 0)[[0, -1]] / len(self.train_targets)
+        return float(ends[0]) ** 0.5, float(ends[1]) ** 0.5
 
     @property
     def _initial_residual(self) -> Floats:

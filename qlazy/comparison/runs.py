@@ -117,6 +117,11 @@ class Runs:
 
         Of accuracies the mean and the standard deviation, under "... sd".
         """
+        return [dict(row) for row in self._rows]
+
+    @cached_property
+    def _rows(self) -> list[dict[str, Any]]:
+        """What three tables, the CSV file and the page ask for, each anew."""
         return [self._row(model, i) for model in self.models for i in range(len(self.alphas))]
 
     def table(self) -> str:
@@ -125,6 +130,10 @@ class Runs:
 
     def tables(self) -> tuple[Table, ...]:
         """What :meth:`table` prints, as values."""
+        return self._tables
+
+    @cached_property
+    def _tables(self) -> tuple[Table, ...]:
         bounds = bound_table(self.runs)
         tables = [self.scale_table(), self.slope_table(), self.reached_table(), self.moves_table()]
         if self.baselines:

@@ -20,7 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Figure
-from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from qlazy.base.storage import atomic_write
 
@@ -170,6 +170,7 @@ def log_axis(axes: Axes, which: str, values: np.ndarray) -> None:
     getattr(axes, f"set_{which}scale")("log")
     getattr(axes, f"set_{which}lim")(10 ** (low - spare), 10 ** (high + spare))
     axis.set_major_locator(LogLocator(numticks=8))
+    axis.set_major_formatter(FuncFormatter(power_of_ten))
     few = high - low < 3
     axis.set_minor_locator(LogLocator(subs=range(2, 10), numticks=40) if few else NullLocator())
     axis.set_minor_formatter(NullFormatter())
@@ -177,6 +178,17 @@ def log_axis(axes: Axes, which: str, values: np.ndarray) -> None:
         axis.set_minor_locator(LogLocator(subs=(2, 3, 5), numticks=40))
         axis.set_major_formatter("{x:g}")
         axis.set_minor_formatter("{x:g}")
+
+
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def power_of_ten(value: float, position: int | None = None) -> str:
+    """A decade as plain text, 10⁻³: mathtext would be set anew for every label and kind of file."""
+    exponent = math.log10(value) if value > 0 else 0.5  # the axis has no place for others
+    if not math.isclose(exponent, round(exponent), abs_tol=1e-9):
+        return f"{value:g}"
+    return "10" + str(round(exponent)).translate(_SUPERSCRIPTS)
 
 
 def note(axes: Axes, text: str) -> None:

@@ -25,6 +25,7 @@ from qlazy.models.wrappers import Linearized
 from qlazy.theory.bounds import derivative_bounds, second_derivative_norm
 from qlazy.theory.variance_law import VarianceLawPath, output_margins
 from qlazy.training.history import DivergedError, History
+from qlazy.training.lanes import Lane
 from qlazy.training.loop import Record, train
 from qlazy.training.losses import Loss, SquaredError
 from qlazy.training.methods import GradientDescent, GradientFlow, Method
@@ -163,12 +164,21 @@ class Anchor:
         samples = len(self.data.x_train)
         return outputs[:, :samples], outputs[:, samples:]
 
-    def linearized(self, trace: History) -> LinearArrays:
+    def linear_lane(self, alpha: float) -> Lane:
+        """The linearised model at one scale, to be trained as one of many side by side."""
+        linear = Linearized(self.model, self.params)
+        return Lane(linear, self.params, alpha, self.method.at_scale(alpha))
+
+    def linearized(self, trace: History, trained: History | None = None) -> LinearArrays:
         """The linearised model trained on its own at the scale of ``trace``, at the steps recorded there.
 
-        NaN from the step on at which a path that diverges is past all numbers.
+        ``trained`` is that path where it has been trained already, recorded at the same steps and maybe others. NaN
+        from the step on at which a path that diverges is past all numbers.
         """
-        found = self._exact(trace) if self.is_exact else self._trained(trace)
+        if self.is_exact:
+            found = self._exact(trace)
+        else:
+            found = _at_steps(self._trained(trace) if trained is None else trained, trace)
         return LinearArrays(*(_filled(array, len(trace.steps)) for array in found))
 
     def _exact(self, trace: History) -> LinearArrays:
@@ -184,16 +194,19 @@ class Anchor:
         params = linearized_params(self.model, self.params, self.data.x_train, duals, trace.alpha)
         return LinearArrays(params, outputs, path.predict(self._kernel_test, on_test, duals))
 
+    @cached_property
+    def _largest(self) -> float:
+        return float(torch.linalg.eigvalsh(self.kernel)[-1])
+
     def _tame(self, learning_rate: float, counts: list[int]) -> list[int]:
         """The steps, from the first on, in which no mode grows by more than the root of the largest number."""
-        largest = float(torch.linalg.eigvalsh(self.kernel)[-1])
-        growth = math.log(max(1.0, abs(1 - learning_rate * largest / len(self.data.x_train))))
+        growth = math.log(max(1.0, abs(1 - learning_rate * self._largest / len(self.data.x_train))))
         most = 0.4 * math.log(torch.finfo(self.kernel.dtype).max)
         return [count for count in counts if count * growth <= most]
 
-    def _trained(self, trace: History) -> LinearArrays:
+    def _trained(self, trace: History) -> History:
         try:
-            linear = train(
+            return train(
                 Linearized(self.model, self.params),
                 self.params,
                 self.data,
@@ -206,11 +219,15 @@ class Anchor:
         except DivergedError as stopped:
             if stopped.trace is None:
                 raise
-            linear = stopped.trace
-        assert linear.test_outputs is not None
-        rows = int(np.isin(linear.steps, trace.steps).sum())
-        arrays = (linear.params, linear.train_outputs, linear.test_outputs)
-        return LinearArrays(*(torch.from_numpy(array[:rows]) for array in arrays))
+            return stopped.trace
+
+
+def _at_steps(linear: History, trace: History) -> LinearArrays:
+    """A trained path at those steps of ``trace``, from the first on, that it came to."""
+    assert linear.test_outputs is not None
+    rows = np.isin(linear.steps, trace.steps)
+    arrays = (linear.params, linear.train_outputs, linear.test_outputs)
+    return LinearArrays(*(torch.from_numpy(array[rows]) for array in arrays))
 
 
 def _filled(array: Tensor, count: int) -> Tensor:

@@ -173,6 +173,29 @@ def test_other_losses_and_methods_have_a_linearised_path(data, loss, method):
     assert 0 < found.runs[0].output_gap < 0.05
 
 
+@pytest.mark.parametrize("name", ["net", "circuit"])
+def test_the_linearised_path_of_adam_is_adam_on_the_linear_model(data, name):
+    model = mlp([3, 4, 1]) if name == "net" else qlazy.load_circuit("hardware_efficient", n=3, layers=1)
+    settings = {"steps": 12, "method": Adam(0.02), "progress": False}
+    found = qlazy.compare({name: model}, data, alphas=(1, 30), seeds=(0, 1), **settings)
+    for run in found.runs:
+        start = torch.from_numpy(run.trace.params[0]).requires_grad_()
+        jacobian = model.jacobian(start.detach(), data.x_train)[:, 0]
+        params = start.detach().clone().requires_grad_()
+        optimizer = torch.optim.Adam([params], lr=0.02 / run.alpha)
+        path = [params.detach().clone()]
+        for _ in range(12):
+            optimizer.zero_grad()
+            residual = run.alpha * jacobian @ (params - start.detach()) - data.y_train[:, 0]
+            (residual.square().sum() / (2 * len(residual) * run.alpha**2)).backward()
+            optimizer.step()
+            path.append(params.detach().clone())
+        expected = torch.stack(path).numpy()[run.trace.steps]
+        np.testing.assert_allclose(run.linear_params, expected, rtol=0, atol=1e-10)
+    (alone,) = qlazy.compare({name: model}, data, alphas=(30,), seeds=(1,), **settings).runs
+    assert np.array_equal(alone.linear_params, found.select(name, 30.0)[1].linear_params)
+
+
 def test_a_linear_model_is_its_own_linearisation(data):
     model = Function(lambda w, x: (x @ w).unsqueeze(1), 3)
     found = qlazy.compare({"linear": model}, data, alphas=(1, 10, 100), seeds=(0,), steps=20, progress=False)

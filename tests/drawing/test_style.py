@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from qlazy.drawing.page import inline_svg
-from qlazy.drawing.style import Drawing, grid, log_axis, save, style
+from qlazy.drawing.style import Drawing, grid, log_axis, power_of_ten, save, style
 
 
 def curves() -> Figure:
@@ -49,6 +49,17 @@ def test_files_and_page_share_two_draws_and_one_layout(tmp_path, monkeypatch):
     assert (len(draws), len(layouts)) == (2, 1)
     assert "a line" in svg
     assert "<metadata>" not in svg
+
+
+def test_decades_are_plain_text():
+    figure = curves()
+    axes = figure.axes[0]
+    with style():
+        log_axis(axes, "y", np.array([2e-13, 3.0]))
+        figure.draw_without_rendering()
+    labels = [label.get_text() for label in axes.get_yticklabels()]
+    assert {"10¹", "10⁻¹¹"} <= set(labels)
+    assert [power_of_ten(v) for v in (1.0, 1e-3, 1e12, 20.0, 0.0)] == ["10⁰", "10⁻³", "10¹²", "20", "0"]
 
 
 def test_a_figure_is_left_as_it_was(tmp_path):
