@@ -12,7 +12,7 @@ from qlazy.base.errors import UnsupportedModelError
 from qlazy.base.tables import Table
 from qlazy.checking.lazy import LazyPanel
 from qlazy.checking.panel import Panel
-from qlazy.comparison.baselines.result import Surrogates
+from qlazy.comparison.baselines.result import Surrogates, called, does
 from qlazy.comparison.baselines.surrogates import surrogates
 from qlazy.comparison.compare import compare
 from qlazy.data.datasets import Dataset
@@ -113,19 +113,19 @@ def ask_classical(question: Question) -> Panel:
 
 def classical_words(panel: Surrogates) -> str:
     """Who does as well."""
-    matching = [name for name, standing in panel.standings.items() if standing in ("better", "as well")]
-    return {
-        "classical": f"classical, as {_listed(matching)} as well or better",
-        "not classical": "no classical model that was tried does as well",
-        "undecided": "whether a classical model does as well is undecided",
-    }[panel.decision]
+    if panel.decision == "classical":
+        return f"classical, as {_listed(panel.matching)} as well or better"
+    if panel.decision == "not classical":
+        return "no classical model that was tried does as well"
+    return "whether a classical model does as well is undecided"
 
 
 def _listed(names: Sequence[str]) -> str:
+    first = called(names[0])
     if len(names) == 1:
-        return f"the {names[0]} does"
-    others = "another model does" if len(names) == 2 else f"{len(names) - 1} others do"
-    return f"the {names[0]} and {others}"
+        return f"{first} {does(names[0])}"
+    others = "another model" if len(names) == 2 else f"{len(names) - 1} others"
+    return f"{first} and {others} do"
 
 
 PANELS: Mapping[str, Asked] = {

@@ -110,6 +110,12 @@ class Surrogates:
             return "classical"
         return "not classical" if found == {"worse"} else "undecided"
 
+    @property
+    def matching(self) -> tuple[str, ...]:
+        """The others that do as well or better, the best on average first."""
+        chosen = [name for name, one in self.standings.items() if one in ("better", "as well")]
+        return tuple(sorted(chosen, key=lambda name: -self.differences[name].mean))
+
     def sentences(self) -> tuple[str, ...]:
         """The claim first, then what it rests on; with one seed none is made."""
         said = self._described() if self.seeds < 2 else (self._claim(), *self._parts())
@@ -220,11 +226,12 @@ class Surrogates:
         if self.rivals[0].diverged:
             return f"Runs of the {self.model} diverged: nothing can be said of it at this rate."
         if decision == "classical":
-            first, *rest = self._named("better", "as well")
+            first, *rest = self.matching
             if not rest:
-                verb = "do" if first.endswith("vectors") else "does"
-                return _sentence(f"{_the(first)} {verb} as well as {own} or better: {self._figures(first)}")
-            names = _listed([_the(name) for name in (first, *rest)])
+                return _sentence(
+                    f"{called(first)} {does(first)} as well as {own} or better: {self._figures(first)}"
+                )
+            names = _listed([called(name) for name in (first, *rest)])
             return _sentence(f"{names} do as well as {own} or better; best on average {self._against(first)}")
         nearest = self._against(max(self.differences, key=lambda name: self.differences[name].mean))
         if decision == "not classical":
@@ -274,13 +281,8 @@ class Surrogates:
             reasons.setdefault(reason, []).append(name)
         return (*notes, *(f"Left out: {_listed(names)} ({reason})." for reason, names in reasons.items()))
 
-    def _named(self, *standings: Standing) -> list[str]:
-        """Those of a standing, the best first."""
-        chosen = [name for name, one in self.standings.items() if one in standings]
-        return sorted(chosen, key=lambda name: -self.differences[name].mean)
-
     def _against(self, name: str) -> str:
-        return f"{_the(name)} with {self._figures(name)}"
+        return f"{called(name)} with {self._figures(name)}"
 
     def _figures(self, name: str) -> str:
         """A score, and its difference to that of the trained model: in points of accuracy, or as the table has it."""
@@ -293,8 +295,14 @@ class Surrogates:
         return f"{100 * score:.1f} %" if self.classes else f"{1 - score:.3f} of the variance unexplained"
 
 
-def _the(name: str) -> str:
+def called(name: str) -> str:
+    """A model's name in a sentence."""
     return name if name.endswith(("regression", "vectors")) else f"the {name}"
+
+
+def does(name: str) -> str:
+    """The verb that goes with a model's name."""
+    return "do" if name.endswith("vectors") else "does"
 
 
 def _sentence(text: str) -> str:
