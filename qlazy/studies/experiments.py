@@ -49,10 +49,14 @@ def carry_out(
     figures: Callable[[StudyResult], Mapping[str, Any]],
     *,
     conventions: Mapping[str, str] | None = None,
+    summary: Callable[[Arrays], Sequence[Table]] = lambda arrays: (),
     out: str | os.PathLike[str] | None = None,
     progress: bool = True,
 ) -> StudyResult:
-    """Every experiment in turn, by name; table, arrays, figures and report go to the folder ``out``, if given."""
+    """Every experiment in turn, by name; table, arrays, figures and report go to the folder ``out``, if given.
+
+    ``summary`` gives tables over all experiments, from their arrays, that stand before theirs.
+    """
     outcomes = []
     with tqdm(experiments.items(), disable=None if progress else True) as bar:
         for name, experiment in bar:
@@ -62,7 +66,7 @@ def carry_out(
             )
     arrays = {key: np.asarray(array) for outcome in outcomes for key, array in outcome.arrays.items()}
     findings = tuple(finding for outcome in outcomes for finding in outcome.findings)
-    tables = tuple(table for outcome in outcomes for table in outcome.tables)
+    tables = (*summary(arrays), *(table for outcome in outcomes for table in outcome.tables))
     return finish(StudyResult(study, settings, findings, arrays, tables, conventions or {}), out, figures)
 
 

@@ -11,6 +11,7 @@ import qlazy
 from qlazy.base.over_seeds import Interval
 from qlazy.studies.atlas import study
 from qlazy.studies.atlas.cells import HEAD, Data, difference, kernel_answers, standing
+from qlazy.studies.atlas.counts import counts
 from qlazy.studies.atlas.page import write_page
 from qlazy.studies.atlas.study import DATA, FAMILIES, Settings, run
 
@@ -30,7 +31,7 @@ def test_what_it_leaves_behind(finished) -> None:  # type: ignore[no-untyped-def
         "atlas.html",
     }
     settings = Settings.quick()
-    assert [len(table.rows) for table in result.tables] == [len(settings.models)] * len(settings.data)
+    assert [len(table.rows) for table in result.tables[2:]] == [len(settings.models)] * len(settings.data)
     page = (folder / "atlas.html").read_text()
     assert page.count("<tr>") == 1 + len(settings.models) * len(settings.data)
     assert all(f"<th>{name}</th>" in page for name in HEAD)
@@ -77,6 +78,35 @@ def test_every_data_set_and_family_of_the_full_setting_fits() -> None:
 
 
 def test_cells_sort_by_the_numbers_they_begin_with(finished, tmp_path) -> None:  # type: ignore[no-untyped-def]
-    page = write_page(finished[0].tables, tmp_path).read_text()
+    page = write_page(finished[0].tables[2:], tmp_path).read_text()
     assert '<td data-value="' in page
     assert "<td>not lazy</td>" in page or "<td>lazy</td>" in page or "<td>undecided</td>" in page
+
+
+def test_every_cell_is_counted_once(finished) -> None:  # type: ignore[no-untyped-def]
+    settings = Settings.quick()
+    circuits, nets = (len(settings.data) * count for count in (2, 1))
+    for row in finished[0].tables[0].rows:
+        assert sum(map(int, row[2:])) == (circuits if row[0] == "circuits" else nets), row
+
+
+def test_counts_are_those_of_intervals() -> None:
+    arrays = {
+        "one: is net": np.array([False, False, True]),
+        "one: lazy": np.array(["lazy", "not lazy", "undecided"]),
+        "one: less kernel": np.array([[0.1, 0.05, 0.2], [0.0, -0.1, 0.1], [-0.1, -0.2, -0.05]]),
+        "one: less twin": np.array([[-0.1, -0.2, -0.05], [0.1, 0.05, 0.2], [np.nan] * 3]),
+        "one: less classical": np.array([[0.0, -0.1, 0.1]] * 3),
+    }
+    arrays |= {
+        f"one: {name}": np.array([[0.3] * 3, [0.2] * 3, [0.1] * 3])
+        for name in ("kernel change", "output gap")
+    }
+    table, correlations = counts(arrays)
+    assert correlations.rows == (("kernel change", "+1.00"), ("output gap", "+1.00"))
+    found = {row[:2]: row[2:] for row in table.rows}
+    assert found["circuits", "lazy at a = 1, undecided, not lazy"] == ("1", "0", "1")
+    assert found["circuits", "trained, less kernel regression with its own kernel"] == ("1", "1", "0")
+    assert found["circuits", "trained, less its unentangled twin"] == ("1", "0", "1")
+    assert found["nets", "trained, less kernel regression with its own kernel"] == ("0", "0", "1")
+    assert ("nets", "trained, less its unentangled twin") not in found

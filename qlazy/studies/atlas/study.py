@@ -18,6 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from qlazy.studies.atlas.cells import Data, on_data
+from qlazy.studies.atlas.counts import counts
 from qlazy.studies.atlas.page import write_page
 from qlazy.studies.experiments import Experiments, carry_out
 from qlazy.studies.result import StudyResult
@@ -65,9 +66,11 @@ class Settings:
 
 def run(settings: Settings, out: str | os.PathLike[str] | None = None, progress: bool = True) -> StudyResult:
     """Every data set in turn; table, arrays, figures, report and a sortable ``atlas.html`` go to ``out``, if given."""
-    result = carry_out("atlas", settings, _experiments(settings), figures, out=out, progress=progress)
+    result = carry_out(
+        "atlas", settings, _experiments(settings), figures, summary=counts, out=out, progress=progress
+    )
     if out is not None:
-        write_page(result.tables, out)
+        write_page(result.tables[-len(settings.data) :], out)
     return result
 
 
