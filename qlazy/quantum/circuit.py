@@ -66,6 +66,7 @@ LANE_BYTES = 2**26
 """A Hessian's directions run side by side, as many as have rows (p,) in about this much memory, for every input."""
 DTYPES = (torch.float64, torch.float32)
 EXACT_DEVICES = ("default.qubit", "lightning.qubit")
+MIXED_DEVICE = "default.mixed"
 BackendName = Literal["auto", "adjoint", "branches", "torch", "lightning", "device", "paulis"]
 
 
@@ -88,7 +89,8 @@ class Circuit(Model):
     and what is quadratic in a Jacobian, a kernel for instance, is not.
     "paulis" propagates Pauli words, for circuits whose light cones are too wide for states: exact while the words fit
     in memory, and otherwise with coefficients under ``cutoff`` and words of more than ``max_weight`` letters dropped;
-    :meth:`truncation_error` bounds what that may have changed.
+    :meth:`truncation_error` bounds what that may have changed. It takes noise too: channels of
+    fixed strength on one wire each, in a QNode on default.mixed.
 
     Raises UnsupportedModelError for a QNode that cannot be differentiated exactly, sample by sample.
     """
@@ -277,7 +279,7 @@ class Circuit(Model):
     def _structure(self, x: Tensor | None) -> object:
         if x is not None:
             with contextlib.suppress(UnsupportedModelError):
-                found = self.lowering(x)
+                found = self._gates(x)
                 return (
                     self._choice(None, x).name, found.num_wires, found.operations, found.formulas,
                     found.observables, found.layout,
@@ -371,6 +373,12 @@ class Circuit(Model):
 
         Raises UnsupportedModelError for a circuit that is not one of unitary gates and linear measurements.
         """
+        found, must = self._gates(x), "be one of unitary gates and expectation values"
+        require(not found.is_noisy, "circuit", must, "one with noise channels", UnsupportedModelError)
+        return found
+
+    def _gates(self, x: Tensor) -> Lowering:
+        """The same, and channels among the gates where there are any."""
         row = tuple(x.shape[1:])
         if row not in self._lowerings:
             choice = self._choice(None, x)
@@ -569,6 +577,8 @@ def _check_qnode(qnode: object, backend: str) -> None:
         not qnode.shots, "qnode", f"be exact (shots=None), {or_device}", f"with {qnode.shots}",
         UnsupportedModelError,
     )  # fmt: skip
+    if backend == "paulis" and qnode.device.name == MIXED_DEVICE:
+        return
     require(
         qnode.device.name in EXACT_DEVICES, "qnode", f"run on {' or '.join(EXACT_DEVICES)}, {or_device}",
         f"on {qnode.device.name}", UnsupportedModelError,

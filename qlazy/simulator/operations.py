@@ -86,7 +86,25 @@ class Flip:
         return (self.wire,)
 
 
-Operation = Unitary | PauliRotation | Diagonal | Cnot | Swap | Flip
+@dataclass(frozen=True)
+class Channel:
+    """Noise on one wire by its Pauli transfer, in the Heisenberg picture: X -> x X, Y -> y Y, Z -> z Z + offset.
+
+    Pauli propagation alone takes it: states have none.
+    """
+
+    wire: int
+    x: float
+    y: float
+    z: float
+    offset: float = 0.0
+
+    @property
+    def wires(self) -> Wires:
+        return (self.wire,)
+
+
+Operation = Unitary | PauliRotation | Diagonal | Cnot | Swap | Flip | Channel
 
 
 class AngleSource(NamedTuple):

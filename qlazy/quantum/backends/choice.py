@@ -59,7 +59,7 @@ SIMULATORS = {
     PAULIS: "Pauli propagation",
 }
 
-NOTHING, EXACT = Sample(), Truncation()
+NOTHING, EXACT, MIXED_DEVICE = Sample(), Truncation(), "default.mixed"
 MEASURED = (
     measurements.ExpectationMP, measurements.ProbabilityMP, measurements.VarianceMP, measurements.PurityMP,
     measurements.VnEntropyMP, measurements.MutualInfoMP,
@@ -158,6 +158,7 @@ def _simulator(traced: Traced) -> str:
 def _exact_device(wanted: str, qnode: qml.QNode) -> Any:
     """Where a QNode is run plainly: its own device where backend "device" is, default.qubit for pure states."""
     is_own = wanted == DEVICE and qnode.device.name != "lightning.qubit"
+    is_own = is_own or (wanted == PAULIS and qnode.device.name == MIXED_DEVICE)
     if is_own or qnode.device.name == "default.qubit":
         return qnode.device
     return qml.device("default.qubit", wires=qnode.device.wires)
@@ -222,9 +223,16 @@ def _refused_under_torch() -> Iterator[None]:
 
 
 def _on_words(lock: Lock, traced: Traced, row: tuple[int, ...], truncation: Truncation) -> Choice:
-    backend = _lowered(traced, row, propagating(truncation))
+    is_mixed = traced.qnode.device.name == MIXED_DEVICE
+    if is_mixed and traced.qnode.device.readout_err:
+        raise NotLoweredError("its device has readout errors")
+    backend = _lowered(traced, row, propagating(truncation), noise=is_mixed)
     if isinstance(backend.circuit, ReadCircuit):
         raise NotLoweredError("its outputs are computed from several expectation values")
+    if backend.circuit.lowering.is_noisy:
+        exact = _lowered(traced, row, propagating(EXACT), noise=True)
+        with _as_not_lowered():
+            return Choice(PAULIS, backend, unchecked=lock.check(exact))
     try:
         states = _lowered(traced, row, None)
     except UnsupportedModelError:
@@ -269,9 +277,11 @@ def _refused_by_shifts(lock: Lock) -> Iterator[None]:
         refuse("qnode", "be a circuit for parameter shifts", f"not: {reason}", UnsupportedModelError)
 
 
-def _lowered(traced: Traced, row: tuple[int, ...], make: MakeEngine | None) -> LoweredBackend:
+def _lowered(
+    traced: Traced, row: tuple[int, ...], make: MakeEngine | None, noise: bool = False
+) -> LoweredBackend:
     with _errors_of_the_qnode():
-        circuit = traced.lowered(make, MAX_WIRES if make is LightningCircuit else MAX_DECLARED)
+        circuit = traced.lowered(make, MAX_WIRES if make is LightningCircuit else MAX_DECLARED, noise)
         circuit.for_params  # noqa: B018 - an engine refuses what it does not take when it is made
     _require_dependence(INPUTS in circuit.inputs, row)
     return LoweredBackend(circuit)

@@ -22,7 +22,7 @@ from qlazy.quantum.second_derivatives import Engine, lane_rates
 from qlazy.simulator.cones.circuit import ConeCircuit, by_cones
 from qlazy.simulator.cones.cones import Cones, find_cones
 from qlazy.simulator.observables import Observable
-from qlazy.simulator.operations import Operation, PauliRotation
+from qlazy.simulator.operations import Channel, Operation, PauliRotation
 from qlazy.simulator.rotations import RotationCircuit
 
 MAX_WIRES = 24
@@ -64,6 +64,11 @@ class Lowering:
     formulas: tuple[Expression | None, ...]  # one for each operation; None where it has no angle
     observables: tuple[Observable, ...]
     layout: Layout
+
+    @property
+    def is_noisy(self) -> bool:
+        """Whether there are noise channels among the operations."""
+        return any(isinstance(operation, Channel) for operation in self.operations)
 
     @cached_property
     def cones(self) -> Cones:

@@ -66,7 +66,7 @@ class Traced:
 
     @torch.enable_grad()
     def lowered(
-        self, make: MakeEngine | None = None, most: int = MAX_DECLARED
+        self, make: MakeEngine | None = None, most: int = MAX_DECLARED, noise: bool = False
     ) -> LoweredCircuit | ReadCircuit:
         """The circuit, ready to run, on at most so many wires; several, and what is made of their results, where it is
         no single one.
@@ -84,7 +84,7 @@ class Traced:
                 measured = [[o for part in group for o in part.observables] for group in reads]
                 single = self._single(parts)
                 circuits = [
-                    self._circuit(*group, make)
+                    self._circuit(*group, make, noise)
                     for group in zip(
                         self.tapes, indices, measured if single is None else [single], strict=True
                     )
@@ -110,26 +110,34 @@ class Traced:
         index: dict[Any, int],
         measured: Sequence[Observable],
         make: MakeEngine | None,
+        noise: bool,
     ) -> LoweredCircuit:
         if is_dynamic(tape):
             wires = len(index) + len(copies_of(tape, index))
             return lowered_branches(statements_of(tape, index), wires, tuple(measured), self.layout)
-        lowering = self._lowering(tape, index, tuple(measured))
+        lowering = self._lowering(tape, index, tuple(measured), noise)
         if make is None:
             require_cones(lowering)
         return LoweredCircuit(lowering, make)
 
     def _lowering(
-        self, tape: qml.tape.QuantumScript, index: dict[Any, int], measured: tuple[Observable, ...]
+        self,
+        tape: qml.tape.QuantumScript,
+        index: dict[Any, int],
+        measured: tuple[Observable, ...],
+        noise: bool,
     ) -> Lowering:
         parts = list(lower_all(tape.operations, index))
-        return Lowering(
+        found = Lowering(
             num_wires=len(index),
             operations=tuple(part.operation for part in parts),
             formulas=tuple(None if part.angle is None else formula(part.angle) for part in parts),
             observables=measured,
             layout=self.layout,
         )
+        if found.is_noisy and not noise:
+            raise NotLoweredError("it has noise channels, which backends 'device' and 'paulis' take")
+        return found
 
 
 @torch.enable_grad()  # so that only the QNode's own no_grad is seen

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from qlazy.simulator.compiling.frames import Frame, row_parity
 from qlazy.simulator.operations import (
+    Channel,
     Cnot,
     Diagonal,
     Flip,
@@ -106,6 +107,8 @@ def compiled(num_wires: int, operation: Operation) -> Rotation | Fixed:
             return Fixed(num_wires, matrix, wires, controls_of(operation))
         case Diagonal(wires, phases):
             return Fixed(num_wires, np.diag(phases), wires, ())
+        case Channel():
+            raise TypeError("states take no channels")
 
 
 def _where(num_wires: int, conditions: tuple[tuple[int, int], ...]) -> Rows:

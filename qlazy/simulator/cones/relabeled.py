@@ -21,6 +21,7 @@ from qlazy.simulator.observables import (
 )
 from qlazy.simulator.operations import (
     AngleSource,
+    Channel,
     Cnot,
     ComplexArray,
     Diagonal,
@@ -84,6 +85,8 @@ def _moved(operation: Operation, places: Mapping[int, int]) -> Operation:
             return Swap(places[first], places[second])
         case Flip(wire):
             return Flip(places[wire])
+        case Channel(wire):
+            return replace(operation, wire=places[wire])
         case Diagonal(wires):
             return replace(operation, wires=_at(wires, places))
         case Unitary(wires, _, controls):

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qlazy.simulator.observables import Observable
-from qlazy.simulator.operations import Operation, PauliRotation, angle_sources
+from qlazy.simulator.operations import Channel, Operation, PauliRotation, angle_sources
 from qlazy.simulator.paulis.cliffords import wires_of
 from qlazy.simulator.paulis.gates import pieces_of
 from qlazy.simulator.paulis.products import product_states, state_slopes
@@ -27,7 +27,7 @@ from qlazy.simulator.paulis.propagation import (
     replayed,
     unpack,
 )
-from qlazy.simulator.paulis.steps import steps_of
+from qlazy.simulator.paulis.steps import channels_of, steps_of
 from qlazy.simulator.paulis.walks import product_slopes, products_of
 from qlazy.simulator.paulis.words import words_of
 from qlazy.simulator.rotations import Derivatives, Real
@@ -76,6 +76,7 @@ class PauliCircuit:
         self._first, rest = _leading(gates)
         pieces = [piece for operation, number in rest for piece in pieces_of(operation, number)]
         self._steps = steps_of([piece.operation for piece in pieces])
+        self._channels = channels_of([piece.operation for piece in pieces])
         turns = [piece for piece in pieces if _takes_angle(piece.operation)]
         self._angles = _Angles(
             np.array([-1 if turn.number is None else turn.number for turn in turns], np.int64),
@@ -201,7 +202,8 @@ class PauliCircuit:
             return self._exact[output]
         mine = self._words.outputs == output
         letters, coefficients = self._words.letters[mine], self._words.coefficients[mine]
-        found = propagate(self._steps, letters, coefficients, turned, self._next_truncation())
+        truncation = self._next_truncation()
+        found = propagate(self._steps, letters, coefficients, turned, truncation, self._channels)
         if self._truncation.is_exact:
             self._exact[output] = found
         return found
@@ -281,10 +283,11 @@ def _takes_angle(operation: Operation) -> bool:
 def _leading(gates: Sequence[Gate]) -> tuple[list[Gate], list[Gate]]:
     """One-wire gates at the start of their wires, and all others."""
     touched: set[int] = set()
-    first, rest = [], []
+    first: list[Gate] = []
+    rest: list[Gate] = []
     for operation, number in gates:
         wires = wires_of(operation)
-        if len(wires) > 1 or touched.intersection(wires):
+        if len(wires) > 1 or isinstance(operation, Channel) or touched.intersection(wires):
             touched.update(wires)
             rest.append((operation, number))
         else:

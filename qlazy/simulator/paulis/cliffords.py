@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from qlazy.simulator.operations import (
     MAX_DENSE_WIRES,
+    Channel,
     Cnot,
     ComplexArray,
     Diagonal,
@@ -64,6 +65,8 @@ def matrix_of(operation: Operation) -> ComplexArray:
             return _controlled(np.asarray(operation.matrix, complex), operation)
         case PauliRotation():
             return _controlled(_rotation(operation), operation)
+        case Channel():
+            raise TypeError("a channel has no matrix")
 
 
 def _rotation(rotation: PauliRotation) -> ComplexArray:

@@ -18,6 +18,7 @@ from scipy.linalg import schur
 from qlazy.base.errors import UnsupportedModelError, refuse
 from qlazy.simulator.operations import (
     MAX_DENSE_WIRES,
+    Channel,
     ComplexArray,
     Diagonal,
     Operation,
@@ -29,7 +30,7 @@ from qlazy.simulator.paulis.cliffords import conjugation, matrix_of, wires_of
 
 
 class Piece(NamedTuple):
-    """A Clifford gate, or a rotation with ``scale`` times angle ``number``, or by ``scale`` where that is None."""
+    """A Clifford gate, a channel, or a rotation: by ``scale`` times angle ``number``, or ``scale`` if that is None."""
 
     operation: Operation
     number: int | None = None
@@ -41,7 +42,9 @@ def pieces_of(operation: Operation, number: int | None) -> Iterator[Piece]:
 
     Raises UnsupportedModelError, naming the gate, for one on several wires that is neither Clifford nor diagonal.
     """
-    if isinstance(operation, PauliRotation) and (operation.angle is None or not _is_clifford(operation)):
+    if isinstance(operation, Channel):
+        yield Piece(operation)
+    elif isinstance(operation, PauliRotation) and (operation.angle is None or not _is_clifford(operation)):
         scale = 1.0 if operation.angle is None else operation.angle
         yield from _rotations(operation, number, scale)
     elif _is_clifford(operation):

@@ -1,7 +1,9 @@
 """The compiled passes of a propagation: words forwards with their table, and coefficients forwards and back.
 
 Words are rows of bits, x then z, ``half`` pieces of 64 each; a table of slots by open addressing tells where a word is.
-Results and scratch are arrays of the caller's, who makes them larger and calls again where one is full.
+A channel is in the tape as a rotation numbered -1: its pairs add ``sign`` times the left coefficient to the right one,
+and its events scale. Results and scratch are arrays of the caller's, who makes them larger and calls again where one is
+full.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from qlazy.simulator.kernels.compiled import entry, inline
-from qlazy.simulator.paulis.steps import ROTATION, TURNS
+from qlazy.simulator.paulis.steps import CHANNEL, ROTATION, TURNS
 
 UNLIMITED = 2**30
 EMPTY, GONE = -1, -2
@@ -24,6 +26,7 @@ def propagate_words(  # type: ignore[no-untyped-def]
     kinds, starts, wires, letters, values, images, signs, powers, cosines, sines,
     generators, spans, keys, coefficients, majorants, flips, alive, scratch, table,
     slots, pair_signs, event_slots, event_values, ends, state, lost, chance, cutoff, max_weight, by_chance, with_slopes,
+    channels,
 ):  # fmt: skip
     hits, freed, visited = scratch[0], scratch[1], scratch[2]
     half = keys.shape[1] // 2
@@ -34,6 +37,26 @@ def propagate_words(  # type: ignore[no-untyped-def]
             return PAUSED
         step = state[STEP]
         first, last = starts[step], starts[step + 1]
+        if kinds[step] == CHANNEL:
+            if state[HIGH] * 2 > len(keys):
+                return MORE_WORDS
+            if state[PAIRS] + state[HIGH] > len(pair_signs) or state[EVENTS] + 2 * state[HIGH] > len(
+                event_slots
+            ):
+                return MORE_TAPE
+            if 2 * (state[USED] + state[HIGH]) > len(table):
+                table[:] = EMPTY
+                _insert_all(table, keys, alive, state)
+            _damp(
+                channels[values[step]], wires[first], keys, coefficients, majorants, flips, alive, freed, table,
+                slots, pair_signs, event_slots, event_values, state, lost, chance, cutoff, max_weight, by_chance,
+                with_slopes,
+            )  # fmt: skip
+            done = state[RANK]
+            state[RANK] += 1
+            ends[0, done], ends[1, done], ends[2, done] = state[PAIRS], state[EVENTS], -1
+            state[STEP] -= 1
+            continue
         if kinds[step] != ROTATION:
             for slot in range(state[HIGH]):
                 if alive[slot]:
@@ -42,7 +65,7 @@ def propagate_words(  # type: ignore[no-untyped-def]
                         first, last,
                     )  # fmt: skip
             state[STEP] -= 1
-            if state[STEP] < 0 or kinds[state[STEP]] == ROTATION:
+            if state[STEP] < 0 or kinds[state[STEP]] == ROTATION or kinds[state[STEP]] == CHANNEL:
                 table[:] = EMPTY
                 _insert_all(table, keys, alive, state)
             continue
@@ -66,16 +89,7 @@ def propagate_words(  # type: ignore[no-untyped-def]
             )  # the key is now the partner's
             partner = _find(table, keys, slot)
             if partner < 0:
-                if state[FREED]:
-                    state[FREED] -= 1
-                    partner = freed[state[FREED]]
-                else:
-                    partner = state[HIGH]
-                    state[HIGH] += 1
-                for piece in range(2 * half):
-                    keys[partner, piece] = keys[slot, piece]
-                coefficients[partner], majorants[partner], flips[partner], alive[partner] = 0.0, 0.0, 1, True
-                _insert(table, keys, partner, state)
+                partner = _added(keys, slot, coefficients, majorants, flips, alive, freed, table, state)
             _turned(keys[slot], half, letters, wires, first, last, powers)
             visited[slot] = visited[partner] = step + 1
             sign *= flips[slot] * flips[partner]
@@ -92,33 +106,99 @@ def propagate_words(  # type: ignore[no-untyped-def]
         if cutoff > 0 or max_weight < UNLIMITED:
             for pair in range(begun, state[PAIRS]):
                 for side in range(2):
-                    slot = slots[side, pair]
-                    size = majorants[slot] if with_slopes else abs(coefficients[slot])
-                    factor = _kept(keys[slot], half, size, cutoff, max_weight, by_chance, chance)
-                    if factor != 1:
-                        event = state[EVENTS]
-                        event_slots[event], event_values[0, event], event_values[1, event] = (
-                            slot, coefficients[slot], factor,
-                        )  # fmt: skip
-                        state[EVENTS] += 1
-                        change = abs(coefficients[slot] * (factor - 1))
-                        lost[DROPPED] += change
-                        lost[SQUARED] += change * change
-                        lost[SLOPES] += abs(majorants[slot] * (factor - 1))
-                        coefficients[slot] *= factor
-                        majorants[slot] *= factor
-                        if factor == 0:
-                            _remove(table, keys, slot)
-                            alive[slot] = False
-                            for piece in range(2 * half):
-                                keys[slot, piece] = 0  # commutes with every generator
-                            freed[state[FREED]] = slot
-                            state[FREED] += 1
+                    _scale(
+                        slots[side, pair], 1.0, keys, coefficients, majorants, alive, freed, table, event_slots,
+                        event_values, state, lost, chance, cutoff, max_weight, by_chance, with_slopes,
+                    )  # fmt: skip
         done = state[RANK]
         state[RANK] += 1
         ends[0, done], ends[1, done], ends[2, done] = state[PAIRS], state[EVENTS], number
         state[STEP] -= 1
     return DONE
+
+
+@inline
+def _added(keys, slot, coefficients, majorants, flips, alive, freed, table, state):  # type: ignore[no-untyped-def]
+    """A new slot for the key that stands in ``slot``, with a coefficient of 0."""
+    if state[FREED]:
+        state[FREED] -= 1
+        added = freed[state[FREED]]
+    else:
+        added = state[HIGH]
+        state[HIGH] += 1
+    for piece in range(keys.shape[1]):
+        keys[added, piece] = keys[slot, piece]
+    coefficients[added], majorants[added], flips[added], alive[added] = 0.0, 0.0, 1, True
+    _insert(table, keys, added, state)
+    return added
+
+
+@inline
+def _scale(  # type: ignore[no-untyped-def]
+    slot, damping, keys, coefficients, majorants, alive, freed, table, event_slots, event_values, state, lost, chance,
+    cutoff, max_weight, by_chance, with_slopes,
+):  # fmt: skip
+    """A coefficient times ``damping``, which is dropped or rounded after it where it is small: an event of the tape."""
+    before = coefficients[slot]
+    coefficients[slot] *= damping
+    majorants[slot] *= abs(damping)
+    factor = 1.0
+    if cutoff > 0 or max_weight < UNLIMITED:
+        size = majorants[slot] if with_slopes else abs(coefficients[slot])
+        factor = _kept(keys[slot], keys.shape[1] // 2, size, cutoff, max_weight, by_chance, chance)
+    if factor == 1 and damping == 1:
+        return
+    event = state[EVENTS]
+    event_slots[event], event_values[0, event], event_values[1, event] = slot, before, damping * factor
+    state[EVENTS] += 1
+    change = abs(coefficients[slot] * (factor - 1))
+    lost[DROPPED] += change
+    lost[SQUARED] += change * change
+    lost[SLOPES] += abs(majorants[slot] * (factor - 1))
+    coefficients[slot] *= factor
+    majorants[slot] *= factor
+    if factor == 0:
+        _remove(table, keys, slot)
+        alive[slot] = False
+        for piece in range(keys.shape[1]):
+            keys[slot, piece] = 0  # commutes with every generator
+        freed[state[FREED]] = slot
+        state[FREED] += 1
+
+
+@inline
+def _damp(  # type: ignore[no-untyped-def]
+    channel, wire, keys, coefficients, majorants, flips, alive, freed, table, slots, pair_signs, event_slots,
+    event_values, state, lost, chance, cutoff, max_weight, by_chance, with_slopes,
+):  # fmt: skip
+    """Every word times the factor of its letter on a wire; Z adds ``channel[0]`` of itself to the word without it."""
+    half, high, begun = keys.shape[1] // 2, state[HIGH], state[PAIRS]
+    for slot in range(high):
+        if channel[0] != 0 and alive[slot] and _letter(keys[slot], half, wire) == 2:
+            _put(keys[slot], half, wire, 0)
+            partner = _find(table, keys, slot)
+            if partner < 0:
+                partner = _added(keys, slot, coefficients, majorants, flips, alive, freed, table, state)
+            _put(keys[slot], half, wire, 2)
+            sign = channel[0] * flips[slot] * flips[partner]
+            coefficients[partner] += sign * coefficients[slot]
+            majorants[partner] += abs(sign) * majorants[slot]
+            pair = state[PAIRS]
+            slots[0, pair], slots[1, pair], pair_signs[pair] = slot, partner, sign
+            state[PAIRS] += 1
+    for slot in range(high):
+        letter = _letter(keys[slot], half, wire)
+        if alive[slot] and letter:
+            _scale(
+                slot, channel[letter], keys, coefficients, majorants, alive, freed, table, event_slots,
+                event_values, state, lost, chance, cutoff, max_weight, by_chance, with_slopes,
+            )  # fmt: skip
+    if cutoff > 0 or max_weight < UNLIMITED:
+        for pair in range(begun, state[PAIRS]):
+            _scale(
+                slots[1, pair], 1.0, keys, coefficients, majorants, alive, freed, table, event_slots,
+                event_values, state, lost, chance, cutoff, max_weight, by_chance, with_slopes,
+            )  # fmt: skip
 
 
 @inline
@@ -287,11 +367,15 @@ def replay_pairs(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     pair = event = 0
     for done in range(len(pair_ends)):
-        cosine, sine = cosines[rotations[done]], sines[rotations[done]]
-        for k in range(pair, pair_ends[done]):
-            one, other = coefficients[left[k]], coefficients[right[k]]
-            coefficients[left[k]] = cosine * one - signs[k] * sine * other
-            coefficients[right[k]] = signs[k] * sine * one + cosine * other
+        if rotations[done] < 0:
+            for k in range(pair, pair_ends[done]):
+                coefficients[right[k]] += signs[k] * coefficients[left[k]]
+        else:
+            cosine, sine = cosines[rotations[done]], sines[rotations[done]]
+            for k in range(pair, pair_ends[done]):
+                one, other = coefficients[left[k]], coefficients[right[k]]
+                coefficients[left[k]] = cosine * one - signs[k] * sine * other
+                coefficients[right[k]] = signs[k] * sine * one + cosine * other
         for k in range(event, event_ends[done]):
             before[k] = coefficients[event_slots[k]]
             coefficients[event_slots[k]] *= factors[k]
@@ -306,12 +390,18 @@ def pass_back(  # type: ignore[no-untyped-def]
     samples = cotangents.shape[1]
     for done in range(len(pair_ends) - 1, -1, -1):
         number = rotations[done]
-        cosine, sine = cosines[number], sines[number]
         for k in range(event_ends[done] - 1, (event_ends[done - 1] if done else 0) - 1, -1):
             slot = event_slots[k]
             coefficients[slot] = before[k]
             for m in range(samples):
                 cotangents[slot, m] *= factors[k]
+        if number < 0:
+            for k in range(pair_ends[done - 1] if done else 0, pair_ends[done]):
+                coefficients[right[k]] -= signs[k] * coefficients[left[k]]
+                for m in range(samples):
+                    cotangents[left[k], m] += signs[k] * cotangents[right[k], m]
+            continue
+        cosine, sine = cosines[number], sines[number]
         for k in range(pair_ends[done - 1] if done else 0, pair_ends[done]):
             i, j, turn = left[k], right[k], signs[k] * sine
             one, other = coefficients[i], coefficients[j]

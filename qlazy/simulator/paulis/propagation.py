@@ -11,6 +11,9 @@ small and its derivatives not (sin(theta) near 0): where derivatives count, a ma
 with each coefficient, |cos| m_P + |sin| m_Q for a pair, and no less than the two coefficients; the sum of the majorants
 dropped bounds the error of every derivative. Rounded by chance, coefficients keep their mean, and so do outputs and
 derivatives.
+
+A noise channel scales each word by the letter on its wire; amplitude damping adds of Z to the word without it. Neither
+makes an expectation larger, so that the bounds hold with noise as well.
 """
 
 from __future__ import annotations
@@ -69,7 +72,10 @@ class Truncation(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Tape:
-    """What was done to coefficients: pairs (k,) of slots for each rotation, and events, words that were scaled."""
+    """What was done to coefficients: pairs (k,) of slots for each rotation, and events, words that were scaled.
+
+    A channel stands among rotations with the number -1: what its pairs add, and what its events scale.
+    """
 
     pairs: tuple[NDArray[np.int32], NDArray[np.int32], Floats]  # slots and sign
     events: tuple[NDArray[np.int32], Floats, Floats]  # slot, coefficient before, factor
@@ -92,11 +98,22 @@ class Propagated:
     dropped_slopes: float
 
 
+NOISELESS: Floats = np.zeros((0, 4))
+
+
 def propagate(
-    steps: Steps, letters: NDArray[np.uint8], coefficients: Floats, angles: Floats, truncation: Truncation
+    steps: Steps,
+    letters: NDArray[np.uint8],
+    coefficients: Floats,
+    angles: Floats,
+    truncation: Truncation,
+    channels: Floats = NOISELESS,
 ) -> Propagated:
-    """Words (t, n) with coefficients (t,) through ``steps``, whose rotations have ``angles`` (R,) by their number."""
-    return _Propagation(steps, letters, coefficients, angles, truncation).run()
+    """Words (t, n) with coefficients (t,) through ``steps``, whose rotations have ``angles`` (R,) by their number.
+
+    ``channels`` are those among the steps, as :func:`channels_of` gives them.
+    """
+    return _Propagation(steps, letters, coefficients, angles, truncation, channels).run()
 
 
 class _Propagation:
@@ -109,8 +126,9 @@ class _Propagation:
         coefficients: Floats,
         angles: Floats,
         truncation: Truncation,
+        channels: Floats,
     ) -> None:
-        self._steps, self._truncation = steps, truncation
+        self._steps, self._truncation, self._channels = steps, truncation, channels
         self._turns = np.cos(angles), np.sin(angles)
         count, wires = letters.shape
         self._half = (wires + 63) // 64
@@ -125,7 +143,7 @@ class _Propagation:
         self.alive[:count] = True
         self.scratch = np.zeros((3, size), np.int64)  # hits, free slots, step of the last visit
         self.table = np.zeros(0, np.int64)
-        rotations = int((steps.kinds == ROTATION).sum())
+        rotations = int((steps.kinds == ROTATION).sum()) + len(channels)
         self.pairs = np.zeros((2, size), np.int32), np.zeros(size)
         self.events = np.zeros(size, np.int32), np.zeros((2, size))
         self.ends = np.zeros((3, rotations), np.int64)
@@ -157,7 +175,7 @@ class _Propagation:
                 *self._steps, POWERS, *self._turns, *self._generators, self.keys, self.coefficients,
                 self.majorants, self.signs, self.alive, self.scratch, self.table, *self.pairs, *self.events,
                 self.ends, self.state, self.lost, self.chance, truncation.cutoff, truncation.max_weight,
-                truncation.seed is not None, truncation.with_slopes,
+                truncation.seed is not None, truncation.with_slopes, self._channels,
             )
         )  # fmt: skip
 

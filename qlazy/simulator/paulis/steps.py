@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qlazy.base.errors import UnsupportedModelError, refuse
-from qlazy.simulator.operations import Operation, PauliRotation
+from qlazy.simulator.operations import Channel, Operation, PauliRotation
 from qlazy.simulator.paulis.cliffords import Conjugation, conjugation
 from qlazy.simulator.paulis.words import CODE
 
-ROTATION, TURNS, TABLE = 0, 1, 2
-"""A rotation whose angle is random; quarter turns of a fixed one; any other Clifford gate, by its table."""
+ROTATION, TURNS, TABLE, CHANNEL = 0, 1, 2, 3
+"""A rotation by an angle; quarter turns of a fixed one; any other Clifford gate, by its table; noise, by its number."""
 
 
 class Steps(NamedTuple):
@@ -31,7 +31,7 @@ class Steps(NamedTuple):
 
 
 def steps_of(operations: Sequence[Operation]) -> Steps:
-    """Steps of ``operations``: rotations without a fixed angle are random, and numbered in order.
+    """Steps of ``operations``: rotations without a fixed angle are random, and numbered in order, channels apart.
 
     Raises UnsupportedModelError, naming the gate, where a fixed one is not a Clifford gate and where a rotation has
     controls: its generator is then no Pauli word.
@@ -40,7 +40,8 @@ def steps_of(operations: Sequence[Operation]) -> Steps:
     steps = [_step(operation, tables) for operation in operations]
     kinds = np.array([step.kind for step in steps], np.int64)
     values = np.array([step.value for step in steps], np.int64)
-    values[kinds == ROTATION] = np.arange(int((kinds == ROTATION).sum()))
+    for kind in (ROTATION, CHANNEL):
+        values[kinds == kind] = np.arange(int((kinds == kind).sum()))
     return Steps(
         kinds,
         np.cumsum([0, *(len(step.wires) for step in steps)], dtype=np.int64),
@@ -50,6 +51,12 @@ def steps_of(operations: Sequence[Operation]) -> Steps:
         np.concatenate([np.zeros(0, np.int64), *tables.images]),
         np.concatenate([np.zeros(0, np.int8), *tables.signs]),
     )
+
+
+def channels_of(operations: Sequence[Operation]) -> NDArray[np.float64]:
+    """The channels in order, (k, 4): what Z adds to the word without it, and the factors of X, Z and Y."""
+    found = [(one.offset, one.x, one.z, one.y) for one in operations if isinstance(one, Channel)]
+    return np.array(found, float).reshape(-1, 4)
 
 
 class _Step(NamedTuple):
@@ -78,6 +85,8 @@ class _Tables:
 
 
 def _step(operation: Operation, tables: _Tables) -> _Step:
+    if isinstance(operation, Channel):
+        return _Step(CHANNEL, operation.wires, (0,), 0)
     if isinstance(operation, PauliRotation) and not operation.controls:
         letters = tuple(CODE[letter] for letter in operation.word)
         if operation.angle is None:

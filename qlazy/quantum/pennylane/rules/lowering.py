@@ -15,6 +15,7 @@ import pennylane as qml
 from numpy.typing import NDArray
 from pennylane.ops import Evolution, Exp
 
+from qlazy.quantum.pennylane.rules.channels import transfer_of
 from qlazy.quantum.pennylane.rules.matrices import one_qubit
 from qlazy.quantum.pennylane.rules.preparations import is_basis_state, is_state, prepared_bits, prepared_state
 from qlazy.quantum.pennylane.symbolic import NotSymbolic, Symbolic
@@ -148,9 +149,13 @@ def lower_after(touched: set[Any], op: Any, index: Index) -> Iterator[Lowered]:
 def lower(op: Any, index: Index, depth: int = 0) -> Iterator[Lowered]:
     """The simulator's operations for a PennyLane operator; ``index`` numbers the wires.
 
-    Raises NotLoweredError for a measurement, a channel, or an operator without a decomposition.
+    Raises NotLoweredError for a measurement, noise that is no channel on one wire between Pauli letters, or an operator
+    without a decomposition.
     """
     if isinstance(op, NOTHING):
+        return
+    if isinstance(op, qml.operation.Channel):
+        yield Lowered(_channel(op, index))
         return
     if is_state(op) or is_state(getattr(op, "base", None)):
         raise NotLoweredError(f"{op.name} of weights or inputs within another gate")
@@ -178,6 +183,15 @@ def lower(op: Any, index: Index, depth: int = 0) -> Iterator[Lowered]:
         yield Lowered(_fixed(np.asarray(qml.matrix(op), dtype=complex), wires_of(op.wires, index)))
     else:
         raise NotLoweredError(f"{op.name} has no unitary decomposition")
+
+
+def _channel(op: Any, index: Index) -> Operation:
+    if any(isinstance(parameter, Symbolic) for parameter in op.data):
+        raise NotLoweredError(f"{op.name} depends on weights or data")
+    found = transfer_of(op, index[op.wires[0]]) if len(op.wires) == 1 else None
+    if found is None:
+        raise NotLoweredError(f"{op.name} mixes Pauli words, or acts on several wires")
+    return found
 
 
 def _rotations(op: Any) -> Rotations | None:
