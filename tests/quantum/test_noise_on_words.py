@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 import qlazy
+from qlazy.base.identity import identity
 from qlazy.quantum.pennylane.noise import with_noise
 from qlazy.testing import check_model
+from qlazy.theory.mean_kernel import mean_kernel
 
 CHANNELS = {
     "depolarizing": lambda wire: qml.DepolarizingChannel(0.07, wires=wire),
@@ -126,7 +128,7 @@ def test_rounded_by_chance_noise_leaves_no_bias() -> None:
 
 
 def test_noise_far_past_states() -> None:
-    """Independent wires: cos(x + w) times (1 - 4p/3)^2 each. The device has no wires declared, and no room for so many."""
+    """Independent wires: cos(x + w) times (1 - 4p/3)^2 each. The device has no wires declared, nor room for so many."""
     wires = 60
 
     @qml.qnode(qml.device("default.mixed"))
@@ -159,7 +161,7 @@ def test_what_noise_does_not_take_is_refused() -> None:
         (circuit_of(lambda w: qml.DepolarizingChannel(w[0] ** 2 / 100, wires=0)), "depends on weights"),
         (circuit_of(lambda w: qml.PauliError("XX", 0.1, wires=[0, 1])), "acts on several wires"),
         (circuit_of(lambda w: qml.BitFlip(0.1, wires=0), readout_prob=0.1), "readout errors"),
-        (damped.update(device=qml.device("default.mixed", wires=2), shots=10), "shots"),
+        (qml.set_shots(damped, 10), "shots"),
     ]
     for qnode, message in cases:
         with pytest.raises(qlazy.UnsupportedModelError, match=message):
@@ -167,11 +169,18 @@ def test_what_noise_does_not_take_is_refused() -> None:
                 torch.ones(1).double(), torch.ones(2, 1).double()
             )
     model = qlazy.Circuit(damped, {"w": (1,)}, backend="paulis")
-    with pytest.raises(qlazy.UnsupportedModelError, match="noise channels"):
-        model.lowering(torch.ones(2, 1).double())
-    with pytest.raises(
-        qlazy.UnsupportedModelError, match="noise channels, which backends 'device' and 'paulis' take"
-    ):
-        qlazy.Circuit(damped, {"w": (1,)}, backend="adjoint")(
-            torch.ones(1).double(), torch.ones(2, 1).double()
-        )
+    for call in (model.lowering, lambda x: mean_kernel(model, x)):
+        with pytest.raises(qlazy.UnsupportedModelError, match="noise channels"):
+            call(torch.ones(2, 1).double())
+    with pytest.raises(qlazy.UnsupportedModelError, match="be given backend='device'"):
+        qlazy.Circuit(damped, {"w": (1,)}, backend="adjoint")
+
+
+def test_strengths_are_part_of_what_a_circuit_is_told_by() -> None:
+    x = torch.ones(2, 3).double()
+    circuit = qlazy.load_circuit("hardware_efficient", n=3, layers=1)
+    noisy = [with_noise(circuit, "bit_flip", strength).qnode for strength in (0.1, 0.1, 0.2)]
+    one, same, other = (
+        identity(qlazy.Circuit(qnode, circuit.weight_shapes, backend="paulis").keyed_by(x)) for qnode in noisy
+    )
+    assert one == same != other
