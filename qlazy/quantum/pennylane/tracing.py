@@ -127,17 +127,14 @@ class Traced:
         measured: tuple[Observable, ...],
         noise: bool,
     ) -> Lowering:
-        parts = list(lower_all(tape.operations, index))
-        found = Lowering(
+        parts = list(lower_all(tape.operations, index, noise))
+        return Lowering(
             num_wires=len(index),
             operations=tuple(part.operation for part in parts),
             formulas=tuple(None if part.angle is None else formula(part.angle) for part in parts),
             observables=measured,
             layout=self.layout,
         )
-        if found.is_noisy and not noise:
-            raise NotLoweredError("it has noise channels, which backends 'device' and 'paulis' take")
-        return found
 
 
 @torch.enable_grad()  # so that only the QNode's own no_grad is seen

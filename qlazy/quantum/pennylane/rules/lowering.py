@@ -128,11 +128,15 @@ FREE: dict[type, Callable[[tuple[int, ...]], Operation]] = {
 NOTHING = (qml.Identity, qml.Barrier, qml.Snapshot, qml.WireCut)
 
 
-def lower_all(operators: Sequence[Any], index: Index) -> Iterator[Lowered]:
-    """The operations of a circuit on |0...0>."""
+def lower_all(operators: Sequence[Any], index: Index, noise: bool = False) -> Iterator[Lowered]:
+    """The operations of a circuit on |0...0>, with ``noise`` its channels on one wire among them."""
     touched: set[Any] = set()
     for op in operators:
-        yield from lower_after(touched, op, index)
+        if noise and isinstance(op, qml.operation.Channel):
+            yield Lowered(_channel(op, index))
+            touched |= set(op.wires)
+        else:
+            yield from lower_after(touched, op, index)
 
 
 def lower_after(touched: set[Any], op: Any, index: Index) -> Iterator[Lowered]:
@@ -149,13 +153,9 @@ def lower_after(touched: set[Any], op: Any, index: Index) -> Iterator[Lowered]:
 def lower(op: Any, index: Index, depth: int = 0) -> Iterator[Lowered]:
     """The simulator's operations for a PennyLane operator; ``index`` numbers the wires.
 
-    Raises NotLoweredError for a measurement, noise that is no channel on one wire between Pauli letters, or an operator
-    without a decomposition.
+    Raises NotLoweredError for a measurement, a channel, or an operator without a decomposition.
     """
     if isinstance(op, NOTHING):
-        return
-    if isinstance(op, qml.operation.Channel):
-        yield Lowered(_channel(op, index))
         return
     if is_state(op) or is_state(getattr(op, "base", None)):
         raise NotLoweredError(f"{op.name} of weights or inputs within another gate")
