@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from qlazy.models.wrappers import Centered, Linearized, Readout, Scaled
     from qlazy.quantum.circuit import Circuit, CircuitLayer, from_qasm, load_circuit
     from qlazy.quantum.derivatives import differentiate
+    from qlazy.quantum.interop.qiskit import from_qiskit
     from qlazy.quantum.qasm.source import QasmError
     from qlazy.tasks.features import TangentFeatures
     from qlazy.tasks.self_training import self_train
@@ -80,6 +81,7 @@ _NAMES = {
     "models.nets": ("Net", "mlp"),
     "models.wrappers": ("Centered", "Linearized", "Readout", "Scaled"),
     "quantum.circuit": ("Circuit", "CircuitLayer", "from_qasm", "load_circuit"),
+    "quantum.interop.qiskit": ("from_qiskit",),
     "quantum.derivatives": ("differentiate",),
     "quantum.qasm.source": ("QasmError",),
     "tasks.features": ("TangentFeatures",),
