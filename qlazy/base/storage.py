@@ -59,6 +59,20 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         raise OSError(error.errno, error.strerror, os.fspath(path)) from error
 
 
+def require_writable(folder: str | os.PathLike[str]) -> Path:
+    """Make the folder, if there is none, and see that files can be written to it, before the work that they are for.
+
+    Raises OSError naming it.
+    """
+    place = Path(folder)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        with draft_of(place / "writable"):
+            return place
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, os.fspath(place)) from error
+
+
 def atomic_create(path: str | os.PathLike[str], contents: bytes) -> None:
     """Write a new file at once. Raises FileExistsError where another process was quicker."""
     target = Path(path)

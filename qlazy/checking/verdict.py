@@ -85,11 +85,11 @@ class Verdict:
         ``command`` is what made the verdict, for those who want to run it again.
         """
         from qlazy.drawing.page import Page, captioned
-        from qlazy.drawing.style import drawings, save_figures
+        from qlazy.drawing.style import drawings, replace_figures
 
         folder = path_of("folder", folder)
         figures = drawings(self.figures())
-        save_figures(figures, folder)
+        replace_figures(figures, folder)
         again = command or "qlazy.check(model, data)"
         title = "Lazy, flat, or classical?"
         return Page(title, self.paragraphs(), self.facts, self.tables(), captioned(figures), again).save(

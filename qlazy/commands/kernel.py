@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from qlazy.base.errors import UnsupportedModelError, require
-from qlazy.base.storage import remove_stale_drafts
+from qlazy.base.storage import remove_stale_drafts, require_writable
 from qlazy.commands import OK
 from qlazy.commands.options import MODELS_HELP, add_data, add_model, folder, positive, read_data
 from qlazy.kernels.operator import tangent_kernel
@@ -49,6 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     from qlazy.kernels.report import write_kernel
 
     data = read_data(arguments)
+    remove_stale_drafts(require_writable(arguments.out))
     ((name, model),) = build_models([arguments.model], data).items()
     generator = torch.Generator().manual_seed(arguments.seed)
     params = model.init(generator).to(data.x_train)
@@ -63,7 +64,6 @@ def run(arguments: argparse.Namespace) -> int:
         "kernel": matrix, "eigenvalues": tangent.eigenvalues(), "params": params, "x": data.x_train,
         "y": data.y_train, **({} if shown is None else shown[1]),
     }  # fmt: skip
-    remove_stale_drafts(arguments.out)
     settings = {"model": name, "seed": arguments.seed, "data": data.description, "facts": facts}
     save_arrays(arguments.out / "kernel.npz", {key: t.numpy() for key, t in arrays.items()}, settings)
     page = write_kernel(facts, plot_kernel(matrix, data.y_train), arguments.out, arguments.command)

@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 from qlazy.base.errors import LearningRateWarning, path_of, require, require_flag, require_instance, whole_of
 from qlazy.base.execution import Results, in_processes, on_cluster, on_threads, require_workers
 from qlazy.base.keys import digest, key, readable, told
-from qlazy.base.storage import remove_stale_drafts
+from qlazy.base.storage import remove_stale_drafts, require_writable
 from qlazy.base.version import __version__, versions
 from qlazy.comparison.baselines import FourierModel, InfiniteCircuit, InfiniteNet
 from qlazy.comparison.result import Comparison
@@ -173,7 +173,7 @@ def compare(
     kept = [None if folder is None or one.told is None else folder for one in seeded]
     tasks = [RunTask(index, float(alpha), kept[index]) for index in range(len(seeded)) for alpha in alphas]
     if folder is not None:
-        remove_stale_drafts(folder)
+        remove_stale_drafts(require_writable(folder))
     _warn_of_rates(seeded)
     runs = _runs(seeded, tasks, workers or 1, client, progress)
     order = {name: index for index, name in enumerate(models)}

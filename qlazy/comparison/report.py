@@ -12,7 +12,7 @@ from qlazy.comparison.figures.all import comparison_figures
 from qlazy.comparison.runs import Runs
 from qlazy.comparison.verdict import verdicts
 from qlazy.drawing.page import Page, captioned
-from qlazy.drawing.style import Drawing, Figure, drawings, save_figures
+from qlazy.drawing.style import Drawing, Figure, drawings, replace_figures
 
 
 def write_comparison(
@@ -20,7 +20,7 @@ def write_comparison(
 ) -> Path:
     """Every figure, drawn once, and the page that holds them all; returns the page's path."""
     figures = drawings(comparison_figures(comparison, against))
-    save_figures(figures, folder)
+    replace_figures(figures, folder)
     return comparison_page(comparison, figures, command).save(folder)
 
 

@@ -116,22 +116,25 @@ class Drawing:
                     figure.set_layout_engine("none")
                 # The canvases' own methods draw once, where savefig draws a second time to lay out.
                 png = self._printed(
-                    FigureCanvasAgg(figure).print_png, mpl.rcParams["savefig.dpi"], "Software"
+                    FigureCanvasAgg(figure).print_png, mpl.rcParams["savefig.dpi"], {"Software": None}
                 )
-                svg = self._printed(FigureCanvasSVG(figure).print_svg, SVG_DPI, "Date")
+                about = {"Date": None, "Publisher": PUBLISHER}
+                svg = self._printed(FigureCanvasSVG(figure).print_svg, SVG_DPI, about)
             finally:
                 figure.set_canvas(canvas)
                 figure.dpi = dpi
                 figure.set_layout_engine(engine)
         return {"png": png, "svg": svg}
 
-    def _printed(self, write: Callable[..., Any], dpi: float, without: str) -> bytes:
+    def _printed(self, write: Callable[..., Any], dpi: float, metadata: Mapping[str, str | None]) -> bytes:
         buffer = io.BytesIO()
         self.figure.dpi = dpi
-        write(buffer, metadata={without: None})
+        write(buffer, metadata=metadata)
         return buffer.getvalue()
 
 
+PUBLISHER = "qlazy"
+"""What every SVG says, which tells figures of qlazy from others in a folder."""
 SVG_DPI = 72.0  # what matplotlib draws SVG at, whatever is asked for
 
 
@@ -201,6 +204,20 @@ def legend_below(figure: Figure, handles: list[Any], *, columns: int | None = No
     longest = max(len(str(handle.get_label())) for handle in handles)
     fitting = max(1, int(figure.get_figwidth() * 15 / (longest + 6)))
     figure.legend(handles=handles, loc="outside lower center", ncols=min(columns or len(handles), fitting))
+
+
+def replace_figures(figures: Mapping[str, Figure | Drawing], folder: str | os.PathLike[str]) -> list[Path]:
+    """As :func:`save_figures`, in place of all figures of qlazy in the folder: none of an earlier result stays."""
+    for svg in Path(folder).glob("*.svg"):
+        if svg.stem not in figures and _is_ours(svg):
+            for path in (svg, svg.with_suffix(".png")):
+                path.unlink(missing_ok=True)
+    return save_figures(figures, folder)
+
+
+def _is_ours(svg: Path) -> bool:
+    with svg.open("rb") as file:
+        return f"<dc:title>{PUBLISHER}</dc:title>".encode() in file.read(4096)
 
 
 def save_figures(figures: Mapping[str, Figure | Drawing], folder: str | os.PathLike[str]) -> list[Path]:

@@ -45,7 +45,7 @@ from qlazy.quantum.backends.backend import (
 )
 from qlazy.quantum.backends.lowered import MAX_DECLARED, LoweredCircuit, Lowering, require_wires
 from qlazy.quantum.backends.programs import choose_for, lowered_program, without_last_measurements
-from qlazy.quantum.corpus import load_program, locate, program_from_qasm
+from qlazy.quantum.corpus import Folders, load_program, locate, program_from_qasm
 from qlazy.quantum.pennylane.surroundings import Surroundings
 from qlazy.quantum.program.program import Program
 from qlazy.quantum.qasm.parse import without_comments
@@ -488,16 +488,18 @@ def load_circuit(
     backend: BackendName = "auto",
     cutoff: float = 0.0,
     max_weight: int | None = None,
+    include_from: Folders = (),
     **sizes: int,
 ) -> Circuit:
     """A circuit from the corpus by name, or from an OpenQASM 3 file by path, with its sizes overridden.
 
-    ``load_circuit("hardware_efficient", n=6, layers=3)``. Raises ValueError for an unknown name or size, and QasmError
+    ``load_circuit("hardware_efficient", n=6, layers=3)``. A file may include others of its own folder and those below,
+    and of the folders ``include_from``. Raises ValueError for an unknown name or size, and QasmError
     with file, line and column for a program that is wrong or outside the language covered.
     """
     require_choice("backend", backend, get_args(BackendName))
     _require_declared_width(Source.read(locate(name_or_path)).text, backend)
-    program = load_program(name_or_path, **sizes)
+    program = load_program(name_or_path, include_from, **sizes)
     return Circuit.from_program(program, backend=backend, cutoff=cutoff, max_weight=max_weight)
 
 
@@ -510,6 +512,7 @@ def from_qasm(
     backend: BackendName = "auto",
     cutoff: float = 0.0,
     max_weight: int | None = None,
+    include_from: Folders = (),
     **sizes: int,
 ) -> Circuit:
     """A circuit from the text of an OpenQASM 3 program, or of one of version 2.
@@ -518,7 +521,8 @@ def from_qasm(
     inputs that are data, for a text that does not say so itself. Version 2 has numbers only, so that its texts run as
     they stand and have no weights, unless ``weights`` names gates, such as ["ry", "rz"], or is "all": each angle of
     their calls outside gate definitions, in the order of the text and in radians, is then an element of the one weight
-    `w`, and the numbers of the text are not used. Raises as :func:`load_circuit`.
+    `w`, and the numbers of the text are not used. A text includes the standard libraries alone, unless ``include_from``
+    names folders. Raises as :func:`load_circuit`.
     """
     require_choice("backend", backend, get_args(BackendName))
     require_texts("observables", observables, "['Z q[0]']")
@@ -526,7 +530,9 @@ def from_qasm(
     _require_declared_width(text, backend)
     if weights is not None and weights != "all":
         require_texts("weights", weights, "['ry', 'rz'], or 'all'")
-    program = program_from_qasm(text, observables=observables, data=data, weights=weights, **sizes)
+    program = program_from_qasm(
+        text, observables=observables, data=data, weights=weights, include_from=include_from, **sizes
+    )
     return Circuit.from_program(program, backend=backend, cutoff=cutoff, max_weight=max_weight)
 
 

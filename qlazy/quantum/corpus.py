@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from functools import cache
 from os import PathLike
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from qlazy.base.errors import refuse, require
+from qlazy.base.errors import path_of, refuse, require
 from qlazy.quantum.program.program import Program
 from qlazy.quantum.qasm import Source, read
 from qlazy.quantum.qasm.source import is_file
@@ -41,16 +41,20 @@ class Family:
         return f"{self.program} -- {self.description}"
 
 
-def load_program(name_or_path: str | PathLike[str], **sizes: int) -> Program:
+Folders = Any
+"""A folder, or a list of folders: not told to type checkers, for whom sizes by ``**`` could be them."""
+
+
+def load_program(name_or_path: str | PathLike[str], include_from: Folders = (), **sizes: int) -> Program:
     """The program of a family of the corpus (`"hardware_efficient"`) or of an OpenQASM 3 file
     (`"my/circuit.qasm"`).
 
     ``sizes`` set integer constants of the file: `load_program("hardware_efficient", n=6, layers=8)`. Raises
     ValueError for an unknown circuit, and QasmError, a ValueError, for an unknown size and for a text that
-    cannot be read.
+    cannot be read. The file may include others of its own folder, and of the folders ``include_from``.
     """
     path = locate(name_or_path)
-    return read(Source.read(path), sizes, name=path.stem)
+    return read(Source.read(path, _folders(include_from)), sizes, name=path.stem)
 
 
 def program_from_qasm(
@@ -58,18 +62,31 @@ def program_from_qasm(
     observables: Sequence[str] = (),
     data: Sequence[str] = (),
     weights: str | Sequence[str] | None = None,
+    include_from: Folders = (),
     **sizes: int,
 ) -> Program:
     """The program of an OpenQASM 3 or 2 text.
 
     ``observables`` such as `("Z q[0]", "0.5 X q[0] X q[1]")` are the outputs, in place of the text's own;
     with neither, the outputs are Z of every qubit. ``data`` names the inputs that are data rather than
-    weights. ``weights`` are the gates of a text of version 2 whose angles are trained, or "all".
+    weights. ``weights`` are the gates of a text of version 2 whose angles are trained, or "all". Files are included
+    from the folders ``include_from`` alone.
     """
     require(isinstance(text, str), "text", "be a str of OpenQASM; a file is read by `load_circuit`",
             type(text).__name__, TypeError)  # fmt: skip
     gates = None if weights is None else _several(weights)
-    return read(Source(text), sizes, _several(observables), _several(data), weights=gates)
+    source = Source(text, None, _folders(include_from))
+    return read(source, sizes, _several(observables), _several(data), weights=gates)
+
+
+def _folders(include_from: Folders) -> tuple[Path, ...]:
+    one = isinstance(include_from, str | PathLike)
+    require(one or isinstance(include_from, list | tuple), "include_from", "be a folder or a list of folders",
+            include_from, TypeError)  # fmt: skip
+    found = tuple(path_of("include_from", folder) for folder in ([include_from] if one else include_from))
+    for folder in found:
+        require(folder.is_dir(), "include_from", "name folders that are there", str(folder))
+    return found
 
 
 def _several(texts: Sequence[str]) -> Sequence[str]:

@@ -18,7 +18,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from qlazy.base.keys import key, readable
-from qlazy.base.storage import load_arrays, save_arrays
+from qlazy.base.storage import load_arrays, require_writable, save_arrays
 from qlazy.base.tables import Table
 from qlazy.base.version import versions
 from qlazy.studies.report import finish
@@ -58,6 +58,8 @@ def carry_out(
     ``summary`` gives tables over all experiments, from their arrays, that stand before theirs.
     """
     outcomes = []
+    if out is not None:
+        require_writable(out)
     with tqdm(experiments.items(), disable=None if progress else True) as bar:
         for name, experiment in bar:
             bar.set_description(name)

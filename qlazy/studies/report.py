@@ -12,14 +12,14 @@ from qlazy.base.storage import atomic_write, remove_stale_drafts, save_arrays
 from qlazy.base.version import versions
 from qlazy.comparison.report import text
 from qlazy.drawing.page import CONVENTIONS, Page, captioned
-from qlazy.drawing.style import Drawing, Figure, drawings, save_figures
+from qlazy.drawing.style import Drawing, Figure, drawings, replace_figures
 from qlazy.studies.result import HEAD, UNDECIDED, Finding, StudyResult
 
 
 def write_study(result: StudyResult, figures: Mapping[str, Figure], folder: str | os.PathLike[str]) -> Path:
     """The same for a study."""
     drawn = drawings(figures)
-    save_figures(drawn, folder)
+    replace_figures(drawn, folder)
     return study_page(result, drawn).save(folder)
 
 

@@ -122,3 +122,16 @@ def test_data_that_are_drawn_take_options(capsys) -> None:
     ):
         assert cli.main([*common, data]) == cli.USAGE
         assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["kernel", "compare", "check", "study"])
+def test_a_folder_that_cannot_be_made_is_known_before_the_work(command, tmp_path, refused, monkeypatch):
+    def work(*_, **__):
+        raise AssertionError("it worked before it looked")
+
+    for place in ("commands.kernel.tangent_kernel", "comparison.compare._runs", "studies.experiments._kept"):
+        monkeypatch.setattr(f"qlazy.{place}", work)
+    (tmp_path / "file").write_text("mine")
+    words = {"study": ["wide_circuits"]}.get(command, ["mlp:2", "--train", "8", "--test", "8"])
+    assert "file/below" in refused(command, *words, "--out", "file/below")
+    assert (tmp_path / "file").read_text() == "mine"

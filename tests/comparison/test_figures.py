@@ -17,7 +17,7 @@ import qlazy
 from qlazy.comparison.figures.all import comparison_figures, plot_comparison
 from qlazy.comparison.result import Comparison
 from qlazy.comparison.run import Run
-from qlazy.drawing.style import save
+from qlazy.drawing.style import save, save_figures
 from qlazy.kernels.figures import plot_kernel
 from qlazy.training.history import History
 from qlazy.training.losses import SquaredError
@@ -273,3 +273,17 @@ def test_what_cannot_be_drawn_is_refused() -> None:
         plot_kernel(KERNEL, TARGETS[:3])
     with pytest.raises(ValueError, match="`history` must hold at least one recorded step"):
         History(STEPS[:0], STEPS[:0] * 1.0, np.zeros((0, 2)), np.zeros(0), np.zeros((0, 4, 1))).plot()
+
+
+def test_no_figure_of_an_earlier_comparison_stays(tmp_path):
+    """Those of qlazy alone are removed: the user's own stay."""
+    (tmp_path / "mine.svg").write_text("<svg>bounds</svg>")
+    comparison = made_up(("one",), alphas=(1.0, 10.0), seeds=(0,))
+    comparison.report(tmp_path)
+    extra = {"features_of_one": comparison.figures()["drift"]}
+    save_figures(extra, tmp_path)
+    assert (tmp_path / "features_of_one.png").exists()
+    comparison.report(tmp_path)
+    names = {path.stem for path in tmp_path.glob("*.svg")}
+    assert names == {*comparison.figures(), "mine"}
+    assert {path.stem for path in tmp_path.glob("*.png")} == {*comparison.figures()}

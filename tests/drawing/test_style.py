@@ -29,9 +29,9 @@ def test_files_are_those_that_matplotlib_saves(tmp_path):
     with style():
         figure.draw_without_rendering()  # lays it out
         figure.set_layout_engine("none")
-        for kind, left_out in (("png", "Software"), ("svg", "Date")):
+        for kind, about in (("png", {"Software": None}), ("svg", {"Date": None, "Publisher": "qlazy"})):
             buffer = io.BytesIO()
-            figure.savefig(buffer, format=kind, metadata={left_out: None})
+            figure.savefig(buffer, format=kind, metadata=about)
             assert (tmp_path / f"figure.{kind}").read_bytes() == buffer.getvalue()
 
 

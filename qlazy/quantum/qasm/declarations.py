@@ -38,7 +38,7 @@ from qlazy.quantum.qasm.gates.standard import EXTRA, STANDARD
 from qlazy.quantum.qasm.parse import parse, without_comments
 from qlazy.quantum.qasm.reader import MAX_QUBITS, QELIB1, Reader
 from qlazy.quantum.qasm.runtime import assign, give_slots, is_known, new_variable, outside_gates
-from qlazy.quantum.qasm.source import Source, is_file
+from qlazy.quantum.qasm.source import Source
 from qlazy.quantum.qasm.statements import execute, execute_all
 
 
@@ -52,17 +52,31 @@ def _(node: ast.Include, reader: Reader) -> None:
     if node.filename == QELIB1:
         _include_version_2(reader)
         return
-    folder = Path.cwd() if reader.source.path is None else reader.source.path.parent
-    path = folder / node.filename
+    path = _included(node, reader)
     if str(path) in (reader.source.file, *reader.including):
         reader.fail(node, f"{node.filename} includes itself")
-    if not is_file(path):
-        reader.fail(node, f"there is no file {path} to include")
     included = Source.read(path)
+    included.include_from = reader.source.include_from
     included.version_2 = reader.source.version_2
     with reader.inside(included):
         declare_physical(reader)
         execute_all(parse(reader.source).statements, reader)
+
+
+def _included(node: ast.Include, reader: Reader) -> Path:
+    """The file of an include, which stands in a folder that is allowed: a text could read any file otherwise."""
+    folders = reader.source.include_from
+    if not folders:
+        reader.fail(node, f"a text includes stdgates.inc and qelib1.inc alone, not {node.filename}, unless "
+                    "`include_from` names a folder")  # fmt: skip
+    where = ", ".join(str(folder) for folder in folders)
+    try:
+        path = reader.source.included(node.filename)
+    except PermissionError:
+        reader.fail(node, f"{node.filename} is outside of {where}: `include_from` allows other folders")
+    if path is None:
+        reader.fail(node, f"there is no file {folders[0] / node.filename} to include")
+    return path
 
 
 _QELIB1 = """

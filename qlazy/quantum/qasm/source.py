@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from openqasm3 import ast
@@ -36,8 +37,10 @@ def is_file(path: Path) -> bool:
 class Source:
     """A text and where it came from."""
 
-    def __init__(self, text: str, path: Path | None = None):
+    def __init__(self, text: str, path: Path | None = None, include_from: Sequence[Path] = ()):
         self.path = path
+        self.include_from = (*(() if path is None else (path.parent,)), *include_from)
+        """The folders whose files may be included: that of the file itself, and those given."""
         self.file = None if path is None else str(path)
         self.text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
         self.lines = self.text.split("\n")
@@ -45,7 +48,7 @@ class Source:
         self._check()
 
     @staticmethod
-    def read(path: Path) -> Source:
+    def read(path: Path, include_from: Sequence[Path] = ()) -> Source:
         """The file at ``path``; a missing, huge or binary file is a `QasmError`."""
         try:
             with path.open("rb") as stream:
@@ -54,12 +57,25 @@ class Source:
             reason = getattr(error, "strerror", None) or error
             raise QasmError(f"cannot be read: {reason}", str(path)) from error
         try:
-            return Source(content[: 4 * MAX_CHARACTERS].decode("utf-8"), path)
+            return Source(content[: 4 * MAX_CHARACTERS].decode("utf-8"), path, include_from)
         except UnicodeDecodeError as error:
             line = content.count(b"\n", 0, error.start) + 1
             column = error.start - content.rfind(b"\n", 0, error.start)
             message = f"not a text file: byte 0x{content[error.start]:02x} is not UTF-8"
             raise QasmError(message, str(path), line, column) from error
+
+    def included(self, name: str) -> Path | None:
+        """The file that ``include "name"`` stands for: beside this one, or in a folder that is allowed; None for none.
+
+        Raises PermissionError for a file outside of the folders that are allowed, links followed, unread.
+        """
+        beside = () if self.path is None else (self.path.parent,)
+        found = [place / name for place in (*beside, *self.include_from) if is_file(place / name)]
+        allowed = [folder.resolve() for folder in self.include_from]
+        inside = [path for path in found if any(path.resolve().is_relative_to(folder) for folder in allowed)]
+        if found and not inside:
+            raise PermissionError(name)
+        return inside[0] if inside else None
 
     def _check(self) -> None:
         if len(self.text) > MAX_CHARACTERS:

@@ -1,14 +1,15 @@
 """Compiling and keeping what was compiled.
 
 Compiled code is cached on disk where any folder can be written to (beside the sources, or in the user's cache
-folder), and compiled again in each process where none can. Only the entry points are cached; what they call
-is compiled into them.
+folder; :mod:`qlazy.simulator.kernels.kept_code`), and compiled again in each process where none can. Only the entry
+points are cached; what they call is compiled into them.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -16,6 +17,8 @@ from typing import Any
 
 from numba import njit
 from numba.core.event import Listener, register
+
+from qlazy.simulator.kernels.kept_code import KeptCode
 
 # Nothing is allocated, so nothing is counted: references held by tuples would be, in every inner loop.
 OPTIONS: dict[str, Any] = {"error_model": "numpy", "_nrt": False}
@@ -31,10 +34,10 @@ def entry(function: Callable[..., Any]) -> Any:
     """Compile an entry point, with a cache on disk if there is a place for one."""
     # The disk cache looks only at the file of the entry point: its name keeps it from serving older kernels.
     function.__qualname__ += f"-{fingerprint()}"
-    try:
-        return njit(nogil=True, cache=True, **OPTIONS)(function)
-    except RuntimeError:  # no folder can be written to
-        return njit(nogil=True, **OPTIONS)(function)
+    compiled = njit(nogil=True, **OPTIONS)(function)
+    with suppress(RuntimeError):  # no folder can be written to
+        compiled._cache = KeptCode(function)
+    return compiled
 
 
 class _Notice(Listener):

@@ -26,7 +26,7 @@ from qlazy.base.errors import (
     whole_of,
 )
 from qlazy.base.keys import key, told
-from qlazy.base.storage import load_arrays, remove_stale_drafts, save_arrays
+from qlazy.base.storage import load_arrays, remove_stale_drafts, require_writable, save_arrays
 from qlazy.base.version import versions
 from qlazy.data.datasets import Dataset
 from qlazy.data.labels import are_labels
@@ -137,7 +137,7 @@ class Loop:
         name = None if folder is None else self.key()
         path = None if folder is None or name is None else folder / f"{name}.npz"
         if folder is not None:
-            remove_stale_drafts(folder)
+            remove_stale_drafts(require_writable(folder))
         margins = self.margins()
         now = self.begin() if path is None or not path.exists() else self.restore(path)
         with tqdm(

@@ -160,7 +160,7 @@ REFUSALS = [
     ("^for int i in {0.5} { x q[0]; }", "the float 0.5 is not an int"),
     ("^for int i in [0:100000000] { }", "more than 200,000 steps"),
     ("for int i in [0:1000000] { ^x q; }", "more than 100,000 gates"),
-    ('^include "missing.inc";', "there is no file"),
+    ('^include "missing.inc";', "stdgates.inc and qelib1.inc alone"),
     ('^include "stdgates.inc";', "is defined twice"),
     ("^@qlazy.data\nfloat f = 1;", "@qlazy.data stands before an input"),
     ("^@qlazy.weight\ninput float f;", "unknown annotation @qlazy.weight"),
@@ -251,6 +251,51 @@ def test_files_that_are_no_programs(tmp_path):
     for missing in (tmp_path / "none.qasm", tmp_path):
         with pytest.raises(QasmError, match="cannot be read"):
             load_program(missing)
+
+
+SECRET = "gate g a {}\nsecret words here;\n"
+
+
+@pytest.mark.parametrize("how", ["absolute", "above", "link", "nested"])
+def test_a_file_elsewhere_is_not_read(how, tmp_path):
+    """Refused unread: its lines would stand in the error otherwise."""
+    home, other = tmp_path / "home", tmp_path / "other"
+    for place in (home, other):
+        place.mkdir()
+    (other / "a.inc").write_text(SECRET)
+    if how == "link":
+        (home / "a.inc").symlink_to(other / "a.inc")
+    (home / "nested.inc").write_text('include "../other/a.inc";')
+    name = {
+        "absolute": str(other / "a.inc"),
+        "above": "../other/a.inc",
+        "link": "a.inc",
+        "nested": "nested.inc",
+    }[how]
+    text = f'include "{name}"; qubit q; g q;'
+    (home / "main.qasm").write_text(text)
+    for read_it in (
+        lambda: load_program(home / "main.qasm"),
+        lambda: program_from_qasm(text, include_from=home),
+    ):
+        with pytest.raises(QasmError, match="is outside of") as caught:
+            read_it()
+        assert "secret" not in str(caught.value)
+    (other / "a.inc").write_text("gate g a {}")
+    assert load_program(home / "main.qasm", include_from=[other]).qubits == ("q",)
+
+
+def test_a_text_includes_from_the_folders_given_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.inc").write_text("gate g a {}")
+    text = 'include "a.inc"; qubit q; g q;'
+    with pytest.raises(QasmError, match="`include_from`"):
+        program_from_qasm(text)
+    assert program_from_qasm(text, include_from=tmp_path).qubits == ("q",)
+    with pytest.raises(ValueError, match="name folders that are there"):
+        program_from_qasm(text, include_from=tmp_path / "none")
+    with pytest.raises(TypeError, match="`include_from` must be a folder"):
+        program_from_qasm(text, include_from=3)
 
 
 def test_errors_in_included_files_name_them(tmp_path):
