@@ -130,7 +130,7 @@ def takes(tool: Tool, workload: Workload) -> bool:
         return tool.does == "words" and workload.task == "propagation"
     if isinstance(workload, CircuitWorkload):
         fits = workload.wires <= tool.most_wires and (tool.has_second or not workload.is_second)
-        return tool.does == "circuits" and fits
+        return tool.does == "circuits" and fits and (tool.trains or workload.task != "training")
     return tool.does == "nets"
 
 
@@ -236,5 +236,7 @@ def _chosen(argument: str, names: Sequence[str] | None, known: Mapping[str, Any]
 
 
 def _flops(workload: CircuitWorkload) -> float:
-    """Of the adjoint sweep: about 58 an amplitude and fused one-qubit gate, for each output and sample."""
-    return 58.0 * 2**workload.wires * workload.samples * workload.outputs * workload.fused
+    """Of the adjoint sweep: about 58 an amplitude and fused one-qubit gate, for each output, sample and gradient."""
+    return (
+        58.0 * 2**workload.wires * workload.samples * workload.outputs * workload.fused * workload.gradients
+    )

@@ -6,7 +6,7 @@ Nothing here but NumPy, so that a tool may live in an environment of its own.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 Axis = Literal["RY", "RZ"]
-TimedTask = Literal["jacobian", "loss gradient", "kernel", "hessian", "hessian product"]
+TimedTask = Literal["jacobian", "loss gradient", "kernel", "hessian", "hessian product", "training"]
 WordsTask = Literal["propagation", "propagated gradients"]
 
 
@@ -46,7 +46,9 @@ class Gate:
 class CircuitWorkload:
     """<Z> of ``outputs`` wires from ``first`` on, after ``gates``, for ``samples`` rows of as many features as wires.
 
-    The outputs of a circuit that is not ``is_full`` depend on few of its wires.
+    The outputs of a circuit that is not ``is_full`` depend on few of its wires. Training is gradient descent at
+    ``learning_rate`` on F_a(w) = sum ||a (h(w) - h(w0)) - y||^2 / (2 n a^2), ``steps`` of it from each of ``seeds``
+    starts w0 at each scale a of ``alphas``, from which the parameters at the end are asked for.
     """
 
     name: str
@@ -59,6 +61,15 @@ class CircuitWorkload:
     task: TimedTask = "jacobian"
     first: int = 0
     is_full: bool = True
+    steps: int = 0
+    seeds: int = 0
+    alphas: tuple[float, ...] = ()
+    learning_rate: float = 0.25
+
+    @property
+    def gradients(self) -> int:
+        """How many gradients of all samples are asked for: in training one a step and run."""
+        return self.steps * self.seeds * len(self.alphas) if self.task == "training" else 1
 
     @property
     def measured(self) -> range:
@@ -85,15 +96,16 @@ class CircuitWorkload:
     def draw(self, seed: int) -> tuple[Array, ...]:
         """Parameters (p,), inputs (n, d) and, for a loss, targets (n, c), or for a product a direction (p,).
 
-        New ones for each seed, float64.
+        For training starts (s, p) in place of parameters. New ones for each seed, float64.
         """
         rng = np.random.default_rng(seed)
-        params = rng.uniform(0, 2 * np.pi, self.num_params)
+        shape = (self.seeds, self.num_params) if self.task == "training" else self.num_params
+        params = rng.uniform(0, 2 * np.pi, shape)
         x = rng.uniform(-1, 1, (self.samples, self.wires))
         targets = np.sign(rng.standard_normal((self.samples, self.outputs)))
         if self.task == "hessian product":
             return params, x, rng.standard_normal(self.num_params)
-        return (params, x, targets) if self.task == "loss gradient" else (params, x)
+        return (params, x, targets) if self.task in ("loss gradient", "training") else (params, x)
 
     @property
     def is_second(self) -> bool:
@@ -211,6 +223,8 @@ def workloads(quick: bool = False) -> Mapping[str, Workload]:
         _mlp("W8", *(((3, 5, 4, 2), 4) if quick else ((64, 512, 512, 10), 200))),
         _cnn("W9", *(((1, 2, 2, 2, 2), 4, 3) if quick else ((1, 16, 16, 16, 10), 8, 200))),
         _cnn("W9-28", *(((1, 2, 2, 2, 2), 6, 3) if quick else ((1, 16, 16, 16, 10), 28, 200))),
+        _training("W10", 3 if quick else 200, quick),
+        _training("W10-two", 2, quick),
         _brickwork("W11", 4 if quick else 24),
         _brickwork("W11-300", 5 if quick else 300),
         _layered("W12", *((2, 2, 3) if quick else (8, 4, 4)), task="hessian"),
@@ -218,6 +232,15 @@ def workloads(quick: bool = False) -> Mapping[str, Workload]:
         *(_chain(n, task, quick) for task in WORDS_TITLES for n in PUBLISHED_WORDS),
     )
     return {workload.name: workload for workload in all_of_them}
+
+
+def _training(name: str, steps: int, quick: bool) -> CircuitWorkload:
+    """The main job's training of a circuit: 4 qubits, 24 angles, 100 inputs, 3 seeds at 7 scales."""
+    layered = _layered(name, *((2, 1, 4) if quick else (4, 3, 100)), task="training")
+    scales = (1.0, 10.0) if quick else (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
+    found = replace(layered, steps=steps, seeds=2 if quick else 3, alphas=scales)
+    runs = f"{steps} steps of {found.seeds * len(scales)} runs, {found.seeds} seeds at {len(scales)} scales"
+    return replace(found, title=f"{layered.title}: {runs}")
 
 
 def _brickwork(name: str, n: int, depth: int = 3, samples: int = 4) -> CircuitWorkload:
@@ -250,6 +273,7 @@ def _chain(n: int, task: WordsTask, quick: bool) -> PropagationWorkload:
 
 TITLES = {
     "loss gradient": "gradient of the square loss",
+    "training": "training by gradient descent",
     "hessian": "Hessian of the summed outputs",
     "hessian product": "product with the Hessian of the summed outputs",
 }

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from qlazy.bench.peers import Compute, Ways
-from qlazy.bench.peers.pennylane_circuit import qnode
+from qlazy.bench.peers.pennylane_circuit import qnode, trained
 from qlazy.bench.peers.torch_arrays import loss_gradient, native
 from qlazy.bench.workloads import CircuitWorkload
 
@@ -22,12 +22,19 @@ def ways(workload: CircuitWorkload, dtype: str, threads: int) -> Ways:
             "broadcast": lambda: loss_gradient(partial(_broadcast, _node(workload))),
             "vmap": lambda: loss_gradient(partial(_mapped, _node(workload))),
         }
+    if workload.task == "training":
+        return {"broadcast": lambda: _trained(workload)}
     if workload.is_second:
         return _second_ways(workload)
     return {
         "vmap(grad)" if workload.outputs == 1 else "vmap(jacrev)": lambda: _vmap_jacobian(workload),
         "broadcast": lambda: partial(_broadcast_jacobian, _node(workload)),
     }
+
+
+def _trained(workload: CircuitWorkload) -> Compute:
+    outputs = partial(_broadcast, _node(workload))
+    return trained(workload, outputs, loss_gradient(outputs))
 
 
 def _second_ways(workload: CircuitWorkload) -> Ways:

@@ -23,15 +23,38 @@ def compiled(function: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
     return lambda *arrays: run(*arrays).block_until_ready()
 
 
+def _trained(
+    workload: CircuitWorkload, outputs: Callable[[Any, Any], jax.Array], loss: Callable[..., jax.Array]
+) -> Callable[..., jax.Array]:
+    """All runs side by side, each a scan over its steps."""
+
+    def run(starts: jax.Array, x: jax.Array, targets: jax.Array) -> jax.Array:
+        def single(start: jax.Array, alpha: jax.Array) -> jax.Array:
+            aims = jax.vmap(outputs, (None, 0))(start, x) + targets / alpha
+
+            def step(params: jax.Array, _: None) -> tuple[jax.Array, None]:
+                return params - workload.learning_rate * jax.grad(loss)(params, x, aims), None
+
+            return jax.lax.scan(step, start, None, length=workload.steps)[0]
+
+        scales = jax.numpy.asarray(workload.alphas, starts.dtype)
+        at_scales = jax.vmap(jax.vmap(single, (None, 0)), (0, None))
+        return at_scales(starts, scales).reshape(-1, starts.shape[1])
+
+    return run
+
+
 def circuit_ways(workload: CircuitWorkload, outputs: Callable[[Any, Any], jax.Array]) -> Ways:
     """What is asked of a circuit, for its outputs (c,) on one row."""
+
+    def loss(params: jax.Array, x: jax.Array, targets: jax.Array) -> jax.Array:
+        residuals = jax.vmap(outputs, (None, 0))(params, x) - targets
+        return (residuals**2).sum() / (2 * len(x))
+
     if workload.task == "loss gradient":
-
-        def loss(params: jax.Array, x: jax.Array, targets: jax.Array) -> jax.Array:
-            residuals = jax.vmap(outputs, (None, 0))(params, x) - targets
-            return (residuals**2).sum() / (2 * len(x))
-
         return {"jit(grad)": lambda: compiled(jax.grad(loss))}
+    if workload.task == "training":
+        return {"jit(vmap(scan(grad)))": lambda: compiled(_trained(workload, outputs, loss))}
     if workload.is_second:
 
         def total(params: jax.Array, x: jax.Array) -> jax.Array:

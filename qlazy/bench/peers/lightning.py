@@ -14,6 +14,7 @@ from pennylane.devices import ExecutionConfig
 
 from qlazy.bench.angles import Angles
 from qlazy.bench.peers import Compute, Ways
+from qlazy.bench.peers.pennylane_circuit import trained
 from qlazy.bench.workloads import Array, CircuitWorkload
 
 _CONFIG = ExecutionConfig(gradient_method="adjoint")
@@ -40,10 +41,17 @@ class _Adjoint:
         self.is_fixed = [angle is None or angle.feature is None for angle in angles]
         self.places = [i for i, angle in enumerate(angles) if angle is not None]
         self.values = Angles(workload.angles)
-        trained = [a.shift is not None or a.scale is not None for a in workload.angles]
-        self.trainable = [i for i, is_trained in enumerate(trained) if is_trained]
+        is_trained = [a.shift is not None or a.scale is not None for a in workload.angles]
+        self.trainable = [i for i, moves in enumerate(is_trained) if moves]
         self.pull = Angles([workload.angles[i] for i in self.trainable]).pull
-        self.compute: Compute = self.loss_gradient if workload.task == "loss gradient" else self.jacobian
+        self.compute: Compute = {
+            "loss gradient": self.loss_gradient,
+            "training": trained(workload, self.outputs, self.loss_gradient),
+        }.get(workload.task, self.jacobian)
+
+    def outputs(self, params: Array, x: Array) -> Array:
+        found = self.device.execute(self._tapes(params, x), _CONFIG)
+        return np.asarray(found).reshape(len(x), len(self.measured))
 
     def jacobian(self, params: Array, x: Array) -> Array:
         found = self.device.compute_derivatives(self._tapes(params, x), _CONFIG)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
+import numpy as np
 from torch import Tensor
 
 from qlazy.bench.peers import Compute, Ways
 from qlazy.bench.peers.torch_arrays import loss_gradient, native
-from qlazy.bench.workloads import CircuitWorkload, PropagationWorkload, Workload
+from qlazy.bench.workloads import Array, CircuitWorkload, PropagationWorkload, Workload
+
+if TYPE_CHECKING:
+    from qlazy.quantum.circuit import Circuit
 
 __all__ = ["native", "ways"]
 
@@ -43,9 +48,31 @@ def _circuit(workload: CircuitWorkload) -> Ways:
         "jacobian": {"Circuit.jacobian": lambda: model().jacobian},
         "loss gradient": {"backward": lambda: loss_gradient(model())},
         "hessian": {"Circuit.hessian": lambda: _second(model().hessian)},
+        "training": {"train_lanes": lambda: _trained(workload, model())},
         "hessian product": {"Circuit.hvp": lambda: _second(model().hvp)},
     }
     return ways[workload.task]
+
+
+def _trained(workload: CircuitWorkload, circuit: Circuit) -> Compute:
+    from qlazy.data.datasets import Dataset
+    from qlazy.models.wrappers import Centered
+    from qlazy.training.lanes import Lane, train_lanes
+    from qlazy.training.loop import Record
+    from qlazy.training.losses import SquaredError
+    from qlazy.training.methods import GradientDescent
+
+    def run(starts: Tensor, x: Tensor, targets: Tensor) -> Array:
+        data = Dataset("bench", x, targets, x[:0], targets[:0], (), "")
+        method = GradientDescent(workload.learning_rate)
+        models = [(Centered(circuit, start), start) for start in starts]
+        lanes = [Lane(model, start, alpha, method) for model, start in models for alpha in workload.alphas]
+        record = Record(at=(workload.steps,))
+        outcomes = train_lanes(lanes, data, steps=workload.steps, loss=SquaredError(), record=record)
+        assert outcomes is not None
+        return np.stack([outcome.trace.params[-1] for outcome in outcomes])
+
+    return run
 
 
 def _on_arrays(ways: Ways) -> Ways:

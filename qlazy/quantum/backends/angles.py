@@ -70,6 +70,11 @@ class AngleMap:
         return tuple(any(not is_data(name) for name, _ in formula.elements) for formula in self._formulas)
 
     @cached_property
+    def kinds(self) -> tuple[tuple[bool, bool], ...]:
+        """Whether each angle depends on data, and on a parameter."""
+        return tuple(zip(self.sampled, self.trainable, strict=True))
+
+    @cached_property
     def partials(self) -> Partials | AutogradPartials:
         """Derivatives of all angles with respect to the parameters."""
         if not all(e.is_explicit for e, wanted in zip(self._formulas, self.trainable, strict=True) if wanted):

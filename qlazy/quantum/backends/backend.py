@@ -204,6 +204,12 @@ class LoweredBackend(Backend):
     def jacobian(self, params: Tensor, x: Tensor) -> Tensor | None:
         return self.circuit.jacobian(params, _flat(x, params))
 
+    def lane_outputs(self, params: Tensor, x: Tensor) -> Tensor | None:
+        """Outputs (l, n, c) at many parameter vectors (l, p); None where there is no faster way than one by one."""
+        if isinstance(self.circuit, ReadCircuit):
+            return None
+        return self.circuit.lane_outputs(params, _flat(x, params))
+
     def truncation_error(self, params: Tensor, x: Tensor) -> PropagationError:
         """What dropping words may have changed, for an engine that propagates them."""
         engine = self.circuit.for_params

@@ -18,7 +18,7 @@ from qlazy.base.torch_private import is_transformed, outside_transforms
 from qlazy.quantum.backends.angles import AngleMap, Layout
 from qlazy.quantum.backends.autograd import MakeEngine, derivatives, outputs
 from qlazy.quantum.program.expression import Constant, Expression
-from qlazy.quantum.second_derivatives import Engine, lane_rates
+from qlazy.quantum.second_derivatives import Engine, Many, lane_rates
 from qlazy.simulator.cones.circuit import ConeCircuit, by_cones
 from qlazy.simulator.cones.cones import Cones, find_cones
 from qlazy.simulator.observables import Observable
@@ -122,6 +122,22 @@ class LoweredCircuit:
     def outputs(self, params: Tensor, x: Tensor) -> Tensor:
         """Expectation values (n, c) for parameters (p,) and rows (n, d)."""
         return outputs(self._engine(x), *self.angle_values(params, x))
+
+    def lane_outputs(self, params: Tensor, x: Tensor) -> Tensor | None:
+        """Outputs (l, n, c) at many parameter vectors (l, p), in one run; None on engines without lanes.
+
+        Angles alone go through ``torch.func``: outputs and their gradients take the way of one vector.
+        """
+        engine = self._engine(x)
+        if not isinstance(engine, RotationCircuit | ConeCircuit):
+            return None
+        shared = torch.func.vmap(self.angles.shared_values, (0, None))(params, x)
+        if any(is_sampled and moves for is_sampled, moves in self.angles.kinds):
+            sampled, dim = torch.func.vmap(lambda w: self.angle_values(w, x)[1])(params), 0
+        else:  # of data alone
+            sampled, dim = self.angle_values(params[0].detach(), x)[1], None
+        many = Many(engine, len(params), (0, dim), shared, sampled)
+        return outputs(many.engine, many.none, many.angles).unflatten(0, (len(params), len(x)))
 
     def jacobian(self, params: Tensor, x: Tensor) -> Tensor:
         """Derivatives (n, c, p), from one sweep and the formulas of the angles."""
