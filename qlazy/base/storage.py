@@ -1,19 +1,23 @@
 """Results on disk: arrays and JSON in one file, never pickle, and never half a file.
 
 The file is an uncompressed zip of ``.npy`` members, which ``numpy.load`` reads as an ``.npz``, with a member
-``settings.json`` beside them. Every member carries a checksum, and equal contents give equal bytes.
+``settings.json`` beside them, and a digest of them all, so that no part can be exchanged, added or left out. Every
+member carries a checksum, and equal contents give equal bytes. What a file says of its sizes is held to its length
+before anything is allocated.
 """
 
 from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import re
 import secrets
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,7 +25,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from qlazy.base.errors import path_of
+from qlazy.base.errors import path_of, require
 
 try:
     import fcntl
@@ -34,6 +38,8 @@ Arrays = dict[str, NDArray[Any]]
 Settings = dict[str, Any]
 
 _SETTINGS = "settings.json"
+_DIGEST = "digest.txt"
+_LARGEST_AXIS = 2**40
 
 
 @contextmanager
@@ -99,6 +105,7 @@ def save_arrays(
         for name, array in arrays.items():
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
                 npy.write_array(member, np.asanyarray(array), allow_pickle=False)
+        archive.writestr(zipfile.ZipInfo(_DIGEST), _digest_of(text.encode(), arrays))
     return Path(path)
 
 
@@ -120,11 +127,26 @@ def _read(file: IO[bytes]) -> tuple[Arrays, Settings]:
     arrays: Arrays = {}
     with zipfile.ZipFile(file) as archive:
         _check_members(file, archive)
-        settings = json.loads(archive.read(_SETTINGS))
+        text = archive.read(_SETTINGS)
+        settings = json.loads(text)
         for name in archive.namelist():
-            if name != _SETTINGS:
+            if name not in (_SETTINGS, _DIGEST):
                 arrays[name.removesuffix(".npy")] = _read_array(archive, name)
+        if archive.read(_DIGEST).decode() != _digest_of(text, arrays):
+            raise ValueError("its parts do not belong together")
+    if not isinstance(settings, dict):
+        raise ValueError("its settings are no mapping")
     return arrays, settings
+
+
+def _digest_of(text: bytes, arrays: Mapping[str, NDArray[Any]]) -> str:
+    """64 hexadecimal digits of the settings and of every array with its name, type and shape."""
+    found = sha256(text)
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        found.update(f"\0{name}\0{array.dtype.str}{array.shape}".encode())
+        found.update(array.reshape(-1).view(np.uint8).data)
+    return found.hexdigest()
 
 
 def _check_members(file: IO[bytes], archive: zipfile.ZipFile) -> None:
@@ -136,6 +158,9 @@ def _check_members(file: IO[bytes], archive: zipfile.ZipFile) -> None:
     plain = (not info.comment and (not info.extra or _is_large(info)) for info in members)
     if archive.comment or not whole or not all(plain):
         raise ValueError("its list of members is not as it was written")
+    stored = all(info.compress_type == zipfile.ZIP_STORED for info in members)
+    if not stored or sum(info.file_size for info in members) > file.seek(0, os.SEEK_END):
+        raise ValueError("its members are larger than the file")
 
 
 def _is_large(info: zipfile.ZipInfo) -> bool:
@@ -144,11 +169,97 @@ def _is_large(info: zipfile.ZipInfo) -> bool:
 
 def _read_array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
     with archive.open(name) as member:
+        require_whole_array(member, archive.getinfo(name).file_size)
+    with archive.open(name) as member:
         array = npy.read_array(member, allow_pickle=False)
         # The checksum is compared at the end of the member, which the array alone may not reach.
         if member.read():
             raise ValueError(f"{name} is longer than its array")
     return array
+
+
+def require_whole_array(file: IO[bytes], size: int) -> None:
+    """Refuse an ``.npy`` of ``size`` bytes whose head speaks of more or other than numbers and texts of that length.
+
+    Before anything is allocated. Raises ValueError.
+    """
+    version = npy.read_magic(file)
+    if version == (1, 0):
+        shape, _, dtype = npy.read_array_header_1_0(file)
+    elif version == (2, 0):
+        shape, _, dtype = npy.read_array_header_2_0(file)
+    else:
+        raise ValueError(f"an array is of the format {version}")
+    if dtype.kind not in "biufcSU" or dtype.itemsize == 0:
+        raise ValueError(f"an array must hold numbers or texts, but is of {dtype}")
+    if not all(0 <= extent < _LARGEST_AXIS for extent in shape) or len(shape) > 32:
+        raise ValueError(f"an array has the shape {shape}")
+    if math.prod(shape) * dtype.itemsize != size - file.tell():
+        raise ValueError(f"an array of shape {shape} and {dtype} is not {size} bytes long")
+
+
+def write_json(path: str | os.PathLike[str], value: Mapping[str, Any]) -> None:
+    """Write a mapping as JSON, atomically, with a digest of itself under the name "digest"."""
+    text = json.dumps({**value, "digest": _digest_of_json(value)}, indent=1, ensure_ascii=False)
+    with atomic_write(path) as file:
+        file.write(text.encode("utf-8", "surrogatepass"))
+
+
+def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What :func:`write_json` wrote. Raises ValueError naming a file that is damaged, and OSError as reading does."""
+    contents = Path(path).read_bytes()
+    try:
+        found = json.loads(contents.decode("utf-8", "surrogatepass"))
+        own = found.pop("digest", None) if isinstance(found, dict) else None
+        if own is None or own != _digest_of_json(found):
+            raise ValueError("its parts do not belong together")
+    except (ValueError, TypeError, RecursionError, MemoryError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        raise ValueError(f"{os.fspath(path)} is damaged or not a qlazy result: {reason}") from error
+    return dict(found)
+
+
+def _digest_of_json(value: Mapping[str, Any]) -> str:
+    return sha256(json.dumps(json.loads(json.dumps(value)), sort_keys=True).encode()).hexdigest()
+
+
+def digest_of_file(path: str | os.PathLike[str]) -> str:
+    """64 hexadecimal digits of a file's bytes."""
+    with Path(path).open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
+
+
+def require_arrays(
+    arrays: Mapping[str, NDArray[Any]],
+    shapes: Mapping[str, str],
+    absent: Collection[str] = (),
+    finite: Collection[str] = (),
+) -> None:
+    """Refuse arrays that are not those of ``shapes``, such as {"outputs": "t n c", "kernel": "nc nc"}.
+
+    A letter stands for the same number wherever it stands, several for their product. Those of ``absent`` may be
+    missing or None, all others not; those of ``finite`` hold neither NaN nor infinity. Raises ValueError.
+    """
+    known = {name: array for name, array in arrays.items() if array is not None}
+    names = known.keys() - shapes.keys() or shapes.keys() - known.keys() - set(absent)
+    require(not names, "arrays", f"be {', '.join(shapes)}", f"other than that in {', '.join(sorted(names))}")
+    sizes: dict[str, int] = {}
+    for name in sorted(known, key=lambda name: max(map(len, shapes[name].split()), default=0)):
+        array, axes = known[name], shapes[name].split()
+        numbers = isinstance(array, np.ndarray) and array.dtype.kind in "biuf"
+        require(numbers, name, "hold real numbers", getattr(array, "dtype", type(array).__name__))
+        fits = array.ndim == len(axes) and all(
+            extent
+            == (
+                math.prod(sizes[letter] for letter in axis)
+                if len(axis) > 1
+                else sizes.setdefault(axis, extent)
+            )
+            for extent, axis in zip(array.shape, axes, strict=True)
+        )
+        must = f"have shape ({', '.join(axes)}), as the other arrays have"
+        require(fits, name, must, array.shape)
+        require(name not in finite or np.isfinite(array).all(), name, "be finite", "not")
 
 
 @contextmanager

@@ -21,8 +21,8 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
 
     def __str__(self) -> str:
-        body = aligned([self.head, *self.rows])
-        return f"{self.title}\n{body}" if self.title else body
+        body = aligned([tuple(map(printable, row)) for row in (self.head, *self.rows)])
+        return f"{printable(self.title)}\n{body}" if self.title else body
 
     def html(self) -> str:
         """The table as HTML, every cell escaped; columns of numbers are set to the right."""
@@ -30,7 +30,7 @@ class Table:
             ' class="number"' if all(_NUMBER.match(cell) for cell in column if cell) else ""
             for column in (zip(*self.rows, strict=True) if self.rows else [()] * len(self.head))
         ]
-        caption = f"<caption>{html.escape(self.title)}</caption>" if self.title else ""
+        caption = f"<caption>{escaped(self.title)}</caption>" if self.title else ""
         rows = "\n".join(_row("td", row, kinds) for row in self.rows)
         return (
             f"<table>{caption}<thead>{_row('th', self.head, kinds)}</thead><tbody>\n{rows}\n</tbody></table>"
@@ -40,6 +40,29 @@ class Table:
         return self.html()
 
 
+def printable(text: str) -> str:
+    """A text without what steers a terminal or turns the direction of writing: such characters stand as in Python.
+
+    Line ends and tabs stay. A name from elsewhere could clear the screen or write a file's title otherwise.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode("ascii") for c in text
+    )
+
+
+def escaped(text: str) -> str:
+    """A text as it may stand in HTML, and :func:`printable`."""
+    return html.escape(printable(text))
+
+
+def drawable(text: str) -> str:
+    """A name as matplotlib shows it as it is: no formulas between dollars, and no label hidden by its first letter."""
+    plain = printable(text).replace("\n", "\\n").replace("\t", "\\t").replace("$", r"\$")
+    return f" {plain}" if plain.startswith("_") else plain
+
+
 def aligned(rows: Sequence[Sequence[str]], justify: Callable[[str, int], str] = str.ljust) -> str:
     """Rows of equal length as lines with their columns one under the other."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -47,7 +70,5 @@ def aligned(rows: Sequence[Sequence[str]], justify: Callable[[str, int], str] = 
 
 
 def _row(tag: str, cells: Sequence[str], kinds: Sequence[str]) -> str:
-    inner = "".join(
-        f"<{tag}{kind}>{html.escape(cell)}</{tag}>" for cell, kind in zip(cells, kinds, strict=True)
-    )
+    inner = "".join(f"<{tag}{kind}>{escaped(cell)}</{tag}>" for cell, kind in zip(cells, kinds, strict=True))
     return f"<tr>{inner}</tr>"

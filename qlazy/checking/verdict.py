@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import html
-import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from qlazy.base.errors import path_of
-from qlazy.base.storage import atomic_write
-from qlazy.base.tables import Table
+from qlazy.base.storage import digest_of_file, read_json, write_json
+from qlazy.base.tables import Table, escaped, printable
 from qlazy.checking.panel import Panel
 from qlazy.checking.panels import PANELS
 
@@ -20,6 +18,12 @@ if TYPE_CHECKING:
     from qlazy.drawing.style import Figure
 
 NAME = "verdict.json"
+_FILES = {"lazy": "comparison.json", "flat": "trainability.npz", "classical": "surrogates.npz"}
+"""What each panel is told by on disk."""
+
+
+def _digests(folder: Path, panels: Iterable[str]) -> dict[str, str]:
+    return {name: digest_of_file(folder / name / _FILES[name]) for name in panels}
 
 
 @final
@@ -109,16 +113,16 @@ class Verdict:
             "facts": dict(self.facts),
             "sentences": self.sentences(),
         }
-        with atomic_write(folder / NAME) as file:
-            file.write(json.dumps(index, indent=1, ensure_ascii=False).encode())
+        write_json(folder / NAME, {**index, "files": _digests(folder, self.panels)})
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> Verdict:
         """The verdict that :meth:`save` wrote. Raises ValueError naming a damaged file."""
         folder = path_of("folder", folder)
         path = folder / NAME
+        index = read_json(path)
         try:
-            index = json.loads(path.read_text(encoding="utf-8"))
+            files = dict(index["files"])
             names = [str(name) for name in index["panels"]]
             texts = str(index["model"]), str(index["data"])
             absent, facts = (
@@ -127,17 +131,20 @@ class Verdict:
             loaders = [PANELS[name].load for name in names]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} is damaged or not a verdict: {error}") from error
+        for name, own in _digests(folder, names).items():
+            if files.get(name) != own:
+                raise ValueError(f"{folder / name} is damaged or not the one that belongs to {path}")
         panels = {name: load(folder / name) for name, load in zip(names, loaders, strict=True)}
         return cls(*texts, panels, absent, facts)
 
     def __str__(self) -> str:
-        return "\n\n".join(self.paragraphs())
+        return printable("\n\n".join(self.paragraphs()))
 
     def __repr__(self) -> str:
         return f"Verdict({self.sentence})"
 
     def _repr_html_(self) -> str:
         first, *others = self.paragraphs()
-        text = "".join(f"<p>{html.escape(paragraph)}</p>" for paragraph in others)
+        text = "".join(f"<p>{escaped(paragraph)}</p>" for paragraph in others)
         tables = "".join(table.html() for table in self.tables())
-        return f"<p><strong>{html.escape(first)}</strong></p>{text}{tables}"
+        return f"<p><strong>{escaped(first)}</strong></p>{text}{tables}"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from qlazy.base.errors import require
 from qlazy.base.execution import connected
 from qlazy.base.keys import readable
+from qlazy.base.tables import printable
 from qlazy.commands import FAILED, OK
 from qlazy.commands.options import (
     MODELS,
@@ -136,7 +137,10 @@ def run(arguments: argparse.Namespace) -> int:
     )
     failed = [one for one in comparison.runs if one.diverged]
     for one in failed:
-        print(f"qlazy: {one.model}, seed {one.seed}, a = {one.alpha:g}: {one.diverged}", file=sys.stderr)
+        print(
+            f"qlazy: {printable(one.model)}, seed {one.seed}, a = {one.alpha:g}: {one.diverged}",
+            file=sys.stderr,
+        )
     return FAILED if failed else OK
 
 

@@ -3,16 +3,43 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
+import io
 import os
 import shlex
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from qlazy.base.errors import KernelTooLargeError, NotConvergedError, NotFiniteError
+from qlazy.base.tables import printable
 from qlazy.base.version import __version__
 from qlazy.commands import COMMANDS, FAILED, INTERRUPTED, OK, USAGE
+
+
+class _Printable(io.TextIOBase):
+    """stdout, with names from files as they can be printed: no escape sequence of theirs reaches the terminal."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def write(self, text: str) -> int:
+        self._out.write(printable(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._out.flush()
+
+    def isatty(self) -> bool:
+        return self._out.isatty()
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self._out.encoding
+
+    def fileno(self) -> int:
+        return self._out.fileno()
 
 
 class _Parser(argparse.ArgumentParser):
@@ -31,7 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         arguments.command = shlex.join(["qlazy", *words])
         torch.set_num_threads(arguments.threads)
-        code: int = arguments.run(arguments)
+        with contextlib.redirect_stdout(_Printable(sys.stdout)):
+            code: int = arguments.run(arguments)
         return code
     except SystemExit as stop:  # argparse leaves this way, --help and --version included
         return int(stop.code or 0)
@@ -98,7 +126,7 @@ def _fail(error: Exception, code: int) -> int:
     text = str(error) or type(error).__name__
     if isinstance(error, OSError) and error.filename is not None:
         text = f"{error.filename}: {error.strerror}"
-    print(f"qlazy: error: {text}", file=sys.stderr)
+    print(f"qlazy: error: {printable(text)}", file=sys.stderr)
     return code
 
 

@@ -59,6 +59,8 @@ PROBED = 3
 FINE = 120
 """About so many steps are recorded where runs are compared at a loss, which a step then meets to a few per cent."""
 
+LONGEST_NAME = 1000
+
 ALPHAS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 
 
@@ -301,6 +303,21 @@ class SeededModel:
             regression_ridge=regression.ridge,
         )
 
+    def kept(self, alpha: float, folder: Path) -> Run:
+        """The run of this model at a scale in a folder. Raises ValueError naming one of another model, seed or data."""
+        run, data = Run.load(folder), self.data
+        pairs = (
+            (run.train_targets, data.y_train),
+            (run.test_targets, data.y_test),
+            (run.trace.params[0], self.initial),
+        )
+        same = (run.model, run.seed, run.alpha) == (self.name, self.seed, alpha)
+        if not same or not all(np.array_equal(found, own.cpu().numpy()) for found, own in pairs):
+            raise ValueError(
+                f"{folder / 'run.npz'} is not the run that its name says: remove it to have it made anew"
+            )
+        return run
+
     def _tangent_changes(self, trace: History) -> Tensor:
         """How far Jacobian and kernel have moved from the start, at :data:`MOMENTS` of the recorded steps."""
         last = len(trace.steps) - 1
@@ -488,7 +505,10 @@ def _runs(
             bar.set_description(one.name, refresh=False)
             bar.update(len(runs))
     return [
-        (seeded[task.which].key(task.alpha), made[i] if i in made else Run.load(task.kept(seeded)))
+        (
+            seeded[task.which].key(task.alpha),
+            made[i] if i in made else seeded[task.which].kept(task.alpha, task.kept(seeded)),
+        )
         for i, task in enumerate(tasks)
     ]
 
@@ -601,4 +621,7 @@ def _check_models(models: Mapping[str, Model]) -> None:
     require(len(models), "models", "hold at least one model", "empty")
     for name, model in models.items():
         require(isinstance(name, str) and name, "models", "have names that are words", name, TypeError)
+        written = name.encode("utf-8", "replace").decode() == name
+        require(written and len(name) <= LONGEST_NAME, "models",
+                f"have names of at most {LONGEST_NAME} characters, without surrogates", ascii(name))  # fmt: skip
         require_model(f"models[{name!r}]", model)

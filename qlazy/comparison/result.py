@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from qlazy.base.errors import path_of
-from qlazy.base.storage import atomic_write
+from qlazy.base.storage import atomic_write, digest_of_file, read_json, write_json
 from qlazy.comparison.baselines import Baseline
 from qlazy.comparison.run import Run
 from qlazy.comparison.runs import Runs
+from qlazy.training.features.result import FILE as FEATURES
 from qlazy.training.features.result import Features
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class Comparison(Runs):
         for name, one in zip(learnt, self.features, strict=True):
             one.save(Path(folder, "features", name))
         index = {"settings": self.settings, "runs": list(names), "baselines": beside, "features": learnt}
-        _write(Path(folder, "comparison.json"), json.dumps(index, indent=1, ensure_ascii=False))
+        write_json(Path(folder, "comparison.json"), {**index, "files": _digests(folder, _files(index))})
         _write(Path(folder, "table.txt"), self.table() + "\n")
         _write(Path(folder, "table.csv"), _csv(self.rows()))
 
@@ -112,12 +112,16 @@ class Comparison(Runs):
         """The comparison that :meth:`save` wrote. Raises ValueError naming a damaged file."""
         folder = path_of("folder", folder)
         path = Path(folder, "comparison.json")
+        index = read_json(path)
         try:
-            index = json.loads(path.read_text(encoding="utf-8"))
-            names, settings = list(index["runs"]), dict(index["settings"])
-            beside, learnt = list(index.get("baselines", ())), list(index.get("features", ()))
+            names, settings, files = list(index["runs"]), dict(index["settings"]), dict(index["files"])
+            beside, learnt = list(index["baselines"]), list(index["features"])
+            wanted = _files(index)
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path} is damaged or not a comparison: {error}") from error
+        for name, own in _digests(folder, wanted).items():
+            if files.get(name) != own:
+                raise ValueError(f"{Path(folder, name)} is damaged or not the one that belongs to {path}")
         runs = tuple(Run.load(Path(folder, "runs", name)) for name in names)
         baselines = tuple(Baseline.load(Path(folder, "baselines", f"{name}.npz")) for name in beside)
         features = tuple(Features.load(Path(folder, "features", name)) for name in learnt)
@@ -128,6 +132,19 @@ class Comparison(Runs):
 
     def _repr_html_(self) -> str:
         return "".join(table.html() for table in self.tables())
+
+
+def _files(index: Mapping[str, Any]) -> list[str]:
+    """The files that a comparison consists of, beside its index."""
+    return [
+        *(f"runs/{name}/run.npz" for name in index["runs"]),
+        *(f"baselines/{name}.npz" for name in index["baselines"]),
+        *(f"features/{name}/{FEATURES}" for name in index["features"]),
+    ]
+
+
+def _digests(folder: str | os.PathLike[str], names: Sequence[str]) -> dict[str, str]:
+    return {name: digest_of_file(Path(folder, name)) for name in names}
 
 
 def _csv(rows: list[dict[str, Any]]) -> str:

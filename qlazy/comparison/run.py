@@ -7,7 +7,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from qlazy.base.storage import load_arrays, save_arrays
+from qlazy.base.errors import positive_of, require, whole_of
+from qlazy.base.storage import digest_of_file, load_arrays, require_arrays, save_arrays
 from qlazy.kernels.spectrum import rank_cutoff
 from qlazy.training.drift import kernel_change
 from qlazy.training.history import History
@@ -397,7 +397,7 @@ class Run:
         }
         arrays = {name: getattr(self, name) for name in _RUN_ARRAYS}
         held = {name: array for name, array in arrays.items() if array is not None}
-        settings |= {"key": Path(folder).name, "trace": _digest_of(Path(folder, "trace.npz"))}
+        settings |= {"key": Path(folder).name, "trace": digest_of_file(Path(folder, "trace.npz"))}
         save_arrays(Path(folder, "run.npz"), held, settings)
 
     @classmethod
@@ -409,16 +409,29 @@ class Run:
         path = Path(folder, "run.npz")
         arrays, settings = load_arrays(path)
         own, beside = settings.pop("key", None), settings.pop("trace", None)
-        if own != Path(folder).name and own is not None:
+        if own != Path(folder).name:
             raise ValueError(f"{path} is that of another run, {own}")
-        if beside is not None and beside != _digest_of(trace := Path(folder, "trace.npz")):
+        if beside != digest_of_file(trace := Path(folder, "trace.npz")):
             raise ValueError(f"{trace} is damaged or not the one that belongs to {path}")
         contents: dict[str, Any] = {**settings, **arrays}
+        history = History.load(trace)
         try:
             contents["lipschitz"] = contents.get("lipschitz") and tuple(contents["lipschitz"])
-            return cls(**contents, trace=History.load(Path(folder, "trace.npz")))
-        except TypeError as error:
+            run = cls(**contents, trace=history)
+            run.check()
+            return run
+        except (TypeError, ValueError) as error:
             raise ValueError(f"{path} is not a run: {error}") from error
+
+    def check(self) -> None:
+        """Refuse arrays whose shapes do not fit each other, and NaN in what was trained. Raises ValueError."""
+        own = {name: getattr(self, name) for name in _RUN_ARRAYS}
+        along = {name: getattr(self.trace, name) for name in _ALONG}
+        require_arrays({**own, **along}, {**_SHAPES, **_ALONG}, _OPTIONAL, _FINITE)
+        require(isinstance(self.model, str), "model", "be a text", self.model)
+        require(isinstance(self.diverged, str), "diverged", "be a text", self.diverged)
+        whole_of("seed", self.seed, -(2**63))
+        positive_of("alpha", self.alpha)
 
     def __repr__(self) -> str:
         return f"Run({self.model}, seed={self.seed}, alpha={self.alpha:g})"
@@ -432,11 +445,32 @@ def is_saved(folder: Path) -> bool:
     return (folder / "run.npz").exists()
 
 
+_ALONG = {
+    "steps": "t", "times": "t", "params": "t p", "train_loss": "t", "train_outputs": "t n c", "test_loss": "t",
+    "test_outputs": "t m c",
+}  # fmt: skip
+_SHAPES = {
+    "linear_params": "t p", "linear_train_outputs": "t n c", "linear_test_outputs": "t m c", "train_targets": "n c",
+    "test_targets": "m c", "kernel_initial": "nc nc", "kernel_final": "nc nc", "law_train_outputs": "t n c",
+    "law_test_outputs": "t m c", "tangent_changes": "k f", "regression_train_outputs": "n c",
+    "regression_test_outputs": "m c",
+}  # fmt: skip
+_OPTIONAL = (
+    "test_loss", "test_outputs", "law_train_outputs", "law_test_outputs", "tangent_changes",
+    "regression_train_outputs", "regression_test_outputs",
+)  # fmt: skip
+_FINITE = (
+    "steps",
+    "times",
+    "params",
+    "train_loss",
+    "train_outputs",
+    "train_targets",
+    "test_targets",
+    "kernel_initial",
+)
+
 _RUN_ARRAYS = tuple(f.name for f in fields(Run) if f.name not in (*_SETTINGS, "trace"))
-
-
-def _digest_of(path: Path) -> str:
-    return sha256(path.read_bytes()).hexdigest()
 
 
 def _accuracy(outputs: Floats, targets: Floats) -> float:

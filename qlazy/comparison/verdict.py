@@ -8,7 +8,6 @@ scale that was tried: the three metrics are told apart, because each can be smal
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from qlazy.base.errors import require
 from qlazy.base.over_seeds import Interval, geometric_interval, half_interval
+from qlazy.base.tables import escaped, printable
 from qlazy.comparison.run import Run
 from qlazy.comparison.runs import Runs
 from qlazy.training.losses import SquaredError
@@ -330,13 +330,13 @@ class Verdicts(Sequence[LazyVerdict]):
         )
 
     def __str__(self) -> str:
-        return "\n".join(map(str, self.of_models))
+        return printable("\n".join(map(str, self.of_models)))
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
         lines = (*map(str, self.of_models), self.caption)
-        return "".join(f"<p>{html.escape(line)}</p>" for line in lines)
+        return "".join(f"<p>{escaped(line)}</p>" for line in lines)
 
 
 def verdicts(comparison: Runs, small: float = SMALL) -> Verdicts:

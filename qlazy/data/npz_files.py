@@ -12,6 +12,7 @@ import torch
 
 from qlazy.base.errors import refuse, require
 from qlazy.base.memory import available_bytes
+from qlazy.base.storage import require_whole_array
 from qlazy.data.columns import Table
 from qlazy.data.labels import Labels
 
@@ -69,6 +70,8 @@ def _members(path: Path) -> tuple[str, ...]:
 
 def _array(path: Path, name: str) -> Labels:
     try:
+        with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as member:
+            require_whole_array(member, archive.getinfo(f"{name}.npy").file_size)
         with np.load(path, allow_pickle=False) as arrays:
             found = arrays[name]
     except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:

@@ -17,7 +17,7 @@ from typing import final
 from matplotlib.figure import Figure
 
 from qlazy.base.storage import atomic_write
-from qlazy.base.tables import Table
+from qlazy.base.tables import Table, escaped, printable
 from qlazy.drawing.style import INK, Drawing, drawing
 
 CONVENTIONS: Mapping[str, str] = {
@@ -91,7 +91,7 @@ class Page:
 
     def html(self) -> str:
         """The page as text."""
-        title = html.escape(self.title)
+        title = escaped(self.title)
         return (
             '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -107,12 +107,12 @@ class Page:
         return path
 
     def _lead(self) -> str:
-        paragraphs = "".join(f"<p>{html.escape(text)}</p>\n" for text in self.lead)
+        paragraphs = "".join(f"<p>{escaped(text)}</p>\n" for text in self.lead)
         return f'<section class="lead">\n{paragraphs}</section>\n'
 
     def _figures(self) -> str:
         return "".join(
-            f"<h2>{html.escape(caption)}</h2>\n"
+            f"<h2>{escaped(caption)}</h2>\n"
             f'<figure class="wide">{inline_svg(figure, f"figure{index}-", caption)}</figure>\n'
             for index, (caption, figure) in enumerate(self.figures.items())
         )
@@ -123,13 +123,12 @@ class Page:
 
     def _facts(self) -> str:
         entries = "".join(
-            f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>\n"
-            for name, value in self.facts.items()
+            f"<dt>{escaped(name)}</dt><dd>{escaped(value)}</dd>\n" for name, value in self.facts.items()
         )
         return f"<h2>What was asked, and the conventions</h2>\n<dl>\n{entries}</dl>\n"
 
     def _command(self) -> str:
-        return f"<h2>To run it again</h2>\n<pre>{html.escape(self.command)}</pre>\n"
+        return f"<h2>To run it again</h2>\n<pre>{escaped(self.command)}</pre>\n"
 
 
 def inline_svg(figure: Figure | Drawing, prefix: str, label: str) -> str:
@@ -148,7 +147,7 @@ def inline_svg(figure: Figure | Drawing, prefix: str, label: str) -> str:
     assert box is not None
     # On a narrow screen a figure shrinks to three quarters of its size, then scrolls.
     least = f"--least: {0.75 * drawn.width:.1f}in"
-    name = html.escape(label, quote=True)
+    name = html.escape(printable(label), quote=True)
     return (
         f'<svg viewBox="{box[1]}" role="img" aria-label="{name}" style="{least}" {_NAMESPACES}>{body.strip()}'
     )

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qlazy.base.errors import NotFiniteError, require
-from qlazy.base.storage import load_arrays, save_arrays
+from qlazy.base.storage import load_arrays, require_arrays, save_arrays
 from qlazy.base.tables import Table, aligned
 
 Floats = NDArray[np.floating[Any]]
@@ -90,6 +90,7 @@ class History:
         found = settings.pop("format", None) if isinstance(settings, dict) else None
         require(found == FORMAT, os.fspath(path), f"be a trace of format {FORMAT}", f"of format {found}")
         try:
+            require_arrays(arrays, _SHAPES, ("test_loss", "test_outputs"))
             return cls(**{**settings, **arrays})
         except (TypeError, ValueError) as error:
             raise ValueError(f"{os.fspath(path)} is not a trace: {error}") from error
@@ -122,6 +123,10 @@ class History:
         return {name: array for name, array in arrays.items() if array is not None}
 
 
+_SHAPES = {
+    "steps": "t", "times": "t", "params": "t p", "train_loss": "t", "train_outputs": "t n c", "test_loss": "t",
+    "test_outputs": "t m c",
+}  # fmt: skip
 _ARRAYS = ("steps", "times", "params", "train_loss", "train_outputs", "test_loss", "test_outputs")
 _SETTINGS = tuple(entry.name for entry in fields(History) if entry.name not in _ARRAYS)
 

@@ -122,7 +122,7 @@ def test_a_member_longer_than_its_array_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(path) as source, zipfile.ZipFile(longer, "w") as target:
         for name in source.namelist():
             target.writestr(name, source.read(name) + (b"\0" if name == "a.npy" else b""))
-    with pytest.raises(ValueError, match=r"longer\.npz is damaged .*a\.npy is longer than its array"):
+    with pytest.raises(ValueError, match=r"longer\.npz is damaged .*is not 153 bytes long"):
         load_arrays(longer)
 
 

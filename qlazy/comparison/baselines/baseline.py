@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from qlazy.base.errors import require
-from qlazy.base.storage import load_arrays, save_arrays
+from qlazy.base.storage import load_arrays, require_arrays, save_arrays
 from qlazy.base.tables import Table
 from qlazy.data.datasets import Dataset
 from qlazy.kernels.prediction import LinearizedPath, kernel_regression
@@ -100,14 +100,19 @@ class Baseline:
         arrays, settings = load_arrays(path)
         contents: dict[str, Any] = {**settings, **arrays}
         try:
+            require_arrays(arrays, _SHAPES, ("posterior", "deviation"))
             return cls(**contents)
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             raise ValueError(f"{os.fspath(path)} is not a baseline: {error}") from error
 
     def __repr__(self) -> str:
         return f"Baseline({self.name})"
 
 
+_SHAPES = {
+    "kernel": "k k", "steps": "t", "train_outputs": "t n c", "test_outputs": "t m c", "limit": "m c",
+    "train_targets": "n c", "test_targets": "m c", "posterior": "m c", "deviation": "m c",
+}  # fmt: skip
 _ARRAYS = tuple(entry.name for entry in fields(Baseline) if entry.name != "name")
 
 

@@ -101,7 +101,7 @@ def read(folder: Path) -> Description:
         raise FileNotFoundError(2, "not a tiled kernel, there is no file", str(path)) from None
     try:
         return _parsed(json.loads(text))
-    except (ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, AssertionError, RecursionError) as error:
         raise ValueError(f"{path} is damaged or not the description of a tiled kernel: {error}") from error
 
 

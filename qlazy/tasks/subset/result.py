@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from qlazy.base.errors import require
-from qlazy.base.storage import load_arrays, save_arrays
+from qlazy.base.storage import load_arrays, require_arrays, save_arrays
 from qlazy.data.datasets import Dataset
 
 Floats = NDArray[np.floating[Any]]
@@ -97,6 +97,10 @@ class Subset:
         is_subset = set(arrays) == set(_ARRAYS) and isinstance(settings.get("subset"), dict)
         must = f"be a subset of format {FORMAT}"
         require(is_subset and settings.get("format") == FORMAT, os.fspath(path), must, "another file")
+        try:
+            require_arrays(arrays, _SHAPES)
+        except ValueError as error:
+            raise ValueError(f"{os.fspath(path)} is not a subset: {error}") from error
         return cls(**arrays, settings=settings["subset"])
 
     def _rows(self) -> dict[str, str]:
@@ -125,6 +129,9 @@ class Subset:
 
 
 _ARRAYS = ("indices", "scores", "margins", "params", "validation_loss", "test_accuracy")
+_SHAPES = {
+    "indices": "k", "scores": "n", "margins": "n", "params": "p", "validation_loss": "t", "test_accuracy": "t"
+}  # fmt: skip
 
 
 def _list(numbers: NDArray[np.int64]) -> str:

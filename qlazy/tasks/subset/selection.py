@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -262,24 +262,34 @@ class Loop:
             {
                 "done": now.done,
                 "key": path.stem,
-                "digest": _digest(arrays, now.done, path.stem),
+                "digest": _digest(arrays, now.history, path.stem),
                 **self.description(),
             },
         )
+
+    def _fits(self, arrays: Mapping[str, Any], done: int) -> bool:
+        """Whether the arrays have the shapes that this selection's have after so many passes."""
+        n = len(self.task.x)
+        shapes = {
+            "params": tuple(self.task.params.shape),
+            "totals": (n,),
+            "visits": (n,),
+            "history": (done + 1, 2),
+        }
+        found = {name: array.shape for name, array in arrays.items() if name in shapes}
+        return found == shapes and bool(np.isfinite(arrays["params"]).all())
 
     def restore(self, path: Path) -> Progress:
         """Where the loop stood. Raises ValueError naming a damaged file."""
         arrays, settings = load_arrays(path)
         done: Any = settings.get("done")
         whole = {name: torch.from_numpy(array) for name, array in arrays.items() if name != "history"}
-        own = settings.get("key") == path.stem and settings.get("digest") == _digest(whole, done, path.stem)
         fits = (
-            own
-            and isinstance(done, int)
+            settings.get("key") == path.stem
             and done in range(1, self.epochs + 1)
-            and len(arrays.get("history", ())) == done + 1
+            and self._fits(arrays, done)
         )
-        if not fits or arrays["params"].shape != tuple(self.task.params.shape):
+        if not fits or settings.get("digest") != _digest(whole, arrays["history"].tolist(), path.stem):
             raise ValueError(f"{path} is not the state of this selection: remove it to begin anew")
         history = tuple((float(held), float(right)) for held, right in arrays.pop("history"))
         tensors = {
@@ -290,7 +300,7 @@ class Loop:
         return Progress(settings["done"], params, state, totals, visits, history)
 
 
-def _digest(tensors: Mapping[str, Tensor], done: object, name: str) -> str:
-    """What belongs together in a file: its state, how many passes it stands after, and its name."""
+def _digest(tensors: Mapping[str, Tensor], history: Sequence[Sequence[float]], name: str) -> str:
+    """What belongs together in a file: its state, what was measured after each of its passes, and its name."""
     ordered = [tensors[part] for part in sorted(tensors)]
-    return key(name, [done, sorted(tensors)], *ordered)
+    return key(name, sorted(tensors), *ordered, np.array(history, dtype=np.float64))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from qlazy.base.errors import path_of
 from qlazy.base.intervals import student_reach
 from qlazy.base.over_seeds import half_interval
-from qlazy.base.storage import load_arrays, save_arrays
+from qlazy.base.storage import load_arrays, require_arrays, save_arrays
 from qlazy.base.tables import Table
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ MARGIN = 0.02
 """A gain below this, of the after-kernel against the initial kernel, counts as none."""
 
 FILE = "features.npz"
+_SHAPES = {"steps": "k", "after": "k s m", "trained": "s m", "barriers": "k s", "collapsed": "k s"}
 
 
 @final
@@ -136,9 +137,10 @@ class Features:
         path = Path(path_of("folder", folder), FILE)
         arrays, settings = load_arrays(path)
         try:
+            require_arrays(arrays, _SHAPES)
             contents: Mapping[str, Any] = {**settings, **arrays}
             return cls(**contents)
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             raise ValueError(f"{path} has no features of a model: {error}") from error
 
     def __str__(self) -> str:
