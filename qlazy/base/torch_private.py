@@ -16,6 +16,7 @@ from torch._functorch.utils import unwrap_dead_wrappers
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 __all__ = [
+    "WEIGHT_NORM",
     "are_transforms_active",  # torch's own autograd.Function.apply asks it, before it binds signatures
     "in_plain_autograd",
     "is_differentiated",
@@ -114,3 +115,7 @@ def _unwrapped(tensor: Tensor, merge: Callable[[Tensor], Tensor]) -> Tensor:
 def _plain(tensor: Tensor) -> Tensor:
     with in_plain_autograd():
         return tensor.clone() if tensor.is_inference() else tensor.detach()
+
+
+WEIGHT_NORM = torch._weight_norm
+"""What `weight_norm` calls: (v, g, dim) -> g v / |v|."""

@@ -34,8 +34,9 @@ def named_model(
 
 
 def _model(value: object, shapes: Shapes | None, inputs: str | None) -> Model:
+    maker = None
     if not is_model(value) and callable(value):
-        value = _made(value)
+        maker, value = value, _made(value)
     if is_qnode(value):
         from qlazy.quantum.interop.qnodes import circuit_of  # and PennyLane, which the QNode's maker imported
 
@@ -43,7 +44,7 @@ def _model(value: object, shapes: Shapes | None, inputs: str | None) -> Model:
     require(shapes is None, "shapes", "be absent where the model is no QNode", shapes)
     must = "be a QNode, a qlazy model, a torch module, a function that returns one of them, or a text that names one"
     require(isinstance(value, Model | nn.Module), "model", must, type(value).__name__, TypeError)
-    return Net(value) if isinstance(value, nn.Module) else value  # type: ignore[return-value]
+    return Net(maker or value) if isinstance(value, nn.Module) else value  # type: ignore[return-value]
 
 
 def _made(maker: Any) -> object:

@@ -20,6 +20,7 @@ from torch.overrides import TorchFunctionMode
 
 from qlazy.base.errors import SlowBackendWarning, UnsupportedModelError, refuse, require_shape
 from qlazy.base.torch_private import in_plain_autograd, plain_params, plain_rows, within_transform
+from qlazy.models.modules.twice import TwiceDifferentiable
 
 Function = Callable[[Tensor, Tensor], Tensor]
 """(params (p,), x (n, ...)) -> outputs (n, c), row by row."""
@@ -38,6 +39,10 @@ TRIED_TANGENTS = 64
 
 BLOCK_BYTES = 2**26
 """Where J v needs J itself, so much of it is kept at a time (64 MiB), and never less than a sample."""
+
+
+SecondForm = Literal["mapped", "forward", "reverse", "rewritten"]
+"""Forward mode over gradients, mapped over directions or not; backward twice; that with functions written otherwise."""
 
 
 def kind_of(params: Tensor, x: Tensor) -> Key:
@@ -61,7 +66,7 @@ class Derivatives:
         self._unmapped: dict[Key, str] = {}  # why not; nothing where torch.func maps it
         self._warned: set[Key] = set()
         self._forms: dict[Key, Literal["forward", "reverse", "rows"]] = {}
-        self._second_forms: dict[Key, Literal["mapped", "forward", "reverse"]] = {}
+        self._second_forms: dict[Key, SecondForm] = {}
 
     def jacobian(self, f: Function, params: Tensor, x: Tensor) -> Tensor:
         """(n, c, p)."""
@@ -85,8 +90,11 @@ class Derivatives:
 
     def hvp(self, f: Function, params: Tensor, x: Tensor, cotangent: Tensor, tangent: Tensor) -> Tensor:
         """H v for v (p,), with H the Hessian of sum(u * f), u (n, c): (p,)."""
-        if self._second_form(f, params, x) == "reverse":
+        form = self._second_form(f, params, x)
+        if form == "reverse":
             return hessian_product(f, params, x, cotangent, tangent)
+        if form == "rewritten":
+            return _rewritten_product(f, params, x, cotangent, tangent)
         return _forward_product(f, params, x, cotangent, tangent)
 
     def hessian(self, f: Function, params: Tensor, x: Tensor, cotangent: Tensor | None) -> Tensor:
@@ -103,8 +111,8 @@ class Derivatives:
         rows = [torch.stack([self.hessian(f, params, row, unit) for unit in units]) for row in x.split(1)]
         return torch.stack(rows)
 
-    def _second_form(self, f: Function, params: Tensor, x: Tensor) -> Literal["mapped", "forward", "reverse"]:
-        """How second derivatives are taken: forward mode over gradients, mapped over directions or not, or backward."""
+    def _second_form(self, f: Function, params: Tensor, x: Tensor) -> SecondForm:
+        """How second derivatives are taken."""
         key = kind_of(params, x)
         if key not in self._second_forms and len(x):
             at, rows = plain_params(params), plain_rows(x)
@@ -112,9 +120,7 @@ class Derivatives:
                 self._second_forms[key] = self._try_second_forms(f, at, spread(rows, TRIED_ROWS))
         return self._second_forms.get(key, "mapped")
 
-    def _try_second_forms(
-        self, f: Function, params: Tensor, x: Tensor
-    ) -> Literal["mapped", "forward", "reverse"]:
+    def _try_second_forms(self, f: Function, params: Tensor, x: Tensor) -> SecondForm:
         """The fastest form that agrees with central differences of the gradient.
 
         Those are in doubt next to a kink only, and then another direction decides. Raises UnsupportedModelError
@@ -128,8 +134,8 @@ class Derivatives:
             expected, size = (ahead - behind) / (2 * step), 0.1 * ahead.norm()
             if self._is_mapped_twice(f, params, x, weights, direction, expected, size):
                 return "mapped"
-            forms: dict[Literal["forward", "reverse"], Any] = {
-                "forward": _forward_product, "reverse": hessian_product
+            forms: dict[SecondForm, Any] = {
+                "forward": _forward_product, "reverse": hessian_product, "rewritten": _rewritten_product
             }  # fmt: skip
             for name, form in forms.items():
                 try:
@@ -276,6 +282,11 @@ def hessian_product(f: Function, params: Tensor, x: Tensor, cotangent: Tensor, t
         require_shape("cotangent", cotangent, tuple(outputs.shape))
         gradient = _gradient(outputs, leaf, cotangent, recorded=True)
         return _gradient(gradient, leaf, tangent, recorded)
+
+
+def _rewritten_product(f: Function, params: Tensor, x: Tensor, cotangent: Tensor, tangent: Tensor) -> Tensor:
+    with TwiceDifferentiable():
+        return hessian_product(f, params, x, cotangent, tangent)
 
 
 def forward_derivatives(of: Callable[[Tensor], Tensor], params: Tensor, samples: int) -> Tensor:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from types import CellType, FunctionType
-from typing import final
+from typing import Any, Literal, final
 
 import torch
 from torch import Tensor, nn
@@ -22,9 +21,11 @@ from qlazy.base.errors import (
 )
 from qlazy.base.torch_private import in_plain_autograd, plain_params, plain_rows
 from qlazy.models.derivatives import Derivatives, Key, kind_of
-from qlazy.models.known_modules import maps_each_sample
 from qlazy.models.layerwise import is_applicable, layerwise_gram
 from qlazy.models.model import Model, blocks_of, require_cotangent, require_hessian, require_tangent
+from qlazy.models.modules.known_modules import maps_each_sample
+from qlazy.models.modules.outputs import Picked
+from qlazy.models.modules.starts import foreign, reset, seeded
 from qlazy.models.thread_copies import ReplicaPerThread, copied
 from qlazy.models.trial import BATCH, GROWTH, Trial, called, require_outputs
 
@@ -33,8 +34,6 @@ JACOBIAN_COST, PRODUCT_COST = 3.5e-5, 7e-8
 
 LAYERS_COST, OUTPUT_COST = 6.0, 2.0
 """Milliseconds that reading a net layer by layer takes before anything is contracted, and for each output."""
-
-_GLOBAL_GENERATOR = threading.Lock()
 
 
 @final
@@ -51,17 +50,41 @@ class Net(Model):
     call with inputs of a new shape, in about sixteen forward passes, most of a row, and anew with a batch over four
     times as large as any before (:mod:`qlazy.models.trial`); not where it is made of torch's own row-wise parts alone.
 
+    ``init`` says where training starts. With None each part is drawn anew by its own ``reset_parameters``, which is
+    refused where the weights that the module came with are surely others: "own" starts from them, with every seed, and
+    "reset" draws anew nevertheless. A function of a generator draws parameters (p,). In place of a module its class or
+    another function without arguments that makes it, ``Net(MyModule)``, gives each seed the start that it draws.
+
+    ``output`` picks the outputs (n, c) of a module that returns several: the index of a tuple, the name in a dict or of
+    an attribute, "logits", or a function of what the module returns.
+
     The Jacobian is that of plain autograd, row by row. A module that ``torch.func`` cannot map over samples (recurrent
     layers) is differentiated row by row, with a SlowBackendWarning.
     """
 
-    def __init__(self, module: nn.Module, *, init: Callable[[torch.Generator], Tensor] | None = None) -> None:
+    def __init__(
+        self,
+        module: nn.Module | Callable[[], nn.Module],
+        *,
+        init: Literal["own", "reset"] | Callable[[torch.Generator], Tensor] | None = None,
+        output: int | str | Callable[[Any], Tensor] | None = None,
+    ) -> None:
+        self._make = None if isinstance(module, nn.Module) else module
+        module = _made_by(module)
         _refuse_unsupported(module)
-        require(init is None or callable(init), "init", "be a function of a generator", init, TypeError)
+        known = init in (None, "own", "reset") or callable(init)
+        require(known, "init", "be 'own', 'reset' or a function of a generator", init, TypeError)
+        must = "be an index, a name or a function of what the module returns"
+        is_key = isinstance(output, int | str) and not isinstance(output, bool)
+        require(output is None or is_key or callable(output), "output", must, output, TypeError)
         self.module = _with_dense_gradients(copied(module))
+        if output is not None:
+            self.module.register_forward_hook(Picked(output))
+        self._output = output
         self._replicas = ReplicaPerThread(self.module)
         self._features = _features(self.module)
         self._init = init
+        self._foreign: str | None = None  # a parameter that is not as torch draws it; none for ""
         self._tried: dict[Key, int] = {}  # how many rows that differ were seen
         self._largest: dict[Key, int] = {}  # batches that were held to their rows, where rows may mix
         self._derivatives = Derivatives("module")
@@ -98,22 +121,33 @@ class Net(Model):
         return self._flatten(self.module)
 
     def init(self, generator: torch.Generator | int) -> Tensor:
-        """Draw parameters as the module's own ``reset_parameters`` would, in its own dtype.
+        """Draw parameters as ``init`` of the net says, in the module's own dtype.
 
-        The random numbers come from ``generator``; the global generator is left as it was.
+        The random numbers come from ``generator``; the global generator is left as it was. Raises ValueError where
+        parts would be drawn anew by default and the module has weights of its own.
         """
         generator = generator_or_seed(generator)
-        if self._init is not None:
+        if callable(self._init):
             drawn = self._init(generator)
             require_shape("init(generator)", drawn, (self.num_params,))
             return drawn
-        fresh = copied(self.module)
-        seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
-        with _GLOBAL_GENERATOR, torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
-            for name, module in fresh.named_modules():
-                _reset(name, module)
-        return self._flatten(fresh)
+        if self._init == "own":
+            return self.params
+        if self._make is not None and self._init is None:
+            return self._flatten(seeded(self._make, generator))
+        if self._init is None:
+            self._require_no_start_of_its_own()
+        return self._flatten(seeded(lambda: reset(copied(self.module)), generator))
+
+    def _require_no_start_of_its_own(self) -> None:
+        if self._foreign is None:
+            self._foreign = foreign(self.module, copied) or ""
+        name = self._foreign
+        must = (
+            'say where it starts: Net(module, init="own") from its weights, with every seed; init="reset" as torch'
+            " draws its layers; Net(MyModule), with what makes it, as that draws them"
+        )
+        require(not name, "module", must, f"one whose `{name}` is not as `reset_parameters` draws it")
 
     def keyed_by(self, x: Tensor | None) -> object:
         """What decides the results: see :mod:`qlazy.base.identity`.
@@ -124,7 +158,7 @@ class Net(Model):
         for parameter in module.parameters():
             if parameter.requires_grad:
                 parameter.data.zero_()
-        return module, self._init
+        return module, self._init, self._make, self._output
 
     def check(self, params: Tensor, x: Tensor) -> None:
         super().check(params, x)
@@ -271,7 +305,7 @@ def mlp(
     layers: list[nn.Module] = []
     for fan_in, fan_out in pairwise(widths):
         layers += [nn.Linear(fan_in, fan_out, bias=bias, dtype=dtype), _made(activation, must)]
-    return Net(nn.Sequential(*layers[:-1]))
+    return Net(nn.Sequential(*layers[:-1]), init="reset")
 
 
 def _made(activation: Callable[[], nn.Module], must: str) -> nn.Module:
@@ -301,18 +335,16 @@ def _with_dense_gradients(module: nn.Module) -> nn.Module:
     return module
 
 
-def _reset(name: str, module: nn.Module) -> None:
-    own = [p for p in module.parameters(recurse=False) if p.requires_grad]
-    if not own:
-        return
-    reset = getattr(module, "reset_parameters", None) or getattr(module, "_reset_parameters", None)
-    require(
-        reset is not None, "module", "have `reset_parameters` on each part that owns parameters, or be given "
-        "to Net with `init=`", f"without it in {name or 'its root'} ({type(module).__name__})",
-        UnsupportedModelError,
-    )  # fmt: skip
-    assert reset is not None
-    reset()
+def _made_by(module: nn.Module | Callable[[], nn.Module]) -> nn.Module:
+    if isinstance(module, nn.Module) or not callable(module):
+        return module
+    must = "be a torch.nn.Module or a function without arguments that makes one"
+    try:
+        made = module()
+    except TypeError as error:
+        raise TypeError(f"`module` must {must}, but is {module!r}, which raises: {error}") from error
+    require(isinstance(made, nn.Module), "module", must, f"one that makes a {type(made).__name__}", TypeError)
+    return made
 
 
 def _refuse_unsupported(module: nn.Module) -> None:

@@ -262,7 +262,7 @@ def require_outputs(outputs: Any, x: Tensor, module: nn.Module) -> None:
     """Refuse what is not one tensor (n, c)."""
     if not isinstance(outputs, Tensor):
         kind = f"{type(module).__name__}, which returns a {type(outputs).__name__}"
-        must = "return one tensor (n, c) (wrap it in a module that picks the part wanted)"
+        must = "return one tensor (n, c) (pick one by Net(module, output=...))"
         refuse("module", must, kind, UnsupportedModelError)
     is_dense = outputs.layout is torch.strided and not outputs.is_nested
     require(

@@ -295,8 +295,10 @@ def test_a_missing_label_is_no_class(missing):
         from_arrays(np.zeros((6, 2)), labels, train=4, test=2)
 
 
-def test_classes_are_no_modules():
-    with pytest.raises(TypeError, match=r"`module` must be a torch.nn.Module, but is"):
+def test_classes_that_need_arguments_make_no_modules():
+    with pytest.raises(
+        TypeError, match=r"`module` must be a torch.nn.Module or a function without arguments"
+    ):
         Net(nn.Linear)
     with pytest.raises(UnsupportedModelError, match="`module` must be one that copy.deepcopy copies"):
         Net(Unique())

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from qlazy import Net, UnsupportedModelError, mlp
-from qlazy.models import known_modules, nets
-from qlazy.models.known_modules import POINTWISE, SPATIAL, maps_each_sample
+from qlazy.models import nets
+from qlazy.models.modules import known_modules
+from qlazy.models.modules.known_modules import POINTWISE, SPATIAL, maps_each_sample
 
 F64 = torch.float64
 
