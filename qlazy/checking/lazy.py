@@ -85,8 +85,8 @@ class LazyPanel:
         return one is not None and one.differs and one.gain < 0
 
     def sentences(self) -> tuple[str, ...]:
-        """What the runs say, the claim on laziness first."""
-        learnt = (sentence for one in self.comparison.features for sentence in one.sentences())
+        """What the runs say, the claim on laziness first; barriers and collapse stand in the table alone."""
+        learnt = (one.sentences()[0] for one in self.comparison.features)
         return (*self.verdict.sentences(), *self._losses(), self._learning(), *learnt)
 
     def _losses(self) -> tuple[str, ...]:

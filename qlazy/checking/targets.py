@@ -45,7 +45,7 @@ def load_target(text: str) -> Any:
 
 
 def _run(path: Path) -> ModuleType:
-    require(path.is_file(), "target", "be a Python file that is there", str(path))
+    require(path.is_file(), "model", "be a Python file that is there", str(path))
     name = path.stem if path.stem.isidentifier() and path.stem not in sys.modules else f"_{abs(hash(path))}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
@@ -85,7 +85,7 @@ def _named(module: ModuleType, name: str) -> Any:
     for part in name.split("."):
         found = getattr(value, part, None)
         if found is None:
-            refuse("target", f"name something in {module.__name__} ({_listed(module)})", name)
+            refuse("model", f"name something in {module.__name__} ({_listed(module)})", name)
         value = found
     return value
 
@@ -93,7 +93,7 @@ def _named(module: ModuleType, name: str) -> Any:
 def _only(module: ModuleType, text: str) -> Any:
     found = candidates(module)
     if len(found) != 1:
-        refuse("target", f"name one model, as in {text.rstrip(':')}:NAME ({_listed(module)})", text)
+        refuse("model", f"name one model, as in {text.rstrip(':')}:NAME ({_listed(module)})", text)
     return next(iter(found.values()))
 
 

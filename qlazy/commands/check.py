@@ -13,7 +13,7 @@ from qlazy.commands import FAILED, OK
 from qlazy.commands.options import add_data, add_training, folder, read_data, read_method
 
 EXAMPLES = """\
-targets:
+models:
   circuit.py:qnode                  a QNode, a torch module, a qlazy model or a function that returns one, in a
                                     Python file. The file is your own code: it is run, as `python circuit.py` would
   package.module:name               the same in a module that can be imported
@@ -33,7 +33,7 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The model, its data, training, the questions and where to put it all."""
-    parser.add_argument("subject", metavar="TARGET", help="circuit or net, as below")
+    parser.add_argument("subject", metavar="MODEL", help="circuit or net, as below")
     parser.add_argument(
         "--shapes", type=_shapes, nargs="+", action="extend", metavar="NAME=AxB", default=[],
         help="shapes of a QNode's weights, as weights=2x4x3",

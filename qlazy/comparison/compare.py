@@ -237,8 +237,7 @@ class SeededModel:
         """Refuse a model whose inputs or outputs do not fit the data, before any training."""
         outputs, targets = self._outputs.shape[1], self.data.y_train.shape[1]
         require(
-            outputs == targets, f"models[{self.name!r}]", f"have {targets} outputs, as the data have targets",
-            f"a model of {outputs}",
+            outputs == targets, f"models[{self.name!r}]", outputs_for(self.data), f"a model of {outputs}",
         )  # fmt: skip
 
     def warn_of_rate(self) -> str:
@@ -553,6 +552,15 @@ def distinct_values(argument: str, values: Iterable[Any], kind: type, noun: str)
     require(found, argument, "hold at least one value", "empty")
     require(len(set(found)) == len(found), argument, "hold each value once", list(found))
     return found
+
+
+def outputs_for(data: Dataset) -> str:
+    """What a model must have to be trained on these data, for a refusal."""
+    targets = data.y_train.shape[1]
+    if targets > 1:
+        each = "one for each class" if len(data.classes) == targets else "as the data have targets"
+        return f"have {targets} outputs, {each}"
+    return "have one output, " + ("-1 for one class and +1 for the other" if data.classes else "as the data")
 
 
 def seeds_of(seeds: Iterable[int] | int) -> tuple[int, ...]:

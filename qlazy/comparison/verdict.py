@@ -172,11 +172,14 @@ class LazyVerdict:
         if all(scale == self.scales[0] for scale in self.lazy_from.values()):
             whole = "all three metrics" if len(self.intervals) == len(METRICS) else _listed(self.intervals)
             return f"is lazy by {whole} at every scale tried, from a = {self.scales[0]:g}"
-        return "is lazy " + ", ".join(self._regime(name, scale) for name, scale in self.lazy_from.items())
+        told: dict[str, list[str]] = {}  # what is so of several metrics is said once
+        for name, scale in self.lazy_from.items():
+            told.setdefault(self._regime(name, scale), []).append(name)
+        return "is lazy " + ", ".join(f"by its {_joined(names)} {where}" for where, names in told.items())
 
     def _regime(self, name: str, scale: float | None) -> str:
         if scale == self.scales[0]:
-            return f"by its {name} at every scale"
+            return "at every scale"
         found = self.decisions(name)
         lacks = self._without_linear if name == "outputs" else (False,) * len(self.scales)
         void = [one or other for one, other in zip(self._diverged, lacks, strict=True)]
@@ -190,11 +193,11 @@ class LazyVerdict:
         said = "; ".join(f"{word} {self._at(where)}" for word, where in notes if any(where))
         beside = f" ({said})" if said else ""
         if scale is not None:
-            return f"by its {name} from a = {scale:g}{beside}"
+            return f"from a = {scale:g}{beside}"
         if any(lazy):
-            return f"by its {name} {self._at(lazy)} but not at every larger scale{beside}"
+            return f"{self._at(lazy)} but not at every larger scale{beside}"
         certain = " for certain" if any(undecided) or any(void) else ""
-        return f"by its {name} at no scale up to a = {self.scales[-1]:g}{certain}{beside}"
+        return f"at no scale up to a = {self.scales[-1]:g}{certain}{beside}"
 
     def _at(self, where: Sequence[bool]) -> str:
         return "at a = " + ", ".join(f"{a:g}" for a, here in zip(self.scales, where, strict=True) if here)
@@ -277,7 +280,9 @@ class LazyVerdict:
                 f"that of {_the(name)} {_percent(a.other)}" for name, a in self.accuracies.items()
             )
             return (f"{first[:-1]}, {others}: one seed, which allows no interval and no claim.",)
-        return (first, *(_against(name, one) for name, one in self.accuracies.items()))
+        alike = {name: one for name, one in self.accuracies.items() if not one.differs}
+        others = (_against(name, one) for name, one in self.accuracies.items() if one.differs)
+        return (first, *others, *((_alike(alike),) if alike else ()))
 
     def _threshold(self) -> tuple[str, ...]:
         """Where another threshold would have said something else of the least scale."""
@@ -470,18 +475,31 @@ def _paired(trained: NDArray[np.floating], other: NDArray[np.floating], own_spli
 
 
 def _against(name: str, one: Accuracies) -> str:
-    points, half = 100 * abs(one.gain), f"(95 % interval ±{min(100.0, 100 * one.half):.1f})"
-    if not one.differs:
-        return (
-            f"That of {_the(name)} is {_percent(one.other)}: {points:.1f} points apart {half}, which seeds and test "
-            "samples can explain."
-        )
     better = "Training buys" if one.gain > 0 else "Training costs"
-    return f"{better} {points:.1f} points {half} against {_the(name)}, {_percent(one.other)}."
+    points = f"{100 * abs(one.gain):.1f} points (95 % interval ±{_half(one)})"
+    return f"{better} {points} against {_the(name)}, {_percent(one.other)}."
+
+
+def _alike(found: Mapping[str, Accuracies]) -> str:
+    """What seeds and test samples can explain, in one sentence."""
+    whose = "That" if len(found) == 1 else "Those"
+    names = " and ".join(f"of {_the(name)}, {_percent(one.other)}," for name, one in found.items())
+    apart = " and ".join(f"{100 * abs(one.gain):.1f} ±{_half(one)}" for one in found.values())
+    verb, intervals = ("is", "interval") if len(found) == 1 else ("are", "intervals")
+    return f"{whose} {names} {verb} {apart} points apart (95 % {intervals}), which seeds and test samples can explain."
+
+
+def _half(one: Accuracies) -> str:
+    return f"{min(100.0, 100 * one.half):.1f}"
 
 
 def _listed(names: Mapping[str, object]) -> str:
     return " and ".join(f"its {name}" for name in names)
+
+
+def _joined(names: Sequence[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _the(name: str) -> str:

@@ -14,6 +14,7 @@ import torch
 
 import qlazy
 from qlazy.checking.lazy import LazyPanel
+from qlazy.quantum.interop.qnodes import circuit_of
 from qlazy.testing import assert_lazy, assert_learns
 from tests import systems
 
@@ -110,6 +111,18 @@ def test_a_data_argument_of_another_name() -> None:
     assert found == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize("data", ["inputs", "x"])
+def test_further_keywords_are_no_weights(data: str) -> None:
+    """A QNode of others that takes ``**options`` is the one that takes none."""
+    functions = {
+        "inputs": lambda inputs, w=np.zeros(2), **options: two_angles.func(inputs, w),  # noqa: B008
+        "x": lambda x, w=np.zeros(2), **options: two_angles.func(x, w),  # noqa: B008
+    }
+    circuit = circuit_of(qml.QNode(functions[data], qml.device("default.qubit", wires=2)), None, data)
+    params = torch.tensor([0.3, 0.4], dtype=torch.float64)
+    torch.testing.assert_close(circuit(params, DATA.x_test), CIRCUIT(params, DATA.x_test))
+
+
 REFUSED: dict[str, tuple[object, dict[str, Any], type[Exception], str]] = {
     "shapes that nothing tells": (
         qml.QNode(lambda inputs, w: qml.expval(qml.Z(0)), qml.device("default.qubit")), {},
@@ -171,6 +184,6 @@ def test_a_linearised_path_that_diverges_leaves_the_verdict_standing() -> None:
         verdict = qlazy.check(CIRCUIT, digits, **settings)
     said = str(verdict)
     assert "its linearised model diverged at this rate" in said
-    assert "That of the linearised model" not in said
+    assert "of the linearised model," not in said
     assert said.count("a = 1 is ordinary training") <= 1
     assert verdict.panels["lazy"].learning != "learning"

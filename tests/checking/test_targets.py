@@ -65,9 +65,9 @@ def test_names_in_a_file(file: Path) -> None:
 
 
 SAID = {
-    "{file}:nothing": "`target` must name something in .* \\(there: circuit, Line\\), but is nothing",
-    "{file}": "`target` must name one model, as in .*of_a_user.py:NAME \\(there: circuit, Line\\)",
-    "{file}/no.py:x": "`target` must be a Python file that is there",
+    "{file}:nothing": "`model` must name something in .* \\(there: circuit, Line\\), but is nothing",
+    "{file}": "`model` must name one model, as in .*of_a_user.py:NAME \\(there: circuit, Line\\)",
+    "{file}/no.py:x": "`model` must be a Python file that is there",
     "no_such_module_here:x": "the module no_such_module_here cannot be imported: ModuleNotFoundError",
 }
 

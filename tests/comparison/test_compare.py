@@ -264,7 +264,7 @@ BAD = [
     ({"seeds": 0}, "`seeds` must be a sequence of whole numbers, or how many"),
     ({"steps": 0}, "`steps` must be a positive whole number"),
     ({"workers": 0}, "`workers` must be a positive integer"),
-    ({"models": {"net": mlp([3, 4, 2])}}, r"`models\['net'\]` must have 1 outputs"),
+    ({"models": {"net": mlp([3, 4, 2])}}, r"`models\['net'\]` must have one output"),
 ]
 
 
@@ -278,7 +278,7 @@ def test_refused_settings(data, change, message):
 def test_every_model_is_checked_before_any_is_trained(data, tmp_path):
     """A second model that does not fit the data is found at once, not after the first one's runs."""
     models = {"fits": mlp([3, 1]), "does not": mlp([3, 2])}
-    with pytest.raises(ValueError, match=r"`models\['does not'\]` must have 1 outputs"):
+    with pytest.raises(ValueError, match=r"`models\['does not'\]` must have one output"):
         qlazy.compare(models, data, alphas=(1,), seeds=(0, 1), steps=1, out=tmp_path, progress=False)
     assert not (tmp_path / "runs").exists()
 

@@ -154,6 +154,11 @@ def test_a_circuit_without_entangling_gates_does_as_its_twin(digits) -> None:
     options = {"seeds": 3, "folds": 2, "candidates": 2, "steps": 20, "progress": False}
     one = qlazy.surrogates(model, digits, **options)
     np.testing.assert_array_equal(one.answers[0], one.answers[1])
+    assert one.own_twin
+    assert one.differences[TWIN] == (0, 0, 0)
+    assert one.standings[TWIN] == "as well"
+    assert one.decision == "classical"
+    assert "its own unentangled twin" in str(one)
 
 
 def test_a_circuit_for_parity_beats_all_others() -> None:
@@ -232,7 +237,9 @@ def test_folds_and_candidates(digits) -> None:
 
 
 def test_a_model_that_does_not_fit_is_refused(circuit, digits) -> None:
-    with pytest.raises(ValueError, match=r"`model` must have 1 outputs"):
+    with pytest.raises(
+        ValueError, match=r"`model` must have one output, -1 for one class and \+1 for the other"
+    ):
         qlazy.surrogates(qlazy.mlp([3, 2]), digits, progress=False)
     for options in ({"seeds": 0}, {"folds": 1}, {"margin": -0.1}, {"method": "adam"}, {"seeds": (1, 1)}):
         with pytest.raises((ValueError, TypeError), match=f"`{next(iter(options))}` must"):

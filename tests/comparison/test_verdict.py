@@ -21,7 +21,7 @@ def test_lazy_from_the_scale_where_each_metric_stays_small() -> None:
     (one,) = verdicts(made_up(("one",), moves=50.0))
     assert one.lazy_from["kernel"] == 1000.0
     assert one.least["kernel"] == pytest.approx(50.0)
-    assert "by its kernel from a = 1000" in one.sentences()[0]
+    assert "by its kernel and outputs from a = 1000" in one.sentences()[0]
     assert one.decision == "not lazy"
 
 
@@ -46,7 +46,7 @@ def test_what_hardly_trained_is_called_no_kernel_method() -> None:
 def test_lazy_at_no_scale() -> None:
     (one,) = verdicts(made_up(("one",), moves=1e4))
     assert one.lazy_from["kernel"] is None
-    assert f"by its kernel at no scale up to a = {ALPHAS[-1]:g}" in one.sentences()[0]
+    assert f"by its kernel and outputs at no scale up to a = {ALPHAS[-1]:g}" in one.sentences()[0]
 
 
 def test_a_run_that_diverged_is_not_lazy() -> None:
@@ -75,7 +75,7 @@ def test_what_diverged_everywhere_is_called_neither_lazy_nor_not() -> None:
 
 def test_scales_that_diverged_are_named() -> None:
     said = of_two_scales(DIVERGED, SMALL_ONE).sentences()
-    assert "by its kernel from a = 100 (diverged at a = 1)" in said[0]
+    assert "by its Jacobian, kernel and outputs from a = 100 (diverged at a = 1)" in said[0]
     assert len(said) == 2
 
 
@@ -83,7 +83,7 @@ def test_small_at_one_scale_and_not_at_larger_ones_is_said_as_it_is() -> None:
     """Seeds leave nothing undecided there, and "at no scale" would be false."""
     one = of_two_scales(SMALL_ONE, LARGE_ONE)
     assert one.decision == "undecided"
-    assert "by its kernel at a = 1 but not at every larger scale" in one.sentences()[0]
+    assert "by its Jacobian, kernel and outputs at a = 1 but not at every larger scale" in one.sentences()[0]
     assert "at no scale" not in str(one)
     assert "not called lazy" in one.sentences()[1]
     assert "leave undecided" not in str(one)
@@ -267,7 +267,7 @@ def test_accuracies_come_with_their_interval_and_samples() -> None:
     assert one.accuracies["kernel regression"].gain == pytest.approx(0.25)
     assert not one.accuracies["kernel regression"].differs
     assert "Its accuracy on 4 test samples there is 100 %." in str(one)
-    assert "25.0 points apart" in str(one)
+    assert "25.0 ±" in str(one)
     own = replace(comparison, settings={"classes": ["a", "b"], "splits": "a seed"})
     assert "of a split a seed" in str(verdicts(own)[0])
     assert "describe that pool" in verdicts(own).caption

@@ -77,6 +77,11 @@ class Surrogates:
         return self.answers.shape[1]
 
     @property
+    def own_twin(self) -> bool:
+        """Whether the circuit without its entangling gates is the same function, as where it has none."""
+        return bool(self.settings.get("own_twin")) and self.seeds > 1
+
+    @property
     def scores(self) -> dict[str, float]:
         """Test accuracy of each model, or the share of the variance that it explains, the trained model first."""
         means = self.answers.mean((1, 2)).tolist()
@@ -84,11 +89,15 @@ class Surrogates:
 
     @cached_property
     def differences(self) -> dict[str, Interval]:
-        """Score of each of the others less that of the trained model, paired, with its 95 % interval."""
-        return {
+        """Score of each of the others less that of the trained model, paired, with its 95 % interval.
+
+        Nothing is left to chance where the twin is the same function as the circuit: it does as well.
+        """
+        found = {
             rival.name: self._interval(own - self.answers[0])
             for rival, own in zip(self.rivals[1:], self.answers[1:], strict=True)
         }
+        return found | ({TWIN: Interval(0.0, 0.0, 0.0)} if self.own_twin else {})
 
     @cached_property
     def standings(self) -> dict[str, Standing]:
@@ -224,17 +233,20 @@ class Surrogates:
         return f"{mean:+.3f}{interval}"
 
     def _claim(self) -> str:
-        own, decision = f"the {self.model}, with {self._shown(self.scores[self.model])},", self.decision
+        how = f"trained by {self.settings['method']}"
+        own, decision = f"the {self.model} with {self._shown(self.scores[self.model])} ({how})", self.decision
         if self.rivals[0].diverged:
             return f"Runs of the {self.model} diverged: nothing can be said of it at this rate."
         if decision == "classical":
             first, *rest = self.matching
             if not rest:
                 return _sentence(
-                    f"{called(first)} {does(first)} as well as {own} or better: {self._figures(first)}"
+                    f"{called(first)} {does(first)} as well as {own}, or better: {self._figures(first)}"
                 )
             names = _listed([called(name) for name in (first, *rest)])
-            return _sentence(f"{names} do as well as {own} or better; best on average {self._against(first)}")
+            return _sentence(
+                f"{names} do as well as {own}, or better; best on average {self._against(first)}"
+            )
         nearest = self._against(max(self.differences, key=lambda name: self.differences[name].mean))
         if decision == "not classical":
             return _sentence(f"{own} beats every other model tried; nearest comes {nearest}")
@@ -256,10 +268,10 @@ class Surrogates:
                 "undecided": "Whether ridge regression on the frequencies of its encoding does as well is undecided",
             },
         }
-        return tuple(
-            f"{words[self.standings[name]]}: {self._against(name)}."
-            for name, words in claims.items()
-            if name in self.standings
+        own = ("No gate of it makes entanglement that its outputs see: it is its own unentangled twin.",)
+        said = [name for name in claims if name in self.standings and not (name == TWIN and self.own_twin)]
+        return (own if self.own_twin else ()) + tuple(
+            f"{claims[name][self.standings[name]]}: {self._against(name)}." for name in said
         )
 
     def _described(self) -> tuple[str, ...]:

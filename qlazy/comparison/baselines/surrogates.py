@@ -24,13 +24,16 @@ from qlazy.comparison.baselines.learners import KernelRidge, Learner, Tuned, cla
 from qlazy.comparison.baselines.result import FIDELITY, FOURIER, TWIN, Rival, Surrogates
 from qlazy.comparison.baselines.trained import Trained
 from qlazy.comparison.baselines.tuning import Entry, Split, answers, split_of
-from qlazy.comparison.compare import seeds_of, splits_of
+from qlazy.comparison.compare import outputs_for, seeds_of, splits_of
 from qlazy.data.datasets import Dataset
 from qlazy.models.model import Model, require_model
 from qlazy.models.nets import Net
 from qlazy.models.wrappers import Scaled
 from qlazy.training.losses import Loss, SquaredError, loss_of
 from qlazy.training.methods import Factory, Method, method_of
+
+SAME = 1e-9
+"""Outputs that differ by no more than this share are those of one function: rounding errors are smaller."""
 
 if TYPE_CHECKING:
     from qlazy.quantum.circuit import Circuit
@@ -99,6 +102,7 @@ def surrogates(
         settings={
             "data": repr(first), "preprocessing": first.description, "model": repr(model), "seeds": list(listed),
             "folds": len(splits[0].folds), "candidates": candidates, "steps": steps, "loss": loss.convention,
+            "own_twin": any(one.name == TWIN and _same(model, one, first) for one in entrants),
             "method": "Adam, its rate tuned" if method is None else repr(method), "versions": versions(),
         },
     )  # fmt: skip
@@ -144,8 +148,7 @@ def _require_fit(model: Model, split: Split) -> None:
     with torch.no_grad():
         outputs = model(params, split.data.x_train[:2])
     targets = split.data.y_train.shape[1]
-    must = f"have {targets} outputs, as the data have targets"
-    require(outputs.shape[1] == targets, "model", must, f"one of {outputs.shape[1]}")
+    require(outputs.shape[1] == targets, "model", outputs_for(split.data), f"one of {outputs.shape[1]}")
 
 
 def _name(model: Model) -> str:
@@ -206,6 +209,15 @@ def _twin(model: Model, circuit: Circuit, data: Dataset, settings: _Settings) ->
 
     twin = _rescaled(model, untangled(circuit, data.x_train))
     return Trained(TWIN, twin, settings.method, settings.loss, settings.steps, settings.candidates)
+
+
+def _same(model: Model, twin: Entrant, data: Dataset) -> bool:
+    """Whether a twin is the same function, by its outputs at random weights, which are analytic in them."""
+    assert isinstance(twin, Trained)
+    params = torch.randn(model.num_params, generator=torch.Generator().manual_seed(0)).double()
+    with torch.no_grad():
+        one, other = (own(params, data.x_train.double()) for own in (model, twin.model))
+    return bool((one - other).abs().max() <= SAME * one.abs().max())
 
 
 def _rescaled(model: Model, circuit: Model) -> Model:

@@ -39,7 +39,7 @@ class Trained:
         steps: int,
         count: int,
     ) -> None:
-        self.name, self._model, self._loss, self._steps = name, model, loss, steps
+        self.name, self.model, self._loss, self._steps = name, model, loss, steps
         rates = [rate for (rate,) in spread(count, RATES)]
         self._methods: list[Method] = [Adam(rate) for rate in rates] if method is None else [method]
         self._is_given = method is not None
@@ -52,7 +52,7 @@ class Trained:
         outputs = torch.stack([_last(outcome) for outcome in outcomes])
         rate = "as given" if self._is_given else f"rate = {method.learning_rate:.3g}"  # type: ignore[attr-defined]
         left = float(np.mean([_loss_left(outcome) for outcome in outcomes]))
-        used = used_params(self._model, starts[0], split.data.x_train[:PROBED])
+        used = used_params(self.model, starts[0], split.data.x_train[:PROBED])
         return Entry(outputs, rate, len(self._methods), used, diverged, left)
 
     def _tuned(self, split: Split) -> Method:
@@ -68,19 +68,19 @@ class Trained:
         return self._methods[best(np.stack(scores))]
 
     def _start(self, data: Dataset, seed: int) -> Tensor:
-        return self._model.init(torch.Generator().manual_seed(seed)).to(data.x_train)
+        return self.model.init(torch.Generator().manual_seed(seed)).to(data.x_train)
 
     def _run(self, data: Dataset, starts: Sequence[Tensor], methods: Sequence[Method]) -> list[Outcome]:
         record = Record(at=(self._steps,))
         lanes = [
-            Lane(self._model, start, 1.0, self._settled(data, start, method))
+            Lane(self.model, start, 1.0, self._settled(data, start, method))
             for start, method in zip(starts, methods, strict=True)
         ]
         found = train_lanes(lanes, data, steps=self._steps, loss=self._loss, record=record)
         return [self._alone(data, lane, record) for lane in lanes] if found is None else found
 
     def _settled(self, data: Dataset, start: Tensor, method: Method) -> Method:
-        return method.prepared(Objective(self._model, data.x_train, data.y_train, 1.0, self._loss), start)
+        return method.prepared(Objective(self.model, data.x_train, data.y_train, 1.0, self._loss), start)
 
     def _alone(self, data: Dataset, lane: Lane, record: Record) -> Outcome:
         options = {"steps": self._steps, "loss": self._loss, "method": lane.method, "record": record}

@@ -24,7 +24,9 @@ def circuit_of(qnode: qml.QNode, shapes: Shapes | None = None, inputs: str | Non
     ``inputs`` is the name of its data argument, if that is another. Raises ValueError that names the weights whose
     shapes are not known.
     """
-    own = inspect.signature(qnode.func).parameters
+    variable = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
+    found = inspect.signature(qnode.func).parameters
+    own = {name: one for name, one in found.items() if one.kind not in variable}
     data = INPUTS if inputs is None else inputs
     if data not in own:
         name = getattr(qnode.func, "__name__", "the QNode")
@@ -34,9 +36,9 @@ def circuit_of(qnode: qml.QNode, shapes: Shapes | None = None, inputs: str | Non
     for name in given:
         require(name in own and name != data, "shapes", f"name weights among {', '.join(own)}", name)
     weights = [name for name in own if name != data]
-    found = {name: given[name] if name in given else shape_of(own[name].default) for name in weights}
-    known = {name: shape for name, shape in found.items() if shape is not None}
-    unknown = [name for name in found if name not in known]
+    told = {name: given[name] if name in given else shape_of(own[name].default) for name in weights}
+    known = {name: shape for name, shape in told.items() if shape is not None}
+    unknown = [name for name in told if name not in known]
     if unknown:
         example = ", ".join(f"{name!r}: (2, 4, 3)" for name in unknown)
         option = " ".join(f"--shapes {name}=2x4x3" for name in unknown)
@@ -66,7 +68,11 @@ def _renamed(qnode: qml.QNode, data: str) -> qml.QNode:
 
     own = inspect.signature(function).parameters.values()
     keyword = inspect.Parameter.KEYWORD_ONLY
-    named = [p.replace(name=INPUTS if p.name == data else p.name, kind=keyword, default=p.empty) for p in own]
+    named = [
+        p if p.kind is p.VAR_KEYWORD else
+        p.replace(name=INPUTS if p.name == data else p.name, kind=keyword, default=p.empty)
+        for p in own
+    ]  # fmt: skip
     renamed.__signature__ = inspect.Signature(named)  # type: ignore[attr-defined]
     other = copy(qnode)
     other.func = renamed

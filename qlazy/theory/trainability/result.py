@@ -30,6 +30,9 @@ Decision = Literal["flat", "not flat", "undecided", "one size"]
 
 NAME = "trainability.npz"
 
+CALLED = {"fisher": "quantum Fisher information", "algebra": "Lie algebra"}
+"""What is said for the name of a figure."""
+
 NARROW = 20
 """Up to so many qubits 2^-n is a number to read beside a variance, and 4^n - 1 one to read at all."""
 
@@ -114,7 +117,7 @@ class Trainability:
             *self._of_gradients(),
             *self._of_kernels(),
             *self._of_states(),
-            *(f"Not measured: {what}: {why}." for what, why in self.skipped.items()),
+            *self._not_measured(),
         )
 
     def __str__(self) -> str:
@@ -181,7 +184,7 @@ class Trainability:
         beside = beside if seen else ", not told from zero"
         return (
             f"Of one size, n = {n}, the largest variance of a derivative over random angles is {largest}{beside}; "
-            "whether it vanishes with n cannot be told from one size: `sizes=` asks.",
+            "whether it vanishes with n cannot be told from one size (`qlazy.trainability` takes `sizes`).",
         )
 
     def _of_kernels(self) -> tuple[str, ...]:
@@ -189,24 +192,34 @@ class Trainability:
         for name, scaling in (("tangent", self.tangent_scaling), ("fidelity", self.fidelity_scaling)):
             if scaling is not None:
                 found.append(scaling.sentence(f"The spread of the {name} kernel over inputs"))
-            here = self.here.kernel(name)
-            if here is not None and math.isfinite(here.shots):
-                found.append(
-                    f"At n = {here.qubits} it takes about {_count(here.shots)} shots "
-                    f"{'a circuit' if name == 'tangent' else 'an entry'} to see the {name} kernel's entries differ "
-                    f"(spread {here.spread})."
-                )
-            elif here is not None:
-                found.append(
-                    f"At n = {here.qubits} the {name} kernel's entries do not differ between inputs."
-                )
-        return tuple(found)
+        return (*found, *self._at_this_size())
+
+    def _at_this_size(self) -> tuple[str, ...]:
+        """How many shots show each kernel, in one sentence."""
+        kernels = {name: self.here.kernel(name) for name in ("tangent", "fidelity")}
+        same = [name for name, one in kernels.items() if one is not None and math.isinf(one.shots)]
+        seen = [
+            f"about {_count(one.shots)} shots {'a circuit' if name == 'tangent' else 'an entry'} show that the "
+            f"entries of the {name} kernel differ (spread {one.spread})"
+            for name, one in kernels.items()
+            if one is not None and math.isfinite(one.shots)
+        ]
+        parts = [*seen, *(f"the entries of the {name} kernel do not differ between inputs" for name in same)]
+        return (f"At n = {self.here.qubits} {', and '.join(parts)}.",) if parts else ()
+
+    def _not_measured(self) -> tuple[str, ...]:
+        """What was not, by its reason."""
+        reasons: dict[str, list[str]] = {}
+        for what, why in self.skipped.items():
+            reasons.setdefault(why, []).append(CALLED.get(what, what))
+        return tuple(f"Not measured: {', '.join(names)} ({why})." for why, names in reasons.items())
 
     def _of_states(self) -> tuple[str, ...]:
         found = []
         if self.fisher is not None:
             redundant = self.fisher.num_params - self.fisher.rank
-            more = f"; {redundant} of the parameters are redundant" if redundant else ""
+            verb = "is" if redundant == 1 else "are"
+            more = f"; {redundant} of the parameters {verb} redundant" if redundant else ""
             found.append(
                 f"At random angles the parameters move the state in {self.fisher.rank} of at most "
                 f"{self.fisher.most} directions (the rank of the quantum Fisher information){more}."
@@ -242,7 +255,7 @@ class Trainability:
         if self.expressibility is not None:
             one = self.expressibility
             rows.append(("expressibility (nats)", f"{one.divergence:.3g} ± {one.error:.1g}"))
-        rows += [(f"not measured: {what}", why) for what, why in self.skipped.items()]
+        rows += [(f"not measured: {CALLED.get(what, what)}", why) for what, why in self.skipped.items()]
         return Table("", ("the circuit itself", ""), tuple(rows))
 
 

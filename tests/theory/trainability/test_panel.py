@@ -113,7 +113,7 @@ def test_a_family_is_measured_at_its_sizes_with_all_else_as_it_is(monkeypatch: p
 def test_what_does_not_apply_is_told_and_the_rest_is_measured() -> None:
     tfim = run("tfim", sizes=())
     assert tfim.skipped == {"concentration of kernels": "it takes no data"}
-    assert "Not measured: concentration of kernels: it takes no data." in tfim.sentences()
+    assert "Not measured: concentration of kernels (it takes no data)." in tfim.sentences()
     wide = run(qlazy.load_circuit("light_cone", n=9), sizes=(), samples=16)
     assert set(wide.skipped) == {"expressibility"}
     assert "at most 8 qubits" in wide.skipped["expressibility"]
