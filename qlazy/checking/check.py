@@ -72,6 +72,11 @@ def check(
         )
         data = from_arrays(*data)
     require_instance("data", data, Dataset, "load_data('digits'), or a pair of arrays (x, y)")
+    x = data.x_train
+    differs = not x[:1].numel() or bool((x != x[:1]).any())
+    require(
+        differs, "data", "have inputs that differ from sample to sample", "the same in every training row"
+    )
     require_flag("progress", progress)
     positive_of("small", small)
     asked = _panels(panels)

@@ -281,8 +281,8 @@ class LazyVerdict:
             )
             return (f"{first[:-1]}, {others}: one seed, which allows no interval and no claim.",)
         alike = {name: one for name, one in self.accuracies.items() if not one.differs}
-        others = (_against(name, one) for name, one in self.accuracies.items() if one.differs)
-        return (first, *others, *((_alike(alike),) if alike else ()))
+        apart = (_against(name, one) for name, one in self.accuracies.items() if one.differs)
+        return (first, *apart, *((_alike(alike),) if alike else ()))
 
     def _threshold(self) -> tuple[str, ...]:
         """Where another threshold would have said something else of the least scale."""

@@ -150,6 +150,12 @@ def test_refusals(case: str) -> None:
         qlazy.check(model, DATA, **{**QUICK, **settings})
 
 
+def test_inputs_that_are_all_the_same_are_refused() -> None:
+    same = qlazy.Dataset("same", 0 * DATA.x_train, DATA.y_train, DATA.x_test, DATA.y_test, (), "all the same")
+    with pytest.raises(ValueError, match="`data` must have inputs that differ"):
+        qlazy.check(CIRCUIT, same, **QUICK)
+
+
 def test_it_is_kept_reported_and_read_again(tmp_path: Path) -> None:
     verdict = qlazy.check(CIRCUIT, DATA, alphas=(1, 10), out=tmp_path, **QUICK)
     page = verdict.report(tmp_path).read_text()
