@@ -306,6 +306,7 @@ def calls(p):
                 "steps": 1,
                 "centered": True,
                 "small": 0.1,
+                "key": None,
                 "out": None,
                 "workers": None,
                 "progress": False,

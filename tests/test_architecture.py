@@ -37,6 +37,7 @@ FLOORS = {
     "bench": 9,
     "studies": 9,
     "commands": 10,
+    "__main__": 11,
     "testing": 10,
 }
 """The wings of qlazy. Imports run from a floor to lower ones, or within a wing."""
@@ -183,7 +184,7 @@ def test_folders_are_small() -> None:
         - 1
         for folder in folders
     }
-    limits = {"qlazy": 16}  # the wings
+    limits = {"qlazy": 17}  # the wings
     assert not {name: count for name, count in counts.items() if count > limits.get(name, ENTRIES)}
 
 

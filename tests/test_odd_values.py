@@ -111,6 +111,7 @@ TAKEN = {
     "check alphas": {"set"},
     "check seeds": {"set", "generator", "integers"},
     "check small": NUMBERS,
+    "check key": {"None", "letter", "digit"},
     "check out": {"None"} | PATHS,
     "check workers": {"None"},
     "compare alphas": {"set"},

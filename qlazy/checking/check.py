@@ -39,6 +39,7 @@ def check(
     centered: bool = True,
     small: float = 0.1,
     out: str | os.PathLike[str] | None = None,
+    key: str | None = None,
     workers: int | None = None,
     progress: bool = True,
 ) -> Verdict:
@@ -57,7 +58,8 @@ def check(
     them or the seeds themselves, by ``method`` on ``loss`` in ``steps`` steps, as :func:`compare` does; intervals are
     over seeds. ``small`` is the largest change that counts as lazy.
 
-    With ``out`` finished runs are kept in that folder and taken up again, and the verdict is saved there.
+    With ``out`` finished runs are kept in that folder and taken up again, and the verdict is saved there; ``key`` is a
+    text of your own that stands for a model that cannot be told from another, as for :func:`compare`.
 
     Raises ValueError for a model that does not fit the data and for settings that mean nothing, TypeError for what is
     no model or no data.
@@ -96,6 +98,7 @@ def check(
         centered,
         small,
         folder,
+        key,
         workers,
         progress,
     )

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, final
 
 import numpy as np
 
+from qlazy.base.errors import path_of, positive_of
 from qlazy.base.over_seeds import LEAST, Interval, geometric_interval
+from qlazy.base.storage import atomic_write
 from qlazy.base.tables import Table
 from qlazy.comparison.result import Comparison
 from qlazy.comparison.run import Run
@@ -19,6 +23,7 @@ from qlazy.comparison.verdict import Decision, LazyVerdict
 if TYPE_CHECKING:
     from qlazy.drawing.style import Figure
 
+NAME = "lazy.json"
 Learning = Literal["learning", "not learning", "undecided"]
 OTHERS: Mapping[str, Callable[[Run], float]] = {
     "linearised model": lambda run: run.linear_test_loss,
@@ -31,10 +36,11 @@ that leaving one sample out chooses."""
 @final
 @dataclass(frozen=True, eq=False, repr=False)
 class LazyPanel:
-    """A comparison of one model with its own tangent models, and what it says."""
+    """A comparison of one model with its own tangent models, and what it says; ``kept`` in a folder or not."""
 
     comparison: Comparison
     small: float = 0.1
+    kept: Path | None = None
 
     name = "lazy"
 
@@ -140,13 +146,23 @@ class LazyPanel:
         return self.comparison.figures()
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """The comparison's own folder, where it is not there already."""
-        self.comparison.save(folder)
+        """The comparison, unless it is kept there already, and the threshold in ``lazy.json``."""
+        folder = path_of("folder", folder)
+        if self.kept is None or self.kept.absolute() != folder.absolute():
+            self.comparison.save(folder)
+        with atomic_write(folder / NAME) as file:
+            file.write(json.dumps({"small": self.small}).encode())
 
     @classmethod
-    def load(cls, folder: str | os.PathLike[str], small: float = 0.1) -> LazyPanel:
+    def load(cls, folder: str | os.PathLike[str]) -> LazyPanel:
         """What :meth:`save` wrote. Raises ValueError naming a damaged file."""
-        return cls(Comparison.load(folder), small)
+        folder = path_of("folder", folder)
+        comparison, path = Comparison.load(folder), folder / NAME
+        try:
+            small = positive_of("small", json.loads(path.read_text(encoding="utf-8"))["small"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path} is damaged or not a panel: {error}") from error
+        return cls(comparison, small, folder)
 
     @property
     def words(self) -> str:

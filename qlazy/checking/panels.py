@@ -43,6 +43,7 @@ class Question:
     centered: bool
     small: float
     out: Path | None
+    key: str | None
     workers: int | None
     progress: bool
 
@@ -62,6 +63,7 @@ class Asked(NamedTuple):
 
 def ask_lazy(question: Question) -> Panel:
     """Train at every scale from every seed, beside the tangent models."""
+    kept = None if question.out is None else question.out / "lazy"
     comparison = compare(
         {question.name: question.model},
         question.data,
@@ -72,11 +74,12 @@ def ask_lazy(question: Question) -> Panel:
         steps=question.steps,
         centered=question.centered,
         features=has_score(question.data),
-        out=None if question.out is None else question.out / "lazy",
+        out=kept,
+        key=question.key,
         workers=question.workers,
         progress=question.progress,
     )
-    return LazyPanel(comparison, question.small)
+    return LazyPanel(comparison, question.small, kept)
 
 
 def ask_flat(question: Question) -> Panel | str:

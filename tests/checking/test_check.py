@@ -162,6 +162,7 @@ def test_it_is_kept_reported_and_read_again(tmp_path: Path) -> None:
     assert page.index("not lazy") < page.index("<figure")
     loaded = qlazy.Verdict.load(tmp_path)
     assert str(loaded) == str(verdict)
+    assert len(list((tmp_path / "lazy" / "runs").iterdir())) == 6  # each run once
     assert loaded.table() == verdict.table()
     assert loaded._repr_html_().startswith(f"<p><strong>{verdict.sentence}</strong></p>")
     assert {path.suffix for path in verdict.plot(tmp_path / "figures")} == {".png", ".svg"}
@@ -193,3 +194,14 @@ def test_a_linearised_path_that_diverges_leaves_the_verdict_standing() -> None:
     assert "of the linearised model," not in said
     assert said.count("a = 1 is ordinary training") <= 1
     assert verdict.panels["lazy"].learning != "learning"
+
+
+def test_a_threshold_of_ones_own_is_read_again(tmp_path: Path) -> None:
+    """A kernel change of 171 % is lazy to who calls 1,000 % small."""
+    verdict = qlazy.check(CIRCUIT, DATA, alphas=(1,), small=10.0, **QUICK)
+    assert verdict.decisions["lazy"] == "lazy"
+    verdict.save(tmp_path)
+    assert qlazy.Verdict.load(tmp_path).decisions == verdict.decisions
+    (tmp_path / "lazy" / "lazy.json").write_text('{"small": -1}')
+    with pytest.raises(ValueError, match=r"lazy\.json is damaged"):
+        qlazy.Verdict.load(tmp_path)

@@ -124,3 +124,10 @@ def test_the_program_itself() -> None:
     )  # fmt: skip
     assert (run.returncode, run.stdout) == (2, "")
     assert run.stderr.count("\n") == 1
+
+
+def test_the_package_runs_as_a_module() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "qlazy", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("qlazy ")
