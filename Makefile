@@ -12,12 +12,13 @@ PINS := pyproject.toml constraints.txt
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test test-slow test-browser fuzz notebooks docs lint format clean
+.PHONY: help demo install test test-slow test-device test-browser fuzz notebooks docs lint format clean
 
 help:
 	@echo "make demo          install into .venv (minutes), compare two circuits with a net on digits 3 and 8 (one minute)"
 	@echo "make test          run the test suite"
 	@echo "make test-slow     run the longer checks"
+	@echo "make test-device   PennyLane's own tests of devices, on qlazy.adjoint"
 	@echo "make test-browser  open the report in headless Chromium, where that is installed"
 	@echo "make fuzz          damaged programs, files and command lines, thousands of each"
 	@echo "make notebooks     run the notebooks in examples/ again, in place"
@@ -40,6 +41,13 @@ test-slow: $(VENV)/.installed-test
 
 test-browser: $(VENV)/.installed-test
 	@$(BIN)/python -m pytest -m browser
+
+# The device is exact and has no states: neither is for it what measures a state, takes shots or probabilities of observables.
+NOT_GIVEN := load_device or custom_state or BasisRotation or FlipSign or MottonenStatePreparation_state or \
+	test_multiple_prob or test_mix_meas or (hadamard and (test_probs or test_multi_meas))
+
+test-device: $(VENV)/.installed-test
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pl-device-test --device=qlazy.adjoint --shots=None --tb=short -q -W ignore -k "not ($(NOT_GIVEN))"
 
 fuzz: $(VENV)/.installed-test
 	@$(BIN)/python -m pytest tests/base/test_robustness.py --hypothesis-profile=fuzz

@@ -14,6 +14,7 @@ import numpy as np
 import pennylane as qml
 from numpy.typing import NDArray
 from pennylane.devices import Device, ExecutionConfig
+from pennylane.devices.modifiers import simulator_tracking
 from pennylane.devices.preprocess import decompose, no_sampling, validate_device_wires
 from pennylane.exceptions import DeviceError
 
@@ -63,7 +64,8 @@ def _is_taken(op: Any) -> bool:
         return True
     if isinstance(op, qml.StatePrep | qml.BasisState | qml.ops.MidMeasure):
         return False
-    if op.num_params and (type(op) is not qml.QubitUnitary or qml.operation.is_trainable(op)):
+    is_matrix = type(op) is qml.QubitUnitary or (op.has_matrix and not op.has_decomposition)
+    if op.num_params and (not is_matrix or qml.operation.is_trainable(op)):
         return False
     return isinstance(op, qml.Identity | qml.Barrier | qml.Snapshot | qml.WireCut) or (
         op.has_matrix and len(op.wires) <= MAX_DENSE_WIRES
@@ -87,9 +89,41 @@ def _observables(tape: Any, index: dict[Any, int]) -> tuple[Observable, ...]:
         ) from error
 
 
+@qml.transform
+def _variances(tape: Any) -> Any:
+    """Variances as <O^2> - <O>^2."""
+    if not any(isinstance(m, qml.measurements.VarianceMP) and m.obs is not None for m in tape.measurements):
+        return (tape,), lambda results: results[0]
+    measured: list[Any] = []
+    places: list[tuple[int, ...]] = []
+    for measurement in tape.measurements:
+        parts = [measurement]
+        if isinstance(measurement, qml.measurements.VarianceMP) and measurement.obs is not None:
+            parts = [qml.expval(measurement.obs), qml.expval(_squared(measurement.obs))]
+        places.append(tuple(range(len(measured), len(measured) + len(parts))))
+        measured += parts
+
+    def combined(results: Any) -> Any:
+        found = results[0]
+        values = [found[p[0]] if len(p) == 1 else found[p[1]] - found[p[0]] ** 2 for p in places]
+        return values[0] if len(values) == 1 else tuple(values)
+
+    return (tape.copy(measurements=measured),), combined
+
+
+def _squared(observable: Any) -> Any:
+    word = observable.pauli_rep
+    if word is not None:
+        square = (word @ word).operation(wire_order=observable.wires)
+        return square if square.wires else qml.Identity(observable.wires[0])
+    matrix = qml.matrix(observable, wire_order=observable.wires)
+    return qml.Hermitian(matrix @ matrix, wires=observable.wires)
+
+
 @final
+@simulator_tracking
 class AdjointDevice(Device):
-    """``qml.device("qlazy.adjoint", wires=...)``: exact expectation values and probabilities, with derivatives.
+    """``qml.device("qlazy.adjoint", wires=...)``: exact expectations, variances and probabilities, with derivatives.
 
     ``wires`` is a number of wires or their labels; without, each tape brings its own. Raises PennyLane's DeviceError
     for shots, for other measurements, for gates without a unitary decomposition, and for derivatives by the
@@ -119,7 +153,8 @@ class AdjointDevice(Device):
             raise DeviceError(f"{NAME} differentiates by itself: use diff_method='device' or 'best'")
         if config.gradient_method not in ("best", None, "device"):
             return config
-        return replace(config, gradient_method="device", use_device_gradient=True, grad_on_execution=True)
+        at_once = circuit is None or not any(n >= _num_angles(circuit) for n in circuit.trainable_params)
+        return replace(config, gradient_method="device", use_device_gradient=True, grad_on_execution=at_once)
 
     def preprocess_transforms(self, execution_config: ExecutionConfig | None = None) -> Any:
         """Decompositions to rotations, and a tape for each entry of a broadcast batch."""
@@ -137,6 +172,7 @@ class AdjointDevice(Device):
             name=NAME,
             error=DeviceError,
         )
+        program.add_transform(_variances)
         program.add_transform(_readable)
         program.add_transform(qml.transforms.broadcast_expand)
         return program
@@ -144,7 +180,7 @@ class AdjointDevice(Device):
     def execute(self, circuits: Any, execution_config: ExecutionConfig | None = None) -> Any:
         """Results of a tape or of several."""
         tapes, single = _listed(circuits)
-        lowered = [self._lower(tape) for tape in tapes]
+        lowered = [self._lower(tape, is_differentiated=False) for tape in tapes]
         results: list[Any] = [None] * len(tapes)
         for members in _groups(lowered):
             engine, angles = self._engine(lowered[members[0]]), _stacked(lowered, members)
@@ -172,7 +208,7 @@ class AdjointDevice(Device):
                 jacobians[n] = _jacobian(tapes[n], lowered[n], slopes)
         return (results[0], jacobians[0]) if single else (tuple(results), tuple(jacobians))
 
-    def _lower(self, tape: Any) -> _Lowered:
+    def _lower(self, tape: Any, is_differentiated: bool = True) -> _Lowered:
         [tape], _ = qml.transforms.convert_to_numpy_parameters(tape)
         wires = self.wires or tape.wires
         index = {wire: n for n, wire in enumerate(wires)}
@@ -182,7 +218,8 @@ class AdjointDevice(Device):
             mine = [trainable.get(place + n, -1) for n in range(op.num_params)]
             owner = mine[0] if mine else -1
             place += op.num_params
-            if max(mine, default=-1) >= 0 and not isinstance(op, (*TURNS, qml.GlobalPhase)):
+            is_wanted = is_differentiated and max(mine, default=-1) >= 0
+            if is_wanted and not isinstance(op, (*TURNS, qml.GlobalPhase)):
                 raise DeviceError(f"{NAME} has no derivative by the matrix of {op.name}; use default.qubit")
             try:
                 for operation, angle in lower(op, index):
@@ -194,7 +231,7 @@ class AdjointDevice(Device):
                     operations.append(operation)
             except NotLoweredError as error:
                 raise DeviceError(f"{NAME} does not take this circuit: {error}; use default.qubit") from error
-        if any(n >= place for n in tape.trainable_params):
+        if is_differentiated and any(n >= place for n in tape.trainable_params):
             raise DeviceError(f"{NAME} has no derivative by an observable's coefficients; use default.qubit")
         return _Lowered(
             tuple(operations), np.array(angles), tuple(owners), _observables(tape, index), max(len(index), 1)
@@ -212,6 +249,11 @@ class AdjointDevice(Device):
                 self._engines.popitem(last=False)
         self._engines.move_to_end(key)
         return self._engines[key]
+
+
+def _num_angles(tape: Any) -> int:
+    """How many parameters stand in gates; those of observables come after them."""
+    return sum(op.num_params for op in tape.operations)
 
 
 def _listed(circuits: Any) -> tuple[list[Any], bool]:

@@ -138,7 +138,7 @@ def test_a_torch_layer_trains_as_on_default_qubit_and_a_batch_is_one_sweep() -> 
     assert losses[0][-1] < losses[0][0]
 
 
-@pytest.mark.parametrize("measure", [qml.state, lambda: qml.var(qml.Z(0)), lambda: qml.vn_entropy(wires=0)])
+@pytest.mark.parametrize("measure", [qml.state, lambda: qml.purity(wires=0), lambda: qml.vn_entropy(wires=0)])
 def test_other_measurements_are_refused(measure: Callable[[], Any]) -> None:
     @qml.qnode(AdjointDevice(wires=2))
     def circuit() -> Any:
@@ -152,3 +152,72 @@ def test_other_measurements_are_refused(measure: Callable[[], Any]) -> None:
 def test_shots_are_refused() -> None:
     with pytest.raises(DeviceError, match="shots"):
         AdjointDevice(wires=2, shots=10)
+
+
+HERMITIAN = np.array([[0.3, 0.2 - 0.5j], [0.2 + 0.5j, -1.1]])
+
+
+@pytest.mark.parametrize(
+    "observable",
+    [
+        lambda: qml.X(0) @ qml.Y(1),
+        lambda: qml.Hamiltonian([0.5, -0.3, 1.2], [qml.Z(0), qml.X(0) @ qml.Z(1), qml.I(0)]),
+        lambda: qml.Hermitian(HERMITIAN, wires=1),
+        lambda: qml.Projector([1, 0], wires=[0, 1]),
+        lambda: qml.Z(0) @ qml.Hermitian(HERMITIAN, wires=1),
+    ],
+)
+@pytest.mark.parametrize("interface", ["torch", "autograd"])
+def test_variances_and_their_slopes_are_those_of_default_qubit(
+    observable: Callable[[], Any], interface: str
+) -> None:
+    found = []
+    for device in (AdjointDevice(wires=2), qml.device("default.qubit", wires=2)):
+
+        @qml.qnode(device, interface=interface)
+        def circuit(w: Any) -> Any:
+            qml.RY(w[0], 0)
+            qml.RX(w[1], 1)
+            qml.CNOT([0, 1])
+            qml.RZ(w[2], 0)
+            qml.RY(w[0], 1)
+            return qml.var(observable()), qml.expval(qml.Z(0)), qml.var(qml.Z(1))
+
+        if interface == "torch":
+            w = torch.tensor([0.4, 1.1, -0.7], dtype=torch.float64, requires_grad=True)
+            values = torch.stack(circuit(w))
+            slopes = torch.autograd.functional.jacobian(lambda w, f=circuit: torch.stack(f(w)), w)
+            found.append((values.detach().numpy(), slopes.numpy()))
+        else:
+            point = pnp.array([0.4, 1.1, -0.7], requires_grad=True)
+            stacked = lambda w, f=circuit: qml.math.stack(f(w))  # noqa: E731
+            found.append((np.asarray(stacked(point)), np.asarray(qml.jacobian(stacked)(point))))
+    (values, slopes), (expected, expected_slopes) = found
+    assert np.allclose(values, expected, atol=1e-10, rtol=0)
+    assert np.allclose(slopes, expected_slopes, atol=1e-10, rtol=0)
+
+
+def test_a_matrix_that_could_be_trained_is_refused_only_where_its_derivative_is_asked() -> None:
+    @qml.qnode(AdjointDevice(wires=1), interface="autograd")
+    def circuit(w: Any, matrix: Any) -> Any:
+        qml.RY(w, 0)
+        return qml.expval(qml.Hermitian(matrix, wires=0))
+
+    w, matrix = pnp.array(0.4, requires_grad=True), pnp.array(HERMITIAN, requires_grad=True)
+    expected = 0.3 * np.cos(0.2) ** 2 - 1.1 * np.sin(0.2) ** 2 + 0.2 * np.sin(0.4)
+    assert np.allclose(circuit(w, matrix), expected, atol=1e-12)
+    with pytest.raises(DeviceError, match="no derivative by an observable's coefficients"):
+        qml.grad(circuit, argnums=1)(w, matrix)
+
+
+def test_calls_are_tracked() -> None:
+    device = AdjointDevice(wires=1)
+
+    @qml.qnode(device)
+    def circuit() -> Any:
+        qml.RX(0.3, 0)
+        return qml.expval(qml.Z(0))
+
+    with qml.Tracker(device) as tracker:
+        circuit()
+    assert tracker.totals["executions"] == 1
