@@ -1,6 +1,6 @@
 """The adjoint simulator as a PennyLane device: an unchanged QNode runs and is differentiated on it.
 
-Tapes of one structure, as those of a broadcast batch, share what was compiled and are run together.
+Tapes of one structure share what was compiled and are run together; a batch of inputs is one tape and one sweep.
 """
 
 from __future__ import annotations
@@ -36,13 +36,14 @@ TURNS = (qml.RX, qml.RY, qml.RZ, qml.IsingXX, qml.IsingYY, qml.IsingZZ, qml.Paul
 
 
 class _Lowered(NamedTuple):
-    """A tape as operations, the angles (T,), the trainable parameter of each (or -1), and observables."""
+    """A tape as operations, angles (B, T) of its batch, the trainable parameter of each (or -1), and observables."""
 
     operations: tuple[Operation, ...]
     angles: Real
     owners: tuple[int, ...]
     observables: tuple[Observable, ...]
     num_wires: int
+    is_batch: bool
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -87,6 +88,19 @@ def _observables(tape: Any, index: dict[Any, int]) -> tuple[Observable, ...]:
         raise DeviceError(
             f"{NAME} gives exact expectation values and probabilities: {error}; use default.qubit"
         ) from error
+
+
+@qml.transform
+def _batched(tape: Any) -> Any:
+    """A tape for each entry of a batch, but where only angles that are not trained differ and numbers are measured."""
+    is_one_sweep = all(isinstance(m, qml.measurements.ExpectationMP) for m in tape.measurements) and all(
+        op.batch_size is None
+        or (isinstance(op, (*TURNS, qml.GlobalPhase)) and not qml.operation.is_trainable(op))
+        for op in tape.operations
+    )
+    if is_one_sweep:
+        return (tape,), lambda results: results[0]
+    return qml.transforms.broadcast_expand(tape)
 
 
 @qml.transform
@@ -174,7 +188,7 @@ class AdjointDevice(Device):
         )
         program.add_transform(_variances)
         program.add_transform(_readable)
-        program.add_transform(qml.transforms.broadcast_expand)
+        program.add_transform(_batched)
         return program
 
     def execute(self, circuits: Any, execution_config: ExecutionConfig | None = None) -> Any:
@@ -184,8 +198,9 @@ class AdjointDevice(Device):
         results: list[Any] = [None] * len(tapes)
         for members in _groups(lowered):
             engine, angles = self._engine(lowered[members[0]]), _stacked(lowered, members)
-            for n, row in zip(members, engine.values(np.empty(0), angles, 1), strict=True):
-                results[n] = _values(tapes[n], lowered[n], row)
+            values = _parted(engine.values(np.empty(0), angles, 1), lowered, members)
+            for n, rows in zip(members, values, strict=True):
+                results[n] = _values(tapes[n], lowered[n], rows)
         return results[0] if single else tuple(results)
 
     def compute_derivatives(self, circuits: Any, execution_config: ExecutionConfig | None = None) -> Any:
@@ -203,8 +218,9 @@ class AdjointDevice(Device):
         for members in _groups(lowered):
             engine, angles = self._engine(lowered[members[0]]), _stacked(lowered, members)
             values, found = engine.sweep(np.empty(0), angles, 1)
-            for n, row, slopes in zip(members, values, found.sampled, strict=True):
-                results[n] = _values(tapes[n], lowered[n], row)
+            parts = (_parted(array, lowered, members) for array in (values, found.sampled))
+            for n, rows, slopes in zip(members, *parts, strict=True):
+                results[n] = _values(tapes[n], lowered[n], rows)
                 jacobians[n] = _jacobian(tapes[n], lowered[n], slopes)
         return (results[0], jacobians[0]) if single else (tuple(results), tuple(jacobians))
 
@@ -226,15 +242,19 @@ class AdjointDevice(Device):
                     if angle is not None:
                         assert isinstance(operation, PauliRotation)
                         operation = replace(operation, sampled=True, wanted=owner >= 0)
-                        angles.append(float(angle))
+                        angles.append(np.asarray(angle, dtype=np.float64))
                         owners.append(owner)
                     operations.append(operation)
             except NotLoweredError as error:
                 raise DeviceError(f"{NAME} does not take this circuit: {error}; use default.qubit") from error
         if is_differentiated and any(n >= place for n in tape.trainable_params):
             raise DeviceError(f"{NAME} has no derivative by an observable's coefficients; use default.qubit")
+        rows = np.zeros((tape.batch_size or 1, len(angles)))
+        for n, angle in enumerate(angles):
+            rows[:, n] = angle
+        is_batch = tape.batch_size is not None
         return _Lowered(
-            tuple(operations), np.array(angles), tuple(owners), _observables(tape, index), max(len(index), 1)
+            tuple(operations), rows, tuple(owners), _observables(tape, index), max(len(index), 1), is_batch
         )
 
     def _engine(self, lowered: _Lowered) -> Engine:
@@ -269,23 +289,28 @@ def _groups(lowered: Sequence[_Lowered]) -> list[list[int]]:
 
 
 def _stacked(lowered: Sequence[_Lowered], members: Sequence[int]) -> Real:
-    return np.stack([lowered[n].angles for n in members])
+    return np.concatenate([lowered[n].angles for n in members])
 
 
-def _values(tape: Any, lowered: _Lowered, row: Real) -> Any:
-    """One result for each measurement: a number, or probabilities (2^k,)."""
-    parts = tuple(np.array(part) for part in _split(lowered, row))
+def _parted(rows: NDArray[Any], lowered: Sequence[_Lowered], members: Sequence[int]) -> list[Real]:
+    """Rows of all members (sum of B, ...) as those of each."""
+    return np.split(rows, np.cumsum([len(lowered[n].angles) for n in members])[:-1])
+
+
+def _values(tape: Any, lowered: _Lowered, rows: Real) -> Any:
+    """One result for each measurement: a number, (B,) for a batch, or probabilities (2^k,)."""
+    parts = tuple(np.array(part) for part in _split(lowered, rows))
     return parts[0] if len(tape.measurements) == 1 else parts
 
 
 def _jacobian(tape: Any, lowered: _Lowered, slopes: Real) -> Any:
     """For each measurement an array, or a tuple of one for each of several trainable parameters."""
     count = len(tape.trainable_params)
-    totals = np.zeros((len(slopes), count))
+    totals = np.zeros((*slopes.shape[:2], count))
     for angle, owner in enumerate(lowered.owners):
         if owner >= 0:
-            totals[:, owner] += slopes[:, angle]
-    by_parameter = [_split(lowered, column) for column in totals.T]
+            totals[..., owner] += slopes[..., angle]
+    by_parameter = [_split(lowered, totals[..., owner]) for owner in range(count)]
     parts = []
     for n in range(len(tape.measurements)):
         columns = tuple(np.array(split[n]) for split in by_parameter)
@@ -293,12 +318,15 @@ def _jacobian(tape: Any, lowered: _Lowered, slopes: Real) -> Any:
     return parts[0] if len(parts) == 1 else tuple(parts)
 
 
-def _split(lowered: _Lowered, row: Real) -> list[Any]:
+def _split(lowered: _Lowered, rows: Real) -> list[Any]:
+    """What each measurement gets of rows (B, outputs), without the axis of a batch where there is none."""
     sizes = [num_outputs(observable) for observable in lowered.observables]
     ends = np.cumsum(sizes)[:-1]
     return [
-        part if not _is_scalar(observable) else part[0]
-        for part, observable in zip(np.split(row, ends), lowered.observables, strict=True)
+        part[..., 0] if _is_scalar(observable) else part
+        for part, observable in zip(
+            np.split(rows if lowered.is_batch else rows[0], ends, axis=-1), lowered.observables, strict=True
+        )
     ]
 
 

@@ -221,3 +221,59 @@ def test_calls_are_tracked() -> None:
     with qml.Tracker(device) as tracker:
         circuit()
     assert tracker.totals["executions"] == 1
+
+
+BATCHES = {
+    "angles": lambda: qml.expval(qml.Z(1)),
+    "several outputs": lambda: (qml.expval(qml.Z(0)), qml.expval(qml.X(0) @ qml.Y(1))),
+    "variances": lambda: (qml.var(qml.Z(0)), qml.expval(qml.Z(1))),
+    "probabilities": lambda: qml.probs(wires=[0, 1]),
+}
+
+
+@pytest.mark.parametrize("is_trained", [False, True])
+@pytest.mark.parametrize("name", BATCHES)
+def test_a_batch_gives_what_default_qubit_gives(name: str, is_trained: bool) -> None:
+    found = []
+    for device in (AdjointDevice(wires=2), qml.device("default.qubit", wires=2)):
+
+        @qml.qnode(device, interface="torch")
+        def circuit(x: Any, w: Any) -> Any:
+            qml.AngleEmbedding(x, wires=range(2))
+            qml.CRX(w[0], [0, 1])
+            qml.RZ(w[1], wires=1)
+            qml.RY(w[2], wires=1)
+            qml.RZ(x[..., 1], wires=0)
+            qml.Hadamard(0)
+            return BATCHES[name]()
+
+        x = torch.linspace(-1, 2, 10, dtype=torch.float64).reshape(5, 2).requires_grad_(is_trained)
+        w = torch.tensor([0.4, 1.1, -0.7], dtype=torch.float64, requires_grad=True)
+        outputs = circuit(x, w)
+        values = torch.stack(outputs) if isinstance(outputs, list | tuple) else outputs
+        weights = torch.arange(1.0, 1 + values.numel(), dtype=torch.float64).sin().reshape(values.shape)
+        wanted = [w, x] if is_trained else [w]
+        slopes = torch.autograd.grad((weights * values).sum(), wanted)
+        found.append([values.detach(), *slopes])
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-10, rtol=0)
+
+
+def test_a_batch_of_inputs_is_one_tape(monkeypatch: pytest.MonkeyPatch) -> None:
+    lowered, lower = [], AdjointDevice._lower
+    monkeypatch.setattr(
+        AdjointDevice, "_lower", lambda *args, **kw: lowered.append(lower(*args, **kw)) or lowered[-1]
+    )
+    device = AdjointDevice(wires=1)
+
+    @qml.qnode(device, interface="torch")
+    def circuit(x: Any, w: Any) -> Any:
+        qml.RX(x, 0)
+        qml.RY(w, 0)
+        return qml.expval(qml.Z(0))
+
+    x = torch.linspace(-1, 1, 7, dtype=torch.float64)
+    w = torch.tensor(0.3, dtype=torch.float64)
+    outputs = circuit(x, w)
+    torch.testing.assert_close(outputs, x.cos() * w.cos())
+    assert [one.angles.shape for one in lowered] == [(7, 2)]
