@@ -203,5 +203,9 @@ class LearningRateWarning(UserWarning):
     """A learning rate above the critical one, at which the linearised model's path diverges or may not settle."""
 
 
+class NegativeKernelWarning(UserWarning):
+    """A kernel with negative eigenvalues beyond rounding, whose directions are left out."""
+
+
 class SlowBackendWarning(UserWarning):
     """A circuit that the adjoint simulator does not take, or a net that is differentiated row by row."""

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn, TextIO
 
-from qlazy.base.errors import KernelTooLargeError, NotConvergedError, NotFiniteError
+from qlazy.base.errors import NotConvergedError, NotFiniteError
 from qlazy.base.tables import printable
 from qlazy.base.version import __version__
 from qlazy.commands import COMMANDS, FAILED, INTERRUPTED, OK, USAGE
@@ -69,8 +69,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `qlazy circuits | head`: nobody reads on, and Python must not complain at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
-    except (KernelTooLargeError, NotConvergedError, NotFiniteError) as error:
+    except (MemoryError, NotConvergedError, NotFiniteError) as error:
         return _fail(error, FAILED)
+    except RuntimeError as error:
+        if "allocate memory" not in str(error):  # torch's, of what did not fit
+            raise
+        return _fail(MemoryError("it does not fit in the memory available"), FAILED)
     except (ValueError, TypeError, ImportError, OSError) as error:
         return _fail(error, USAGE)
 

@@ -262,8 +262,13 @@ def folder(text: str) -> Path:
     return path
 
 
+LARGEST = 10_000_000
+
+
 def positive(text: str) -> int:
     """An option that is a whole number from 1 up."""
-    if not text.isdecimal() or int(text) < 1:
+    if not text.isdecimal() or not text.lstrip("0"):
         raise argparse.ArgumentTypeError(f"must be a positive integer, but is {text!r}")
+    if len(text) > 10 or int(text) > LARGEST:
+        raise argparse.ArgumentTypeError(f"must be at most {LARGEST}, but is {text[:20]}")
     return int(text)

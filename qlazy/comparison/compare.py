@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Integral, Real
@@ -34,7 +34,7 @@ from qlazy.training.features.measure import Trained, measure_features, score_of
 from qlazy.training.features.result import Features
 from qlazy.training.history import DivergedError, History
 from qlazy.training.lanes import Lane, Outcome, train_lanes
-from qlazy.training.loop import Record, train
+from qlazy.training.loop import Record, require_resolved, train
 from qlazy.training.losses import Loss, Objective, SquaredError, loss_of
 from qlazy.training.methods import (
     SGD,
@@ -136,6 +136,8 @@ def compare(
     require(isinstance(normalized, bool), "normalized", "be True or False", normalized)
     _check_until(until_loss, loss, method)
     splits = splits_of(data, seeds, normalized)
+    for alpha in alphas:
+        require_resolved(float(alpha), splits[seeds[0]].x_train.dtype)
     for split in splits.values() if features else ():
         score_of(split)  # what has no score is refused before training
     _check_models(models)
@@ -569,6 +571,8 @@ def seeds_of(seeds: Iterable[int] | int) -> tuple[int, ...]:
         must = "be a sequence of whole numbers, or how many of them, 1 to 10000"
         require(1 <= int(seeds) <= 10_000, "seeds", must, seeds)
         return tuple(range(int(seeds)))
+    many = len(seeds) if isinstance(seeds, Sized) else 0
+    require(many <= 10_000, "seeds", "be 10000 at most", many)
     listed = distinct_values("seeds", cast(Iterable[int], seeds), Integral, "whole numbers")
     require(all(abs(seed) < 2**63 for seed in listed), "seeds", "be below 2^63", list(listed))
     return listed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from numbers import Integral
 from typing import Literal, get_args
 
@@ -24,6 +25,10 @@ class Preprocessing:
     description: str
 
 
+EXTREME = 1e100
+"""Features larger than this, or smaller than one over it, are brought near 1 by powers of 2: squares overflow."""
+
+
 def fit_inputs(x: Floats, features: int | None, scaling: Scaling) -> Preprocessing:
     """Fit the steps that :func:`qlazy.data.datasets.from_split` lists to the training inputs x (n, d).
 
@@ -40,14 +45,29 @@ def fit_inputs(x: Floats, features: int | None, scaling: Scaling) -> Preprocessi
     require(whole, "features", "be a whole number", features)
     require(1 <= features <= width, "features", f"be from 1 to {width}, the features there are", features)
     reduce, scale = features < width, scaling != "none"
+    size = abs(x).max(0, initial=0)
+    require(
+        scale or not reduce or size.max() < EXTREME,
+        "x",
+        f"be below {EXTREME:g} in size, not scaled",
+        size.max(),
+    )
+    extreme = scale and ((size > EXTREME) | ((size > 0) & (size < 1 / EXTREME))).any()
+    units = (
+        np.exp2(-np.frexp(np.where(size > 0, size, 1))[1].clip(-1000, 1000).astype(float))
+        if extreme
+        else np.ones(width)
+    )
+    x = x * units
     if reduce:
         _require_rank(features, StandardScaler().fit_transform(x) if scale else x)
     pipeline = make_pipeline(
+        FunctionTransformer(partial(np.multiply, units)) if extreme else None,
         StandardScaler() if scale else None,
         PCA(features, svd_solver="full") if reduce else None,
         StandardScaler() if scale and reduce else None,
         FunctionTransformer(angles) if scaling == "angle" else None,
-    ).fit(x)
+    ).fit(x / units)
     kept = f"{features} principal components of " if reduce else ""
     return Preprocessing(pipeline.transform, f"{kept}{width} features{_SAID[scaling]}")
 
@@ -73,6 +93,8 @@ def angles(z: Floats) -> Floats:
 def standardized(y: Floats) -> Callable[[Floats], Floats]:
     """The map of real targets (n, c) to columns that have mean 0 and standard deviation 1 over ``y``, each."""
     columns = np.ascontiguousarray(y.T)
+    most = float(abs(columns).max())
+    require(most < EXTREME, "y", f"be below {EXTREME:g} in size", most)
     mean, deviation = (np.array([size(column) for column in columns]) for size in (np.mean, np.std))
     for column in np.flatnonzero(deviation == 0):
         where = f" in column {column}" * (y.shape[1] > 1)

@@ -35,7 +35,13 @@ from qlazy.base.errors import (
     require_tensor,
 )
 from qlazy.kernels.operator import TangentKernel
-from qlazy.kernels.spectrum import check_kernel, rank_cutoff, ridge_solve
+from qlazy.kernels.spectrum import (
+    check_kernel,
+    rank_cutoff,
+    require_symmetric,
+    ridge_solve,
+    warn_of_negative,
+)
 from qlazy.models.model import Model, jacobian_blocks
 
 
@@ -56,10 +62,12 @@ def kernel_regression(
     added to K as it is, not multiplied by n.
     """
     _require_outputs("targets", targets)
+    require_finite("targets", targets)
     if not isinstance(kernel_test, TangentKernel):
         require_tensor("kernel_test", kernel_test)
         require(kernel_test.ndim == 2, "kernel_test", "have shape (m c, n c)", tuple(kernel_test.shape))
         require_dtype("kernel_test", kernel_test, targets, "the targets")
+        require_finite("kernel_test", kernel_test)
     rows, columns = kernel_test.shape
     _require_matrix("kernel_train", kernel_train, (targets.numel(), targets.numel()))
     require(
@@ -130,6 +138,7 @@ class LinearizedPath:
         _require_outputs("outputs0", self.outputs0)
         require_shape("targets", self.targets, tuple(self.outputs0.shape))
         check_kernel("kernel", self.kernel)
+        require_symmetric("kernel", self.kernel)
         _require_matrix("kernel", self.kernel, (self.outputs0.numel(), self.outputs0.numel()))
         for name, tensor in (("outputs0", self.outputs0), ("targets", self.targets)):
             require_finite(name, tensor)
@@ -182,6 +191,7 @@ class LinearizedPath:
     @cached_property
     def _eigenpairs(self) -> tuple[Tensor, Tensor]:
         values, vectors = torch.linalg.eigh(self.kernel)
+        warn_of_negative(values)
         return torch.where(values > rank_cutoff(values), values, 0), vectors
 
     @property

@@ -7,10 +7,19 @@ A quantity that a zero kernel or zero labels would leave undefined is refused in
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from torch import Tensor
 
-from qlazy.base.errors import number_of, require, require_dtype, require_finite, require_full_precision
+from qlazy.base.errors import (
+    NegativeKernelWarning,
+    number_of,
+    require,
+    require_dtype,
+    require_finite,
+    require_full_precision,
+)
 
 
 def eigenvalues(kernel: Tensor) -> Tensor:
@@ -120,15 +129,24 @@ def ridge_solve(kernel: Tensor, right: Tensor, ridge: float = 0.0) -> Tensor:
     where gradient flow from zero ends. K is often singular: its rank is at most the number of parameters.
     """
     check_kernel("kernel", kernel)
+    require_symmetric("kernel", kernel)
     ridge = require_ridge(ridge)
     require_right(right, len(kernel))
     require_dtype("right", right, kernel, "the kernel")
     columns = right if right.ndim == 2 else right.unsqueeze(1)
     if ridge > len(kernel) * torch.finfo(kernel.dtype).eps * float(_trace(kernel)):
         shifted = kernel + ridge * torch.eye(len(kernel), dtype=kernel.dtype, device=kernel.device)
-        solution = torch.cholesky_solve(columns, torch.linalg.cholesky(shifted))
+        factor, failed = torch.linalg.cholesky_ex(shifted)
+        require(
+            not failed.any(),
+            "ridge",
+            "be larger than the kernel's most negative eigenvalue is in size",
+            ridge,
+        )
+        solution = torch.cholesky_solve(columns, factor)
     else:
         values, vectors = torch.linalg.eigh(kernel)
+        warn_of_negative(values)
         inverse = torch.where(values > rank_cutoff(values), 1 / (values + ridge), 0)
         solution = vectors @ (inverse.unsqueeze(1) * (vectors.T @ columns))
     return solution.reshape(right.shape)
@@ -149,6 +167,31 @@ def check_kernel(argument: str, kernel: Tensor) -> None:
     )
     require_full_precision(argument, kernel)
     require_finite(argument, kernel)
+
+
+def require_symmetric(argument: str, kernel: Tensor) -> None:
+    """Refuse a matrix that differs from its transpose by more than rounding: one triangle alone would be read."""
+    off, size = float((kernel - kernel.mT).abs().max()), float(kernel.abs().max())
+    must = "be symmetric (`(kernel + kernel.T) / 2`)"
+    require(off <= _noise(kernel) * size, argument, must, f"not, by {off:.3g}")
+
+
+def warn_of_negative(values: Tensor) -> None:
+    """Say that eigenvalues (N,), ascending, are negative beyond rounding, where they are left out."""
+    least, largest = float(values[0]), float(values[-1])
+    if least < -_noise(values) * max(largest, -least):
+        count = int((values < -_noise(values) * largest).sum())
+        warnings.warn(
+            f"the kernel has {count} negative eigenvalues, the least {least:.3g} where the largest is {largest:.3g}: "
+            "their directions are left out. A kernel measured from shots has such; a ridge above their size keeps all",
+            NegativeKernelWarning,
+            stacklevel=3,
+        )
+
+
+def _noise(like: Tensor) -> float:
+    """What counts as rounding, relative to the largest entry or eigenvalue."""
+    return float(torch.finfo(like.dtype).eps) ** 0.5
 
 
 def _flat_labels(kernel: Tensor, labels: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from qlazy.base.errors import (
     require_real_dtype,
     require_shape,
 )
+from qlazy.base.memory import require_bytes
 from qlazy.base.torch_private import in_plain_autograd, plain_params, plain_rows
 from qlazy.models.derivatives import Derivatives, Key, kind_of
 from qlazy.models.layerwise import is_applicable, layerwise_gram
@@ -277,6 +278,10 @@ def _features(module: nn.Module) -> int | None:
     return module.in_features if type(module) is nn.Linear else None
 
 
+COPIES = 8
+"""Of the parameters of a net, about so many are held in training: initial, present, recorded, gradients."""
+
+
 def mlp(
     widths: Sequence[int],
     activation: Callable[[], nn.Module] = nn.Tanh,
@@ -301,6 +306,10 @@ def mlp(
         must,
         activation,
         TypeError,
+    )
+    weights = sum((fan_in + bias) * fan_out for fan_in, fan_out in pairwise(widths))
+    require_bytes(
+        "widths", COPIES * weights, torch.empty(0, dtype=dtype), f"for a net of {weights} parameters"
     )
     layers: list[nn.Module] = []
     for fan_in, fan_out in pairwise(widths):

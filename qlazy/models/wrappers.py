@@ -47,6 +47,8 @@ class Scaled(Wrapper):
 
     def __init__(self, model: Model, alpha: float) -> None:
         self.alpha = positive_of("alpha", alpha)
+        must = "be from 1e-150 to 1e150: the tangent kernel is multiplied by its square"
+        require(1e-150 <= self.alpha <= 1e150, "alpha", must, alpha)
         super().__init__(model)
 
     def forward(self, params: Tensor, x: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from qlazy.base.errors import NotFiniteError, require_finite
 from qlazy.data.datasets import Dataset
 from qlazy.models.lanes import Forward, lanes_on, most_lanes
 from qlazy.models.model import Model
-from qlazy.training.history import History
+from qlazy.training.history import DivergedError, History
 from qlazy.training.loop import RUNAWAY, Record, _copy, _objectives, _require_tame, _Row, _trace
 from qlazy.training.losses import Loss, Objective
 from qlazy.training.methods import Adam, GradientDescent, Method
@@ -156,6 +156,9 @@ class _Lanes:
                 params = step_on(params, gradient)
                 for i in stopped:
                     params[i] = self.starts[i]
+        for i, said in stopped.items():
+            if not rows[i]:
+                raise DivergedError(said, 0, None)
         return [
             Outcome(_trace(rows[i], objectives[i], lane.method, data), stopped.get(i, ""))
             for i, lane in enumerate(lanes)

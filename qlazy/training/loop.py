@@ -131,7 +131,7 @@ def train(
                 observer(step, risk)
             step += 1  # what fails from here on is the next step
     except NotFiniteError as error:
-        trace = _trace(rows, objective, method, data)
+        trace = _trace(rows, objective, method, data) if rows else None
         raise DivergedError(f"training diverged at step {step}: {error}", step, trace) from error
     return _trace(rows, objective, method, data)
 
@@ -154,8 +154,7 @@ def _objectives(
     """The objectives on the training and the test part, checked at ``params``."""
     require_model("model", model)
     require_tensor("params", params)
-    lost = alpha >= 1e4 and params.dtype != torch.float64
-    require(not lost, "params", "be float64 from alpha = 1e4 on, where the drift is 1/alpha", params.dtype)
+    require_resolved(alpha, params.dtype)
     x, y, test = examples_of(data)
     objective = Objective(model, x, y, alpha, loss)
     held = None if test is None else Objective(model, test[0], test[1], alpha, loss)
@@ -164,6 +163,18 @@ def _objectives(
     if held is not None:
         held.check(params, "x_test", "y_test")
     return objective, held
+
+
+LARGEST_ALPHA = 1e12
+"""From here on the drift, about 1/alpha, is lost to the rounding of parameters in float64."""
+
+
+def require_resolved(alpha: float, dtype: torch.dtype) -> None:
+    """Refuse a scale at which parameters of this type, of size 1, do not resolve their drift to three digits."""
+    lost = alpha >= 1e4 and dtype != torch.float64
+    require(not lost, "params", "be float64 from alpha = 1e4 on, where the drift is 1/alpha", dtype)
+    must = f"be at most {LARGEST_ALPHA:g}: the drift is about 1/alpha, and float64 rounds it away"
+    require(alpha <= LARGEST_ALPHA, "alpha", must, alpha)
 
 
 def _require_tame(risk: float, limit: float) -> None:

@@ -10,7 +10,7 @@ import abc
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple, final, get_args
 
 import numpy as np
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from qlazy.base.errors import (
+    NotConvergedError,
     NotFiniteError,
     ZeroJacobianError,
     generator_of,
@@ -303,17 +304,20 @@ class GradientFlow(Method):
     LSODA, Radau and BDF cope with stiff kernels (eigenvalues orders of magnitude apart); RK45 and DOP853 are
     explicit. Step k of the run is the time horizon * k / steps: ``steps`` says how finely the path can be
     recorded, not how it is integrated. The solver works on u = a (w - w0), so that ``rtol`` and ``atol`` mean
-    the same at every scale.
+    the same at every scale. NotConvergedError after ``max_steps`` steps of the solver, or evaluations of the gradient
+    a hundred times as many: a horizon far beyond the time that training takes.
     """
 
     horizon: float
     solver: Solver = "LSODA"
     rtol: float = 1e-8
     atol: float = 1e-10
+    max_steps: int = field(default=100_000, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("horizon", "rtol", "atol"):
             positive_of(name, getattr(self, name))
+        whole_of("max_steps", self.max_steps, 1)
         require_choice("solver", self.solver, get_args(Solver))
 
     @property
@@ -325,15 +329,19 @@ class GradientFlow(Method):
         magnified = Magnified(objective, params)
         yield State(0, 0.0, params, None)
         solver = self._solver(magnified)
+        left = itertools.count(self.max_steps, -1)
         for step in range(1, steps + 1):
             time = self.horizon * (step / steps)
-            u = torch.tensor(self._advance(solver, time)).to(params)
+            u = torch.tensor(self._advance(solver, time, left)).to(params)
             yield State(step, time, magnified.place(u), None)
 
     def _solver(self, magnified: Magnified) -> Any:
         import scipy.integrate  # slow to import, and for this alone
 
+        left = itertools.count(100 * self.max_steps, -1)
+
         def velocity(_: float, u: Floats) -> Floats:
+            self._require_budget(next(left) > 0)
             _, gradient = magnified.risk_and_gradient(torch.tensor(u).to(magnified.origin))
             require_finite("gradient", gradient)
             return -gradient.cpu().numpy()
@@ -342,8 +350,13 @@ class GradientFlow(Method):
         make = getattr(scipy.integrate, self.solver)
         return make(velocity, 0.0, start, self.horizon, rtol=self.rtol, atol=self.atol)
 
-    def _advance(self, solver: Any, time: float) -> Floats:
+    def _require_budget(self, enough: bool) -> None:
+        must = f"be reached within max_steps={self.max_steps} steps of the solver"
+        require(enough, "horizon", must, f"{self.horizon:g}", NotConvergedError)
+
+    def _advance(self, solver: Any, time: float, left: Iterator[int]) -> Floats:
         while solver.t < time:
+            self._require_budget(next(left) > 0)
             message = solver.step()
             if solver.status == "failed":
                 raise NotFiniteError(f"{self.solver} failed at time {solver.t:g}: {message}")
