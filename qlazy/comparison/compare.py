@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Integral, Real
@@ -571,7 +571,7 @@ def seeds_of(seeds: Iterable[int] | int) -> tuple[int, ...]:
         must = "be a sequence of whole numbers, or how many of them, 1 to 10000"
         require(1 <= int(seeds) <= 10_000, "seeds", must, seeds)
         return tuple(range(int(seeds)))
-    many = len(seeds) if isinstance(seeds, Sized) else 0
+    many = len(seeds) if isinstance(seeds, range | list | tuple) else 0
     require(many <= 10_000, "seeds", "be 10000 at most", many)
     listed = distinct_values("seeds", cast(Iterable[int], seeds), Integral, "whole numbers")
     require(all(abs(seed) < 2**63 for seed in listed), "seeds", "be below 2^63", list(listed))
