@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Callable, Mapping
@@ -14,7 +13,7 @@ import numpy as np
 
 from qlazy.base.errors import path_of, positive_of
 from qlazy.base.over_seeds import LEAST, Interval, geometric_interval
-from qlazy.base.storage import atomic_write
+from qlazy.base.storage import read_json, write_json
 from qlazy.base.tables import Table
 from qlazy.comparison.result import Comparison
 from qlazy.comparison.run import Run
@@ -150,8 +149,7 @@ class LazyPanel:
         folder = path_of("folder", folder)
         if self.kept is None or self.kept.absolute() != folder.absolute():
             self.comparison.save(folder)
-        with atomic_write(folder / NAME) as file:
-            file.write(json.dumps({"small": self.small}).encode())
+        write_json(folder / NAME, {"small": self.small})
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> LazyPanel:
@@ -159,7 +157,7 @@ class LazyPanel:
         folder = path_of("folder", folder)
         comparison, path = Comparison.load(folder), folder / NAME
         try:
-            small = positive_of("small", json.loads(path.read_text(encoding="utf-8"))["small"])
+            small = positive_of("small", read_json(path)["small"])
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path} is damaged or not a panel: {error}") from error
         return cls(comparison, small, folder)
