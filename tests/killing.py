@@ -1,6 +1,7 @@
 """Jobs that are killed: a process of its own, single-threaded, that forks a child for every life of a job.
 
-``python -m tests.killing MODE JOB COUNT SEED FOLDER``; "random all" is for every job in turn. Every job leaves a folder, which must come out with the same
+``python -m tests.killing MODE JOB COUNT SEED FOLDER``; JOB "all" is each in turn.
+Every job leaves a folder, which must come out with the same
 bytes however often it was killed. MODE "random" kills after random times, "step" at every step of writing a file in
 turn, "pair" kills one of two that work on one folder. Prints what it did, as JSON; a broken promise is an error.
 """
