@@ -15,6 +15,15 @@ import qlazy
 QASM = 'OPENQASM 3.0; include "stdgates.inc"; input float w; qubit q; rx(w) q;'
 
 
+def in_qiskit():
+    from qiskit import QuantumCircuit
+    from qiskit.circuit import Parameter
+
+    circuit = QuantumCircuit(1)
+    circuit.rx(Parameter("w"), 0)
+    return circuit
+
+
 def quantized():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -129,6 +138,10 @@ def calls(p):
         "CircuitLayer": (qlazy.CircuitLayer, {"circuit": p.circuit, "dtype": torch.float64}),
         "Circuit": (qlazy.Circuit, {"qnode": p.program, "weight_shapes": {"w": ()}, "backend": "auto"}),
         "from_qasm": (qlazy.from_qasm, {"text": QASM, "observables": (), "data": (), "backend": "auto"}),
+        "from_qiskit": (
+            qlazy.from_qiskit,
+            {"circuit": in_qiskit(), "observables": (), "data": (), "backend": "auto"},
+        ),
         "from_qasm n": (
             lambda n: qlazy.from_qasm(QASM.replace("input", "const int n = 2; input"), n=n),
             {"n": 2},

@@ -25,6 +25,8 @@ TAKEN = {
     "Circuit weight_shapes": {"empty dict"},
     "from_qasm observables": {"empty list"},
     "from_qasm data": {"empty list"},
+    "from_qiskit observables": {"empty list"},
+    "from_qiskit data": {"empty list"},
     "from_qasm n n": {"zero"},
     "model.gram y": {"None", "empty tensor", "NaN tensor"},
     **{
@@ -173,7 +175,7 @@ def found(name, argument, odd, call, good):
     try:
         call(**{**good, argument: ODD[odd]()})
     except qlazy.QasmError:
-        ours = name.startswith("from_qasm")
+        ours = name.startswith(("from_qasm", "from_qiskit"))
     except OSError:
         ours = name in FILES and odd in PATHS
     except Exception as error:

@@ -73,7 +73,7 @@ class Net(Model):
         self._make = None if isinstance(module, nn.Module) else module
         module = _made_by(module)
         _refuse_unsupported(module)
-        known = init in (None, "own", "reset") or callable(init)
+        known = init is None or callable(init) or (isinstance(init, str) and init in ("own", "reset"))
         require(known, "init", "be 'own', 'reset' or a function of a generator", init, TypeError)
         must = "be an index, a name or a function of what the module returns"
         is_key = isinstance(output, int | str) and not isinstance(output, bool)

@@ -284,7 +284,7 @@ def test_npz_files_are_refused_in_words(tmp_path: Path) -> None:
     refused(raw(tmp_path, whole[:-40], "t.npz"), "must be an NPZ file")
     with zipfile.ZipFile(tmp_path / "t.npz", "w") as archive:
         archive.writestr("label.npy", b"nonsense")
-    refused(tmp_path / "t.npz", "must hold an array label, but is other bytes there")
+    refused(tmp_path / "t.npz", "must hold arrays of numbers or texts, label among them")
 
 
 def test_a_file_too_large_is_refused_by_its_size_before_it_is_read(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -86,22 +86,7 @@ def from_qiskit(
 
 def _several(given: Any) -> list[Any]:
     """A list of what was given, which may be one alone."""
-    if (
-        isinstance(given, str)
-        or not isinstance(given, Iterable)
-        or hasattr(given, "params")
-        or _is_operator(given)
-    ):
-        return [given]
-    return [given] if _is_vector(given) else list(given)
-
-
-def _is_vector(given: Any) -> bool:
-    return type(given).__name__ == "ParameterVector"
-
-
-def _is_operator(given: Any) -> bool:
-    return type(given).__name__ in ("Pauli", "SparsePauliOp")
+    return list(given) if isinstance(given, list | tuple) else [given]
 
 
 def _data_name(given: Any) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import operator
 import os
+import re
 import sys
 import types
 import zlib
@@ -38,8 +39,9 @@ DEPTH, INSTALLED_DEPTH = 16, 4
 """How far objects are followed: the user's own, and those of installed packages."""
 MOST = 20_000
 """How many objects are looked at; the nearest come first."""
-BY_STRING = frozenset({"getattr", "vars", "__dict__", "asdict", "astuple", "attrgetter", "eval", "exec"})
+BY_STRING = frozenset({"getattr", "vars", "__dict__", "asdict", "astuple", "attrgetter"})
 """Code that names these may read any attribute, and with those below any global or variable of the environment."""
+PASSES = 6
 OF_ALL_GLOBALS, OF_ENVIRONMENT = frozenset({"globals", "eval", "exec"}), frozenset({"environ", "getenv"})
 NOT_READING = frozenset({
     "__init__", "__new__", "__post_init__", "__repr__", "__str__", "__eq__", "__hash__", "__del__", "__reduce__",
@@ -97,7 +99,9 @@ def generators_of(function: Any) -> list[Any]:
 def _read(function: Any, left_out: Mapping[Place, Any]) -> _Reading:
     """All that a function reads: anew, until no code is reached that names further attributes."""
     reading = _Reading(function, left_out, ())
-    while len(reading.met) > len(reading.named):
+    for _ in range(PASSES):
+        if len(reading.met) == len(reading.named) or reading.is_full:
+            break
         reading = _Reading(function, left_out, tuple(reading.met))
     return reading
 
@@ -129,6 +133,11 @@ class _Reading:
         with outside_transforms():
             while self._waiting and len(self._seen) < MOST:
                 self._look(*self._waiting.popleft())
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there was more to look at than :data:`MOST` objects."""
+        return len(self._seen) >= MOST
 
     def is_untouched(self) -> bool:
         for get, name, value in self._names:
@@ -245,7 +254,11 @@ class _Reading:
                 self._cells.append((cell, value := _content(cell)))
                 self._waiting.append((value, depth))
         space = function.__globals__
-        self._note(space.get, names if OF_ALL_GLOBALS.isdisjoint(names) else list(space), depth)
+        self._note(space.get, names, depth)
+        if not OF_ALL_GLOBALS.isdisjoint(
+            names
+        ):  # by names that may be made up as it runs: not what lies within
+            self._note(space.get, [name for name in space if name not in names], min(depth, 1))
         if not OF_ENVIRONMENT.isdisjoint(names):
             self._waiting.append((os.environ, depth))
         for name in names:  # imported within
@@ -314,7 +327,10 @@ def _names_in(code: types.CodeType) -> Names:
 
 def _each_name(code: types.CodeType) -> Iterator[str]:
     yield from code.co_names
+    in_texts = not OF_ALL_GLOBALS.isdisjoint(code.co_names)
     for constant in code.co_consts:
+        if in_texts and isinstance(constant, str):
+            yield from re.findall(r"[^\W\d]\w*", constant)
         if isinstance(constant, types.CodeType):
             yield from _each_name(constant)
 
