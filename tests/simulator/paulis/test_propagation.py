@@ -68,7 +68,7 @@ def random_circuit(seed: int, gates: int = 20) -> tuple[int, list[Operation]]:
     return wires, [*first, *(random_operation(chance, wires) for _ in range(gates))]
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(200))
 def test_values_and_derivatives_are_those_of_states(seed: int) -> None:
     wires, operations = random_circuit(seed)
     states, words = (kind(wires, operations, OBSERVABLES) for kind in (RotationCircuit, PauliCircuit))
