@@ -101,6 +101,7 @@ def begin(job: Job, folder: Path) -> int:
     child = os.fork()
     if child == 0:
         code = 1
+        tqdm.set_lock(threading.RLock())  # the one of all children stays shut where one is killed within it
         try:
             job(folder)
             code = 0
