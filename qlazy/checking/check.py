@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from qlazy.base.errors import path_of, positive_of, require, require_flag, require_instance
-from qlazy.base.storage import require_writable
+from qlazy.base.storage import remove_stale_drafts, require_writable
 from qlazy.base.version import __version__
 from qlazy.checking.models import Shapes, named_model
 from qlazy.checking.panels import PANELS, Question, facts_of
@@ -84,7 +84,7 @@ def check(
     asked = _panels(panels)
     folder = None if out is None else path_of("out", out)
     if folder is not None:  # that it cannot be written to is known before the work
-        require_writable(folder)
+        remove_stale_drafts(require_writable(folder))
     name, built = named_model(model, data, shapes, inputs)
     question = Question(
         name,

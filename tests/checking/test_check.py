@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import qlazy
+from qlazy.base.storage import is_draft
 from qlazy.checking.lazy import LazyPanel
 from qlazy.quantum.interop.qnodes import circuit_of
 from qlazy.testing import assert_lazy, assert_learns
@@ -205,3 +206,14 @@ def test_a_threshold_of_ones_own_is_read_again(tmp_path: Path) -> None:
     (tmp_path / "lazy" / "lazy.json").write_text('{"small": -1}')
     with pytest.raises(ValueError, match=r"lazy\.json is damaged"):
         qlazy.Verdict.load(tmp_path)
+
+
+def test_drafts_of_a_killed_verdict_go(tmp_path: Path) -> None:
+    """A process killed as it writes leaves a draft, beside the verdict or within a question's folder."""
+    for draft in (tmp_path / ".verdict.json.0123abcd.tmp", tmp_path / "lazy" / ".lazy.json.0123abcd.tmp"):
+        draft.parent.mkdir(exist_ok=True)
+        draft.write_text("half a ver")
+    found = [path for path in tmp_path.rglob(".*.tmp") if is_draft(path)]
+    qlazy.check(CIRCUIT, DATA, alphas=(1,), out=tmp_path, **QUICK)
+    assert found
+    assert not [path for path in tmp_path.rglob(".*.tmp") if is_draft(path)]
