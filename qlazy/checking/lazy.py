@@ -41,8 +41,6 @@ class LazyPanel:
     small: float = 0.1
     kept: Path | None = None
 
-    name = "lazy"
-
     @property
     def verdict(self) -> LazyVerdict:
         """Of the one model there is."""
@@ -147,7 +145,8 @@ class LazyPanel:
     def save(self, folder: str | os.PathLike[str]) -> None:
         """The comparison, unless it is kept there already, and the threshold in ``lazy.json``."""
         folder = path_of("folder", folder)
-        if self.kept is None or self.kept.absolute() != folder.absolute():
+        is_there = self.kept is not None and self.kept.absolute() == folder.absolute()
+        if not (is_there and (folder / "comparison.json").exists()):
             self.comparison.save(folder)
         write_json(folder / NAME, {"small": self.small})
 

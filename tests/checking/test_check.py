@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -217,3 +218,10 @@ def test_drafts_of_a_killed_verdict_go(tmp_path: Path) -> None:
     qlazy.check(CIRCUIT, DATA, alphas=(1,), out=tmp_path, **QUICK)
     assert found
     assert not [path for path in tmp_path.rglob(".*.tmp") if is_draft(path)]
+
+
+def test_a_verdict_is_saved_again_where_its_folder_is_gone(tmp_path: Path) -> None:
+    verdict = qlazy.check(CIRCUIT, DATA, alphas=(1,), out=tmp_path / "here", **QUICK)
+    shutil.rmtree(tmp_path / "here")
+    verdict.save(tmp_path / "here")
+    assert str(qlazy.Verdict.load(tmp_path / "here")) == str(verdict)

@@ -39,10 +39,11 @@ DEPTH, INSTALLED_DEPTH = 16, 4
 """How far objects are followed: the user's own, and those of installed packages."""
 MOST = 20_000
 """How many objects are looked at; the nearest come first."""
-BY_STRING = frozenset({"getattr", "vars", "__dict__", "asdict", "astuple", "attrgetter"})
-"""Code that names these may read any attribute, and with those below any global or variable of the environment."""
 PASSES = 6
+"""Code reached by names in code is read so many times further, at most: what lies beyond is not looked at."""
+BY_STRING = frozenset({"getattr", "vars", "__dict__", "asdict", "astuple", "attrgetter"})
 OF_ALL_GLOBALS, OF_ENVIRONMENT = frozenset({"globals", "eval", "exec"}), frozenset({"environ", "getenv"})
+"""Code that names these may read any attribute, any global, and any variable of the environment."""
 NOT_READING = frozenset({
     "__init__", "__new__", "__post_init__", "__repr__", "__str__", "__eq__", "__hash__", "__del__", "__reduce__",
     "__reduce_ex__", "__getstate__", "__setstate__", "__init_subclass__", "__class_getitem__", "__set_name__",
