@@ -5,7 +5,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-MODULES := import pkgutil, qlazy as q; print(*(m.name for m in pkgutil.walk_packages(q.__path__, 'qlazy.') if 'bench' not in m.name))
 PINS := pyproject.toml constraints.txt
 
 # Small circuits are faster on one thread than on several that wait for each other.
@@ -22,7 +21,7 @@ help:
 	@echo "make test-browser  open the report in headless Chromium, where that is installed"
 	@echo "make fuzz          damaged programs, files and command lines, thousands of each"
 	@echo "make notebooks     run the notebooks in examples/ again, in place"
-	@echo "make docs          the API reference from the docstrings, into build/docs"
+	@echo "make docs          the documentation as a site, into build/docs: open index.html there"
 	@echo "make lint          ruff and mypy"
 	@echo "make format        let ruff rewrite the code"
 	@echo "make clean         remove the environment and all caches"
@@ -56,7 +55,7 @@ notebooks: $(VENV)/.installed-test
 	$(BIN)/jupyter execute --inplace examples/*.ipynb
 
 docs: $(VENV)/.installed-docs
-	@PYTHONWARNINGS=ignore $(BIN)/pdoc --output-directory build/docs qlazy $$($(BIN)/python -c "$(MODULES)")
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .

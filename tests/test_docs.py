@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 import qlazy
 
@@ -27,6 +28,50 @@ def test_links_lead_somewhere(page) -> None:
     links = re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8"))
     missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
     assert missing == []
+
+
+def anchors(page: Path) -> set[str]:
+    """What the headings of a page are called in links: as GitHub makes it, and as the site does."""
+    titles = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    plain = [re.sub(r"[^\w\s-]", "", title).strip().lower() for title in titles]
+    return {title.replace(" ", "-") for title in plain if not re.search(r"\s\s|--", title)}
+
+
+@pytest.mark.parametrize(
+    "page",
+    [*PAGES, ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md"],
+    ids=lambda page: page.stem,
+)
+def test_links_lead_to_headings(page) -> None:
+    text = page.read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)#:]*)#([^)]+)\)", text)
+    wrong = [
+        (path, name) for path, name in links if name not in anchors((page.parent / path) if path else page)
+    ]
+    assert wrong == []
+
+
+def places(nav: object) -> list[str]:
+    """The pages of a navigation, in its order."""
+    if isinstance(nav, str):
+        return [nav]
+    return [page for part in (nav.values() if isinstance(nav, dict) else nav) for page in places(part)]
+
+
+def test_the_site_shows_every_page_once() -> None:
+    """Pages, notebooks, and one of the API for each group of names; the rest are files from outside of docs/."""
+    site = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+    shown = places(site["nav"])
+    groups = re.findall(
+        r"^## (.*)$", (ROOT / "docs" / "reference.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    expected = [
+        *(page.name for page in PAGES),
+        *(f"examples/{path.stem}.md" for path in (ROOT / "examples").glob("*.ipynb")),
+        *(f"api/{title.lower().replace(' ', '_')}.md" for title in groups),
+        *("index.md", "changelog.md", "contributing.md", "circuits/index.md", "circuits/programs/index.md"),
+    ]
+    assert sorted(shown) == sorted(expected)
 
 
 def words(text: str) -> set[str]:

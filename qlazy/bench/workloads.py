@@ -287,7 +287,7 @@ def _layered(name: str, n: int, layers: int, samples: int, task: TimedTask = "ja
             gates += [Gate("RY", (wire,), (Angle(first),)), Gate("RZ", (wire,), (Angle(first + 1),))]
         gates += _ring(n, 1)
     what = TITLES.get(task, "Jacobian")
-    title = f"{what}: n={n}, {layers} layers of RY RZ + CNOT ring, {samples} inputs, <Z0>"
+    title = f"{what}: n={n}, {layers} layers of RY RZ + CNOT ring, {samples} inputs, ⟨Z0⟩"
     return CircuitWorkload(name, title, n, tuple(gates), 2 * n * layers, samples, task=task)
 
 
@@ -313,7 +313,7 @@ def _reuploading(name: str, n: int, layers: int, samples: int) -> CircuitWorkloa
                 for i, axis in enumerate(axes)
             ]
         gates += _ring(n, 1)
-    title = f"Jacobian: re-uploading (angles w x + b), n={n}, {layers} layers, {samples} inputs, <Z0>"
+    title = f"Jacobian: re-uploading (angles w x + b), n={n}, {layers} layers, {samples} inputs, ⟨Z0⟩"
     return CircuitWorkload(name, title, n, tuple(gates), 4 * n * layers, samples)
 
 
