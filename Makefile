@@ -55,7 +55,7 @@ notebooks: $(VENV)/.installed-test
 	$(BIN)/jupyter execute --inplace examples/*.ipynb
 
 docs: $(VENV)/.installed-docs
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .
