@@ -31,6 +31,7 @@ def _digests(folder: Path, panels: Iterable[str]) -> dict[str, str]:
 class Verdict:
     """Is it lazy, is it flat, is it classical: the answers on one model and its data, by the name of the question.
 
+    ``panels`` holds the answers, of the ``model`` on the ``data``.
     ``absent`` says of a question that was asked why it has no answer. ``facts`` are what was asked, and conventions.
     """
 

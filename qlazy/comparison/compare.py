@@ -124,7 +124,8 @@ def compare(
     ``client`` has workers of its own, which need to see ``out`` under the same path. The numbers are the same, bit
     for bit, on the same kind of processor.
 
-    Raises ValueError for models that do not fit the data, and for empty, repeated or impossible settings.
+    Raises TypeError for what is no model, data set, loss or method; ValueError for models that do not fit the data, and
+    for empty, repeated or impossible settings.
     """
     alphas = distinct_values("alphas", alphas, Real, "numbers")
     seeds = seeds_of(seeds)

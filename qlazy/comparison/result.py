@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 @final
 @dataclass(frozen=True, eq=False, repr=False)
 class Comparison(Runs):
-    """All runs of a comparison, in order of model, scale and seed, with the settings they share."""
+    """All ``runs`` of a comparison, in order of model, scale and seed, with the ``settings`` they share.
+
+    ``baselines`` are models with a fixed kernel beside them, ``features`` what each model learnt, where that was asked.
+    """
 
     def figures(self, against: str = "alpha") -> dict[str, Figure]:
         """Every figure that applies, by name, as matplotlib figures to be changed and saved by hand.

@@ -40,27 +40,45 @@ class Run:
     """
 
     model: str
+    """The name of the model."""
     seed: int
+    """Of the parameters at the start."""
     alpha: float
+    """The output scale a."""
     trace: History
-    linear_params: Floats  # (t, p)
-    linear_train_outputs: Floats  # (t, n, c)
-    linear_test_outputs: Floats  # (t, m, c)
-    train_targets: Floats  # (n, c)
-    test_targets: Floats  # (m, c)
-    kernel_initial: Floats  # (n c, n c)
-    kernel_final: Floats  # (n c, n c)
-    diverged: str = ""  # empty, or what stopped the run
-    law_train_outputs: Floats | None = None  # (t, n, c), by the variance law; None where it does not apply
-    law_test_outputs: Floats | None = None  # (t, m, c)
-    lipschitz: tuple[float, float] | None = None  # of h and Dh in ||.||_n, upper bounds; None where unknown
-    curvature: float = math.nan  # ||D^2 h(w0)||_n from below
-    tangent_changes: Floats | None = (
-        None  # (k, 4), named in CHANGES, at k of the recorded steps, the last among them
-    )
-    regression_train_outputs: Floats | None = None  # (n, c), kernel regression with the initial kernel
-    regression_test_outputs: Floats | None = None  # (m, c)
-    regression_ridge: float = math.nan  # relative to the mean eigenvalue of the kernel
+    """The trained model, step by step."""
+    linear_params: Floats
+    """Parameters of the linearised model, (t, p)."""
+    linear_train_outputs: Floats
+    """Its outputs on the training samples, (t, n, c)."""
+    linear_test_outputs: Floats
+    """Its outputs on the test samples, (t, m, c)."""
+    train_targets: Floats
+    """(n, c)."""
+    test_targets: Floats
+    """(m, c)."""
+    kernel_initial: Floats
+    """K of h on the training inputs before training, (n c, n c)."""
+    kernel_final: Floats
+    """The same after it, (n c, n c)."""
+    diverged: str = ""
+    """Empty, or what stopped the run."""
+    law_train_outputs: Floats | None = None
+    """Outputs by the variance law, (t, n, c); None where it does not apply."""
+    law_test_outputs: Floats | None = None
+    """The same on the test samples, (t, m, c)."""
+    lipschitz: tuple[float, float] | None = None
+    """Upper bounds of the Lipschitz constants of h and Dh in ||.||_n; None where they are not known."""
+    curvature: float = math.nan
+    """||D^2 h(w0)||_n from below; NaN where it is not known."""
+    tangent_changes: Floats | None = None
+    """Columns named in CHANGES, (k, 4), at k of the recorded steps, the last one among them."""
+    regression_train_outputs: Floats | None = None
+    """Kernel regression with the initial kernel, (n, c)."""
+    regression_test_outputs: Floats | None = None
+    """The same on the test samples, (m, c)."""
+    regression_ridge: float = math.nan
+    """Its ridge, relative to the mean eigenvalue of the kernel."""
 
     @property
     def parameter_drift(self) -> float:
@@ -338,6 +356,7 @@ class Run:
 
     @property
     def linear_test_loss(self) -> float:
+        """Loss of the linearised model on the test samples in its last step; NaN where it diverged."""
         return (
             math.nan
             if self.linear_diverged
@@ -351,6 +370,7 @@ class Run:
 
     @property
     def regression_test_loss(self) -> float:
+        """Loss of kernel regression on the test samples; NaN where there was none."""
         return self.loss_of(self.regression_test_outputs, self.test_targets)
 
     def loss_of(self, outputs: Floats | None, targets: Floats) -> float:
@@ -362,30 +382,36 @@ class Run:
 
     @property
     def train_accuracy(self) -> float:
+        """Accuracy on the training samples in the last step, 0 to 1."""
         return _accuracy(self.trace.train_outputs[-1], self.train_targets)
 
     @property
     def test_accuracy(self) -> float:
+        """Accuracy on the test samples in the last step, 0 to 1."""
         assert self.trace.test_outputs is not None
         return _accuracy(self.trace.test_outputs[-1], self.test_targets)
 
     @property
     def linear_test_accuracy(self) -> float:
+        """Accuracy of the linearised model on the test samples in its last step; NaN where it diverged."""
         return (
             math.nan if self.linear_diverged else _accuracy(self.linear_test_outputs[-1], self.test_targets)
         )
 
     @property
     def regression_test_accuracy(self) -> float:
+        """Accuracy of kernel regression on the test samples; NaN where there was none."""
         outputs = self.regression_test_outputs
         return math.nan if outputs is None else _accuracy(outputs, self.test_targets)
 
     @property
     def train_loss(self) -> float:
+        """Loss R(a h(w)) on the training samples in the last step."""
         return float(self.trace.train_loss[-1])
 
     @property
     def test_loss(self) -> float:
+        """Loss R(a h(w)) on the test samples in the last step."""
         assert self.trace.test_loss is not None
         return float(self.trace.test_loss[-1])
 

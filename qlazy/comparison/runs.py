@@ -46,7 +46,10 @@ Floats = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Runs:
-    """All runs of a comparison, in order of model, scale and seed, with the settings they share."""
+    """All runs of a comparison, in order of model, scale and seed, with the settings they share.
+
+    ``baselines`` are models with a fixed kernel beside them, ``features`` what each model learnt, where that was asked.
+    """
 
     runs: tuple[Run, ...]
     settings: Mapping[str, Any]
@@ -55,10 +58,12 @@ class Runs:
 
     @property
     def models(self) -> tuple[str, ...]:
+        """The names of the models, in the order in which they were given."""
         return tuple(dict.fromkeys(run.model for run in self.runs))
 
     @property
     def alphas(self) -> tuple[float, ...]:
+        """The output scales a, ascending."""
         return tuple(sorted({run.alpha for run in self.runs}))
 
     def select(self, model: str, alpha: float | None = None) -> list[Run]:

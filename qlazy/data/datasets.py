@@ -49,6 +49,10 @@ class Dataset:
     Two classes give c = 1 with targets -1 (the class named first) and +1; more give c one-hot columns of
     zeros and ones, in the order of ``classes``. Regression has no classes, and a column for each target.
     ``description`` says in one sentence how the samples were chosen and preprocessed.
+
+    ``name`` is what tables call it; ``x_train`` and ``y_train`` are trained on, ``x_test`` and ``y_test`` are kept
+    aside. Raises TypeError for what is no text or no tensor, ValueError for shapes and dtypes that do not fit each
+    other.
     """
 
     name: str
@@ -266,8 +270,8 @@ def from_arrays(
     both parts hold the classes in the proportions of the whole, and is a function of ``seed`` alone. See
     :func:`from_split` for the preprocessing, which is fitted on the training part.
 
-    Raises ValueError for empty or mismatched arrays, classes that are absent or fewer than two, more features
-    or samples than there are; NotFiniteError for NaN or infinity in x or y.
+    Raises TypeError for a name that is no text; ValueError for empty or mismatched arrays, classes that are absent or
+    fewer than two, more features or samples than there are; NotFiniteError for NaN or infinity in x or y.
     """
     require(isinstance(name, str), "name", "be a text", name, TypeError)
     require_flag("regression", regression)

@@ -115,10 +115,10 @@ def tangent_kernel(
     left alone. NumPy arrays are accepted in that dtype or as integers, which are converted to it. Without
     ``x2`` the kernel is that of ``x`` with itself: symmetric and positive semidefinite.
 
-    Nothing but one sample's outputs is computed here; see :class:`TangentKernel` for what costs what.
-    Jacot, Gabriel, Hongler 2018 (arXiv 1806.07572). Raises ValueError for shapes and dtypes that do not
-    fit, NotFiniteError for NaN or infinity. A kernel that turns out zero because a Jacobian is zero throughout
-    raises ZeroJacobianError when it is first used, unless ``allow_zero``.
+    Nothing but one sample's outputs is computed here; see :class:`TangentKernel` for what costs what. Jacot, Gabriel,
+    Hongler 2018 (arXiv 1806.07572). Raises TypeError for what is no model or no tensor, ValueError for shapes and
+    dtypes that do not fit, NotFiniteError for NaN or infinity. A kernel that turns out zero because a Jacobian is zero
+    throughout raises ZeroJacobianError when it is first used, unless ``allow_zero``.
 
     With ``shots`` the kernel of ``x`` is measured here and now, as a :class:`~qlazy.kernels.shots.MeasuredKernel`:
     dense,
@@ -155,6 +155,10 @@ class TangentKernel:
     model over them, and never needs the matrix. ``to_dense`` computes the matrix once and keeps it; from then on
     everything works on that (``is_dense`` tells). Eigenvalues, eigenpairs and solutions come from the cheapest of the
     dense matrix, block Lanczos with or without it, and, of many rows and few parameters, the singular values of J.
+
+    Raises TypeError for what is no model or no tensor, ValueError for shapes and dtypes that do not fit, NotFiniteError
+    for NaN or infinity; when it is first used, ZeroJacobianError for a Jacobian that is zero throughout (unless
+    ``allow_zero``) and KernelTooLargeError for a dense matrix that does not fit in memory.
     """
 
     def __init__(
@@ -180,15 +184,18 @@ class TangentKernel:
 
     @property
     def shape(self) -> tuple[int, int]:
+        """(n c, m c): a row for each output of each sample of x, a column for each of x2."""
         columns = self.x if self.x2 is None else self.x2
         return len(self.x) * self.outputs, len(columns) * self.outputs
 
     @property
     def dtype(self) -> torch.dtype:
+        """That of the parameters."""
         return self.params.dtype
 
     @property
     def device(self) -> torch.device:
+        """That of the parameters."""
         return self.params.device
 
     @property

@@ -60,6 +60,9 @@ def kernel_regression(
     (n, c). With ridge 0 it is the interpolation of least norm, and with the offsets f0 (n, c) and f0' (m, c)
     set to the outputs at the anchor it is where gradient flow of the linearised model ends. ``ridge`` is
     added to K as it is, not multiplied by n.
+
+    Raises TypeError for what is no tensor, ValueError for shapes that do not fit each other and for a negative ridge,
+    NotFiniteError for NaN or infinity.
     """
     _require_outputs("targets", targets)
     require_finite("targets", targets)
@@ -128,6 +131,9 @@ class LinearizedPath:
     ``kernel`` (n c, n c) is that of h at the anchor, dense; ``outputs0`` (n, c) are the outputs a h(w0) there
     and ``targets`` (n, c). One eigendecomposition serves every time and step count. Directions whose
     eigenvalue is zero to rounding (up to N eps lambda_max) stay where they are for ever, and have no duals.
+
+    Raises TypeError for what is no tensor, ValueError for shapes that do not fit each other, NotFiniteError for NaN or
+    infinity.
     """
 
     kernel: Tensor

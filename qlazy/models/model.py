@@ -227,6 +227,9 @@ class Function(Model):
 
     Its derivatives are those of plain autograd (:mod:`qlazy.models.derivatives`).
     ``init`` draws standard normal float64 parameters unless a function of a generator is given.
+
+    Raises TypeError for an ``f``, ``init`` or ``blocks`` of another type, ValueError for a number or slices that do not
+    fit.
     """
 
     def __init__(

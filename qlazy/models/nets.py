@@ -61,6 +61,8 @@ class Net(Model):
 
     The Jacobian is that of plain autograd, row by row. A module that ``torch.func`` cannot map over samples (recurrent
     layers) is differentiated row by row, with a SlowBackendWarning.
+
+    Raises TypeError for what is no module and makes none, ValueError for an ``init`` or ``output`` of another kind.
     """
 
     def __init__(
@@ -292,6 +294,9 @@ def mlp(
     """A fully connected net with the given widths, inputs and outputs included: ``mlp([4, 16, 16, 1])``.
 
     torch's own initialisation, uniform in +-1/sqrt(fan in), and an activation between the layers only.
+
+    Raises ValueError for widths that are not two or more positive whole numbers, and for a dtype that is not real;
+    TypeError for what makes no activation.
     """
     require(
         isinstance(widths, Sequence) and len(widths) >= 2 and all(isinstance(w, int) and w >= 1 for w in widths),

@@ -43,6 +43,8 @@ class Scaled(Wrapper):
     """a h: the outputs times the scale a > 0; the tangent kernel is multiplied by a^2.
 
     Large a is the lazy regime (Chizat, Oyallon, Bach 2019, arXiv 1812.07956).
+
+    Raises TypeError for what is no model, ValueError for a scale that is not positive and finite.
     """
 
     def __init__(self, model: Model, alpha: float) -> None:
@@ -102,7 +104,11 @@ class _Anchored(Wrapper):
 
 @final
 class Centered(_Anchored):
-    """h(w) - h(w0): zero at the anchor w0, with the Jacobian and kernel of h."""
+    """h(w) - h(w0): zero at the anchor w0, with the Jacobian and kernel of h.
+
+    Raises TypeError for what is no model or no tensor, ValueError for an anchor of another shape than (p,),
+    NotFiniteError for NaN or infinity in it.
+    """
 
     def forward(self, params: Tensor, x: Tensor) -> Tensor:
         return self.model(params, x) - self.model(self.anchor_like(params), x)
@@ -141,6 +147,9 @@ class Linearized(_Anchored):
 
     An exact first-order expansion through a Jacobian-vector product; no gate or activation is frozen
     (Chizat, Oyallon, Bach 2019, arXiv 1812.07956).
+
+    Raises TypeError for what is no model or no tensor, ValueError for an anchor of another shape than (p,),
+    NotFiniteError for NaN or infinity in it.
     """
 
     def forward(self, params: Tensor, x: Tensor) -> Tensor:
@@ -180,6 +189,8 @@ class Readout(Model):
     On a circuit with observables O_j it is the circuit measured in the trainable observable c + sum_j v_j O_j. The
     blocks are those of h, then "readout" (k,) and "offset". ``init`` draws w as h does, v_j ~ N(0, 1 / k), c = 0.
     Training the last two blocks alone is the random-features regime of h.
+
+    Raises TypeError for what is no model, ValueError for a number of outputs that is not a positive whole number.
     """
 
     def __init__(self, model: Model, outputs: int) -> None:

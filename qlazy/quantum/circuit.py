@@ -93,6 +93,9 @@ class Circuit(Model):
     fixed strength on one wire each, in a QNode on default.mixed.
 
     Raises UnsupportedModelError for a QNode that cannot be differentiated exactly, sample by sample.
+
+    Raises TypeError for what is no QNode, ValueError for shapes of weights that are not those of its arguments and for
+    an unknown ``backend``.
     """
 
     def __init__(
@@ -460,6 +463,8 @@ class CircuitLayer(nn.Module):
 
     Unlike PennyLane's TorchLayer its weights may be substituted, so that ``torch.func`` sees them. The layout is
     TorchLayer's: the last dimension of x is one row of ``inputs``, the others stay, (..., features) -> (..., c).
+
+    Raises TypeError for what is no Circuit, ValueError for a dtype that is not float32 or float64.
     """
 
     def __init__(self, circuit: Circuit, *, dtype: torch.dtype = torch.float64) -> None:
@@ -501,8 +506,8 @@ def load_circuit(
     """A circuit from the corpus by name, or from an OpenQASM 3 file by path, with its sizes overridden.
 
     ``load_circuit("hardware_efficient", n=6, layers=3)``. A file may include others of its own folder and those below,
-    and of the folders ``include_from``. Raises ValueError for an unknown name or size, and QasmError
-    with file, line and column for a program that is wrong or outside the language covered.
+    and of the folders ``include_from``. Raises TypeError for what is no name, ValueError for an unknown name or size,
+    and QasmError with file, line and column for a program that is wrong or outside the language covered.
     """
     require_choice("backend", backend, get_args(BackendName))
     _require_declared_width(Source.read(locate(name_or_path)).text, backend)
@@ -524,12 +529,13 @@ def from_qasm(
 ) -> Circuit:
     """A circuit from the text of an OpenQASM 3 program, or of one of version 2.
 
-    ``observables`` are outputs such as "Z q[1]" or "0.5 Z q[0] Z q[1] - X q[2]", ``data`` the names of the
-    inputs that are data, for a text that does not say so itself. Version 2 has numbers only, so that its texts run as
-    they stand and have no weights, unless ``weights`` names gates, such as ["ry", "rz"], or is "all": each angle of
-    their calls outside gate definitions, in the order of the text and in radians, is then an element of the one weight
-    `w`, and the numbers of the text are not used. A text includes the standard libraries alone, unless ``include_from``
-    names folders. Raises as :func:`load_circuit`.
+    ``observables`` are outputs such as "Z q[1]" or "0.5 Z q[0] Z q[1] - X q[2]", ``data`` the names of the inputs that
+    are data, for a text that does not say so itself. Version 2 has numbers only, so that its texts run as they stand
+    and have no weights, unless ``weights`` names gates, such as ["ry", "rz"], or is "all": each angle of their calls
+    outside gate definitions, in the order of the text and in radians, is then an element of the one weight `w`, and the
+    numbers of the text are not used. A text includes the standard libraries alone, unless ``include_from`` names
+    folders. Raises TypeError for what is no text, ValueError for an unknown name or size, and QasmError with file, line
+    and column for a program that is wrong or outside the language covered.
     """
     require_choice("backend", backend, get_args(BackendName))
     require_texts("observables", observables, "['Z q[0]']")

@@ -29,23 +29,39 @@ class History:
     there were no test data. Parameters and outputs keep the dtype they were trained in.
     """
 
-    steps: NDArray[np.int64]  # (t,)
-    times: Floats  # (t,), in the unit that `clock` names
-    params: Floats  # (t, p)
-    train_loss: Floats  # (t,)
-    train_outputs: Floats  # (t, n, c)
-    test_loss: Floats | None = None  # (t,)
-    test_outputs: Floats | None = None  # (t, m, c)
+    steps: NDArray[np.int64]
+    """The steps that were recorded, (t,)."""
+    times: Floats
+    """Their times, (t,), in the unit that ``clock`` names."""
+    params: Floats
+    """Parameters w, (t, p)."""
+    train_loss: Floats
+    """R(a h(w)) on the training samples, (t,)."""
+    train_outputs: Floats
+    """a h(w) on the training samples, (t, n, c)."""
+    test_loss: Floats | None = None
+    """R(a h(w)) on the test samples, (t,)."""
+    test_outputs: Floats | None = None
+    """a h(w) on the test samples, (t, m, c)."""
 
     alpha: float = 1.0
+    """The output scale a."""
     loss: str = ""
+    """The formula of the loss R."""
     method: str = ""
+    """The method, with its settings."""
     learning_rate: float | None = None
+    """That of the method, where it has one."""
     clock: str = "step"
+    """What time counts: steps, or rate times step."""
     seed: int | None = None
+    """Of batches, where they are drawn."""
     dtype: str = ""
+    """In which it was trained."""
     versions: Mapping[str, str] = field(default_factory=dict)
+    """Of the libraries, by name."""
     notes: Mapping[str, Any] = field(default_factory=dict)
+    """What the caller keeps with it, such as the time it took."""
 
     def __post_init__(self) -> None:
         for name, array in self._arrays().items():

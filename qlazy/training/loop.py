@@ -53,6 +53,8 @@ class Record:
     """Which steps to record. The first and the last always are.
 
     ``at`` names them; without it they are about ``count``, evenly spaced in the logarithm of the step.
+
+    Raises ValueError for steps that are not whole numbers of at least 0, and for a count that is not positive.
     """
 
     at: tuple[int, ...] | None = None
@@ -99,9 +101,10 @@ def train(
     floats. ``loss`` may be a function of outputs and targets, such as torch.nn.MSELoss(), and ``method`` a class or
     factory of torch.optim (:class:`qlazy.TorchOptimizer`).
 
-    Raises ValueError for shapes, dtypes and settings that do not fit; NotFiniteError for NaN or infinity in
-    ``params`` or ``data``; DivergedError, with the step and the trace so far, for a loss that is no longer finite
-    or has grown beyond ``RUNAWAY`` times its start. Chizat, Oyallon, Bach 2019 (arXiv 1812.07956).
+    Raises TypeError for what is no model, method or loss; ValueError for shapes, dtypes and settings that do not fit;
+    NotFiniteError for NaN or infinity in ``params`` or ``data``; DivergedError, with the step and the trace so far, for
+    a loss that is no longer finite or has grown beyond ``RUNAWAY`` times its start. Chizat, Oyallon, Bach 2019 (arXiv
+    1812.07956).
     """
     alpha = positive_of("alpha", alpha)
     whole_of("steps", steps, must="be a whole number, not negative")

@@ -281,9 +281,9 @@ class Magnified:
 def accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
     """Share of samples (n, c) put in the right class: by sign where c = 1, by the largest output otherwise.
 
-    Outputs that tie count as a draw among the tied would on average: a centred model, whose outputs are all
-    zero at its anchor, scores 1/2 on a binary task, not 0. Raises ValueError for a single column of targets
-    other than +1 and -1, NotFiniteError for outputs that are not finite.
+    Outputs that tie count as a draw among the tied would on average: a centred model, whose outputs are all zero at its
+    anchor, scores 1/2 on a binary task, not 0. Raises TypeError for what is no tensor, ValueError for a single column
+    of targets other than +1 and -1, NotFiniteError for outputs that are not finite.
     """
     return sample_accuracies(outputs, targets).mean()
 

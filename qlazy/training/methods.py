@@ -81,6 +81,8 @@ class GradientDescent(Method):
     Without a rate it is n / (2 lambda_max(K)), from the tangent kernel K of the unscaled model at the start. For
     the square loss that is half the fastest rate at which no mode of the linearised dynamics oscillates: room for
     a kernel that grows. Time is rate * step.
+
+    Raises ValueError for a ``learning_rate`` that is not positive.
     """
 
     learning_rate: float | None = None
@@ -113,6 +115,9 @@ class SGD(Method):
     """Gradient descent on batches: each epoch goes once through all samples in an order drawn from ``seed``.
 
     ``momentum`` is heavy-ball momentum; time is rate * step without it, and the step with it.
+
+    Each step takes ``batch_size`` samples and moves by ``learning_rate`` times their mean gradient. Raises TypeError
+    for a seed that is no whole number, ValueError for other values out of range.
     """
 
     learning_rate: float
@@ -148,6 +153,9 @@ class Adam(Method):
     Adam divides the gradient by its own size and with it the factor 1/a^2: each step moves a parameter by
     about ``learning_rate`` whatever the scale, and the outputs a h by a times as much. To compare scales, let the rate
     fall as 1/a.
+
+    ``betas`` are the decays of the means of the gradient and of its square, ``epsilon`` is added to the root. Raises
+    TypeError for betas that are not two numbers below 1, ValueError for a rate or epsilon out of range.
     """
 
     learning_rate: float
@@ -184,6 +192,10 @@ class LBFGS(Method):
 
     It walks in u = a (w - w0), where gradients and steps keep their size as a grows: in w they shrink as 1/a,
     and below the optimiser's absolute thresholds it would quietly fall back to gradient descent.
+
+    ``learning_rate`` is the length of the first trial of a step, ``history`` the number of steps remembered,
+    ``line_search`` whether there is one. Raises TypeError for a flag that is none, ValueError for numbers that are not
+    positive.
     """
 
     learning_rate: float = 1.0
@@ -229,7 +241,8 @@ class TorchOptimizer(Method):
     serves all. At a = 1 it is the plain loop of torch. By SGD, w then walks as without the factor, and by Adam its rate
     is divided by a, as that of :class:`Adam` is in ``compare``. Weight decay pulls w to 0 at one speed at every a.
 
-    Raises TypeError for what makes no optimiser of the tensor that it is given.
+    Raises TypeError for what makes no optimiser of the tensor that it is given, ValueError for a batch that is not
+    positive.
     """
 
     make: Factory
@@ -306,6 +319,8 @@ class GradientFlow(Method):
     recorded, not how it is integrated. The solver works on u = a (w - w0), so that ``rtol`` and ``atol`` mean
     the same at every scale. NotConvergedError after ``max_steps`` steps of the solver, or evaluations of the gradient
     a hundred times as many: a horizon far beyond the time that training takes.
+
+    Raises ValueError for a horizon or tolerance out of range, and for an unknown solver.
     """
 
     horizon: float

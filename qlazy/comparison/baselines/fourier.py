@@ -34,6 +34,8 @@ class FourierModel:
     In :func:`qlazy.compare` it is a baseline, trained on its features from zero; in :func:`qlazy.surrogates` ridge
     regression. Methods raise UnsupportedModelError for a circuit whose angles multiply data with weights, and for
     amplitudes that are data.
+
+    Raises TypeError for what is no Circuit, ValueError for numbers that do not fit.
     """
 
     circuit: Circuit

@@ -38,7 +38,11 @@ if TYPE_CHECKING:
 @final
 @dataclass(frozen=True)
 class InfiniteNet:
-    """A fully connected net with ``hidden`` layers of infinite width: :mod:`qlazy.kernels.infinite_nets`."""
+    """A fully connected net with ``hidden`` layers of infinite width: :mod:`qlazy.kernels.infinite_nets`.
+
+    ``activation`` is "relu" or "erf". Weights start with variance ``weight_scale``^2 / fan in, biases with variance
+    ``bias_scale``^2, in NTK parametrisation. Raises ValueError for other values.
+    """
 
     activation: Activation = "relu"
     hidden: int = 1
@@ -91,6 +95,8 @@ class InfiniteCircuit:
     Kernels are known to a relative standard error ``precision`` of their trace, with at most ``max_walks`` walks from
     ``seed``; see :func:`qlazy.theory.mean_kernel.mean_kernel` for the circuits that it takes. Trained, it follows the
     linearised path of the mean kernel from zero, which a circuit of finite size at one draw of angles only resembles.
+
+    Raises TypeError for what is no Circuit, ValueError for a precision or numbers that are not positive.
     """
 
     circuit: Circuit

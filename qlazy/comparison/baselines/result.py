@@ -56,7 +56,9 @@ class Surrogates:
     """A trained model, the first of ``rivals``, beside r - 1 others, over s seeds on m test samples.
 
     ``answers`` (r, s, m) are what each test sample counts: 1 where its class is right and 0 where not, or, for real
-    targets, 1 less the squared error as a share of the variance.
+    targets, 1 less the squared error as a share of the variance. ``classes`` names the classes, if there are any;
+    ``own_splits`` says whether each seed has a split of its own, and ``margin`` by how much a model may be behind and
+    still do as well. ``left_out`` has the reason why a model is not there, ``settings`` what was asked.
     """
 
     rivals: tuple[Rival, ...]
@@ -74,6 +76,7 @@ class Surrogates:
 
     @property
     def seeds(self) -> int:
+        """How many seeds there are, s."""
         return self.answers.shape[1]
 
     @property

@@ -73,7 +73,8 @@ def surrogates(
     share of the test targets' variance that is explained, with 95 % intervals paired over seeds and test samples.
     A model does as well where its interval lies above -``margin``.
 
-    Raises ValueError for a model that does not fit the data, and for impossible settings.
+    Raises TypeError for what is no model or data set; ValueError for a model that does not fit the data, and for
+    impossible settings.
     """
     require_model("model", model)
     listed = seeds_of(seeds)

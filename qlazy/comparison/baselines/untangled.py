@@ -47,6 +47,8 @@ def untangled(circuit: Circuit, x: Tensor | None = None) -> Circuit:
 
     As the "separable" models of Bowles, Ahmed, Schuld 2024 (arXiv 2403.07059). Raises UnsupportedModelError for a
     circuit that measures on its way, prepares states of several qubits, or is left without data or weights.
+
+    Raises TypeError for what is no Circuit, ValueError for inputs that do not fit it.
     """
     require_instance("circuit", circuit, Circuit, "Circuit(qnode, {'weights': (2, 4, 3)})")
     program = _as_program(circuit, x)

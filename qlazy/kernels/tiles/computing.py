@@ -64,7 +64,8 @@ def tiled_kernel(
     text of your own, stands for it.
 
     Raises ValueError where the store holds another kernel or a damaged file, naming it; OSError where it cannot be
-    written; NotFiniteError, ZeroJacobianError and ValueError as :func:`qlazy.tangent_kernel`; ImportError without zarr.
+    written; TypeError, NotFiniteError, ZeroJacobianError and ValueError as :func:`qlazy.tangent_kernel`; ImportError
+    without zarr.
     """
     require_zarr()
     require_workers(workers, client)

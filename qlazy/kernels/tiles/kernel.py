@@ -33,7 +33,9 @@ class TiledKernel:
     """
 
     folder: Path
+    """Where the store is."""
     description: Description
+    """Its shape, dtype, tiles, and the key of what it was made of."""
 
     @classmethod
     def load(cls, store: str | os.PathLike[str]) -> TiledKernel:
@@ -50,6 +52,7 @@ class TiledKernel:
 
     @property
     def shape(self) -> tuple[int, int]:
+        """(n c, m c): a row for each output of each sample of x, a column for each of x2."""
         return self.description.shape
 
     @property
@@ -59,10 +62,12 @@ class TiledKernel:
 
     @property
     def dtype(self) -> torch.dtype:
+        """That of the parameters."""
         return self.description.torch_dtype
 
     @property
     def device(self) -> torch.device:
+        """The CPU, on which tiles are read."""
         return torch.device("cpu")
 
     @property

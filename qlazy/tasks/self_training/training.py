@@ -53,9 +53,9 @@ def self_train(
     teacher that was trained before, and with alpha = 1 stays. ``method`` steps on all samples; GradientDescent
     without a rate takes n / (2 lambda_max(K)) on the labelled ones.
 
-    Raises ValueError for shapes, labels and settings that do not fit; NotFiniteError for NaN or infinity in data or
-    parameters; DivergedError, with the step, for a loss or gradient that is no longer finite. Zuo et al. 2021 (DRIFT,
-    arXiv 2109.07049).
+    Raises TypeError for what is no model; ValueError for shapes, labels and settings that do not fit; NotFiniteError
+    for NaN or infinity in data or parameters; DivergedError, with the step, for a loss or gradient that is no longer
+    finite. Zuo et al. 2021 (DRIFT, arXiv 2109.07049).
     """
     check_run(steps, warmup, teacher, method)
     require_instance("record", record, Record, "Record()")

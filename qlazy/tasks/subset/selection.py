@@ -72,8 +72,9 @@ def select_subset(
     epoch is kept in that folder: a run that was stopped goes on there, with the numbers of an uninterrupted one, bit
     for bit.
 
-    Raises ValueError for shapes and settings that do not fit, and where a selector needs ``validation``; ImportError
-    where it needs an extra; NotFiniteError for NaN or infinity in data or parameters, and for a model that runs away.
+    Raises TypeError for what is no model; ValueError for shapes and settings that do not fit, and where a selector
+    needs ``validation``; ImportError where it needs an extra; NotFiniteError for NaN or infinity in data or parameters,
+    and for a model that runs away.
     """
     must = "be more than 0 and at most 1"
     share = number_of("fraction", fraction, must)

@@ -79,6 +79,8 @@ def trainability(
 
     What does not apply or does not fit is left out and told, but for the gradients, whose refusals are raised:
     see :func:`gradient_variance`.
+
+    Raises TypeError for what is no circuit, ValueError for inputs, sizes and numbers that do not fit.
     """
     samples, generator = whole_of("samples", samples, 8, "be at least 8"), generator_of(seed)
     require_flag("progress", progress)

@@ -70,14 +70,23 @@ class Trainability:
     """
 
     name: str
+    """What the circuit is called."""
     here: AtSize
+    """The circuit itself."""
     gradients: GradientVariance
+    """Variances of its derivatives, by parameter."""
     sizes: tuple[AtSize, ...]
+    """Its family, in ascending n."""
     fisher: FisherSpectrum | None
+    """The spectrum of its quantum Fisher information; None where it does not apply."""
     algebra: LieAlgebra | None
+    """The Lie algebra of its generators; None where it does not apply."""
     expressibility: Expressibility | None
+    """How its states compare with random ones; None where it does not apply."""
     skipped: Mapping[str, str]
+    """The reason for each figure that could not be measured."""
     seed: int
+    """Of the draws."""
 
     @cached_property
     def gradient_scaling(self) -> Scaling | None:

@@ -42,20 +42,33 @@ class Features:
     """
 
     model: str
+    """The name of the model."""
     alpha: float
-    steps: NDArray[np.int64]  # (k,), of the first seed
-    after: Floats  # (k, s, m), scores of kernel regression with K_t
-    trained: Floats  # (s, m), those of the trained model
-    barriers: Floats  # (k, s), heights of the error between two children of the weights at t
-    collapsed: Floats  # (k, s), alignment of K_t with the outputs at the end
+    """The output scale a."""
+    steps: NDArray[np.int64]
+    """The recorded steps of the first seed, (k,)."""
+    after: Floats
+    """Scores of kernel regression with K_t, (k, s, m)."""
+    trained: Floats
+    """Scores of the trained model, (s, m)."""
+    barriers: Floats
+    """Heights of the error between two children of the weights at t, (k, s)."""
+    collapsed: Floats
+    """Alignment of K_t with the outputs at the end, (k, s)."""
     classes: bool
+    """Whether targets are classes."""
     own_splits: bool = False
+    """Whether each seed has a split of its own."""
     margin: float = MARGIN
+    """Below which a gain counts as none."""
     child_steps: int = 0
+    """Steps of each child."""
     batch_size: int = 0
+    """Samples a step of a child."""
 
     @property
     def seeds(self) -> int:
+        """How many seeds came to their end, s."""
         return self.after.shape[1]
 
     @property
