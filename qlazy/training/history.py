@@ -47,7 +47,7 @@ class History:
     alpha: float = 1.0
     """The output scale a."""
     loss: str = ""
-    """The formula of the loss R."""
+    """The formula of the loss R, as its ``convention`` gives it."""
     method: str = ""
     """The method, with its settings."""
     learning_rate: float | None = None
@@ -61,7 +61,7 @@ class History:
     versions: Mapping[str, str] = field(default_factory=dict)
     """Of the libraries, by name."""
     notes: Mapping[str, Any] = field(default_factory=dict)
-    """What the caller keeps with it, such as the time it took."""
+    """Further facts that go with it, such as how the data were made."""
 
     def __post_init__(self) -> None:
         for name, array in self._arrays().items():
