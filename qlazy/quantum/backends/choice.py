@@ -16,7 +16,9 @@ from pennylane.tape import QuantumScript
 from torch import Tensor
 
 from qlazy.base.errors import SlowBackendWarning, UnsupportedModelError, refuse, require
-from qlazy.quantum.backends.agreement import DOUBLE, SINGLE, DisagreementError, Lock
+from qlazy.quantum.backends.agreement.lock import DOUBLE, SINGLE, DisagreementError, Lock
+from qlazy.quantum.backends.agreement.points import Points
+from qlazy.quantum.backends.agreement.reference import Reference
 from qlazy.quantum.backends.autograd import MakeEngine
 from qlazy.quantum.backends.backend import (
     ADJOINT,
@@ -81,19 +83,21 @@ def choose(
     Raises UnsupportedModelError where the QNode itself does not run, where it ignores its inputs, and where the
     backend asked for does not take it or gives other numbers.
     """
-    lock = Lock(PlainQNode(qnode, _exact_device(wanted, qnode)), shapes, row, sample)
-    if lock.tape is not None:
-        _require_outputs(lock.tape, qnode)
+    plain = PlainQNode(qnode, _exact_device(wanted, qnode))
+    reference = Reference(plain, Points(shapes, row, sample))
+    lock = Lock(reference)
+    if reference.tape is not None:
+        _require_outputs(reference.tape, qnode)
     if wanted == DEVICE:
         return _on_device(lock, qnode, shapes, row)
     if wanted == TORCH:
-        require_no_branches(lock.is_dynamic)
+        require_no_branches(reference.is_dynamic)
         return _on_torch(lock, qnode, shapes, row)
     traced = None
     try:
         with _errors_of_the_qnode(), Watch() as watch:
             traced = traced_qnode(qnode, INPUTS, row, shapes)
-        lock.see(traced.tapes[0], watch.stops)
+        reference.see(traced.tapes[0], watch.stops)
         name = wanted if wanted in (LIGHTNING, PAULIS) and not traced.is_dynamic else _simulator(traced)
         if wanted not in (AUTO, name):
             raise NotLoweredError(_WRONG[wanted])
@@ -103,12 +107,12 @@ def choose(
         with _as_not_lowered():
             return Choice(name, backend, unchecked=lock.check(backend))
     except NotLoweredError as reason:
-        if lock.is_dynamic or wanted != AUTO:
-            lock.require_meaning()
-            lock.require_constant_observables()
+        if reference.is_dynamic or wanted != AUTO:
+            reference.require_meaning()
+            reference.require_constant_observables()
             simulator = SIMULATORS[BRANCHES if wanted == AUTO else wanted]
             refuse("qnode", f"be a circuit for {simulator}", f"not: {reason}", UnsupportedModelError)
-        lock.require_own()  # before a warning
+        reference.require_own()  # before a warning
         choice = _on_torch(lock, qnode, shapes, row)
         message = f"running on default.qubit, not on the adjoint simulator, which is much faster: {reason}"
         warnings.warn(message, SlowBackendWarning, stacklevel=2)
@@ -181,12 +185,12 @@ def _require_outputs(tape: QuantumScript, qnode: qml.QNode) -> None:
 def _on_torch(lock: Lock, qnode: qml.QNode, shapes: Shapes, row: tuple[int, ...]) -> Choice:
     backend = TorchBackend(on_default_qubit(qnode), shapes)
     require_wires(len(qnode.device.wires or ()))
-    _require_dependence(lock.sees_rows or changes_with_row(backend, _size(shapes), row), row)
+    _require_dependence(lock.reference.sees_rows or changes_with_row(backend, _size(shapes), row), row)
 
     def check_derivative() -> str:
         with _refused_under_torch():
             unchecked = lock.check_derivative(backend)
-        if lock.stops:
+        if lock.reference.stops:
             backend.within = NoTangents
         return unchecked
 
@@ -205,10 +209,10 @@ def _on_torch(lock: Lock, qnode: qml.QNode, shapes: Shapes, row: tuple[int, ...]
             if not (is_held and call.is_generic):
                 backend.unchecked = lock.check_outputs(backend)
 
-    lock.require_own()
-    if lock.unable:
-        lock.require_meaning()
-        return Choice(TORCH, backend, unchecked=lock.unable)
+    lock.reference.require_own()
+    if lock.reference.unable:
+        lock.reference.require_meaning()
+        return Choice(TORCH, backend, unchecked=lock.reference.unable)
     backend.first = check_call
     return Choice(TORCH, backend, check_derivative=check_derivative)
 
@@ -272,8 +276,8 @@ def _refused_by_shifts(lock: Lock) -> Iterator[None]:
     try:
         yield
     except NotLoweredError as reason:
-        lock.require_meaning()
-        lock.require_constant_observables()
+        lock.reference.require_meaning()
+        lock.reference.require_constant_observables()
         refuse("qnode", "be a circuit for parameter shifts", f"not: {reason}", UnsupportedModelError)
 
 

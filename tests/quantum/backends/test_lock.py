@@ -13,7 +13,7 @@ from pennylane.ops.mid_measure import MidMeasure
 
 from qlazy import Circuit
 from qlazy.base.errors import UnsupportedModelError
-from qlazy.quantum.backends import agreement
+from qlazy.quantum.backends.agreement import lock, reference
 from qlazy.quantum.backends.backend import TorchBackend
 from qlazy.quantum.pennylane import device_tracing, plain_batch, symbolic, tapes, tracing
 
@@ -391,7 +391,7 @@ def simple(inputs, weights):
 
 
 def test_a_circuit_that_is_too_large_says_that_it_is_not_checked(monkeypatch):
-    monkeypatch.setattr(agreement, "WORK", 1.0)
+    monkeypatch.setattr(reference, "WORK", 1.0)
     model, _, _ = called(qnode_of(simple))
     assert model.backend_reason == "not checked against the QNode, too large on 1 wires"
 
@@ -482,8 +482,8 @@ def test_mistakes_are_named_before_any_warning(name):
 
 def test_measured_once_as_the_reference_takes_it():
     """The tape that is run has the measurement that its values name."""
-    tape = agreement.PlainQNode(measuring("probs of a value"), qml.device("default.qubit")).tape(
-        agreement.Point({"weights": WEIGHTS}, "inputs", ROW)
+    tape = reference.PlainQNode(measuring("probs of a value"), qml.device("default.qubit")).tape(
+        reference.Point({"weights": WEIGHTS}, "inputs", ROW)
     )
     (first, second) = [op for op in tape.operations if isinstance(op, MidMeasure)]
     assert tape.measurements[0].mv.measurements[0].meas_uid == first.meas_uid != second.meas_uid
@@ -553,7 +553,7 @@ def test_derivatives_are_held_before_the_first_of_them(monkeypatch, name, backen
     model = Circuit(qnode_of(in_order), {"weights": 2}, backend=backend)
     params, x = torch.tensor(WEIGHTS), torch.tensor(ROW)[None]
     model(params, x)
-    monkeypatch.setattr(agreement, "_slope", lambda backend, around, weights: 0.123)
+    monkeypatch.setattr(lock, "_slope", lambda backend, around, weights: 0.123)
     for _ in range(2):
         with pytest.raises(UnsupportedModelError, match="derivative along a random direction is 0.123"):
             FIRST_DERIVATIVES[name](model, params, x)
@@ -561,7 +561,7 @@ def test_derivatives_are_held_before_the_first_of_them(monkeypatch, name, backen
 
 @pytest.mark.parametrize("backend", EXACT)
 def test_numbers_that_agree_the_short_way_are_not_run_again(monkeypatch, backend):
-    monkeypatch.setattr(agreement.PlainQNode, "run", None)
+    monkeypatch.setattr(reference.PlainQNode, "run", None)
     model, outputs, _ = called(qnode_of(in_order), backend)
     expected = math.cos(ROW[0]) * math.cos(WEIGHTS[0] * ROW[1]) * math.cos(WEIGHTS[1])
     np.testing.assert_allclose(outputs, [expected], rtol=0, atol=1e-12)

@@ -6,9 +6,8 @@ import numpy as np
 import pennylane as qml
 import pytest
 
-from qlazy.quantum.backends.agreement import PlainQNode
 from qlazy.quantum.pennylane import plain, plain_batch
-from qlazy.quantum.pennylane.plain import Point
+from qlazy.quantum.pennylane.plain import PlainQNode, Point
 from qlazy.quantum.pennylane.plain_batch import BROADCAST, CONSTANT, NotTogetherError, results_of
 
 OTHERS = {
