@@ -95,11 +95,28 @@ class Verdict:
         folder = path_of("folder", folder)
         figures = drawings(self.figures())
         replace_figures(figures, folder)
-        again = command or "qlazy.check(model, data)"
+        again = command or self._call()
         title = "Lazy, flat, or classical?"
         return Page(title, self.paragraphs(), self.facts, self.tables(), captioned(figures), again).save(
             folder
         )
+
+    def _call(self) -> str:
+        """The call that made it, by what was asked."""
+        from qlazy.comparison.report import call
+
+        facts = self.facts
+        settings = {
+            "alphas": [float(alpha) for alpha in facts["scales a"].split(", ")],
+            "seeds": [int(seed) for seed in facts["seeds"].split(", ")],
+            "steps": int(facts["steps"]),
+            "centered": facts["centered"] == "True",
+            "small": float(facts["threshold"]),
+            "panels": [name for name in PANELS if name in {*self.panels, *self.absent}],
+            "loss": facts["loss"],
+            "method": facts["method"],
+        }
+        return call("qlazy.check", (f"model,  # {' '.join(facts['model'].split())}", "data,"), settings)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write ``verdict.json`` and a folder for each question: NumPy arrays and JSON."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,8 @@ from qlazy.comparison.runs import Runs
 from qlazy.comparison.verdict import verdicts
 from qlazy.drawing.page import Page, captioned
 from qlazy.drawing.style import Drawing, Figure, drawings, replace_figures
+from qlazy.training.losses import CrossEntropy, Logistic, SquaredError
+from qlazy.training.methods import LBFGS, SGD, Adam, GradientDescent, GradientFlow
 
 
 def write_comparison(
@@ -42,7 +43,7 @@ def comparison_page(
         facts,
         comparison.tables(),
         captioned(figures),
-        command or _call(settings),
+        command or _call(comparison),
     )
 
 
@@ -55,11 +56,45 @@ def text(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _call(settings: Mapping[str, Any]) -> str:
-    chosen = {name: settings[name] for name in ("alphas", "seeds", "steps", "centered") if name in settings}
-    options = "".join(
-        f"\n    {name}={value if isinstance(value, bool) else json.dumps(value)},"
-        for name, value in chosen.items()
+def call(function: str, given: Sequence[str], settings: Mapping[str, Any], texts: Sequence[str] = ()) -> str:
+    """The call that made a result, by its settings: what can be written down is, what cannot is a name and a remark.
+
+    ``given`` are its first arguments and ``texts`` its last ones, as they are written.
+    """
+    options = [f"{name}={settings[name]!r}," for name in _WRITTEN if name in settings]
+    found = [*given, *options, *_loss(settings), *_method(settings), *texts]
+    return "\n    ".join([f"{function}(", *found]) + "\n)"
+
+
+_WRITTEN = ("alphas", "seeds", "steps", "centered", "normalized", "until_loss", "small", "panels")
+_LOSSES = {kind.convention: kind.__name__ for kind in (SquaredError, Logistic, CrossEntropy)}
+_METHODS = tuple(f"{kind.__name__}(" for kind in (GradientDescent, SGD, Adam, LBFGS, GradientFlow))
+
+
+def _loss(settings: Mapping[str, Any]) -> list[str]:
+    if "loss" not in settings:
+        return []
+    known = _LOSSES.get(settings["loss"])
+    return [f"loss=qlazy.{known}()," if known else f"loss=loss,{_remark(settings['loss'])}"]
+
+
+def _method(settings: Mapping[str, Any]) -> list[str]:
+    if "method" not in settings:
+        return []
+    method = settings["method"]
+    return [f"method=qlazy.{method}," if method.startswith(_METHODS) else f"method=method,{_remark(method)}"]
+
+
+def _remark(text: str) -> str:
+    """What a name in the call stands for, on one line."""
+    return f"  # {' '.join(text.split())}"
+
+
+def _call(comparison: Runs) -> str:
+    names = ", ".join(one.name for one in comparison.baselines)
+    baselines = [f"baselines=baselines,{_remark(names)}"] if names else []
+    features = ["features=True,"] if comparison.features else []
+    models = "; ".join(f"{name}: {model}" for name, model in comparison.settings.get("models", {}).items())
+    return call(
+        "qlazy.compare", (f"models,{_remark(models)}", "data,"), comparison.settings, (*baselines, *features)
     )
-    method = f"\n    method=qlazy.{settings['method']}," if "method" in settings else ""
-    return f"qlazy.compare(\n    models,\n    data,{options}{method}\n)"

@@ -68,6 +68,14 @@ dt { color: var(--faint); } dd { margin: 0; overflow-wrap: anywhere; }
 figure { margin: 0 0 2rem; } figcaption { color: var(--faint); font-size: .9rem; }
 svg { display: block; width: 100%; height: auto; min-width: var(--least); } svg text { fill: var(--ink); }
 pre { background: var(--wash); padding: .75rem 1rem; overflow-x: auto; font-size: .85rem; }
+@page { size: landscape; margin: 12mm; }
+@media print {
+  :root { --paper: #ffffff; --ink: #000000; --faint: #444444; --rule: #bbbbbb; --wash: #ffffff; }
+  body { max-width: none; padding: 0; font-size: 10pt; }
+  .wide { overflow: visible; break-inside: avoid; } svg { min-width: 0; max-height: 16cm; }
+  table { font-size: 6.5pt; } th { white-space: normal; } th, td { padding: 1pt 3pt; }
+  pre { white-space: pre-wrap; } h2 { break-after: avoid; }
+}
 """
 
 _COLORS = {"#ffffff": "var(--paper)", INK: "var(--ink)", "#000000": "var(--ink)", "#e6e6e6": "var(--rule)"}

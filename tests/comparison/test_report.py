@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import html
 import re
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
+import torch
 from matplotlib.figure import Figure
 
+import qlazy
 from qlazy.base.tables import Table
 from qlazy.comparison.figures.all import comparison_figures
 from qlazy.comparison.report import comparison_page
@@ -106,3 +110,56 @@ def test_the_same_page_every_time(tmp_path) -> None:
         for name in ("one", "two")
     ]
     assert pages[0].read_bytes() == pages[1].read_bytes()
+
+
+def again(call: str, **names: object) -> object:
+    """What the call gives that a page says, run as it stands."""
+    return eval(call, {"qlazy": qlazy, **names})
+
+
+ASKED = {
+    "as it is": {},
+    "logistic, Adam": {"loss": qlazy.Logistic(), "method": qlazy.Adam(0.03), "centered": False},
+    "batches": {"method": qlazy.SGD(0.1, 3, momentum=0.5, seed=4), "seeds": (3, 1)},
+    "flow": {"method": qlazy.GradientFlow(2.0), "alphas": (0.3, 1 / 3)},
+    "own loss": {"loss": torch.nn.MSELoss(), "method": torch.optim.AdamW},
+    "shares": {"normalized": True, "until_loss": 0.95},
+    "infinite net": {"baselines": (qlazy.InfiniteNet(),)},
+    "learnt": {"features": True, "alphas": (1,), "steps": 8},
+}
+
+
+@pytest.mark.parametrize("asked", ASKED.values(), ids=ASKED)
+@pytest.mark.filterwarnings("ignore::qlazy.LearningRateWarning")
+def test_what_a_page_says_to_run_it_again_gives_the_same_runs(asked) -> None:
+    data = qlazy.load_data("iris", classes=("setosa", "versicolor"), features=2, train=12, test=20)
+    models = {"net": qlazy.mlp([2, 3, 1])}
+    given = {"alphas": (1, 10), "seeds": (0, 1), "steps": 4, **asked}
+    first = qlazy.compare(models, data, progress=False, **given)
+    second = again(
+        comparison_page(first, {}).command,
+        models=models,
+        data=data,
+        **{name: given.get(name) for name in ("loss", "method", "baselines")},
+    )
+    assert second.settings == first.settings
+    assert len(second.features) == len(first.features)
+    assert [one.name for one in second.baselines] == [one.name for one in first.baselines]
+    for one, other in zip(first.runs, second.runs, strict=True):
+        np.testing.assert_array_equal(one.trace.params, other.trace.params)
+        np.testing.assert_array_equal(one.linear_params, other.linear_params)
+
+
+def test_a_verdict_says_how_it_was_made(tmp_path) -> None:
+    data = qlazy.load_data("iris", classes=("setosa", "versicolor"), features=2, train=12, test=20)
+    circuit = qlazy.load_circuit("hardware_efficient", n=2, layers=1)
+    first = qlazy.check(
+        circuit, data, alphas=(1, 1 / 3), seeds=(5, 2), steps=3, loss=qlazy.Logistic(), method=qlazy.Adam(0.02),
+        centered=False, small=0.2, panels=("lazy",), progress=False,
+    )  # fmt: skip
+    first.save(tmp_path / "kept")
+    page = qlazy.Verdict.load(tmp_path / "kept").report(tmp_path).read_text(encoding="utf-8")
+    (call,) = re.findall(r"<h2>To run it again</h2>\n<pre>(.*?)</pre>", page, re.DOTALL)
+    second = again(html.unescape(call), model=circuit, data=data)
+    assert second.facts == first.facts
+    assert second.table() == first.table()
