@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from qlazy.quantum.interop.qiskit import from_qiskit
     from qlazy.quantum.qasm.source import QasmError
     from qlazy.tasks.features import TangentFeatures
+    from qlazy.tasks.linearized import LinearizedClassifier, LinearizedRegressor
     from qlazy.tasks.self_training import self_train
     from qlazy.tasks.subset import select_subset
     from qlazy.theory.trainability.panel import trainability
@@ -85,6 +86,7 @@ _NAMES = {
     "quantum.derivatives": ("differentiate",),
     "quantum.qasm.source": ("QasmError",),
     "tasks.features": ("TangentFeatures",),
+    "tasks.linearized": ("LinearizedClassifier", "LinearizedRegressor"),
     "tasks.self_training": ("self_train",),
     "tasks.subset": ("select_subset",),
     "theory.trainability.panel": ("trainability",),

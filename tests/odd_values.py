@@ -118,6 +118,10 @@ class Point:
         return self.folder and self.folder / name
 
 
+def fitted(estimator, X, y, **options):
+    return estimator(**options).fit(X, y)
+
+
 def calls(p):
     """Every public callable by name, with a right value for each argument."""
     x, y, net, w = p.x, p.y, p.net, p.params
@@ -224,6 +228,31 @@ def calls(p):
             {"model": net, "seed": 0, "params": None, "X": x.numpy()},
         ),
         "TangentFeatures.transform": (qlazy.TangentFeatures(net).fit(x.numpy()).transform, {"X": x.numpy()}),
+        **{
+            f"{name}.fit": (
+                partial(fitted, getattr(qlazy, name)),
+                {
+                    "model": net,
+                    "ridge": 0.1,
+                    "scale": 1.0,
+                    "centered": True,
+                    "random_state": 0,
+                    "X": x.numpy(),
+                    "y": y,
+                },
+            )
+            for name, y in (
+                ("LinearizedRegressor", x[:, 0].numpy()),
+                ("LinearizedClassifier", np.arange(6) % 2),
+            )
+        },
+        **{
+            f"{name}.predict": (
+                getattr(qlazy, name)(net).fit(x.numpy(), np.arange(6) % 2).predict,
+                {"X": x.numpy()},
+            )
+            for name in ("LinearizedRegressor", "LinearizedClassifier")
+        },
         "load_data": (
             qlazy.load_data,
             {

@@ -59,6 +59,21 @@ TAKEN = {
     "TangentFeatures.fit X": {"floats", "integer tensor", "bool tensor"},
     "TangentFeatures.transform X": {"floats", "integer tensor", "bool tensor"},
     **{
+        f"{name}.{part} X": {"floats", "integer tensor", "bool tensor"}
+        for name in ("LinearizedRegressor", "LinearizedClassifier")
+        for part in ("fit", "predict")
+    },
+    **{
+        f"{name}.fit {part}": taken
+        for name in ("LinearizedRegressor", "LinearizedClassifier")
+        for part, taken in (
+            ("ridge", NUMBERS | {"zero"}),
+            ("scale", NUMBERS),
+            ("random_state", {"None", "zero", "True"}),
+        )
+    },
+    "LinearizedRegressor.fit y": {"floats", "integer tensor", "bool tensor"},
+    **{
         f"{name} {part}": {"None"}
         for name in ("load_data", "from_arrays")
         for part in ("classes", "features", "train", "test")
@@ -148,6 +163,11 @@ TAKEN = {
 FLAGS = {"bias", "allow_zero", "progress", "regression", "line_search", "centered", "features"}
 OUR_WORDS = re.compile(r"`[^`]+`.* must ")
 SKLEARNS = {
+    *(
+        f"{name}.{part}"
+        for name in ("LinearizedRegressor", "LinearizedClassifier")
+        for part in ("fit X", "fit y", "fit random_state", "predict X")
+    ),
     "TangentFeatures.fit X",
     "TangentFeatures.transform X",
 }  # a transformer refuses inputs as scikit-learn does

@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import final
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -96,31 +95,49 @@ def leave_one_out_ridge(
 
     In closed form: with A = (K + ridge I)^-1 and A_ii its (c, c) block of sample i, whose outputs are left out
     together, the error there is A_ii^-1 (A y)_i (Cook 1977; Rifkin, Lippert 2007). ``kernel`` K (n c, n c) is
-    dense; the mean square over samples is least among ``ridges``, by default a quarter of a decade apart from 1e-10
-    to 100 times tr K / (n c).
+    dense, or (n, n) where one kernel serves every output; the mean square over samples is least among ``ridges``, by
+    default a quarter of a decade apart from 1e-10 to 100 times the mean of K's diagonal.
     """
     _require_outputs("targets", targets)
     check_kernel("kernel", kernel)
-    _require_matrix("kernel", kernel, (targets.numel(), targets.numel()))
+    one_for_all = len(kernel) == len(targets)
+    size = len(targets) if one_for_all else targets.numel()
+    _require_matrix("kernel", kernel, (size, size))
     values, vectors = torch.linalg.eigh(kernel.double())
-    values, modes = values.clamp_min(0), vectors.T @ targets.double().flatten()
+    columns = targets.double() if one_for_all else targets.double().reshape(-1, 1)
+    values, modes = values.clamp_min(0), vectors.T @ columns
     unit = float(values.mean())
     require(unit > 0, "kernel", "have a positive trace", unit)
     chosen = unit * torch.logspace(-10, 2, 49, dtype=torch.float64) if ridges is None else ridges
     grid = torch.as_tensor(chosen, dtype=torch.float64)
     require(grid.ndim == 1 and len(grid) and (grid > 0).all(), "ridges", "be positive numbers", ridges)
-    blocks = vectors.reshape(*targets.shape, -1)
-    errors = [float(_left_out(blocks, modes, 1 / (values + ridge)).square().mean()) for ridge in grid]
-    return float(grid[int(np.argmin(errors))])
+    blocks = vectors.reshape(len(targets), -1, len(vectors))
+    inverses = 1 / (values + grid.unsqueeze(1))
+    left_out = _left_out_alone if blocks.shape[1] == 1 else _left_out_together
+    errors = left_out(blocks, modes, inverses)
+    return float(grid[int(errors.argmin())])
 
 
-def _left_out(blocks: Tensor, modes: Tensor, inverse: Tensor) -> Tensor:
-    """The error of each sample (n, c) when it is left out; ``blocks`` (n, c, N) are rows of eigenvectors."""
-    duals = blocks @ (inverse * modes)
-    if blocks.shape[1] == 1:
-        return duals / (blocks.square() @ inverse)
-    own = torch.einsum("icm,m,idm->icd", blocks, inverse, blocks)
-    return torch.linalg.solve(own, duals.unsqueeze(-1)).squeeze(-1)
+def _left_out_alone(blocks: Tensor, modes: Tensor, inverses: Tensor) -> Tensor:
+    """The mean square (r,) of the errors of samples that are left out, one kernel serving each output.
+
+    ``blocks`` (n, 1, N) are rows of eigenvectors, ``modes`` (N, c) those of the targets, ``inverses`` (r, N) the
+    eigenvalues of A at each ridge.
+    """
+    rows = blocks.squeeze(1)
+    duals = rows @ (inverses.T.unsqueeze(2) * modes.unsqueeze(1)).flatten(1)
+    own = rows.square() @ inverses.T
+    return (duals.unflatten(1, (len(inverses), -1)) / own.unsqueeze(2)).square().mean((0, 2))
+
+
+def _left_out_together(blocks: Tensor, modes: Tensor, inverses: Tensor) -> Tensor:
+    """The same for a kernel of all outputs: ``blocks`` (n, c, N) and ``modes`` (N, 1)."""
+    errors = []
+    for inverse in inverses:
+        weighted = blocks * inverse
+        error = torch.linalg.solve(weighted @ blocks.mT, weighted @ modes)
+        errors.append(error.square().mean())
+    return torch.stack(errors)
 
 
 @final

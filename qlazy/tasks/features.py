@@ -19,9 +19,10 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from qlazy.base.errors import generator_of, refuse, require, require_tensor
+from qlazy.base.errors import generator_of, refuse, require_tensor
 from qlazy.kernels.operator import tangent_kernel
 from qlazy.models.model import Model
+from qlazy.tasks.making import made_model
 
 Floats = NDArray[np.floating[Any]]
 
@@ -61,7 +62,7 @@ class TangentFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def fit(self, X: ArrayLike, y: object = None) -> Self:
         """Settle the model and its parameters for inputs of this many features; ``y`` is not looked at."""
         inputs = self._validated(X, reset=True)
-        self.model_ = self._made(inputs.shape[1])
+        self.model_ = made_model(self.model, inputs.shape[1])
         self.params_ = self.model_.init(generator_of(self.seed)) if self.params is None else self._given()
         x = torch.from_numpy(inputs[:1])
         self.model_.check(self.params_.to(x), x)
@@ -80,19 +81,6 @@ class TangentFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         x, y = (torch.from_numpy(self._validated(inputs)) for inputs in (X, Y))
         gram = tangent_kernel(self.model_, self.params_.to(x), x, y.to(x)).gram()
         return torch.einsum("iaja->ij", gram).numpy()
-
-    def _made(self, features: int) -> Model:
-        must = "be a Model, or a function of the number of features that returns one"
-        made = self.model
-        if not isinstance(made, Model):
-            require(callable(made) and not isinstance(made, type), "model", must, made, TypeError)
-            try:
-                made = made(features)
-            except TypeError as error:
-                raise TypeError(f"`model` must {must}, but raises {error}") from error
-        require(isinstance(made, Model), "model", must, type(made).__name__)
-        assert isinstance(made, Model)
-        return made
 
     def _given(self) -> Tensor:
         if isinstance(self.params, Tensor):
