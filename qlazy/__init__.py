@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from qlazy.base import aliases
 from qlazy.base.version import __version__
+from qlazy.models.modules import conversions
 
 if TYPE_CHECKING:
     from qlazy.base.errors import (
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from qlazy.quantum.circuit import Circuit, CircuitLayer, from_qasm, load_circuit
     from qlazy.quantum.derivatives import differentiate
     from qlazy.quantum.interop.qiskit import from_qiskit
+    from qlazy.quantum.interop.torch_layers import from_torch_layer
     from qlazy.quantum.qasm.source import QasmError
     from qlazy.tasks.features import TangentFeatures
     from qlazy.tasks.linearized import LinearizedClassifier, LinearizedRegressor
@@ -83,6 +85,7 @@ _NAMES = {
     "models.wrappers": ("Centered", "Linearized", "Readout", "Scaled"),
     "quantum.circuit": ("Circuit", "CircuitLayer", "from_qasm", "load_circuit"),
     "quantum.interop.qiskit": ("from_qiskit",),
+    "quantum.interop.torch_layers": ("from_torch_layer",),
     "quantum.derivatives": ("differentiate",),
     "quantum.qasm.source": ("QasmError",),
     "tasks.features": ("TangentFeatures",),
@@ -103,6 +106,7 @@ _PACKAGES = tuple(name.removeprefix("qlazy.") for name in (*aliases.PUBLIC, *ali
 __all__ = ["__version__", *sorted(_HOME)]
 
 aliases.install()
+conversions.register("pennylane.qnn.torch.TorchLayer", "qlazy.quantum.interop.torch_layers:from_torch_layer")
 
 
 def __getattr__(name: str) -> Any:

@@ -24,6 +24,17 @@ def in_qiskit():
     return circuit
 
 
+def torch_layer():
+    import pennylane as qml
+
+    @qml.qnode(qml.device("default.qubit", wires=1))
+    def circuit(inputs, w):
+        qml.RX(w, 0)
+        return qml.expval(qml.Z(0))
+
+    return qml.qnn.TorchLayer(circuit, {"w": 1})
+
+
 def quantized():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -146,6 +157,7 @@ def calls(p):
             qlazy.from_qiskit,
             {"circuit": in_qiskit(), "observables": (), "data": (), "backend": "auto"},
         ),
+        "from_torch_layer": (qlazy.from_torch_layer, {"layer": torch_layer()}),
         "from_qasm n": (
             lambda n: qlazy.from_qasm(QASM.replace("input", "const int n = 2; input"), n=n),
             {"n": 2},

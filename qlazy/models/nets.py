@@ -24,6 +24,7 @@ from qlazy.base.torch_private import in_plain_autograd, plain_params, plain_rows
 from qlazy.models.derivatives import Derivatives, Key, kind_of
 from qlazy.models.layerwise import is_applicable, layerwise_gram
 from qlazy.models.model import Model, blocks_of, require_cotangent, require_hessian, require_tangent
+from qlazy.models.modules.conversions import conversions_of
 from qlazy.models.modules.known_modules import maps_each_sample
 from qlazy.models.modules.outputs import Picked
 from qlazy.models.modules.starts import foreign, reset, seeded
@@ -46,10 +47,11 @@ class Net(Model):
     module is copied, so that later changes to it change nothing here. Threads may share a Net.
 
     Raises UnsupportedModelError for a module whose rows are not independent or not deterministic (dropout in
-    training mode, batch normalisation on batch statistics) and for PennyLane's TorchLayer, whose weights
-    cannot be substituted: its Jacobian would silently be zero. What cannot be read off a module is tried at the first
-    call with inputs of a new shape, in about sixteen forward passes, most of a row, and anew with a batch over four
-    times as large as any before (:mod:`qlazy.models.trial`); not where it is made of torch's own row-wise parts alone.
+    training mode, batch normalisation on batch statistics). PennyLane's TorchLayer ignores weights that are put in the
+    place of its own: each becomes a :class:`qlazy.CircuitLayer` with its weights (``qlazy.from_torch_layer``). What
+    cannot be read off a module is tried at the first call with inputs of a new shape, in about sixteen forward passes,
+    most of a row, and anew with a batch over four times as large as any before (:mod:`qlazy.models.trial`); not where
+    it is made of torch's own row-wise parts alone.
 
     ``init`` says where training starts. With None each part is drawn anew by its own ``reset_parameters``, which is
     refused where the weights that the module came with are surely others: "own" starts from them, with every seed, and
@@ -80,7 +82,7 @@ class Net(Model):
         must = "be an index, a name or a function of what the module returns"
         is_key = isinstance(output, int | str) and not isinstance(output, bool)
         require(output is None or is_key or callable(output), "output", must, output, TypeError)
-        self.module = _with_dense_gradients(copied(module))
+        self.module = _with_dense_gradients(_converted(module))
         if output is not None:
             self.module.register_forward_hook(Picked(output))
         self._output = output
@@ -137,7 +139,8 @@ class Net(Model):
         if self._init == "own":
             return self.params
         if self._make is not None and self._init is None:
-            return self._flatten(seeded(self._make, generator))
+            make = self._make
+            return self._flatten(seeded(lambda: _converted(make()), generator))
         if self._init is None:
             self._require_no_start_of_its_own()
         return self._flatten(seeded(lambda: reset(copied(self.module)), generator))
@@ -349,6 +352,11 @@ def _with_dense_gradients(module: nn.Module) -> nn.Module:
     return module
 
 
+def _converted(module: nn.Module) -> nn.Module:
+    """A copy in which parts that ignore substituted weights, such as PennyLane's TorchLayer, are others that do not."""
+    return copied(module, also=conversions_of(module))
+
+
 def _made_by(module: nn.Module | Callable[[], nn.Module]) -> nn.Module:
     if isinstance(module, nn.Module) or not callable(module):
         return module
@@ -371,12 +379,6 @@ def _refuse_unsupported(module: nn.Module) -> None:
                 "`module` must be one that can be copied whole, but "
                 f"{where} keeps a function that closes over a part of it (such as `lambda x: self.layer(x)`): "
                 "a copy would use the old part. Make it a method"
-            )
-        if _is_torch_layer(part):
-            raise UnsupportedModelError(
-                f"`module` must not hold a TorchLayer, but {where} is one: it ignores substituted "
-                "weights, so its tangent kernel would silently be zero. Use the Circuit "
-                "alone, or qlazy.CircuitLayer(qlazy.Circuit(qnode, weight_shapes)) in its place."
             )
         if isinstance(part, torch.jit.ScriptModule | nn.DataParallel | nn.parallel.DistributedDataParallel):
             raise UnsupportedModelError(
@@ -410,10 +412,3 @@ def _closed_over(value: object) -> set[nn.Module]:
     cells = [cell for f in functions if isinstance(f, FunctionType) for cell in f.__closure__ or ()]
     contents = [cell.cell_contents for cell in cells if cell != CellType()]
     return {content for content in contents if isinstance(content, nn.Module)}
-
-
-def _is_torch_layer(module: nn.Module) -> bool:
-    # Recognised by name: a classical net must not import PennyLane.
-    return any(
-        c.__name__ == "TorchLayer" and c.__module__.startswith("pennylane") for c in type(module).__mro__
-    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, final
 
 import torch
@@ -18,14 +18,18 @@ def replica(module: nn.Module) -> nn.Module:
     return copied(module, [*module.parameters(), *module.buffers()])
 
 
-def copied(module: nn.Module, shared: Iterable[Tensor] = ()) -> nn.Module:
+def copied(
+    module: nn.Module, shared: Iterable[Tensor] = (), also: Mapping[int, nn.Module] | None = None
+) -> nn.Module:
     """A deep copy of the module but for the tensors that it shares.
+
+    ``also`` gives parts, by their ``id``, that others stand for in the copy.
 
     What it keeps of a computation with its parameters, which would stay as it was when they change, is NaN.
 
     Raises UnsupportedModelError for a module that holds what cannot be copied.
     """
-    memo: dict[int, Any] = {id(tensor): tensor for tensor in shared}
+    memo: dict[int, Any] = {id(tensor): tensor for tensor in shared} | dict(also or {})
     for part in module.modules():  # torch copies no results, such as the weight of an old-style weight norm
         results = (v for v in vars(part).values() if isinstance(v, Tensor) and not v.is_leaf)
         memo |= {id(tensor): torch.full_like(tensor.detach(), torch.nan) for tensor in results}

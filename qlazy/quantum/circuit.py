@@ -67,6 +67,8 @@ LANE_BYTES = 2**26
 DTYPES = (torch.float64, torch.float32)
 EXACT_DEVICES = ("default.qubit", "lightning.qubit")
 MIXED_DEVICE = "default.mixed"
+OTHER_KINDS = "a TorchLayer goes in by qlazy.from_torch_layer"
+"""What is no QNode and becomes a circuit, by what: for refusals."""
 BackendName = Literal["auto", "adjoint", "branches", "torch", "lightning", "device", "paulis"]
 
 
@@ -580,10 +582,8 @@ def _shape(name: str, size: int | Sequence[int]) -> tuple[int, ...]:
 def _check_qnode(qnode: object, backend: str) -> None:
     import pennylane as qml
 
-    require(
-        isinstance(qnode, qml.QNode), "qnode", "be a pennylane.QNode (not a TorchLayer or a plain function)",
-        type(qnode).__name__, TypeError,
-    )  # fmt: skip
+    must = "be a pennylane.QNode, not a plain function; " + OTHER_KINDS
+    require(isinstance(qnode, qml.QNode), "qnode", must, f"a {type(qnode).__name__}", TypeError)
     assert isinstance(qnode, qml.QNode)
     if backend == "device":
         must = "have one number of shots, not several"
