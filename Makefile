@@ -11,13 +11,14 @@ PINS := pyproject.toml constraints.txt
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test test-slow test-device test-browser fuzz notebooks docs lint format clean
+.PHONY: help demo install test test-slow test-device test-interop test-browser fuzz notebooks docs lint format clean
 
 help:
 	@echo "make demo          install into .venv (minutes), compare two circuits with a net on digits 3 and 8 (one minute)"
 	@echo "make test          run the test suite"
 	@echo "make test-slow     run the longer checks"
 	@echo "make test-device   PennyLane's own tests of devices, on qlazy.adjoint"
+	@echo "make test-interop  circuits of Cirq, Braket and pytket, in an environment of their own"
 	@echo "make test-browser  open the report in headless Chromium, where that is installed"
 	@echo "make fuzz          damaged programs, files and command lines, thousands of each"
 	@echo "make notebooks     run the notebooks in examples/ again, in place"
@@ -48,6 +49,16 @@ NOT_GIVEN := load_device or custom_state or BasisRotation or FlipSign or Mottone
 test-device: $(VENV)/.installed-test
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pl-device-test --device=qlazy.adjoint --shots=None --tb=short -q -W ignore -k "not ($(NOT_GIVEN))"
 
+test-interop: $(VENV)-interop/.installed
+	@$(VENV)-interop/bin/python -m pytest tests/quantum/interop/circuits
+
+# Braket and Cirq hold cloudpickle and pandas below the pins, so that they come last and pip warns.
+$(VENV)-interop/.installed: $(PINS)
+	$(PYTHON) -m venv $(VENV)-interop
+	$(VENV)-interop/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --editable . pytest hypothesis
+	$(VENV)-interop/bin/python -m pip install --quiet --disable-pip-version-check cirq-core==1.7.0 amazon-braket-sdk==1.127.5 pytket==2.18.5
+	@touch $@
+
 fuzz: $(VENV)/.installed-test
 	@$(BIN)/python -m pytest tests/base/test_robustness.py --hypothesis-profile=fuzz
 
@@ -67,7 +78,7 @@ format: $(VENV)/.installed-lint
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) $(VENV)-interop .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 
 $(VENV)/.created:
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'qlazy needs Python 3.11 or later; set PYTHON=')"

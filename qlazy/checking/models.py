@@ -14,6 +14,7 @@ from qlazy.comparison.specs import build_models
 from qlazy.data.datasets import Dataset
 from qlazy.models.model import Model
 from qlazy.models.nets import Net
+from qlazy.quantum.interop.kinds import refuse_circuits_of_other_tools
 
 Shapes = Mapping[str, int | Sequence[int]]
 
@@ -35,6 +36,8 @@ def named_model(
 
 def _model(value: object, shapes: Shapes | None, inputs: str | None) -> Model:
     maker = None
+    if not isinstance(value, nn.Module):  # a net takes PennyLane's TorchLayer itself
+        refuse_circuits_of_other_tools("model", value)
     if not is_model(value) and callable(value):
         maker, value = value, _made(value)
     if is_qnode(value):

@@ -46,6 +46,7 @@ from qlazy.quantum.backends.backend import (
 from qlazy.quantum.backends.lowered import MAX_DECLARED, LoweredCircuit, Lowering, require_wires
 from qlazy.quantum.backends.programs import choose_for, lowered_program, without_last_measurements
 from qlazy.quantum.corpus import Folders, load_program, locate, program_from_qasm
+from qlazy.quantum.interop.kinds import refuse_circuits_of_other_tools
 from qlazy.quantum.pennylane.surroundings import Surroundings
 from qlazy.quantum.program.program import Program
 from qlazy.quantum.qasm.parse import without_comments
@@ -67,8 +68,6 @@ LANE_BYTES = 2**26
 DTYPES = (torch.float64, torch.float32)
 EXACT_DEVICES = ("default.qubit", "lightning.qubit")
 MIXED_DEVICE = "default.mixed"
-OTHER_KINDS = "a TorchLayer goes in by qlazy.from_torch_layer"
-"""What is no QNode and becomes a circuit, by what: for refusals."""
 BackendName = Literal["auto", "adjoint", "branches", "torch", "lightning", "device", "paulis"]
 
 
@@ -582,8 +581,9 @@ def _shape(name: str, size: int | Sequence[int]) -> tuple[int, ...]:
 def _check_qnode(qnode: object, backend: str) -> None:
     import pennylane as qml
 
-    must = "be a pennylane.QNode, not a plain function; " + OTHER_KINDS
-    require(isinstance(qnode, qml.QNode), "qnode", must, f"a {type(qnode).__name__}", TypeError)
+    refuse_circuits_of_other_tools("qnode", qnode)
+    must = "be a pennylane.QNode (not a plain function)"
+    require(isinstance(qnode, qml.QNode), "qnode", must, type(qnode).__name__, TypeError)
     assert isinstance(qnode, qml.QNode)
     if backend == "device":
         must = "have one number of shots, not several"

@@ -1,0 +1,1 @@
+"""Circuits of Cirq, Amazon Braket and pytket, gate by gate."""
