@@ -74,6 +74,16 @@ def test_the_site_shows_every_page_once() -> None:
     assert sorted(shown) == sorted(expected)
 
 
+def test_the_gallery_draws_what_it_shows() -> None:
+    """Each of its pictures by a block or a command of the page, and small."""
+    page = (ROOT / "docs" / "gallery.md").read_text(encoding="utf-8")
+    shown = re.findall(r"!\[[^\]]+\]\(gallery/(.*?)\)", page)
+    drawn = re.findall(r"""savefig\("(.*?)", \*\*paper\)|--draw (\S+)""", page)
+    assert sorted(shown) == sorted("".join(names) for names in drawn)
+    assert {path.name for path in (ROOT / "docs" / "gallery").iterdir()} == set(shown)
+    assert max(path.stat().st_size for path in (ROOT / "docs").rglob("*.png")) < 150_000
+
+
 def words(text: str) -> set[str]:
     return set(re.findall(r"\w+", text))
 
