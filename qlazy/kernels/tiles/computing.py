@@ -19,7 +19,7 @@ from qlazy.base.execution import cores, on_cluster, on_threads, require_workers
 from qlazy.base.keys import digest, told
 from qlazy.base.storage import remove_stale_drafts
 from qlazy.kernels.operator import TangentKernel
-from qlazy.kernels.tiles.description import Description, claim, read, thinned
+from qlazy.kernels.tiles.description import LEFT, RIGHT, Description, claim, read, thinned
 from qlazy.kernels.tiles.kernel import TiledKernel, require_zarr
 from qlazy.kernels.tiles.rules import JACOBIAN, gram_tile, rule_for
 from qlazy.models.model import Model, refuse_zero_jacobian
@@ -132,19 +132,13 @@ def _spread(samples: int) -> Tensor:
 def _prepare(folder: Path, description: Description) -> None:
     """Make the arrays of the store, unless they are there."""
     from qlazy.kernels.tiles.chunks import ChunkedMatrix, describe
-    from qlazy.kernels.tiles.work import KERNEL, LEFT, RIGHT
 
     describe(
         folder,
         {"qlazy": {"kernel": "J(x) J(y)^T", "model": description.model, "outputs": description.outputs}},
     )
-    size, (rows, columns) = description.grid.size, description.shape
-    ChunkedMatrix.create(folder, KERNEL, (rows, columns), (size, size), description.dtype)
-    if description.rule == JACOBIAN:
-        sides = {LEFT: rows} if description.x2 is None else {LEFT: rows, RIGHT: columns}
-        for name, length in sides.items():
-            shape = (length, description.num_params)
-            ChunkedMatrix.create(folder, name, shape, (size, description.num_params), description.dtype)
+    for name in description.matrices:
+        ChunkedMatrix.create(folder, name)
 
 
 def _fill(
@@ -157,7 +151,7 @@ def _fill(
 ) -> None:
     """Compute what is missing: the Jacobian's blocks where they are kept, then tiles."""
     from qlazy.kernels.tiles.chunks import ChunkedMatrix
-    from qlazy.kernels.tiles.work import LEFT, RIGHT, Job, Rows, strips, write_jacobian, write_tiles
+    from qlazy.kernels.tiles.work import Job, Rows, strips, write_jacobian, write_tiles
 
     grid = description.grid
     missing = TiledKernel(folder, description).missing()

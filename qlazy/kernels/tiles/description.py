@@ -17,9 +17,11 @@ from qlazy.base.errors import require
 from qlazy.base.storage import atomic_create, is_draft
 from qlazy.base.version import __version__
 from qlazy.kernels.tiles.grid import Grid
+from qlazy.kernels.tiles.rules import JACOBIAN
 
 FILE = "qlazy.json"
-FORMAT = 2
+FORMAT = 3
+KERNEL, LEFT, RIGHT = "kernel", "jacobian", "jacobian_y"
 PROBES = 256  # entries of the kernel that are compared
 
 
@@ -52,6 +54,17 @@ class Description:
     def grid(self) -> Grid:
         """The grid in rows and columns of the matrix."""
         return Grid(*self.shape, self.tile * self.outputs, self.x2 is None)
+
+    @property
+    def matrices(self) -> dict[str, tuple[tuple[int, int], tuple[int, int]]]:
+        """The shape and the chunk of each matrix in the store: the kernel, and the Jacobian where it is kept."""
+        size, (rows, columns) = self.grid.size, self.shape
+        found = {KERNEL: (self.shape, (size, size))}
+        if self.rule == JACOBIAN:
+            lengths = {LEFT: rows} if self.x2 is None else {LEFT: rows, RIGHT: columns}
+            chunk = (size, self.num_params)
+            found |= {name: ((length, self.num_params), chunk) for name, length in lengths.items()}
+        return found
 
     @property
     def torch_dtype(self) -> torch.dtype:
@@ -96,11 +109,11 @@ def read(folder: Path) -> Description:
     """The description in a store. Raises ValueError naming the file where it is damaged or of a later format."""
     path = folder / FILE
     try:
-        text = path.read_text(encoding="utf-8")
+        contents = path.read_bytes()
     except FileNotFoundError:
         raise FileNotFoundError(2, "not a tiled kernel, there is no file", str(path)) from None
     try:
-        return _parsed(json.loads(text))
+        return _parsed(json.loads(contents.decode()))
     except (ValueError, KeyError, TypeError, AttributeError, AssertionError, RecursionError) as error:
         raise ValueError(f"{path} is damaged or not the description of a tiled kernel: {error}") from error
 

@@ -16,7 +16,7 @@ from qlazy.base.errors import path_of, require, require_dtype, require_finite, w
 from qlazy.base.memory import require_memory
 from qlazy.kernels.iterative import leading_eigenpairs
 from qlazy.kernels.operator import Eigenpairs
-from qlazy.kernels.tiles.description import Description, read
+from qlazy.kernels.tiles.description import KERNEL, Description, read
 from qlazy.kernels.tiles.grid import TilePlace
 
 if TYPE_CHECKING:
@@ -160,7 +160,6 @@ class TiledKernel:
     @cached_property
     def _matrix(self) -> ChunkedMatrix:
         from qlazy.kernels.tiles.chunks import ChunkedMatrix
-        from qlazy.kernels.tiles.work import KERNEL
 
         return ChunkedMatrix.open(self.folder, KERNEL)
 

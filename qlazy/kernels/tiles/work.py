@@ -15,11 +15,11 @@ from torch import Tensor
 
 from qlazy.base.errors import require_finite
 from qlazy.kernels.tiles.chunks import ChunkedMatrix
+from qlazy.kernels.tiles.description import KERNEL, LEFT, RIGHT
 from qlazy.kernels.tiles.grid import Grid, TilePlace
 from qlazy.kernels.tiles.rules import GRAM, gram_tile, jacobian_rows
 from qlazy.models.model import Model
 
-KERNEL, LEFT, RIGHT = "kernel", "jacobian", "jacobian_y"
 PIECE = 8  # tiles of a row that share the block on their left
 
 

@@ -240,9 +240,39 @@ def test_a_damaged_array_is_named(stored):
 
 def test_mirrors_that_differ_are_found(stored):
     found = stored[3]
-    shutil.copy(found.folder / "kernel" / "c" / "0" / "1", found.folder / "kernel" / "c" / "1" / "0")
+    matrix = found._matrix
+    matrix.write(1, 0, matrix.read(0, 1))
     with pytest.raises(ValueError, match="must mirror the tile across the diagonal"):
         found.verify(progress=False)
+
+
+def test_a_chunk_of_another_place_is_told(stored):
+    """Its own checksum holds, and it has the size of the one that belongs there."""
+    found = stored[3]
+    there = found.folder / "kernel" / "c" / "1" / "0"
+    shutil.copy(found.folder / "kernel" / "c" / "0" / "1", there)
+    with pytest.raises(ValueError, match="not the chunk of this place") as refusal:
+        found.to_dense()
+    assert str(there) in str(refusal.value)
+
+
+def test_a_chunk_of_another_store_is_told(stored, tmp_path):
+    model, params, x, found = stored
+    other = compute(model, params, x + 1, store=tmp_path / "other", tile=4)
+    for part in ("kernel/c/0/1", "seals/kernel/0/1"):
+        shutil.copy(other.folder / part, found.folder / part)
+    with pytest.raises(ValueError, match="not the chunk of this place"):
+        found.to_dense()
+
+
+def test_a_chunk_without_its_seal_is_computed_again(stored):
+    model, params, x, found = stored
+    expected = found.to_dense()
+    (found.folder / "seals" / "kernel" / "0" / "1").unlink()
+    assert found.missing() == [(0, 1)]
+    torch.testing.assert_close(
+        compute(model, params, x, store=found.folder, tile=4).to_dense(), expected, rtol=0, atol=0
+    )
 
 
 def test_foreign_folders_and_files_are_left_alone(stored, tmp_path):
