@@ -27,6 +27,7 @@ PLACES = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
     "LICENSE": "license.txt",
+    "CITATION.cff": "citation.txt",
     "circuits/README.md": "circuits/index.md",
     "circuits/programs/README.md": "circuits/programs/index.md",
 }
