@@ -167,16 +167,20 @@ def hessians_agree(model: Model, params: Tensor, x: Tensor) -> None:
     _close(weighted, torch.tensordot(u, hessians, 2))
     _close(weighted, weighted.T)
     _close(model.hvp(params, x, u, v), weighted @ v)
+    _close(model.second_derivative(params, x, v), (hessians @ v) @ v)
 
 
 def wrapped_hessians(model: Model, params: Tensor, x: Tensor) -> None:
     """The Hessian of Scaled(model, a) is a H, that of Centered is H, and that of Linearized zero."""
     u, v = _random(model(params, x), params), _random(params, params)
-    product = model.hvp(params, x, u, v)
+    product, bent = model.hvp(params, x, u, v), model.second_derivative(params, x, v)
     _close(Scaled(model, 3.0).hvp(params, x, u, v), 3.0 * product)
+    _close(Scaled(model, 3.0).second_derivative(params, x, v), 3.0 * bent)
     _close(Centered(model, params).hvp(params, x, u, v), product)
+    _close(Centered(model, params).second_derivative(params, x, v), bent)
     linear, elsewhere = Linearized(model, params), params + v
     assert not linear.hvp(elsewhere, x, u, v).any(), "Linearized is not linear"
+    assert not linear.second_derivative(elsewhere, x, v).any(), "Linearized is not linear"
     assert not linear.hessian(elsewhere, x, u).any(), "Linearized is not linear"
 
 
@@ -230,6 +234,7 @@ def dtype_and_device_kept(model: Model, params: Tensor, x: Tensor) -> None:
             "vjp": model.vjp(w, inputs, torch.ones_like(outputs)),
             "gram": model.gram(w, inputs),
             "hvp": model.hvp(w, inputs, torch.ones_like(outputs), torch.ones_like(w)),
+            "second derivative": model.second_derivative(w, inputs, torch.ones_like(w)),
             "hessian": model.hessian(w, inputs, torch.ones_like(outputs)),
         }
         for name, result in results.items():

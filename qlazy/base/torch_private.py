@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial, wraps
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 __all__ = [
     "WEIGHT_NORM",
     "are_transforms_active",  # torch's own autograd.Function.apply asks it, before it binds signatures
+    "gradients_along",
     "in_plain_autograd",
     "is_differentiated",
     "is_transformed",
@@ -53,6 +54,26 @@ def with_dual_numbers(rule: Callable[..., T]) -> Callable[..., T]:
             return rule(*args)
 
     return mapped
+
+
+def gradients_along(
+    pairs: Iterable[tuple[Tensor, Tensor]],
+    leaves: Sequence[Tensor],
+    *,
+    recorded: bool = False,
+    keep: bool = False,
+) -> tuple[Tensor, ...]:
+    """The gradients of sum(outputs * weights), summed over pairs of the two, by ``leaves``; zero where there is none.
+
+    ``recorded`` ones can be differentiated again, ``keep`` keeps the graph for another call. With the weights handed
+    to ``torch.autograd.grad`` itself its first call takes half a second: torch (2.13) imports sympy to compare shapes.
+    """
+    with torch.enable_grad():
+        total = torch.stack([(outputs * weights).sum() for outputs, weights in pairs]).sum()
+    return torch.autograd.grad(
+        total, list(leaves), create_graph=recorded, retain_graph=recorded or keep,
+        allow_unused=True, materialize_grads=True,
+    )  # fmt: skip
 
 
 def is_transformed(*tensors: Tensor) -> bool:

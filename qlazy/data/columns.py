@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from qlazy.base.errors import NotFiniteError, refuse, require
+from qlazy.data.fitting import Floats
 from qlazy.data.labels import Labels
-from qlazy.data.preprocessing import Floats
 
 _MISSING = {"", "na", "n/a", "nan", "null", "none", "?"}
 

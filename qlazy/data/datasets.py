@@ -28,6 +28,7 @@ from qlazy.base.errors import (
     require_texts,
     whole_of,
 )
+from qlazy.data.fitting import Floats
 from qlazy.data.labels import (
     Labels,
     choose_classes,
@@ -38,7 +39,7 @@ from qlazy.data.labels import (
     require_known,
 )
 from qlazy.data.named import KEPT, SOURCES, Source
-from qlazy.data.preprocessing import Floats, Scaling, fit_inputs, standardized
+from qlazy.data.preprocessing import Scaling, fit_inputs, standardized
 from qlazy.data.splitting import random_split, stratified_split
 from qlazy.data.tables import SUFFIXES, Columns, Samples, is_table, read_table
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qlazy.base.errors import number_of, require, whole_of
-from qlazy.data.preprocessing import Floats
+from qlazy.data.fitting import Floats
 
 Arrays = tuple[Floats, NDArray[Any]]
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from qlazy.base.errors import require, require_finite
-from qlazy.data.preprocessing import Floats
+from qlazy.data.fitting import Floats
 
 Labels = NDArray[Any]
 

@@ -11,9 +11,9 @@ import numpy as np
 from qlazy.base.errors import require
 from qlazy.data.columns import Table
 from qlazy.data.csv_files import read_csv
+from qlazy.data.fitting import Floats
 from qlazy.data.labels import Labels
 from qlazy.data.npz_files import read_npz
-from qlazy.data.preprocessing import Floats
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".npz")
 """How files of tables end."""

@@ -19,7 +19,13 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from qlazy.base.errors import SlowBackendWarning, UnsupportedModelError, refuse, require_shape
-from qlazy.base.torch_private import in_plain_autograd, plain_params, plain_rows, within_transform
+from qlazy.base.torch_private import (
+    gradients_along,
+    in_plain_autograd,
+    plain_params,
+    plain_rows,
+    within_transform,
+)
 from qlazy.models.modules.twice import TwiceDifferentiable
 
 Function = Callable[[Tensor, Tensor], Tensor]
@@ -284,6 +290,18 @@ def hessian_product(f: Function, params: Tensor, x: Tensor, cotangent: Tensor, t
         return _gradient(gradient, leaf, tangent, recorded)
 
 
+def second_derivative(f: Function, params: Tensor, x: Tensor, tangent: Tensor) -> Tensor:
+    """D^2 f[v, v] (n, c) for v (p,), by plain autograd: J v as the derivative of J^T u along v, and the same of J v."""
+    with torch.enable_grad():
+        leaf = params.detach().requires_grad_()
+        found = f(leaf, x)
+        for _ in range(2):
+            weights = torch.zeros_like(found, requires_grad=True)
+            gradient = _gradient(found, leaf, weights, recorded=True)
+            found = _gradient(gradient, weights, tangent, recorded=True)
+    return found.detach()
+
+
 def _rewritten_product(f: Function, params: Tensor, x: Tensor, cotangent: Tensor, tangent: Tensor) -> Tensor:
     with TwiceDifferentiable():
         return hessian_product(f, params, x, cotangent, tangent)
@@ -390,11 +408,7 @@ def _gradient(
 ) -> Tensor:
     if not outputs.requires_grad:
         return torch.zeros_like(leaf)
-    (gradient,) = torch.autograd.grad(
-        outputs, leaf, cotangent, create_graph=recorded, retain_graph=recorded or keep,
-        allow_unused=True, materialize_grads=True,
-    )  # fmt: skip
-    return gradient
+    return gradients_along([(outputs, cotangent)], [leaf], recorded=recorded, keep=keep)[0]
 
 
 def _units(outputs: Tensor) -> Tensor:

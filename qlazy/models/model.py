@@ -138,6 +138,11 @@ class Model(abc.ABC):
         self.check_second(params, x, cotangent, tangent)
         return torch.func.jvp(lambda w: self.vjp(w, x, cotangent), (params,), (tangent,))[1]
 
+    def second_derivative(self, params: Tensor, x: Tensor, tangent: Tensor) -> Tensor:
+        """D^2 h[v, v] for a direction v (p,): the second directional derivative of the outputs, (n, c)."""
+        self.check_second(params, x, None, tangent)
+        return torch.func.jvp(lambda w: self.jvp(w, x, tangent), (params,), (tangent,))[1]
+
     def hessian(self, params: Tensor, x: Tensor, cotangent: Tensor | None = None) -> Tensor:
         """The Hessian (p, p) of sum(u * outputs) for output weights u (n, c), or those of every output, (n, c, p, p).
 

@@ -21,8 +21,9 @@ from qlazy.base.errors import (
 )
 from qlazy.base.memory import require_bytes
 from qlazy.base.torch_private import in_plain_autograd, plain_params, plain_rows
-from qlazy.models.derivatives import Derivatives, Key, kind_of
-from qlazy.models.layerwise import is_applicable, layerwise_gram
+from qlazy.models.derivatives import Derivatives, Key, hessian_product, kind_of, second_derivative
+from qlazy.models.layerwise import chain_jacobian, chain_of, is_applicable, layerwise_gram, layerwise_jacobian
+from qlazy.models.layerwise.chains import Part
 from qlazy.models.model import Model, blocks_of, require_cotangent, require_hessian, require_tangent
 from qlazy.models.modules.conversions import conversions_of
 from qlazy.models.modules.known_modules import maps_each_sample
@@ -33,6 +34,9 @@ from qlazy.models.trial import BATCH, GROWTH, Trial, called, require_outputs
 
 JACOBIAN_COST, PRODUCT_COST = 3.5e-5, 7e-8
 """Milliseconds an entry of a Jacobian by ``torch.func``, and a product of two of them in a kernel."""
+
+ENTRY_COST, LAYERS_SHARE, OUTPUT_SHARE = 1.2e-5, 1.2, 0.25
+"""Milliseconds that layers save an entry of a Jacobian, and that reading them takes in all, and for each output."""
 
 LAYERS_COST, OUTPUT_COST = 6.0, 2.0
 """Milliseconds that reading a net layer by layer takes before anything is contracted, and for each output."""
@@ -61,8 +65,9 @@ class Net(Model):
     ``output`` picks the outputs (n, c) of a module that returns several: the index of a tuple, the name in a dict or of
     an attribute, "logits", or a function of what the module returns.
 
-    The Jacobian is that of plain autograd, row by row. A module that ``torch.func`` cannot map over samples (recurrent
-    layers) is differentiated row by row, with a SlowBackendWarning.
+    The Jacobian is that of plain autograd, row by row: layer by layer for chains of linear layers and pointwise
+    functions, and for whatever is large; by ``torch.func`` otherwise. A module that ``torch.func`` cannot map over
+    samples (recurrent layers) is differentiated row by row, with a SlowBackendWarning.
 
     Raises TypeError for what is no module and makes none, ValueError for an ``init`` or ``output`` of another kind.
     """
@@ -186,7 +191,25 @@ class Net(Model):
 
     def jacobian(self, params: Tensor, x: Tensor) -> Tensor:
         self.check(params, x)
+        if (parts := self._chain(params, x)) is not None:
+            return chain_jacobian(parts, self.state(params), self._blocks, x)
+        if self._is_large(params, x):
+            return layerwise_jacobian(self, params, x)
         return self._derivatives.jacobian(self, params, x)
+
+    def _chain(self, params: Tensor, x: Tensor) -> list[Part] | None:
+        """The parts of a net of linear layers and pointwise functions, where nothing is recorded or transformed."""
+        is_plain = is_applicable(params, x) and x.dtype == params.dtype
+        return chain_of(self.module, x) if is_plain else None
+
+    def _is_large(self, params: Tensor, x: Tensor) -> bool:
+        """Whether the Jacobian is sooner had from the layers, whose reading takes a while, than by ``torch.func``."""
+        entries = len(x) * self.num_params
+        if not is_applicable(params, x) or entries * ENTRY_COST < OUTPUT_SHARE:
+            return False
+        with torch.no_grad():
+            outputs = self(params, x[:1]).shape[1]
+        return outputs * (entries * ENTRY_COST - OUTPUT_SHARE) > LAYERS_SHARE
 
     def jvp(self, params: Tensor, x: Tensor, tangent: Tensor) -> Tensor:
         self.check(params, x)
@@ -200,7 +223,15 @@ class Net(Model):
 
     def hvp(self, params: Tensor, x: Tensor, cotangent: Tensor, tangent: Tensor) -> Tensor:
         self.check_second(params, x, cotangent, tangent)
+        if self._chain(params, x) is not None and is_applicable(cotangent, tangent):
+            return hessian_product(self, params, x, cotangent, tangent)
         return self._derivatives.hvp(self, params, x, cotangent, tangent)
+
+    def second_derivative(self, params: Tensor, x: Tensor, tangent: Tensor) -> Tensor:
+        self.check_second(params, x, None, tangent)
+        if self._chain(params, x) is not None and is_applicable(tangent):
+            return second_derivative(self, params, x, tangent)
+        return super().second_derivative(params, x, tangent)
 
     def hessian(self, params: Tensor, x: Tensor, cotangent: Tensor | None = None) -> Tensor:
         self.check_second(params, x, cotangent)
@@ -226,7 +257,7 @@ class Net(Model):
         entries = sum(samples[: len(given)]) * self.num_params
         if entries * JACOBIAN_COST > LAYERS_COST + 100 * OUTPUT_COST:
             return False
-        if not self._derivatives.maps(self, params, given[0]):
+        if self._chain(params, given[0]) is None and not self._derivatives.maps(self, params, given[0]):
             return False
         with torch.no_grad():
             outputs = self(params, given[0][:1]).shape[1]

@@ -72,6 +72,9 @@ class Scaled(Wrapper):
     def hvp(self, params: Tensor, x: Tensor, cotangent: Tensor, tangent: Tensor) -> Tensor:
         return self.alpha * self.model.hvp(params, x, cotangent, tangent)
 
+    def second_derivative(self, params: Tensor, x: Tensor, tangent: Tensor) -> Tensor:
+        return self.alpha * self.model.second_derivative(params, x, tangent)
+
     def hessian(self, params: Tensor, x: Tensor, cotangent: Tensor | None = None) -> Tensor:
         return self.alpha * self.model.hessian(params, x, cotangent)
 
@@ -134,6 +137,9 @@ class Centered(_Anchored):
     def hvp(self, params: Tensor, x: Tensor, cotangent: Tensor, tangent: Tensor) -> Tensor:
         return self.model.hvp(params, x, cotangent, tangent)
 
+    def second_derivative(self, params: Tensor, x: Tensor, tangent: Tensor) -> Tensor:
+        return self.model.second_derivative(params, x, tangent)
+
     def hessian(self, params: Tensor, x: Tensor, cotangent: Tensor | None = None) -> Tensor:
         return self.model.hessian(params, x, cotangent)
 
@@ -171,6 +177,10 @@ class Linearized(_Anchored):
     def hvp(self, params: Tensor, x: Tensor, cotangent: Tensor, tangent: Tensor) -> Tensor:
         self.check_second(params, x, cotangent, tangent)
         return torch.zeros_like(params)
+
+    def second_derivative(self, params: Tensor, x: Tensor, tangent: Tensor) -> Tensor:
+        self.check_second(params, x, None, tangent)
+        return torch.zeros_like(self.model(self.anchor_like(params), x))
 
     def hessian(self, params: Tensor, x: Tensor, cotangent: Tensor | None = None) -> Tensor:
         self.check_second(params, x, cotangent)

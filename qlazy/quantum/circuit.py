@@ -34,7 +34,14 @@ from qlazy.base.torch_private import (
     outside_transforms,
     within_transform,
 )
-from qlazy.models.model import Model, blocks_of, num_outputs, require_hessian, require_params
+from qlazy.models.model import (
+    Model,
+    blocks_of,
+    num_outputs,
+    require_cotangent,
+    require_hessian,
+    require_params,
+)
 from qlazy.quantum.backends.backend import (
     INPUTS,
     Backend,
@@ -321,6 +328,20 @@ class Circuit(Model):
         jacobian = self._run(params, x, differentiated=True).jacobian(params, x)
         return super().jacobian(params, x) if jacobian is None else jacobian
 
+    def vjp(self, params: Tensor, x: Tensor, cotangent: Tensor) -> Tensor:
+        require_params("model", self)
+        self.check(params, x)
+        require_cotangent(params, x, cotangent)
+        backend = self._unrecorded(params, x, cotangent)
+        found = None if backend is None else backend.pulled_back(params, x, cotangent)
+        return super().vjp(params, x, cotangent) if found is None else found
+
+    def second_derivative(self, params: Tensor, x: Tensor, tangent: Tensor) -> Tensor:
+        self.check_second(params, x, None, tangent)
+        backend = self._unrecorded(params, x, tangent)
+        found = None if backend is None else backend.second_derivative(params, x, tangent)
+        return super().second_derivative(params, x, tangent) if found is None else found
+
     def hvp(self, params: Tensor, x: Tensor, cotangent: Tensor, tangent: Tensor) -> Tensor:
         self.check_second(params, x, cotangent, tangent)
         if (rule := self._second(params, x, cotangent, tangent)) is not None:
@@ -346,6 +367,13 @@ class Circuit(Model):
         if not plain or recorded or not isinstance(backend, LoweredBackend):
             return None
         return backend.hessian_rule(params, x)
+
+    def _unrecorded(self, params: Tensor, x: Tensor, given: Tensor) -> LoweredBackend | None:
+        """What differentiates a list of gates, where nothing is recorded or transformed."""
+        if len(x) == 0 or is_differentiated(params, x, given):
+            return None
+        backend = self._run(params, x, differentiated=True)
+        return backend if isinstance(backend, LoweredBackend) else None
 
     def measured(self, shots: int, generator: torch.Generator | None = None) -> Circuit:
         """The circuit with backend "device" and ``shots`` shots a circuit, one call independent of the next.

@@ -20,7 +20,16 @@ Novak, Sohl-Dickstein, Schoenholz 2022 (arXiv 2206.08720), structured derivative
 
 from __future__ import annotations
 
-from qlazy.models.layerwise.plan import is_applicable, layerwise_gram
+from qlazy.models.layerwise.chains import chain_jacobian, chain_of
+from qlazy.models.layerwise.plan import is_applicable, layerwise_gram, layerwise_jacobian
 from qlazy.models.layerwise.rules import RULES, Rule
 
-__all__ = ["RULES", "Rule", "is_applicable", "layerwise_gram"]
+__all__ = [
+    "RULES",
+    "Rule",
+    "chain_jacobian",
+    "chain_of",
+    "is_applicable",
+    "layerwise_gram",
+    "layerwise_jacobian",
+]

@@ -64,6 +64,56 @@ def layerwise_gram(net: ParametrisedModule, params: Tensor, x: Tensor, y: Tensor
         return search(instrumented, x, y)[1]
 
 
+def layerwise_jacobian(net: ParametrisedModule, params: Tensor, x: Tensor) -> Tensor:
+    """Derivatives (n, c, p), each layer's from its inputs and cotangents, the rest by ``torch.func``.
+
+    About READ_BYTES are read from the net at a time. A layer that turns out to be misread is left to ``torch.func``.
+    """
+    with torch.no_grad():
+        instrumented = Instrumented(
+            net.module, net.state(params), list(net.blocks), partial(net.is_mapped, params)
+        )
+        layers = instrumented.layers()
+        while True:
+            try:
+                return _Explicit(instrumented, layers, net.blocks, x[:1]).jacobian(x)
+            except Misread as error:
+                layers = [layer for layer in layers if layer not in error.layers]
+
+
+@final
+class _Explicit:
+    """The gradients of all layers, each in its block; how many samples are read at a time a trial with one says."""
+
+    def __init__(
+        self, net: Instrumented, layers: Sequence[Layer], blocks: Mapping[str, slice], x: Tensor
+    ) -> None:
+        self.net, self.blocks = net, blocks
+        self.layers = [layer for layer in layers if layer in net.called(x, layers)]
+        handled = {name for layer in self.layers for name in layer.parameters.values()}
+        self.rest = {name: leaf.detach() for name, leaf in net.leaves.items() if name not in handled}
+        reading = Reading(net, x, self.layers)
+        self.outputs = reading.outputs
+        self.read_samples = max(1, READ_BYTES // max(1, reading.nbytes))
+
+    def jacobian(self, x: Tensor) -> Tensor:
+        width = max(block.stop for block in self.blocks.values())
+        found = self.net.like.new_empty(len(x), self.outputs, width)
+        for rows in chunks(len(x), self.read_samples):
+            for layer, factor in Reading(self.net, x[rows], self.layers).factors():
+                explicit = factor.explicit() if isinstance(factor, Outer) else factor
+                assert isinstance(explicit, Explicit)
+                self._put(found[rows], list(layer.parameters.values()), explicit.jacobian)
+            if self.rest:
+                self._put(found[rows], list(self.rest), self.net.jacobian(x[rows], self.rest))
+        return found
+
+    def _put(self, found: Tensor, names: Sequence[str], jacobian: Tensor) -> None:
+        sizes = [self.net.leaves[name].numel() for name in names]
+        for name, part in zip(names, jacobian.split(sizes, -1), strict=True):
+            found[..., self.blocks[name]] = part
+
+
 def search(net: Instrumented, x: Tensor, y: Tensor | None) -> tuple[Plan, Tensor]:
     """The first plan that turns out to hold for all samples, and the kernel."""
     layers, inseparable = net.layers(), set[Layer]()

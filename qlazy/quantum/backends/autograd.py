@@ -45,6 +45,11 @@ def derivatives(engine: Engine, shared: Tensor, sampled: Tensor) -> tuple[Tensor
     return _Derivatives.apply(engine, shared, sampled)
 
 
+def weighted(engine: Engine, weights: Tensor, shared: Tensor, sampled: Tensor) -> tuple[Tensor, Tensor]:
+    """d / d angles of the outputs times weights (n, c): (S,) and (n, T)."""
+    return _Weighted.apply(engine, weights, shared, sampled)
+
+
 class _Swept(PlainFunction):
     """Angles to outputs (n, 1), with all derivatives kept for backward()."""
 

@@ -210,6 +210,18 @@ class LoweredBackend(Backend):
             return None
         return self.circuit.lane_outputs(params, _flat(x, params))
 
+    def pulled_back(self, params: Tensor, x: Tensor, cotangent: Tensor) -> Tensor | None:
+        """J^T u (p,) for u (n, c); None where the formulas of the angles are not known."""
+        if isinstance(self.circuit, ReadCircuit):
+            return None
+        return self.circuit.pulled_back(params, _flat(x, params), cotangent)
+
+    def second_derivative(self, params: Tensor, x: Tensor, tangent: Tensor) -> Tensor | None:
+        """D^2 h[v, v] (n, c) for v (p,); None where angles are not linear in each parameter."""
+        if isinstance(self.circuit, ReadCircuit):
+            return None
+        return self.circuit.second_derivative(params, _flat(x, params), tangent)
+
     def truncation_error(self, params: Tensor, x: Tensor) -> PropagationError:
         """What dropping words may have changed, for an engine that propagates them."""
         engine = self.circuit.for_params

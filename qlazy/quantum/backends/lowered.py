@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from qlazy.base.errors import UnsupportedModelError, refuse, require_shape
-from qlazy.base.torch_private import is_transformed, outside_transforms
+from qlazy.base.torch_private import gradients_along, is_transformed, outside_transforms
 from qlazy.quantum.backends.angles import AngleMap, Layout
-from qlazy.quantum.backends.autograd import MakeEngine, derivatives, outputs
+from qlazy.quantum.backends.autograd import MakeEngine, derivatives, outputs, weighted
 from qlazy.quantum.program.expression import Constant, Expression
-from qlazy.quantum.second_derivatives import Engine, Many, lane_rates
+from qlazy.quantum.second_derivatives import Engine, Many, ProductRates, lane_rates
 from qlazy.simulator.cones.circuit import ConeCircuit, by_cones
 from qlazy.simulator.cones.cones import Cones, find_cones
 from qlazy.simulator.observables import Observable
@@ -143,6 +143,30 @@ class LoweredCircuit:
         """Derivatives (n, c, p), from one sweep and the formulas of the angles."""
         by_shared, by_sampled = derivatives(self._engine(x), *self.angle_values(params, x))
         return self.angles.partials.pull(by_shared, by_sampled, params, x)
+
+    def pulled_back(self, params: Tensor, x: Tensor, cotangent: Tensor) -> Tensor:
+        """J^T u (p,) for u (n, c), without a graph: one sweep, and autograd through the angles."""
+        engine = self.for_params
+        require_shape("cotangent", cotangent, (len(x), engine.num_outputs))
+        with torch.enable_grad():
+            leaf = params.detach().requires_grad_()
+            angles = self.angle_values(leaf, x)
+            found = weighted(engine, cotangent, *(part.detach() for part in angles))
+            pairs = [pair for pair in zip(angles, found, strict=True) if pair[0].requires_grad]
+            return gradients_along(pairs, [leaf])[0] if pairs else torch.zeros_like(params)
+
+    def second_derivative(self, params: Tensor, x: Tensor, tangent: Tensor) -> Tensor | None:
+        """D^2 h[v, v] (n, c) for v (p,), without a graph; None where angles are not linear in each parameter.
+
+        With the angles moving by t = J_a v it is the rate of J t along t.
+        """
+        partials = self.angles.partials
+        if partials.second:
+            return None
+        with torch.no_grad():
+            along = [part[0] for part in partials.push(tangent.unsqueeze(0), params, x)]
+            still = [torch.zeros_like(part) for part in along]
+            return ProductRates.apply(self.for_params, *self.angle_values(params, x), *along, *along, *still)
 
     def hessian_products(
         self, params: Tensor, x: Tensor, weights: Tensor | None, directions: Tensor
