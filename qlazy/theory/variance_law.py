@@ -102,16 +102,29 @@ class VarianceLawPath:
         return torch.from_numpy(found.y.T.copy()).to(self.kernel).reshape(-1, *self.outputs0.shape)
 
     @cached_property
-    def _start(self) -> Tensor:
+    def _margins(self) -> tuple[Tensor, Tensor]:
         low, high = self.margins
-        return (low * high).flatten()
+        return low.flatten(), high.flatten()
+
+    @cached_property
+    def _start(self) -> Tensor:
+        return self._margins[0] * self._margins[1]
+
+    @cached_property
+    def _divisor(self) -> tuple[Tensor, bool]:
+        """What variances are divided by, and whether any is at an edge, where the gradient of an output is zero."""
+        moves = self._start > 0
+        return torch.where(moves, self._start, 1), not bool(moves.all())
+
+    @cached_property
+    def _flat(self) -> tuple[Tensor, Tensor]:
+        return self.outputs0.flatten(), self.targets.flatten()
 
     def _velocity(self, outputs: Tensor) -> Tensor:
-        low, high = (margin.flatten() for margin in self.margins)
-        moved = (outputs - self.outputs0.flatten()) / self.alpha
-        variance = ((low + moved) * (high - moved)).clamp_min(0)
-        # at an edge the gradient of an output is zero, and so is its row of the kernel
-        size = torch.where(self._start > 0, variance / torch.where(self._start > 0, self._start, 1), 0).sqrt()
-        trained = self.targets.numel()
-        residuals = outputs[:trained] - self.targets.flatten()
+        (low, high), (outputs0, targets), (divisor, has_edges) = self._margins, self._flat, self._divisor
+        moved = (outputs - outputs0) / self.alpha
+        share = ((low + moved) * (high - moved)).clamp_min(0) / divisor
+        size = (torch.where(self._start > 0, share, 0) if has_edges else share).sqrt()
+        trained = len(targets)
+        residuals = outputs[:trained] - targets
         return -size * (self.kernel @ (size[:trained] * residuals)) / len(self.targets)
