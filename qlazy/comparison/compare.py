@@ -439,9 +439,15 @@ class RunTask(NamedTuple):
 
 
 def make_runs(seeded: Sequence[SeededModel], tasks: Sequence[RunTask]) -> list[Run | None]:
+    """As :func:`make_runs_here`; one that is saved is not handed back, for whoever reads it finds it in its folder."""
+    made = make_runs_here(seeded, tasks)
+    return [run if task.folder is None else None for task, run in zip(tasks, made, strict=True)]
+
+
+def make_runs_here(seeded: Sequence[SeededModel], tasks: Sequence[RunTask]) -> list[Run | None]:
     """Make runs of one model on the same data side by side, where that is possible, and one after another otherwise.
 
-    One with a folder is saved, unless it is there by now, and not handed back.
+    One with a folder is saved; None stands for one that is there by now.
     """
     wanted = [task for task in tasks if task.folder is None or not is_saved(task.kept(seeded))]
     outcomes = _side_by_side(seeded, wanted, SeededModel.lane)
@@ -449,11 +455,9 @@ def make_runs(seeded: Sequence[SeededModel], tasks: Sequence[RunTask]) -> list[R
     linear = _side_by_side(seeded, trained, SeededModel.linear_lane) or [None] * len(wanted)
     made: dict[RunTask, Run] = {}
     for i, task in enumerate(wanted):
-        run = seeded[task.which].run(task.alpha, outcomes[i], linear[i])
-        if task.folder is None:
-            made[task] = run
-        else:
-            run.save(task.kept(seeded))
+        made[task] = seeded[task.which].run(task.alpha, outcomes[i], linear[i])
+        if task.folder is not None:
+            made[task].save(task.kept(seeded))
     return [made.get(task) for task in tasks]
 
 
@@ -522,7 +526,7 @@ def _made(
         return on_cluster(make_runs, seeded, tasks, client)
     if workers > 1:
         return in_processes(make_runs, seeded, tasks, workers)
-    return on_threads(make_runs, seeded, tasks, 1)
+    return on_threads(make_runs_here, seeded, tasks, 1)
 
 
 def _settings(seeded: Sequence[SeededModel], alphas: Sequence[float], seeds: Sequence[int]) -> dict[str, Any]:
