@@ -51,6 +51,10 @@ SecondForm = Literal["mapped", "forward", "reverse", "rewritten"]
 """Forward mode over gradients, mapped over directions or not; backward twice; that with functions written otherwise."""
 
 
+Bending = Callable[[Function, Tensor, Tensor, Tensor], Tensor]
+"""A rule for D^2 f[v, v], from f, params, x and v."""
+
+
 def kind_of(params: Tensor, x: Tensor) -> Key:
     """What a rule is tried once for: the shape of a row, dtypes and device."""
     return x.shape[1:], x.dtype, params.dtype, params.device
@@ -73,6 +77,7 @@ class Derivatives:
         self._warned: set[Key] = set()
         self._forms: dict[Key, Literal["forward", "reverse", "rows"]] = {}
         self._second_forms: dict[Key, SecondForm] = {}
+        self._bending: dict[Key, Bending] = {}
 
     def jacobian(self, f: Function, params: Tensor, x: Tensor) -> Tensor:
         """(n, c, p)."""
@@ -102,6 +107,37 @@ class Derivatives:
         if form == "rewritten":
             return _rewritten_product(f, params, x, cotangent, tangent)
         return _forward_product(f, params, x, cotangent, tangent)
+
+    def second_derivative(self, f: Function, params: Tensor, x: Tensor, tangent: Tensor) -> Tensor:
+        """D^2 f[v, v] for v (p,): (n, c). Along single rows and outputs where nothing faster agrees with H v."""
+        if not _is_plain(params, x, tangent) or _is_recorded(params, x, tangent):
+            return _forward_twice(f, params, x, tangent)
+        key = kind_of(params, x)
+        if key not in self._bending and len(x):
+            at, rows = plain_params(params), plain_rows(x)
+            with in_plain_autograd():
+                self._bending[key] = self._try_bending(f, at, spread(rows, TRIED_ROWS))
+        return self._bending.get(key, _forward_twice)(f, params, x, tangent)
+
+    def _try_bending(self, f: Function, params: Tensor, x: Tensor) -> Bending:
+        """The first rule for which <u, D^2 f[v, v]> = <H_u v, v>."""
+        weights, direction = _random(f(params, x)), _random(params)
+        product = self.hvp(f, params, x, weights, direction)
+        size = product.norm() * direction.norm()
+        for rule in (second_derivative, _rewritten_second, _forward_twice):
+            try:
+                found = (weights * rule(f, params, x, direction)).sum()
+            except Exception:  # no derivatives in this form
+                continue
+            if _agree(found, product @ direction, size):
+                return rule
+        return self._one_by_one
+
+    def _one_by_one(self, f: Function, params: Tensor, x: Tensor, tangent: Tensor) -> Tensor:
+        with torch.no_grad():
+            units = _units(f(params, x[:1]))
+        rows = ([self.hvp(f, params, row, unit, tangent) @ tangent for unit in units] for row in x.split(1))
+        return torch.stack([torch.stack(row) for row in rows])
 
     def hessian(self, f: Function, params: Tensor, x: Tensor, cotangent: Tensor | None) -> Tensor:
         """The Hessian (p, p) of sum(u * f) for u (n, c), or those of all outputs (n, c, p, p)."""
@@ -300,6 +336,15 @@ def second_derivative(f: Function, params: Tensor, x: Tensor, tangent: Tensor) -
             gradient = _gradient(found, leaf, weights, recorded=True)
             found = _gradient(gradient, weights, tangent, recorded=True)
     return found.detach()
+
+
+def _rewritten_second(f: Function, params: Tensor, x: Tensor, tangent: Tensor) -> Tensor:
+    with TwiceDifferentiable():
+        return second_derivative(f, params, x, tangent)
+
+
+def _forward_twice(f: Function, params: Tensor, x: Tensor, tangent: Tensor) -> Tensor:
+    return torch.func.jvp(lambda w: _forward(f, w, x, tangent), (params,), (tangent,))[1]
 
 
 def _rewritten_product(f: Function, params: Tensor, x: Tensor, cotangent: Tensor, tangent: Tensor) -> Tensor:

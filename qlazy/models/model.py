@@ -301,6 +301,10 @@ class Function(Model):
         self.check_second(params, x, cotangent, tangent)
         return self._derivatives.hvp(self, params, x, cotangent, tangent)
 
+    def second_derivative(self, params: Tensor, x: Tensor, tangent: Tensor) -> Tensor:
+        self.check_second(params, x, None, tangent)
+        return self._derivatives.second_derivative(self, params, x, tangent)
+
     def hessian(self, params: Tensor, x: Tensor, cotangent: Tensor | None = None) -> Tensor:
         self.check_second(params, x, cotangent)
         require_hessian(self, params, x, cotangent)

@@ -231,7 +231,7 @@ class Net(Model):
         self.check_second(params, x, None, tangent)
         if self._chain(params, x) is not None and is_applicable(tangent):
             return second_derivative(self, params, x, tangent)
-        return super().second_derivative(params, x, tangent)
+        return self._derivatives.second_derivative(self, params, x, tangent)
 
     def hessian(self, params: Tensor, x: Tensor, cotangent: Tensor | None = None) -> Tensor:
         self.check_second(params, x, cotangent)

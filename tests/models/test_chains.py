@@ -79,6 +79,17 @@ def test_second_derivatives_of_a_chain(seed: int) -> None:
     torch.testing.assert_close(net.hvp(params, x, u, v) @ v, (u * expected).sum(), rtol=1e-9, atol=1e-11)
 
 
+def test_second_derivatives_where_forward_mode_is_wrong() -> None:
+    """Of a layer norm, whose nested forward mode loses terms: against a second difference of the outputs."""
+    module = nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4), nn.Tanh(), nn.Linear(4, 2)).double()
+    net = Net(module)
+    params, v = (torch.randn(net.num_params, generator=rng(s), dtype=torch.float64) for s in (3, 4))
+    x, step = torch.randn(5, 3, generator=rng(5), dtype=torch.float64), 1e-4
+    ahead, here, behind = (net(params + e * v, x) for e in (step, 0.0, -step))
+    expected = (ahead - 2 * here + behind) / step**2
+    torch.testing.assert_close(net.second_derivative(params, x, v), expected, rtol=1e-4, atol=1e-5)
+
+
 class Own(nn.Linear):
     """A linear layer with a forward of its own."""
 
