@@ -121,7 +121,7 @@ class _Lanes:
 
     def risks(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """(l,)."""
-        return torch.func.vmap(self.loss.value, (0, None))(outputs, targets)
+        return self.loss.on_lanes(outputs, targets)
 
     def train(self, steps: int, record: Record, data: Dataset) -> list[Outcome]:
         """Step all lanes together; one that diverges is put back to its start, and no longer looked at."""

@@ -10,6 +10,7 @@ import qlazy
 from qlazy import (
     Adam,
     Centered,
+    CrossEntropy,
     Function,
     GradientDescent,
     GradientFlow,
@@ -119,3 +120,33 @@ def test_what_has_no_lanes_is_left_to_plain_training(data):
     assert train_lanes(lanes, data, steps=2, loss=SquaredError(), record=Record()) is None
     wide = lanes_of(qlazy.mlp([3, 600, 600, 1]), METHODS["descent"])
     assert train_lanes(wide, data, steps=2, loss=SquaredError(), record=Record()) is None
+
+
+SHARED = """OPENQASM 3.0; include "stdgates.inc";
+input array[float, 4] w;
+@qlazy.data
+input array[float, 2] x;
+qubit[2] q;
+rx(2 * w[0] * w[1]) q[0]; ry(pi / 3) q[1]; rz(sin(w[2]) + 0.5) q[0]; cx q[0], q[1];
+ry(-w[3]) q[1]; rx(w[1] * x[0]) q[0]; rz(x[1]) q[1]; cx q[1], q[0]; ry(w[0]) q[0];
+"""
+
+
+def test_angles_of_many_parameter_vectors() -> None:
+    """Of formulas in weights alone, constants, data and both: each lane as on its own."""
+    circuit = qlazy.from_qasm(SHARED)
+    generator = torch.Generator().manual_seed(0)
+    params = torch.randn(5, 4, generator=generator, dtype=torch.float64)
+    x = torch.randn(6, 2, generator=generator, dtype=torch.float64)
+    together = circuit.on_lanes(x)(params)
+    torch.testing.assert_close(together, torch.stack([circuit(row, x) for row in params]))
+
+
+@pytest.mark.parametrize("loss", [SquaredError(), Logistic(), CrossEntropy()])
+def test_losses_of_many_outputs(loss) -> None:
+    """Each as on its own."""
+    generator = torch.Generator().manual_seed(1)
+    outputs = torch.randn(4, 7, 3, generator=generator, dtype=torch.float64)
+    targets = torch.eye(3, dtype=torch.float64)[torch.arange(7) % 3]
+    alone = torch.stack([loss.value(one, targets) for one in outputs])
+    torch.testing.assert_close(loss.on_lanes(outputs, targets), alone, rtol=1e-15, atol=0)

@@ -63,6 +63,13 @@ class AngleMap:
         self.shared_values: Evaluate = _compile_all(self._shared_formulas, layout)
         self.sampled_values: Evaluate = _compile_all(self._sampled_formulas, layout)
 
+    def shared_on_lanes(self, params: Tensor, x: Tensor) -> Tensor:
+        """The shared angles (l, S) at many parameter vectors (l, p); by ``torch.func`` where functions make them."""
+        if all(formula.is_explicit for formula in self._shared_formulas):
+            return self.shared_values(params, x)
+        found: Tensor = torch.func.vmap(self.shared_values, (0, None))(params, x)
+        return found
+
     @property
     def trainable(self) -> tuple[bool, ...]:
         """Whether each angle depends on a parameter."""
@@ -289,7 +296,10 @@ def _partial_groups(
 
 
 def _compile_all(formulas: Sequence[Expression], layout: Layout) -> Evaluate:
-    """Evaluate all formulas: (k,) if none depends on data, (n, k) otherwise."""
+    """Evaluate all formulas: (k,) if none depends on data, (n, k) otherwise.
+
+    Those of which none does take many parameter vectors (l, p), too: (l, k).
+    """
     groups: dict[object, list[int]] = {}
     for position, formula in enumerate(formulas):
         groups.setdefault(_form(formula, layout), []).append(position)
@@ -299,7 +309,7 @@ def _compile_all(formulas: Sequence[Expression], layout: Layout) -> Evaluate:
     sampled = any(_depends_on_data(formula, layout) for formula in formulas)
 
     def evaluate(params: Tensor, x: Tensor) -> Tensor:
-        shape = (len(x),) if sampled else ()
+        shape = (len(x),) if sampled else params.shape[:-1]
         if len(parts) == 1:  # in order, then
             [values] = (part(params, x) for part in parts)
             return values.expand(*shape, values.shape[-1])

@@ -126,12 +126,12 @@ class LoweredCircuit:
     def lane_outputs(self, params: Tensor, x: Tensor) -> Tensor | None:
         """Outputs (l, n, c) at many parameter vectors (l, p), in one run; None on engines without lanes.
 
-        Angles alone go through ``torch.func``: outputs and their gradients take the way of one vector.
+        Angles of both weights and data alone go through ``torch.func``: all else takes the way of one vector.
         """
         engine = self._engine(x)
         if not isinstance(engine, RotationCircuit | ConeCircuit):
             return None
-        shared = torch.func.vmap(self.angles.shared_values, (0, None))(params, x)
+        shared = self.angles.shared_on_lanes(params, x)
         if any(is_sampled and moves for is_sampled, moves in self.angles.kinds):
             sampled, dim = torch.func.vmap(lambda w: self.angle_values(w, x)[1])(params), 0
         else:  # of data alone
