@@ -66,8 +66,8 @@ class Net(Model):
     an attribute, "logits", or a function of what the module returns.
 
     The Jacobian is that of plain autograd, row by row: layer by layer for chains of linear layers and pointwise
-    functions, and for whatever is large; by ``torch.func`` otherwise. A module that ``torch.func`` cannot map over
-    samples (recurrent layers) is differentiated row by row, with a SlowBackendWarning.
+    functions, and for what is large and no convolution; by ``torch.func`` otherwise. A module that ``torch.func``
+    cannot map over samples (recurrent layers) is differentiated row by row, with a SlowBackendWarning.
 
     Raises TypeError for what is no module and makes none, ValueError for an ``init`` or ``output`` of another kind.
     """
@@ -93,6 +93,7 @@ class Net(Model):
         self._output = output
         self._replicas = ReplicaPerThread(self.module)
         self._features = _features(self.module)
+        self._has_patches = any(isinstance(part, nn.Conv1d | nn.Conv2d) for part in self.module.modules())
         self._init = init
         self._foreign: str | None = None  # a parameter that is not as torch draws it; none for ""
         self._tried: dict[Key, int] = {}  # how many rows that differ were seen
@@ -205,8 +206,8 @@ class Net(Model):
     def _is_large(self, params: Tensor, x: Tensor) -> bool:
         """Whether the Jacobian is sooner had from the layers, whose reading takes a while, than by ``torch.func``."""
         entries = len(x) * self.num_params
-        if not is_applicable(params, x) or entries * ENTRY_COST < OUTPUT_SHARE:
-            return False
+        if self._has_patches or not is_applicable(params, x) or entries * ENTRY_COST < OUTPUT_SHARE:
+            return False  # patches of images take longer to unfold than to differentiate
         with torch.no_grad():
             outputs = self(params, x[:1]).shape[1]
         return outputs * (entries * ENTRY_COST - OUTPUT_SHARE) > LAYERS_SHARE
