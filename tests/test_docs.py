@@ -10,6 +10,8 @@ import pytest
 import yaml
 
 import qlazy
+from qlazy.studies import STUDIES
+from qlazy.studies.report import SOURCES, SYMBOLS
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -82,6 +84,16 @@ def test_the_gallery_draws_what_it_shows() -> None:
     assert sorted(shown) == sorted("".join(names) for names in drawn)
     assert {path.name for path in (ROOT / "docs" / "gallery").iterdir()} == set(shown)
     assert max(path.stat().st_size for path in (ROOT / "docs").rglob("*.png")) < 150_000
+
+
+def test_every_study_cites_its_paper() -> None:
+    """On its own page and in docs/studies.md, by the same number."""
+    page = (ROOT / "docs" / "studies.md").read_text(encoding="utf-8")
+    rows = {row.split("`")[1]: row for row in page.splitlines() if row.startswith("| `")}
+    assert set(SOURCES) == set(SYMBOLS) == set(STUDIES) <= set(rows)
+    for study, source in SOURCES.items():
+        first = next(row for row in page.splitlines() if row.startswith(f"| `{study}`"))
+        assert re.findall(r"arXiv (\d+\.\d+)", source) == re.findall(r"arXiv (\d+\.\d+)", first)
 
 
 def words(text: str) -> set[str]:

@@ -15,6 +15,46 @@ from qlazy.drawing.page import CONVENTIONS, Page, captioned
 from qlazy.drawing.style import Drawing, Figure, drawings, replace_figures
 from qlazy.studies.result import HEAD, UNDECIDED, Finding, StudyResult
 
+SOURCES: Mapping[str, str] = {
+    "lazy": "Chizat, Oyallon, Bach, On lazy training in differentiable programming, NeurIPS 2019, arXiv 1812.07956",
+    "regimes": "Ghorbani, Mei, Misiakiewicz, Montanari, Limitations of lazy training of two-layers neural networks, "
+    "NeurIPS 2019, arXiv 1906.08899",
+    "wide_circuits": "formulas and sources in qlazy.theory.scrambled_laws; light cones: Abedi, Beigi, Taghavi, Quantum "
+    "lazy training, Quantum 2023, arXiv 2202.08232",
+    "control_flow": "Zhu, Hung, Chakrabarti, Wu, On the principles of differentiable quantum programming languages, "
+    "PLDI 2020, arXiv 2004.01122",
+    "tensor": "Wang, Wu, Lee, Ma, Ge, Beyond lazy training for over-parameterized tensor decomposition, NeurIPS 2020, "
+    "arXiv 2010.11356",
+    "subset": "HOST-CP: Das, Singh, Chatterjee, Bhattacharya, Bhattacharya, arXiv 2104.13794",
+    "self_training": "DRIFT: Zuo et al., arXiv 2109.07049",
+    "large_circuits": "formulas and sources in qlazy.theory.mean_kernel",
+    "atlas": "data sets of Bowles, Ahmed, Schuld 2024, arXiv 2403.07059",
+    "shots_and_noise": "closed forms in qlazy.kernels.shots and qlazy.theory.scrambled_laws",
+}
+"""The paper that a study takes up, or where its formulas are."""
+
+SYMBOLS: Mapping[str, str] = {
+    "lazy": "a: output scale; tau: scale of the initialisation; m: hidden neurons; w: parameters",
+    "regimes": "d: inputs; N: units; R / R0: risk over that of the zero function; RF, NT, NN: random features, the "
+    "linearised model, the trained model; qf, mg: quadratic functions, mixtures of Gaussians",
+    "wide_circuits": "L: layers; m: qubits; N = 2^m; K: tangent kernel; f: outputs; e0: error at the start; "
+    "theta: angles; a: output scale; S: shots a circuit; sup: the largest value in training",
+    "control_flow": "z1, z4: first and fourth input bit; s(b) = (-1)^b; P1, P2: the program without and with a "
+    "measured branch; a: output scale",
+    "tensor": "l, r, d: order, rank and dimension of the target; m: components of the model",
+    "subset": "figures are points of test accuracy",
+    "self_training": "figures are points of test accuracy",
+    "large_circuits": "n: qubits; K: tangent kernel; E: mean over random angles; a: output scale",
+    "atlas": "a: output scale; figures are points of test accuracy",
+    "shots_and_noise": "J, K: Jacobian and tangent kernel; p: strength of the noise; a: output scale",
+}
+"""What the letters in the tables of a study stand for."""
+
+
+def _about(study: str) -> dict[str, str]:
+    told = {"source": SOURCES.get(study), "symbols": SYMBOLS.get(study)}
+    return {name: words for name, words in told.items() if words}
+
 
 def write_study(result: StudyResult, figures: Mapping[str, Figure], folder: str | os.PathLike[str]) -> Path:
     """The same for a study."""
@@ -27,6 +67,7 @@ def study_page(result: StudyResult, figures: Mapping[str, Figure | Drawing]) -> 
     """The report of a study: how many of its claims hold, and those that do not by name."""
     facts = {
         "study": result.study,
+        **_about(result.study),
         **_fields(result.settings),
         **CONVENTIONS,
         **result.conventions,
