@@ -9,6 +9,8 @@ before anything is allocated.
 from __future__ import annotations
 
 import errno
+import functools
+import io
 import json
 import math
 import os
@@ -40,6 +42,10 @@ Settings = dict[str, Any]
 _SETTINGS = "settings.json"
 _DIGEST = "digest.txt"
 _LARGEST_AXIS = 2**40
+_LONGEST_HEAD = 10_000
+_LENGTHS = {(1, 0): 2, (2, 0): 4}
+"""Bytes that tell the length of the head of an ``.npy``, by its format."""
+_PIECE = 2**20
 
 
 @contextmanager
@@ -169,33 +175,49 @@ def _is_large(info: zipfile.ZipInfo) -> bool:
 
 def _read_array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
     with archive.open(name) as member:
-        require_whole_array(member, archive.getinfo(name).file_size)
-    with archive.open(name) as member:
-        array = npy.read_array(member, allow_pickle=False)
-        # The checksum is compared at the end of the member, which the array alone may not reach.
-        if member.read():
-            raise ValueError(f"{name} is longer than its array")
-    return array
+        shape, transposed, dtype = require_whole_array(member, archive.getinfo(name).file_size)
+        array = np.empty(shape[::-1] if transposed else shape, dtype)
+        # The checksum is compared once the member has been read to its end.
+        _fill(array.reshape(-1).view(np.uint8).data, member)
+    return array.T if transposed else array
 
 
-def require_whole_array(file: IO[bytes], size: int) -> None:
+def _fill(place: memoryview, file: IO[bytes]) -> None:
+    """Read bytes to the end of a file that is known to have as many as ``place``."""
+    start = 0
+    while piece := file.read(_PIECE):
+        place[start : start + len(piece)] = piece
+        start += len(piece)
+    if start != len(place):
+        raise ValueError("an array ends before its last number")
+
+
+def require_whole_array(file: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Refuse an ``.npy`` of ``size`` bytes whose head speaks of more or other than numbers and texts of that length.
 
-    Before anything is allocated. Raises ValueError.
+    Before anything is allocated. Returns the shape, whether columns come first, and the type. Raises ValueError.
     """
     version = npy.read_magic(file)
-    if version == (1, 0):
-        shape, _, dtype = npy.read_array_header_1_0(file)
-    elif version == (2, 0):
-        shape, _, dtype = npy.read_array_header_2_0(file)
-    else:
+    if version not in _LENGTHS:
         raise ValueError(f"an array is of the format {version}")
+    length = file.read(_LENGTHS[version])
+    text = file.read(min(int.from_bytes(length, "little"), _LONGEST_HEAD))
+    shape, transposed, dtype = _head(version, length + text)
     if dtype.kind not in "biufcSU" or dtype.itemsize == 0:
         raise ValueError(f"an array must hold numbers or texts, but is of {dtype}")
     if not all(0 <= extent < _LARGEST_AXIS for extent in shape) or len(shape) > 32:
         raise ValueError(f"an array has the shape {shape}")
     if math.prod(shape) * dtype.itemsize != size - file.tell():
         raise ValueError(f"an array of shape {shape} and {dtype} is not {size} bytes long")
+    return shape, transposed, dtype
+
+
+@functools.lru_cache(maxsize=1024)
+def _head(version: tuple[int, int], text: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Parse the head of an ``.npy``, which Python compiles: runs of a sweep have the same ones."""
+    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, transposed, dtype = read(io.BytesIO(text))
+    return shape, transposed, dtype
 
 
 def write_json(path: str | os.PathLike[str], value: Mapping[str, Any]) -> None:
