@@ -181,6 +181,8 @@ def compare(
         remove_stale_drafts(require_writable(folder))
     _warn_of_rates(seeded)
     runs = _runs(seeded, tasks, workers or 1, client, progress)
+    if folder is not None and client is not None:
+        remove_stale_drafts(folder)  # of workers that died on the way
     order = {name: index for index, name in enumerate(models)}
     runs.sort(key=lambda run: (order[run[1].model], run[1].alpha, run[1].seed))
     beside = tuple(baseline.train(splits[seeds[0]], method, steps) for baseline in baselines)
