@@ -1,6 +1,7 @@
 """Damaged texts, files and command lines: each is read, or refused in words that name it; nothing else ever happens.
 
-`make fuzz` runs the same properties over many more examples, new ones each time.
+`make fuzz` runs the same properties over many more examples, new ones each time. A program on which one fails is
+written to `tests/base/programs_found`, and stays there as a case of the suite once the fault is mended.
 """
 
 from __future__ import annotations
@@ -8,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import io
 import tempfile
+import traceback
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -60,18 +63,64 @@ def damaged(text: str, changes: list[Edit]) -> str:
     return text
 
 
+FOUND = Path(__file__).parent / "programs_found"
+
+
+def read_or_refused(text: str) -> None:
+    """Read a program, or have it refused with its place."""
+    error = refusal(QasmError, lambda: program_from_qasm(text))
+    assert error is None or (error.line >= 1 and error.column >= 1 and error.message)
+
+
+def kept_if_it_fails(text: str, folder: Path = FOUND) -> None:
+    """The same, with a program on which it fails written to a folder: of the programs of one failure the shortest."""
+    try:
+        read_or_refused(text)
+    except Exception as fault:
+        place = folder / f"{type(fault).__name__}-{sha256(where(fault).encode()).hexdigest()[:8]}.qasm"
+        with contextlib.suppress(OSError):
+            contents = text.encode("utf-8", "surrogatepass")
+            if not place.exists() or len(contents) < place.stat().st_size:
+                folder.mkdir(exist_ok=True)
+                place.write_bytes(contents)
+        raise
+
+
+def where(fault: BaseException) -> str:
+    """The module and function in which an error was raised: what tells one fault from another."""
+    trace = traceback.extract_tb(fault.__traceback__)[-1]
+    return f"{Path(trace.filename).name} {trace.name}"
+
+
 @pytest.mark.filterwarnings("ignore::qlazy.base.errors.IgnoredPragmaWarning")
 @given(st.sampled_from(TEXTS), edits)
 def test_qasm_is_read_or_refused_with_its_place(text, changes) -> None:
-    error = refusal(QasmError, lambda: program_from_qasm(damaged(text, changes)))
-    assert error is None or (error.line >= 1 and error.column >= 1 and error.message)
+    kept_if_it_fails(damaged(text, changes))
 
 
 @pytest.mark.filterwarnings("ignore::qlazy.base.errors.IgnoredPragmaWarning")
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=12))
 def test_qasm_from_fragments(fragments) -> None:
-    with contextlib.suppress(QasmError):
-        program_from_qasm("\n".join(("OPENQASM 3.0;", 'include "stdgates.inc";', *fragments)))
+    kept_if_it_fails("\n".join(("OPENQASM 3.0;", 'include "stdgates.inc";', *fragments)))
+
+
+@pytest.mark.filterwarnings("ignore::qlazy.base.errors.IgnoredPragmaWarning")
+@pytest.mark.parametrize("path", sorted(FOUND.glob("*.qasm")), ids=lambda path: path.stem)
+def test_what_was_found_once_is_read_or_refused(path) -> None:
+    read_or_refused(path.read_bytes().decode("utf-8", "surrogatepass"))
+
+
+def test_a_program_on_which_it_fails_is_kept_the_shortest_of_a_fault(tmp_path, monkeypatch) -> None:
+    def failing(text: str) -> None:
+        raise ZeroDivisionError if "x" in text else KeyError
+
+    monkeypatch.setitem(globals(), "program_from_qasm", failing)
+    for text in ("xxx", "x\ud800", "x", "xx"):
+        with pytest.raises(ZeroDivisionError):
+            kept_if_it_fails(text, tmp_path)
+    with pytest.raises(KeyError):
+        kept_if_it_fails("", tmp_path)
+    assert sorted(path.read_text() for path in tmp_path.iterdir()) == ["", "x"]
 
 
 @pytest.fixture(scope="module")
