@@ -11,12 +11,13 @@ PINS := pyproject.toml constraints.txt
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test test-slow test-device test-interop test-browser fuzz notebooks docs lint format clean
+.PHONY: help demo install test test-slow test-elsewhere test-device test-interop test-browser fuzz notebooks docs lint format clean
 
 help:
 	@echo "make demo          install into .venv (minutes), compare two circuits with a net on digits 3 and 8 (one minute)"
 	@echo "make test          run the test suite"
 	@echo "make test-slow     run the longer checks"
+	@echo "make test-elsewhere  the suite as nobody, without a home, in an order of chance, on one busy core (SEED=1 PARTS=tests/base)"
 	@echo "make test-device   PennyLane's own tests of devices, on qlazy.adjoint"
 	@echo "make test-interop  circuits of Cirq, Braket and pytket, in an environment of their own"
 	@echo "make test-browser  open the report in headless Chromium, where that is installed"
@@ -38,6 +39,9 @@ test: $(VENV)/.installed-test
 
 test-slow: $(VENV)/.installed-test
 	@$(BIN)/python -m pytest -m slow
+
+test-elsewhere: $(VENV)/.installed-test
+	@$(BIN)/python -m tests.elsewhere $(or $(SEED),1) $(PARTS)
 
 test-browser: $(VENV)/.installed-test
 	@$(BIN)/python -m pytest -m browser

@@ -15,6 +15,12 @@ from qlazy.commands import main as cli
 
 # A first call compiles and imports; a wall-clock deadline would fail on that alone. New examples are for
 # developers to find: continuous integration runs the same ones every time.
+_WRITABLE = os.access(
+    Path.cwd(), os.W_OK
+)  # elsewhere Hypothesis has no folder for what it finds, and warns of it
+if not _WRITABLE:
+    settings.register_profile("unwritable", database=None)
+    settings.load_profile("unwritable")
 settings.register_profile("qlazy", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.register_profile("fuzz", deadline=None, max_examples=5000)
