@@ -59,7 +59,7 @@ test-interop: $(VENV)-interop/.installed
 # Braket and Cirq hold cloudpickle and pandas below the pins, so that they come last and pip warns.
 $(VENV)-interop/.installed: $(PINS)
 	$(PYTHON) -m venv $(VENV)-interop
-	$(VENV)-interop/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --editable . pytest hypothesis
+	$(VENV)-interop/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --editable ".[qiskit]" pytest hypothesis
 	$(VENV)-interop/bin/python -m pip install --quiet --disable-pip-version-check cirq-core==1.7.0 amazon-braket-sdk==1.127.5 pytket==2.18.5
 	@touch $@
 
