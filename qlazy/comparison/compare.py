@@ -20,6 +20,7 @@ from tqdm.auto import tqdm
 from qlazy.base.errors import LearningRateWarning, path_of, require, require_flag, require_instance, whole_of
 from qlazy.base.execution import Results, in_processes, on_cluster, on_threads, require_workers
 from qlazy.base.keys import digest, key, readable, told
+from qlazy.base.memory import require_memory
 from qlazy.base.storage import remove_stale_drafts, require_writable
 from qlazy.base.version import __version__, versions
 from qlazy.comparison.baselines import FourierModel, InfiniteCircuit, InfiniteNet
@@ -125,7 +126,7 @@ def compare(
     for bit, on the same kind of processor.
 
     Raises TypeError for what is no model, data set, loss or method; ValueError for models that do not fit the data, and
-    for empty, repeated or impossible settings.
+    for empty, repeated or impossible settings; KernelTooLargeError for a kernel that does not fit in memory.
     """
     alphas = distinct_values("alphas", alphas, Real, "numbers")
     seeds = seeds_of(seeds)
@@ -244,6 +245,8 @@ class SeededModel:
         require(
             outputs == targets, f"models[{self.name!r}]", outputs_for(self.data), f"a model of {outputs}",
         )  # fmt: skip
+        size = len(self.data.x_train) * outputs
+        require_memory((size, size), self.data.x_train)  # the kernel at the start and at the end
 
     def warn_of_rate(self) -> str:
         """What to say of a learning rate that is above the critical one of the linearised model; nothing otherwise."""

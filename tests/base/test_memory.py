@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
+import qlazy
 from qlazy.base import memory
+from qlazy.base.errors import KernelTooLargeError
 from qlazy.base.memory import available_bytes, require_bytes
+from tests.makers import inputs
 
 CPU = torch.device("cpu")
 
@@ -46,3 +49,11 @@ def test_what_just_fits_is_taken_and_what_does_not_is_refused(monkeypatch: pytes
     ):
         require_bytes("kernel", 101, like, "dense")
     require_bytes("kernel", 200, like.float(), "dense")
+
+
+def test_a_million_outputs_are_refused_before_anything_is_allocated():
+    """A kernel of a million outputs of four samples is a matrix of 4 x 10^6 rows."""
+    x, y = inputs(4, 3), torch.zeros(4, 10**6, dtype=torch.float64)
+    wide = qlazy.Function(lambda w, x: (x @ w).unsqueeze(1).expand(-1, 10**6), 3)
+    with pytest.raises(KernelTooLargeError, match="`kernel` must fit in the .* GiB of memory available"):
+        qlazy.compare({"wide": wide}, qlazy.Dataset("points", x, y, x, y, (), ""), seeds=1, progress=False)
