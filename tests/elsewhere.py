@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parent.parent
 LOCALE = "tr_TR.UTF-8"
+BUSY = "import os\nown = os.getppid()\nwhile os.getppid() == own: pass"  # ends with what started it
 NOT_COPIED = shutil.ignore_patterns(
     ".git", ".venv", ".hypothesis", ".*_cache", "__pycache__", "build", "dist", "qlazy-out", "shared"
 )
@@ -92,7 +93,7 @@ def busy() -> Iterator[None]:
     """Another program on the same core, which never rests."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    with subprocess.Popen([sys.executable, "-c", "import os\nown = os.getppid()\nwhile os.getppid() == own: pass"]) as other:
+    with subprocess.Popen([sys.executable, "-c", BUSY]) as other:
         try:
             yield
         finally:
