@@ -75,7 +75,10 @@ def step_of(methods: Sequence[Method]) -> Step | None:
         return lambda params, gradient: params - rates.to(params) * gradient
     first = methods[0]
     if not isinstance(first, Adam) or any(
-        not isinstance(m, Adam) or (m.betas, m.epsilon) != (first.betas, first.epsilon) for m in methods
+        not isinstance(m, Adam)
+        or m.batch_size is not None
+        or (m.betas, m.epsilon) != (first.betas, first.epsilon)
+        for m in methods
     ):
         return None
     return _Adam(_column([m.learning_rate for m in methods]), first)  # type: ignore[attr-defined]

@@ -116,7 +116,8 @@ class SGD(Method):
 
     ``momentum`` is heavy-ball momentum; time is rate * step without it, and the step with it.
 
-    Each step takes ``batch_size`` samples and moves by ``learning_rate`` times their mean gradient. Raises TypeError
+    Each step takes ``batch_size`` samples and moves by ``learning_rate`` times their mean gradient; with all samples or
+    more in a batch it is gradient descent, bit for bit. The linearised model takes the same batches. Raises TypeError
     for a seed that is no whole number, ValueError for other values out of range.
     """
 
@@ -146,21 +147,25 @@ class SGD(Method):
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Adam(Method):
-    """Adam on F_a (Kingma, Ba 2015, arXiv 1412.6980), on all samples. Time is the step.
+    """Adam on F_a (Kingma, Ba 2015, arXiv 1412.6980), on all samples or on batches. Time is the step.
 
     Adam divides the gradient by its own size and with it the factor 1/a^2: each step moves a parameter by
     about ``learning_rate`` whatever the scale, and the outputs a h by a times as much. To compare scales, let the rate
     fall as 1/a.
 
-    ``betas`` are the decays of the means of the gradient and of its square, ``epsilon`` is added to the root. Raises
-    TypeError for betas that are not two numbers below 1, ValueError for a rate or epsilon out of range.
+    ``betas`` are the decays of the means of the gradient and of its square, ``epsilon`` is added to the root.
+    ``batch_size`` samples a step, in an order drawn from ``seed`` anew each epoch; all samples without it. The
+    linearised model takes the same batches. Raises TypeError for betas that are not two numbers below 1 and for a seed
+    that is no whole number, ValueError for a rate, epsilon or batch out of range.
     """
 
     learning_rate: float
     betas: tuple[float, float] = (0.9, 0.999)
     epsilon: float = 1e-8
+    batch_size: int | None = None
+    seed: int = 0
 
     def __post_init__(self) -> None:
         positive_of("learning_rate", self.learning_rate)
@@ -173,6 +178,9 @@ class Adam(Method):
         )
         epsilon = number_of("epsilon", self.epsilon, "be a number, not negative")
         require(0 <= epsilon < math.inf, "epsilon", "be a number, not negative", self.epsilon)
+        if self.batch_size is not None:
+            whole_of("batch_size", self.batch_size, 1)
+        generator_of(self.seed)
 
     @property
     def clock(self) -> str:
@@ -183,12 +191,21 @@ class Adam(Method):
 
     def walk(self, objective: Objective, params: Tensor, steps: int) -> Iterator[State]:
         optimizer = torch.optim.Adam([params], lr=self.learning_rate, betas=self.betas, eps=self.epsilon)
-        return optimize(optimizer, itertools.repeat(objective), steps, 1.0)
+        return optimize(optimizer, batches(objective, self.batch_size, self.seed), steps, 1.0)
+
+    def __repr__(self) -> str:
+        # Without batches as it has always been: kept runs are found by it.
+        batch = "" if self.batch_size is None else f", batch_size={self.batch_size!r}, seed={self.seed!r}"
+        settings = f"learning_rate={self.learning_rate!r}, betas={self.betas!r}, epsilon={self.epsilon!r}"
+        return f"Adam({settings}{batch})"
 
 
 @dataclass(frozen=True)
 class LBFGS(Method):
     """L-BFGS on F_a, one iteration a step, by default with a strong Wolfe line search. Time is the step.
+
+    It takes all samples: its line search and its memory compare gradients of one objective, and batches change it from
+    step to step. :class:`Adam` and :class:`SGD` take batches.
 
     It walks in u = a (w - w0), where gradients and steps keep their size as a grows: in w they shrink as 1/a,
     and below the optimiser's absolute thresholds it would quietly fall back to gradient descent.
@@ -269,11 +286,7 @@ class TorchOptimizer(Method):
     def walk(self, objective: Objective, params: Tensor, steps: int) -> Iterator[State]:
         origin = torch.zeros_like(params)
         optimizer, scheduler = self._made(place := params * objective.alpha)
-        parts = (
-            itertools.repeat(objective)
-            if self.batch_size is None
-            else batches(objective, self.batch_size, self.seed)
-        )
+        parts = batches(objective, self.batch_size, self.seed)
         plateau = isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau)
 
         def after(risk: float) -> None:
@@ -415,8 +428,13 @@ def critical_rate(objective: Objective, params: Tensor) -> float:
     return 4 * stable_rate(objective, params) / objective.loss.curvature
 
 
-def batches(objective: Objective, batch_size: int, seed: int) -> Iterator[Objective]:
-    """The objective on batches without end: each epoch all samples once, in an order drawn from ``seed``."""
+def batches(objective: Objective, batch_size: int | None, seed: int) -> Iterator[Objective]:
+    """The objective on batches without end: each epoch all samples once, in an order drawn from ``seed``.
+
+    The objective itself, its samples in their order, where a batch holds all of them.
+    """
+    if batch_size is None or batch_size >= len(objective.x):
+        yield from itertools.repeat(objective)
     generator = generator_of(seed)
     while True:
         order = torch.randperm(len(objective.x), generator=generator).to(objective.x.device)
