@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from hashlib import sha256
@@ -22,6 +23,7 @@ from qlazy.base.errors import require
 
 if TYPE_CHECKING:
     from distributed import Client as Client
+    from tqdm.auto import tqdm
 
 TaskFunction = Callable[[Any, Any], Any]
 Results = Iterator[tuple[int, Any]]
@@ -130,3 +132,12 @@ def connected(address: str | None) -> Iterator[Client | None]:
 
 
 CONNECT_SECONDS = 10
+
+
+def progress_bar(steps: Iterable[Any] | None = None, *, progress: bool, **options: Any) -> tqdm[Any]:
+    """A bar of tqdm where somebody watches, on a terminal and in a notebook; nothing where stderr is redirected."""
+    from tqdm.auto import tqdm
+
+    in_notebook = any(kind.__module__ == "tqdm.notebook" for kind in tqdm.__mro__)
+    is_watched = in_notebook or bool(getattr(sys.stderr, "isatty", lambda: False)())
+    return tqdm(steps, disable=not (progress and is_watched), **options)

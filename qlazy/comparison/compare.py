@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast, final
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from qlazy.base.errors import LearningRateWarning, path_of, require, require_flag, require_instance, whole_of
-from qlazy.base.execution import Results, in_processes, on_cluster, on_threads, require_workers
+from qlazy.base.execution import Results, in_processes, on_cluster, on_threads, progress_bar, require_workers
 from qlazy.base.keys import digest, key, readable, told
 from qlazy.base.memory import require_memory
 from qlazy.base.storage import remove_stale_drafts, require_writable
@@ -500,9 +499,7 @@ def _runs(
     """Every task's run with its key, in the order of the tasks; only those that are missing are made."""
     missing = [i for i, task in enumerate(tasks) if task.folder is None or not is_saved(task.kept(seeded))]
     made: dict[int, Run] = {}
-    bar = tqdm(
-        total=len(tasks), initial=len(tasks) - len(missing), unit="run", disable=None if progress else True
-    )
+    bar = progress_bar(total=len(tasks), initial=len(tasks) - len(missing), unit="run", progress=progress)
     with bar:
         left = [tasks[i] for i in missing]
         groups = _groups(

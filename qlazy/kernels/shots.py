@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from qlazy.base.errors import require, require_finite
+from qlazy.base.execution import progress_bar
 from qlazy.base.tables import Table
 from qlazy.models.model import Model
 
@@ -141,7 +141,7 @@ def cross_kernel_from_shots(
     jacobians = []
     for argument, samples in (("x", x), ("y", y)):
         require(len(samples) >= 1, argument, "hold at least one sample", len(samples))
-        bar = tqdm(models, desc=f"batches of {argument}", disable=not progress)
+        bar = progress_bar(models, desc=f"batches of {argument}", progress=progress)
         jacobians.append([one.jacobian(params, samples).detach() for one in bar])
     return cross_kernel_of_batches(*jacobians)
 
@@ -252,7 +252,7 @@ def _rows(jacobians: Sequence[Tensor]) -> list[Tensor]:
 
 def _measured(models: Iterable[Model], params: Tensor, x: Tensor, progress: bool) -> MeasuredKernel:
     require(len(x) >= 1, "x", "hold at least one sample", len(x))
-    bar = tqdm(models, desc="batches", disable=not progress)
+    bar = progress_bar(models, desc="batches", progress=progress)
     return kernel_of_batches([model.jacobian(params, x).detach() for model in bar])
 
 

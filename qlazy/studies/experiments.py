@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from tqdm.auto import tqdm
 
+from qlazy.base.execution import progress_bar
 from qlazy.base.keys import key, readable
 from qlazy.base.storage import load_arrays, require_writable, save_arrays
 from qlazy.base.tables import Table
@@ -60,7 +60,7 @@ def carry_out(
     outcomes = []
     if out is not None:
         require_writable(out)
-    with tqdm(experiments.items(), disable=None if progress else True) as bar:
+    with progress_bar(experiments.items(), progress=progress) as bar:
         for name, experiment in bar:
             bar.set_description(name)
             outcomes.append(

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
 from qlazy.base.errors import (
     UnsupportedModelError,
@@ -18,6 +17,7 @@ from qlazy.base.errors import (
     require_flag,
     whole_of,
 )
+from qlazy.base.execution import progress_bar
 from qlazy.base.version import versions
 from qlazy.comparison.baselines.fourier import MOST, FourierModel
 from qlazy.comparison.baselines.learners import KernelRidge, Learner, Tuned, classical, samples
@@ -230,7 +230,7 @@ def _entered(
 ) -> list[tuple[Rival, NDArray[np.float64]]]:
     """Every entrant with its answers (s, m), seeds in order."""
     found = []
-    with tqdm(total=len(entrants) * len(splits), unit="model", disable=None if progress else True) as bar:
+    with progress_bar(total=len(entrants) * len(splits), unit="model", progress=progress) as bar:
         for entrant in entrants:
             bar.set_description(entrant.name, refresh=False)
             start, entries = time.perf_counter(), []

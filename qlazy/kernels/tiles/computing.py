@@ -15,7 +15,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from qlazy.base.errors import path_of, require, require_finite, require_flag, whole_of
-from qlazy.base.execution import cores, on_cluster, on_threads, require_workers
+from qlazy.base.execution import cores, on_cluster, on_threads, progress_bar, require_workers
 from qlazy.base.keys import digest, told
 from qlazy.base.storage import remove_stale_drafts
 from qlazy.kernels.operator import TangentKernel
@@ -186,4 +186,4 @@ def _run(function: Any, job: Any, tasks: Sequence[Any], workers: int, client: Cl
 
 
 def _bar(total: int, what: str, unit: str, progress: bool, initial: int = 0) -> tqdm[Any]:
-    return tqdm(total=total, initial=initial, desc=what, unit=unit, disable=None if progress else True)
+    return progress_bar(total=total, initial=initial, desc=what, unit=unit, progress=progress)

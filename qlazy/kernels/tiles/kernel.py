@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, final
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from qlazy.base.errors import path_of, require, require_dtype, require_finite, whole_of
+from qlazy.base.execution import progress_bar
 from qlazy.base.memory import require_memory
 from qlazy.kernels.iterative import leading_eigenpairs
 from qlazy.kernels.operator import Eigenpairs
@@ -146,7 +146,7 @@ class TiledKernel:
         Raises ValueError naming the first file that does not.
         """
         places = list(self.description.grid.computed())
-        for place in tqdm(places, unit="tile", desc="verify", disable=None if progress else True):
+        for place in progress_bar(places, unit="tile", desc="verify", progress=progress):
             for image in self.description.grid.copies(place):
                 tile = self._tile(*image)
                 path = self._matrix.path(*image)

@@ -39,8 +39,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from tqdm.auto import tqdm
 
+from qlazy.base.execution import progress_bar
 from qlazy.base.intervals import resplit_error
 from qlazy.base.tables import Table
 from qlazy.studies.experiments import Outcome, carry_out
@@ -293,7 +293,7 @@ def _measure(
     blocks = [problems[i : i + LANES] for i in range(0, len(problems), LANES)]
     rows = dict(known)
     wanted = [learner for learner in LEARNERS if learner not in known]
-    with tqdm(total=len(wanted) * len(blocks), desc=name, disable=not progress, leave=False) as bar:
+    with progress_bar(total=len(wanted) * len(blocks), desc=name, progress=progress, leave=False) as bar:
         for learner in wanted:
             found = []
             for block in blocks:

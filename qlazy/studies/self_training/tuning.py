@@ -15,8 +15,8 @@ from itertools import product
 from typing import final
 
 import numpy as np
-from tqdm.auto import tqdm
 
+from qlazy.base.execution import progress_bar
 from qlazy.base.tables import Table
 from qlazy.studies.result import mean_and_error
 from qlazy.studies.self_training.few_labels import Problem, circuit_problem, net_problem
@@ -96,7 +96,7 @@ def tune(grid: TuningGrid, learners: tuple[str, ...] = LEARNERS, progress: bool 
     recipes: dict[str, Recipe] = {}
     best: dict[str, Accuracies] = {}
     tried = [(learner, *entry) for learner in learners for entry in grid.recipes(learner)]
-    for learner, longest, at in tqdm(tried, disable=not progress, desc="tuning"):
+    for learner, longest, at in progress_bar(tried, progress=progress, desc="tuning"):
         for step, found in along(problems, learner, longest, at).items():
             if learner not in best or _mean(found) > _mean(best[learner]):
                 rounds = max(1, longest.rounds * step // longest.steps)

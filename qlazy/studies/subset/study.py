@@ -31,8 +31,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm.auto import tqdm
 
+from qlazy.base.execution import progress_bar
 from qlazy.base.intervals import resplit_error
 from qlazy.base.tables import Table
 from qlazy.data.datasets import Dataset, from_arrays
@@ -147,7 +147,7 @@ def compare_rules(task: str, settings: Settings, folder: Path | None, progress: 
     """Every rule on one task from every seed; runs are kept in ``folder``, if given."""
     arrays = {f"{kind}_{task}": np.full((len(settings.rules), settings.seeds), np.nan) for kind in KINDS}
     arrays[f"doubts_{task}"] = np.full((2, settings.seeds), np.nan)
-    with tqdm(total=arrays[f"loop_{task}"].size, disable=not progress, leave=False) as bar:
+    with progress_bar(total=arrays[f"loop_{task}"].size, progress=progress, leave=False) as bar:
         for seed in range(settings.seeds):
             problem = make_problem(task, settings, seed)
             arrays[f"doubts_{task}"][:, seed] = judged(doubts(problem, seed), problem.wrong)

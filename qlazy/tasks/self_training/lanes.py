@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from qlazy.base.errors import require, require_shape
+from qlazy.base.execution import progress_bar
 from qlazy.data.datasets import Dataset
 from qlazy.models.model import Model
 from qlazy.tasks.self_training.checks import check_examples, check_run, check_teacher, check_test
@@ -67,7 +67,7 @@ def self_train_batched(
         int(steps),
         int(warmup),
     )
-    with tqdm(total=int(steps), unit="step", disable=not progress, desc=f"{len(starts)} runs") as bar:
+    with progress_bar(total=int(steps), unit="step", progress=progress, desc=f"{len(starts)} runs") as bar:
         for state in path:
             if state.step in wanted:
                 for lane, (_, _, test) in enumerate(examples):

@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from qlazy.base.errors import generator_of, require_flag, require_instance, require_tensor
+from qlazy.base.execution import progress_bar
 from qlazy.base.version import versions
 from qlazy.data.datasets import Dataset
 from qlazy.models.model import Model, require_model
@@ -78,7 +78,7 @@ def self_train(
     settings = settings_of(model, data, unlabeled, teacher, int(steps), int(warmup), method)
     settings |= {"seed": seed if params is None else None, "dtype": str(start.dtype).removeprefix("torch.")}
     wanted = set(record.steps(int(steps)))
-    bar = tqdm(total=int(steps), unit="step", disable=not progress, desc=type(teacher).__name__)
+    bar = progress_bar(total=int(steps), unit="step", progress=progress, desc=type(teacher).__name__)
     rows: list[Row] = []
     with bar:
         for state in walk(

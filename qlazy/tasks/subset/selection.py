@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from qlazy.base.errors import (
     NotFiniteError,
@@ -25,6 +24,7 @@ from qlazy.base.errors import (
     require_tensor,
     whole_of,
 )
+from qlazy.base.execution import progress_bar
 from qlazy.base.keys import key, told
 from qlazy.base.storage import load_arrays, remove_stale_drafts, require_writable, save_arrays
 from qlazy.base.version import versions
@@ -141,9 +141,7 @@ class Loop:
             remove_stale_drafts(require_writable(folder))
         margins = self.margins()
         now = self.begin() if path is None or not path.exists() else self.restore(path)
-        with tqdm(
-            total=self.epochs, initial=now.done, unit="pass", disable=None if progress else True
-        ) as bar:
+        with progress_bar(total=self.epochs, initial=now.done, unit="pass", progress=progress) as bar:
             bar.set_description(type(self.selector).__name__)
             while now.done < self.epochs:
                 now = self.advance(now)

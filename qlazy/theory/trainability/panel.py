@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from qlazy.base.errors import (
     KernelTooLargeError,
@@ -21,6 +20,7 @@ from qlazy.base.errors import (
     require_instance,
     whole_of,
 )
+from qlazy.base.execution import progress_bar
 from qlazy.data.datasets import Dataset
 from qlazy.quantum.backends.lowered import Lowering
 from qlazy.quantum.circuit import Circuit, load_circuit
@@ -89,9 +89,7 @@ def trainability(
     inputs = checked(own, _inputs(own, x, generator))
     family = _family(own, sizes)
     plan = _Plan(own, inputs, samples, int(seed))
-    with tqdm(
-        total=4 + len(family), unit="step", desc="trainability", disable=None if progress else True
-    ) as bar:
+    with progress_bar(total=4 + len(family), unit="step", desc="trainability", progress=progress) as bar:
         gradients = plan.gradients()
         skipped: dict[str, str] = {}
         here = _at_size(plan, gradients, skipped)
