@@ -188,7 +188,7 @@ def calls(p):
         "@ kernel": (lambda vector: p.kernel.__rmatmul__(vector), {"vector": y[:, 0]}),
         "kernel.eigh": (p.kernel.eigh, {"k": 2}),
         "kernel.solve": (p.kernel.solve, {"right": y[:, 0], "ridge": 0.1}),
-        "kernel.plot": (p.kernel.plot, {"labels": y}),
+        "kernel.plot": (p.kernel.plot, {"labels": y, "classes": ("no", "yes"), "style": {"font.size": 9.0}}),
         "tiled_kernel": (
             qlazy.tiled_kernel,
             {
@@ -336,7 +336,10 @@ def calls(p):
         "Record": (qlazy.Record, {"at": None, "count": 3}),
         "GradientDescent": (qlazy.GradientDescent, {"learning_rate": 0.1}),
         "SGD": (qlazy.SGD, {"learning_rate": 0.1, "batch_size": 2, "momentum": 0.0, "seed": 0}),
-        "Adam": (qlazy.Adam, {"learning_rate": 0.1, "betas": (0.9, 0.99), "epsilon": 1e-8}),
+        "Adam": (
+            qlazy.Adam,
+            {"learning_rate": 0.1, "betas": (0.9, 0.99), "epsilon": 1e-8, "batch_size": 2, "seed": 0},
+        ),
         "LBFGS": (qlazy.LBFGS, {"learning_rate": 0.1, "history": 3, "line_search": True}),
         "TorchOptimizer": (
             qlazy.TorchOptimizer,

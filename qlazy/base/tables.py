@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import html
+import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 _NUMBER = re.compile(r"[-+]?[\d.]|-$|nan|inf")
 
@@ -72,3 +74,12 @@ def aligned(rows: Sequence[Sequence[str]], justify: Callable[[str, int], str] = 
 def _row(tag: str, cells: Sequence[str], kinds: Sequence[str]) -> str:
     inner = "".join(f"<{tag}{kind}>{escaped(cell)}</{tag}>" for cell, kind in zip(cells, kinds, strict=True))
     return f"<tr>{inner}</tr>"
+
+
+def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows with the same names as CSV, the names first, lines ending in a line feed."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

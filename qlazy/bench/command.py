@@ -81,6 +81,7 @@ def bench(arguments: argparse.Namespace) -> int:
     earlier = _earlier(arguments.out, settings)
     report = run(arguments.workloads, arguments.peers, settings, progress=_say)
     print(report.table())
+    arguments.document = report.to_json()
     if arguments.out is not None:
         whole = report if earlier is None else report.after(earlier)
         print("\n" + "\n".join(map(str, whole.save(arguments.out))))

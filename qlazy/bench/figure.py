@@ -20,12 +20,15 @@ def bench_figure(times: Mapping[str, Mapping[str, float]], caption: str) -> Figu
     rows = -(-len(shown) // columns)
     longest = max(map(len, shown.values()))
     with style():
-        figure, panels = grid(rows, columns, height=0.7 + 0.2 * longest, width=0.85 * COLUMN)
+        height = 0.7 + 0.2 * longest
+        figure, panels = grid(
+            rows, columns, height=height, width=0.85 * COLUMN, caption="Seconds a call of each tool"
+        )
         for axes, (name, tools) in zip(panels.flat, shown.items(), strict=False):
             _bars(axes, name, tools)
         for axes in panels.flat[len(shown) :]:
             axes.set_visible(False)
-        figure.suptitle(f"seconds a call, median; {caption}", fontsize=9)
+        figure.suptitle(f"seconds a call, median; {caption}")
     return figure
 
 
@@ -39,5 +42,5 @@ def _bars(axes: Axes, name: str, tools: Mapping[str, float]) -> None:
     axes.set_xlim(low, 8 * max(values))  # room for the numbers
     axes.grid(visible=False, axis="y")
     for place, value in enumerate(values):
-        axes.text(1.1 * value, place, f"{value:.2g}", va="center", fontsize=7, color=INK)
+        axes.text(1.1 * value, place, f"{value:.2g}", va="center", color=INK)
     axes.set_title(name)

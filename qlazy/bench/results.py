@@ -66,7 +66,7 @@ class Report:
         Returns the paths.
         """
         from qlazy.bench.figure import bench_figure
-        from qlazy.drawing.style import save
+        from qlazy.drawing.files import save
 
         texts = {
             "bench.json": json.dumps(self.to_json(), indent=1, ensure_ascii=False),

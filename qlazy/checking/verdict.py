@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -15,7 +15,7 @@ from qlazy.checking.panel import Panel
 from qlazy.checking.panels import PANELS
 
 if TYPE_CHECKING:
-    from qlazy.drawing.style import Figure
+    from qlazy.drawing.style import Figure, Style
 
 NAME = "verdict.json"
 _FILES = {"lazy": "comparison.json", "flat": "trainability.npz", "classical": "surrogates.npz"}
@@ -73,33 +73,49 @@ class Verdict:
         """The numbers as text."""
         return "\n\n".join(map(str, self.tables()))
 
-    def figures(self) -> dict[str, Figure]:
-        """Every figure by name, as matplotlib figures to be changed and saved by hand."""
-        drawn = (PANELS[name].figures(panel) for name, panel in self.panels.items())
+    def figures(self, style: Style | None = None) -> dict[str, Figure]:
+        """Every figure by name, as matplotlib figures to be changed and saved by hand.
+
+        ``style`` as for :meth:`Comparison.figures`.
+        """
+        from qlazy.drawing.style import drawn_in
+
+        with drawn_in(style):
+            drawn = [PANELS[name].figures(panel) for name, panel in self.panels.items()]
         return {name: figure for figures in drawn for name, figure in figures.items()}
 
-    def plot(self, folder: str | os.PathLike[str]) -> list[Path]:
-        """Draw every figure into a folder, as PNG and SVG; returns the paths."""
-        from qlazy.drawing.style import save_figures
+    def plot(
+        self,
+        folder: str | os.PathLike[str],
+        formats: Sequence[str] | None = None,
+        style: Style | None = None,
+    ) -> list[Path]:
+        """Draw every figure into a folder, as PNG and SVG or as the ``formats`` named; returns the paths."""
+        from qlazy.drawing.files import save_figures
 
-        return save_figures(self.figures(), path_of("folder", folder))
+        return save_figures(self.figures(style), path_of("folder", folder), formats)
 
-    def report(self, folder: str | os.PathLike[str], command: str | None = None) -> Path:
+    def report(
+        self,
+        folder: str | os.PathLike[str],
+        command: str | None = None,
+        formats: Sequence[str] | None = None,
+        style: Style | None = None,
+    ) -> Path:
         """Write every figure and one self-contained ``report.html`` to hand on; returns its path.
 
-        ``command`` is what made the verdict, for those who want to run it again.
+        ``command`` is what made the verdict, for those who want to run it again; ``formats`` and ``style`` as for
+        :meth:`Comparison.report`.
         """
-        from qlazy.drawing.page import Page, captioned
-        from qlazy.drawing.style import drawings, replace_figures
+        from qlazy.drawing.files import drawings, replace_figures
+        from qlazy.drawing.page import Page
 
         folder = path_of("folder", folder)
-        figures = drawings(self.figures())
-        replace_figures(figures, folder)
+        figures = drawings(self.figures(style))
+        replace_figures(figures, folder, formats)
         again = command or self._call()
         title = "Lazy, flat, or classical?"
-        return Page(title, self.paragraphs(), self.facts, self.tables(), captioned(figures), again).save(
-            folder
-        )
+        return Page(title, self.paragraphs(), self.facts, self.tables(), figures, again).save(folder)
 
     def _call(self) -> str:
         """The call that made it, by what was asked."""

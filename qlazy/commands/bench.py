@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
-from qlazy.bench.command import EXAMPLES
-from qlazy.bench.command import add_bench as add_arguments
+import argparse
+
+from qlazy.bench.command import EXAMPLES, add_bench
 from qlazy.bench.command import bench as run
+from qlazy.commands.json_documents import add_json
+from qlazy.commands.options import add_figures
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What is timed, against what and how, and what its figure is written as."""
+    add_bench(parser)
+    add_figures(parser)
+    add_json(parser)
+
 
 __all__ = ["EXAMPLES", "add_arguments", "run"]

@@ -10,7 +10,8 @@ from pathlib import Path
 from qlazy.checking.check import ALPHAS, SEEDS, check
 from qlazy.checking.panels import PANELS
 from qlazy.commands import FAILED, OK
-from qlazy.commands.options import add_data, add_training, folder, read_data, read_method
+from qlazy.commands.json_documents import add_json
+from qlazy.commands.options import add_data, add_figures, add_training, folder, read_data, read_method
 
 EXAMPLES = """\
 models:
@@ -55,6 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=folder, metavar="DIR", default=Path("qlazy-out/check"), help="folder (%(default)s)"
     )
+    add_figures(parser)
+    add_json(parser)
     parser.add_argument("--quiet", action="store_true", help="show no progress")
 
 
@@ -74,6 +77,11 @@ def run(arguments: argparse.Namespace) -> int:
         workers=arguments.workers,
         progress=not arguments.quiet,
     )
+    arguments.document = {
+        "model": verdict.model, "data": verdict.data, "decisions": verdict.decisions, "sentence": verdict.sentence,
+        "sentences": verdict.sentences(), "absent": verdict.absent, "facts": verdict.facts, "tables": verdict.tables(),
+        "folder": arguments.out,
+    }  # fmt: skip
     page = verdict.report(arguments.out, arguments.command)
     print(
         f"{verdict}\n\n{verdict.table()}\n\nfigures, tables and arrays: {arguments.out}; all in one page: {page}"

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qlazy.base.errors import require
 from qlazy.base.execution import connected
 from qlazy.base.keys import readable
 from qlazy.base.tables import printable
 from qlazy.commands import FAILED, OK
+from qlazy.commands.json_documents import add_json
 from qlazy.commands.options import (
     MODELS,
     MODELS_HELP,
     add_data,
+    add_figures,
     add_training,
     add_workers,
     folder,
@@ -32,6 +35,8 @@ from qlazy.models.model import Model
 
 if TYPE_CHECKING:
     from qlazy.comparison.baselines.result import Surrogates
+    from qlazy.comparison.kernel_pairs import KernelPair
+    from qlazy.comparison.result import Comparison
     from qlazy.theory.trainability.result import Trainability
 
 EXAMPLES = f"""\
@@ -90,6 +95,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=folder, metavar="DIR", default=Path("qlazy-out/compare"), help="folder (%(default)s)"
     )
+    add_figures(parser)
+    add_json(parser)
     parser.add_argument("--quiet", action="store_true", help="show no progress")
 
 
@@ -121,17 +128,22 @@ def run(arguments: argparse.Namespace) -> int:
     print(data.description + ("" if arguments.splits == "one" else "; another split for every seed"))
     for name, model in models.items():
         print(f"{name}: {model.num_params} parameters")
+    if comparison.learning_rates():
+        print(f"learning rates, least to greatest over seeds and scales: {comparison.rates_text()}")
     print(f"\n{comparison.table()}\n")
     pairs = comparison.geometry(arguments.ridge)
     if pairs:
         print(f"{pair_table(pairs)}\n")
-    page = comparison.report(arguments.out, arguments.command, against=arguments.against)
+    arguments.document = comparison_document(comparison, pairs, data.description, arguments.out)
+    page = comparison.report(
+        arguments.out, arguments.command, against=arguments.against, ridge=arguments.ridge
+    )
     verdict = comparison.verdict()
     learnt = "".join(f"\n\n{one}\n\n{one.caption}" for one in comparison.features)
     if arguments.surrogates:
-        _print_surrogates(arguments, models, data)
+        arguments.document["surrogates"] = _print_surrogates(arguments, models, data)
     if arguments.trainability:
-        _print_trainability(arguments, models, data)
+        arguments.document["trainability"] = _print_trainability(arguments, models, data)
     print(
         f"{verdict}\n\n{verdict.caption}{learnt}\n\nfigures, table and arrays: {arguments.out}; all in one page: {page}"
     )
@@ -144,10 +156,38 @@ def run(arguments: argparse.Namespace) -> int:
     return FAILED if failed else OK
 
 
-def _print_surrogates(arguments: argparse.Namespace, models: Mapping[str, Model], data: Dataset) -> None:
+def comparison_document(
+    comparison: Comparison, pairs: Sequence[KernelPair], data: str, folder: Path
+) -> dict[str, Any]:
+    """A comparison as values: rows and slopes as they are printed, verdicts, and every run."""
+    verdicts = comparison.verdict()
+    runs = [
+        {
+            "model": run.model, "seed": run.seed, "alpha": run.alpha, "diverged": run.diverged or None,
+            "learning_rate": run.trace.learning_rate,
+            **({} if run.diverged else {name: of(run) for name, of in comparison.metrics.items()}),
+        }
+        for run in comparison.runs
+    ]  # fmt: skip
+    slopes = [
+        {"model": model, "metric": metric, **asdict(slope)}
+        for (model, metric), slope in comparison.slopes().items()
+    ]
+    return {
+        "data": data, "settings": comparison.settings, "rows": comparison.rows(), "runs": runs, "slopes": slopes,
+        "geometric_differences": pairs, "verdicts": {one.model: one.sentences() for one in verdicts},
+        "caption": verdicts.caption, "features": {one.model: one.sentences() for one in comparison.features},
+        "folder": folder,
+    }  # fmt: skip
+
+
+def _print_surrogates(
+    arguments: argparse.Namespace, models: Mapping[str, Model], data: Dataset
+) -> dict[str, Any]:
     """Each model beside its twin and classical ones, on the data and seeds of the comparison."""
     from qlazy.comparison.baselines.surrogates import surrogates
 
+    said = {}
     for index, (name, model) in enumerate(models.items()):
         panel = surrogates(
             model,
@@ -158,18 +198,29 @@ def _print_surrogates(arguments: argparse.Namespace, models: Mapping[str, Model]
         )
         panel.save(arguments.out / "surrogates" / f"{index}-{readable(name)}")
         _print_panel(f"{name} beside others", panel)
+        said[name] = _panel_document(panel)
+    return said
 
 
-def _print_trainability(arguments: argparse.Namespace, models: Mapping[str, Model], data: Dataset) -> None:
+def _print_trainability(
+    arguments: argparse.Namespace, models: Mapping[str, Model], data: Dataset
+) -> dict[str, Any]:
     """Whether the gradients of each circuit vanish, at sizes of its family."""
     from qlazy.quantum.circuit import Circuit
     from qlazy.theory.trainability.panel import trainability
 
+    said = {}
     for index, (name, model) in enumerate(models.items()):
         if isinstance(model, Circuit):
             panel = trainability(model, data, progress=not arguments.quiet)
             panel.save(arguments.out / "trainability" / f"{index}-{readable(name)}")
             _print_panel(f"{name} over random angles", panel)
+            said[name] = _panel_document(panel)
+    return said
+
+
+def _panel_document(panel: Surrogates | Trainability) -> dict[str, Any]:
+    return {"decision": panel.decision, "sentences": panel.sentences(), "caption": panel.caption}
 
 
 def _print_panel(title: str, panel: Surrogates | Trainability) -> None:

@@ -11,6 +11,7 @@ import torch
 
 from qlazy.base.errors import require
 from qlazy.commands import FAILED, OK
+from qlazy.commands.json_documents import add_json
 from qlazy.commands.options import add_sizes, folder, read_sizes
 
 CHECKED = 1e-7
@@ -43,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="of --check and of --mode sampled (%(default)s)"
     )
+    add_json(parser)
     group = parser.add_mutually_exclusive_group()
     group.add_argument(
         "--out", type=folder, metavar="DIR", help="folder for a file a program (default: print them)"
@@ -54,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """``qlazy diff``: the derivative of a program as programs, or what can be said of it."""
-    from qlazy.commands import derivatives
+    from qlazy.commands.showing import derivatives
     from qlazy.quantum.corpus import load_program
     from qlazy.quantum.derivatives import SampledDerivative, additive_form, differentiate
 
@@ -63,24 +65,30 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.loops is not None:
         program = replace(program, loops=arguments.loops)
     if arguments.count:
+        arguments.document = derivatives.counts_document(program, arguments.wrt)
         print(derivatives.counts_text(program, arguments.wrt))
         return OK
     require(arguments.wrt is not None, "--wrt", "name the parameter, as in --wrt theta[2]", "absent")
     if arguments.additive:
-        print(additive_form(program, arguments.wrt))
+        arguments.document = {"program": program.name, "additive": str(additive_form(program, arguments.wrt))}
+        print(arguments.document["additive"])
         return OK
     found = differentiate(program, arguments.wrt, arguments.mode)
     terms: Sequence[Any] = found if not isinstance(found, SampledDerivative) else ()
     if isinstance(found, SampledDerivative):
         terms, found = [found.draw(torch.Generator().manual_seed(arguments.seed))], found.derivative
     print(derivatives.derivative_text(found))
+    arguments.document = derivatives.derivative_document(found)
     if arguments.check:
         error = derivatives.check_error(found, arguments.seed)
+        arguments.document["check"] = {"largest_difference": error, "passes": error < CHECKED}
         print(f"largest difference from central differences: {error:.2g}")
         return OK if error < CHECKED else FAILED
     if arguments.out is None:
-        print(f"\n{derivatives.programs_text(terms)}", end="")
+        arguments.document["programs"] = derivatives.programs(terms)
+        print("\n" + "\n".join(arguments.document["programs"]), end="")
     else:
         paths = derivatives.save_programs(terms, arguments.out)
+        arguments.document["files"] = paths
         print(f"{len(paths)} file{'s' * (len(paths) != 1)}: {arguments.out}")
     return OK

@@ -12,7 +12,8 @@ import torch
 from qlazy.base.errors import UnsupportedModelError, require
 from qlazy.base.storage import remove_stale_drafts, require_writable
 from qlazy.commands import OK
-from qlazy.commands.options import MODELS_HELP, add_data, add_model, folder, positive, read_data
+from qlazy.commands.json_documents import add_json
+from qlazy.commands.options import MODELS_HELP, add_data, add_figures, add_model, folder, positive, read_data
 from qlazy.kernels.operator import tangent_kernel
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=folder, metavar="DIR", default=Path("qlazy-out/kernel"), help="folder (%(default)s)"
     )
+    add_figures(parser)
+    add_json(parser)
     parser.add_argument("--quiet", action="store_true", help="show no progress")
 
 
@@ -60,13 +63,20 @@ def run(arguments: argparse.Namespace) -> int:
     facts |= {} if shown is None else shown[0]
     print(facts_text(facts))
     matrix = tangent.to_dense()
+    arguments.document = {
+        "model": name, "parameters": model.num_params, "data": data.description, "classes": data.classes,
+        "seed": arguments.seed, "facts": facts, "trace": matrix.trace(), "eigenvalues": tangent.eigenvalues(),
+        "folder": arguments.out,
+    }  # fmt: skip
     arrays = {
         "kernel": matrix, "eigenvalues": tangent.eigenvalues(), "params": params, "x": data.x_train,
         "y": data.y_train, **({} if shown is None else shown[1]),
     }  # fmt: skip
     settings = {"model": name, "seed": arguments.seed, "data": data.description, "facts": facts}
     save_arrays(arguments.out / "kernel.npz", {key: t.numpy() for key, t in arrays.items()}, settings)
-    page = write_kernel(facts, plot_kernel(matrix, data.y_train), arguments.out, arguments.command)
+    page = write_kernel(
+        facts, plot_kernel(matrix, data.y_train, data.classes), arguments.out, arguments.command
+    )
     print(f"\nfigures and arrays: {arguments.out}; all in one page: {page}")
     return OK
 

@@ -58,9 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         arguments.command = shlex.join(["qlazy", *words])
         torch.set_num_threads(arguments.threads)
-        with contextlib.redirect_stdout(_Printable(sys.stdout)):
-            code: int = arguments.run(arguments)
-        return code
+        return _run(arguments)
     except SystemExit as stop:  # argparse leaves this way, --help and --version included
         return int(stop.code or 0)
     except KeyboardInterrupt:
@@ -77,6 +75,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(MemoryError("it does not fit in the memory available"), FAILED)
     except (ValueError, TypeError, ImportError, OSError) as error:
         return _fail(error, USAGE)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from qlazy.commands.json_documents import printed
+    from qlazy.commands.options import figures_asked_for
+
+    as_json = getattr(arguments, "json", False)
+    with (
+        contextlib.redirect_stdout(_Printable(sys.stderr if as_json else sys.stdout)),
+        figures_asked_for(arguments),
+    ):
+        code: int = arguments.run(arguments)
+    if as_json:
+        sys.stdout.write(printed(arguments, code))
+        sys.stdout.flush()
+    return code
 
 
 def _parse(words: Sequence[str]) -> argparse.Namespace:

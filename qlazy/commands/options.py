@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import csv
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
@@ -123,9 +124,12 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         "--learning-rate",
         type=float,
         metavar="R",
-        help="learning rate (gd: n / (2 lambda), n samples, lambda the largest eigenvalue of K)",
+        help="learning rate (gd: n / (2 lambda_max), n training samples and lambda_max the largest eigenvalue of the "
+        "tangent kernel at the start)",
     )
-    group.add_argument("--batch-size", type=positive, metavar="N", help="samples a step, for sgd (16)")
+    group.add_argument(
+        "--batch-size", type=positive, metavar="N", help="samples a step, for sgd (16) and adam (all)"
+    )
     group.add_argument("--horizon", type=float, metavar="T", help="time to flow, for flow")
     group.add_argument(
         "--baselines", type=_specs, default=(), metavar="SPEC,...",
@@ -154,6 +158,33 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--scheduler", metavar="ADDRESS", help="on the Dask cluster there: tcp://host:8786")
 
 
+def add_figures(parser: argparse.ArgumentParser) -> None:
+    """What figures are written as, and how they look."""
+    group = parser.add_argument_group("figures")
+    group.add_argument(
+        "--formats", type=_names, metavar="A,...",
+        help="kinds of files for figures, of png, svg, pdf (png,svg); fonts in PDFs are embedded as TrueType",
+    )  # fmt: skip
+    group.add_argument(
+        "--style", metavar="STYLE",
+        help="a style of matplotlib on top of qlazy's own look, by its name or as a file",
+    )  # fmt: skip
+
+
+@contextmanager
+def figures_asked_for(arguments: argparse.Namespace) -> Iterator[None]:
+    """The files and the look of all figures of a command, as its options have it."""
+    formats, style = (getattr(arguments, name, None) for name in ("formats", "style"))
+    if formats is None and style is None:
+        yield
+        return
+    from qlazy.drawing.files import written_as
+    from qlazy.drawing.style import drawn_in
+
+    with written_as(formats), drawn_in(style):
+        yield
+
+
 def add_sizes(parser: argparse.ArgumentParser) -> None:
     """The sizes nearly every family has; others are given after the name, as in NAME:n=6,layers=2."""
     for name in ("n", "layers"):
@@ -172,10 +203,10 @@ def read_sizes(arguments: argparse.Namespace) -> tuple[str, dict[str, int]]:
 
 
 def _method(name: str, learning_rate: float | None, batch: int | None, horizon: float | None) -> Method:
-    for option, value, owners in (("batch-size", batch, ("sgd",)), ("horizon", horizon, ("flow",))):
-        require(
-            value is None or name in owners, f"--{option}", f"come with --method {owners[0]}", f"with {name}"
-        )
+    remedy = {"gd": ": gradient descent on batches is sgd", "lbfgs": ": its line search needs all samples"}
+    belongs = batch is None or name in ("sgd", "adam")
+    require(belongs, "--batch-size", f"come with --method sgd or adam{remedy.get(name, '')}", f"with {name}")
+    require(horizon is None or name == "flow", "--horizon", "come with --method flow", f"with {name}")
     if name == "gd":
         return GradientDescent(learning_rate)
     if name == "lbfgs":
@@ -189,7 +220,9 @@ def _method(name: str, learning_rate: float | None, batch: int | None, horizon: 
         )
         return GradientFlow(_needed("horizon", horizon, name))
     step = _needed("learning-rate", learning_rate, name)
-    return Adam(step) if name == "adam" else SGD(step, 16 if batch is None else batch)
+    if name == "adam":
+        return Adam(step, batch_size=batch)
+    return SGD(step, 16 if batch is None else batch)
 
 
 def _needed(option: str, value: float | None, method: str) -> float:

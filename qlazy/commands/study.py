@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 
 from qlazy.commands import OK
-from qlazy.commands.options import folder
+from qlazy.commands.json_documents import add_json
+from qlazy.commands.options import add_figures, folder
 from qlazy.studies import STUDIES, find_study
 
 EXAMPLES = f"""\
@@ -25,17 +26,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", metavar="NAME", help="which one; without it, the list")
     parser.add_argument("--full", action="store_true", help="the full setting, which takes its time")
     parser.add_argument("--out", type=folder, metavar="DIR", help="folder (default: qlazy-out/NAME)")
+    add_figures(parser)
+    add_json(parser)
     parser.add_argument("--quiet", action="store_true", help="show no progress")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """``qlazy study``: run one, print its findings, leave a folder; the list without a name."""
     if arguments.name is None:
+        arguments.document = {"studies": STUDIES}
         print("\n".join(f"{name}  {summary}" for name, summary in STUDIES.items()))
         return OK
     module = find_study(arguments.name)
     settings = module.Settings.full() if arguments.full else module.Settings.quick()
     place = arguments.out or Path("qlazy-out", arguments.name)
     result = module.run(settings, place, progress=not arguments.quiet)
+    arguments.document = {
+        "study": result.study, "settings": result.settings, "conventions": result.conventions,
+        "findings": [
+            {**finding.as_json(), "interval": finding.interval, "verdict": finding.verdict}
+            for finding in result.findings
+        ],
+        "tables": result.tables, "folder": place,
+    }  # fmt: skip
     print(f"{result.table()}\n\nfigures, table and arrays: {place}; all in one page: {place / 'report.html'}")
     return OK

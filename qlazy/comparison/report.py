@@ -4,29 +4,49 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from qlazy.base.storage import atomic_write
+from qlazy.base.tables import csv_text
 from qlazy.comparison.figures.all import comparison_figures
+from qlazy.comparison.kernel_pairs import RIDGE, KernelPair, pair_table
 from qlazy.comparison.runs import Runs
 from qlazy.comparison.verdict import verdicts
-from qlazy.drawing.page import Page, captioned
-from qlazy.drawing.style import Drawing, Figure, drawings, replace_figures
+from qlazy.drawing.files import Drawing, drawings, replace_figures
+from qlazy.drawing.page import Page
+from qlazy.drawing.style import Figure, Style
 from qlazy.training.losses import CrossEntropy, Logistic, SquaredError
 from qlazy.training.methods import LBFGS, SGD, Adam, GradientDescent, GradientFlow
 
+PAIRS = "geometric_differences.csv"
+
 
 def write_comparison(
-    comparison: Runs, folder: str | os.PathLike[str], command: str | None = None, against: str = "alpha"
+    comparison: Runs,
+    folder: str | os.PathLike[str],
+    command: str | None = None,
+    against: str = "alpha",
+    formats: Sequence[str] | None = None,
+    style: Style | None = None,
+    ridge: float = RIDGE,
 ) -> Path:
-    """Every figure, drawn once, and the page that holds them all; returns the page's path."""
-    figures = drawings(comparison_figures(comparison, against))
-    replace_figures(figures, folder)
-    return comparison_page(comparison, figures, command).save(folder)
+    """Every figure, drawn once, the page that holds them all, and the pairs of kernels; returns the page's path."""
+    figures = drawings(comparison_figures(comparison, against, style))
+    replace_figures(figures, folder, formats)
+    pairs = comparison.geometry(ridge)
+    if pairs:
+        with atomic_write(Path(folder, PAIRS)) as file:
+            file.write(csv_text([asdict(pair) for pair in pairs]).encode())
+    return comparison_page(comparison, figures, command, pairs).save(folder)
 
 
 def comparison_page(
-    comparison: Runs, figures: Mapping[str, Figure | Drawing], command: str | None = None
+    comparison: Runs,
+    figures: Mapping[str, Figure | Drawing],
+    command: str | None = None,
+    pairs: Sequence[KernelPair] = (),
 ) -> Page:
     """The report of a comparison; without a ``command``, the call that made it stands at its end."""
     settings = comparison.settings
@@ -37,12 +57,16 @@ def comparison_page(
     facts = {name: text(value) for name, value in settings.items()}
     if facts.get("method") == "GradientDescent(learning_rate=None)":
         facts["method"] = "gradient descent at the default rate, n / (2 lambda_max(K_0))"
+    rates = comparison.rates_text()
+    if rates:
+        facts["learning rate"] = f"{rates} (least to greatest over seeds and scales)"
+    tables = comparison.tables()
     return Page(
         "Lazy, or learning?",
         lead,
         facts,
-        comparison.tables(),
-        captioned(figures),
+        (*tables, pair_table(pairs)) if pairs else tables,
+        figures,
         command or _call(comparison),
     )
 

@@ -117,6 +117,23 @@ class Runs:
         values = {(m, metric): self.values(m, metric)[chosen] for m in self.models for metric in METRICS}
         return {key: log_log_slope(alphas, table) for key, table in values.items() if (table > 0).all()}
 
+    def learning_rates(self) -> dict[str, tuple[float, float]]:
+        """The least and the greatest rate that each model stepped with, over seeds and scales; none for other methods.
+
+        Of a method without a rate of its own it is the one that was settled on, n / (2 lambda_max) at the start.
+        """
+        found = {model: [run.trace.learning_rate for run in self.select(model)] for model in self.models}
+        known = {model: [rate for rate in rates if rate is not None] for model, rates in found.items()}
+        return {model: (min(rates), max(rates)) for model, rates in known.items() if rates}
+
+    def rates_text(self) -> str:
+        """The same in words; nothing where there are none."""
+        texts = (
+            f"{model} {low:.3g}" + ("" if math.isclose(low, high, rel_tol=1e-9) else f" to {high:.3g}")
+            for model, (low, high) in self.learning_rates().items()
+        )
+        return "; ".join(texts)
+
     def rows(self) -> list[dict[str, Any]]:
         """One row a model and scale: the geometric mean over seeds of every metric and the factor of one deviation.
 
@@ -196,6 +213,16 @@ class Runs:
 
         Empty where there is one model, or where a kernel is zero.
         """
+        if ridge not in self._pairs:
+            self._pairs[ridge] = self._kernel_pairs(ridge)
+        return list(self._pairs[ridge])
+
+    @cached_property
+    def _pairs(self) -> dict[float, list[KernelPair]]:
+        """What is printed, written and put on the page."""
+        return {}
+
+    def _kernel_pairs(self, ridge: float) -> list[KernelPair]:
         first = self.alphas[0]
         kernels = {m: [run.kernel_initial for run in self.select(m, first)] for m in self.models}
         kernels |= {baseline.name: [baseline.full_kernel] for baseline in self.baselines}

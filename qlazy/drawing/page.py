@@ -18,7 +18,8 @@ from matplotlib.figure import Figure
 
 from qlazy.base.storage import atomic_write
 from qlazy.base.tables import Table, escaped, printable
-from qlazy.drawing.style import INK, Drawing, drawing
+from qlazy.drawing.files import Drawing, drawing
+from qlazy.drawing.style import INK
 
 CONVENTIONS: Mapping[str, str] = {
     "angle convention": "exp(-i theta P / 2), radians",
@@ -26,23 +27,6 @@ CONVENTIONS: Mapping[str, str] = {
     "dtype": "float64",
 }
 """What every study goes by unless its result says otherwise."""
-
-CAPTIONS = {
-    "laziness": "How far kernel and outputs leave the start and the linearised model at a = 1, in per cent",
-    "gains": "What training buys, in points of test accuracy; bold where the 95 % interval leaves out 0",
-    "classical": "Beside models without entanglement or without quantum parts: test scores, 95 % intervals",
-    "flat": "Gradients and kernels over random angles, Fisher spectrum, fidelities beside random states",
-    "drift": "Parameter drift and change of the whole kernel against the output scale; lazy: slope -1. Points are "
-    "geometric means over seeds, bands their range, dashed lines the fits",
-    "gap": "Distance from the linearised model trained on its own, in parameters and in outputs; points, bands and "
-    "lines as for the drift",
-    "bounds": "Upper bounds of Chizat, Oyallon, Bach 2019 (COB), dotted, above what was measured",
-    "losses": "Training loss step by step, a line each seed: trained solid, linearised dashed",
-    "spectra": "Eigenvalues of the tangent kernels before training and after it, for the first seed",
-    "kernels": "Tangent kernels, samples in the order of their classes; the largest 0.5 % of entries share a colour",
-    "accuracy": "Test accuracy, trained and linearised, against the output scale: means over seeds, bands their range",
-    "kernel": "The tangent kernel: its spectrum, the labels' energy in its eigenvectors, and itself by class",
-}
 
 NAME = "report.html"
 
@@ -87,7 +71,7 @@ class Page:
     """What a report holds, in the order of the page.
 
     ``lead`` is the verdict in sentences, ``facts`` what was asked and the conventions by name, ``figures`` matplotlib
-    figures by caption, ``command`` how to run it again.
+    figures by name, above which their captions stand, ``command`` how to run it again.
     """
 
     title: str
@@ -119,10 +103,12 @@ class Page:
         return f'<section class="lead">\n{paragraphs}</section>\n'
 
     def _figures(self) -> str:
+        drawn = [(name, drawing(figure)) for name, figure in self.figures.items()]
+        captions = [figure.caption or name.replace("_", " ") for name, figure in drawn]
         return "".join(
             f"<h2>{escaped(caption)}</h2>\n"
             f'<figure class="wide">{inline_svg(figure, f"figure{index}-", caption)}</figure>\n'
-            for index, (caption, figure) in enumerate(self.figures.items())
+            for index, (caption, (_, figure)) in enumerate(zip(captions, drawn, strict=True))
         )
 
     def _tables(self) -> str:
@@ -145,7 +131,7 @@ def inline_svg(figure: Figure | Drawing, prefix: str, label: str) -> str:
     ``prefix`` makes its ids its own among the figures of a page.
     """
     drawn = drawing(figure)
-    text = drawn.files["svg"].decode()
+    text = drawn.file("svg").decode()
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text[text.index("<svg") :], count=1, flags=re.DOTALL)
     text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{prefix}", text)
     for color, variable in _COLORS.items():
@@ -162,7 +148,3 @@ def inline_svg(figure: Figure | Drawing, prefix: str, label: str) -> str:
 
 
 _NAMESPACES = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
-
-
-def captioned(figures: Mapping[str, Figure | Drawing]) -> dict[str, Figure | Drawing]:
-    return {CAPTIONS.get(name, name.replace("_", " ")): figure for name, figure in figures.items()}

@@ -1,31 +1,36 @@
-"""The look all figures share, and how they are written. The user's own matplotlib settings are left alone.
+"""The look all figures share, and the place that they are drawn on. The user's matplotlib settings are left alone.
 
 Figures are made without pyplot: no backend is chosen, no global state is touched, nothing needs closing.
 """
 
 from __future__ import annotations
 
-import io
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property
-from pathlib import Path
-from typing import Any, NamedTuple, final
+from contextvars import ContextVar
+from typing import Any, NamedTuple, cast, final
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.figure import SubFigure
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from qlazy.base.storage import atomic_write
+from qlazy.base.errors import refuse, require
+
+Style = str | os.PathLike[str] | Mapping[str, Any] | Sequence[Any]
+"""What matplotlib takes as a style: a name, a file, settings by name, or several of them."""
+Place = Axes | Figure | SubFigure
+"""Where a user has a figure drawn: axes for one of a single panel, a figure or a part of one for any."""
+
 
 INK = "#333333"
 GUIDE = "#8a8a8a"
+SIZE = 8.0  # points, of every text
 COLUMN = 3.4  # inches: the width of a panel, and of a column in a two-column paper
 
 # Okabe and Ito's palette, told apart with any colour vision, less its yellow, too faint for lines on white.
@@ -35,9 +40,9 @@ _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 _SETTINGS: Any = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 8.5,
-    "axes.titlesize": 9,
-    "axes.labelsize": 8.5,
+    "font.size": SIZE,
+    "axes.titlesize": SIZE,
+    "axes.labelsize": SIZE,
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,
     "axes.linewidth": 0.7,
@@ -49,18 +54,20 @@ _SETTINGS: Any = {
     "grid.linewidth": 0.6,
     "xtick.color": INK,
     "ytick.color": INK,
-    "xtick.labelsize": 7.5,
-    "ytick.labelsize": 7.5,
+    "xtick.labelsize": SIZE,
+    "ytick.labelsize": SIZE,
     "lines.linewidth": 1.4,
     "lines.markersize": 4,
-    "legend.fontsize": 7.5,
-    "legend.title_fontsize": 7.5,
+    "legend.fontsize": SIZE,
+    "legend.title_fontsize": SIZE,
+    "figure.titlesize": SIZE,
     "legend.frameon": False,
-    "legend.handlelength": 1.8,
+    "legend.handlelength": 2.4,
     "figure.dpi": 120,
     "savefig.dpi": 200,
     "svg.fonttype": "none",  # text stays text: it can be searched, and edited
-    "svg.hashsalt": "qlazy",  # ids that do not change from one run to the next
+    "pdf.fonttype": 42,  # fonts are embedded as TrueType, which journals ask for
+    "ps.fonttype": 42,
 }
 
 
@@ -78,88 +85,144 @@ def looks(models: Iterable[str]) -> dict[str, Look]:
     }
 
 
+_ASKED: ContextVar[Style | None] = ContextVar("style asked for", default=None)
+_PLACE: ContextVar[Place | None] = ContextVar("place to draw on", default=None)
+
+
 @contextmanager
-def style() -> Iterator[None]:
-    """The settings of qlazy's figures on top of matplotlib's defaults, for the length of a block."""
-    with mpl.rc_context():
-        mpl.rcdefaults()
-        mpl.rcParams.update(_SETTINGS)
+def style(asked: Style | None = None, on: Place | None = None) -> Iterator[None]:
+    """The settings that figures are drawn with, for the length of a block, and the place that they are drawn on.
+
+    qlazy's own on top of matplotlib's defaults, and on top of these what is ``asked`` for, here or by
+    :func:`drawn_in`. On a place of the user's, whose settings rule there, only what is asked for here.
+    Raises ValueError for a style that matplotlib does not know, TypeError for a place that is none.
+    """
+    must = "be matplotlib axes, a figure or a subfigure"
+    require(on is None or isinstance(on, Place), "ax", must, type(on).__name__, TypeError)
+    chosen = _ASKED.get() if asked is None and on is None else _as_it_is(asked)
+    places, asking = _PLACE.set(on), _ASKED.set(chosen)
+    try:
+        with mpl.rc_context():
+            if on is None:
+                mpl.rcdefaults()
+                mpl.rcParams.update(_SETTINGS)
+            if chosen is not None:
+                _use(chosen)
+            mpl.rcParams["svg.hashsalt"] = "qlazy"  # ids that do not change from one run to the next
+            yield
+    finally:
+        _PLACE.reset(places)
+        _ASKED.reset(asking)
+
+
+@contextmanager
+def drawn_in(asked: Style | None) -> Iterator[None]:
+    """The style of all figures that are drawn in a block, where the call that draws them asks for no other.
+
+    Raises ValueError for a style that matplotlib does not know.
+    """
+    with style(asked):
+        asking = _ASKED.get()
+    token = _ASKED.set(asking)
+    try:
         yield
+    finally:
+        _ASKED.reset(token)
 
 
-def grid(rows: int, columns: int, *, height: float = 2.6, width: float = COLUMN) -> tuple[Figure, np.ndarray]:
-    """A figure of panels (rows, columns), sized a panel in inches. To be called within :func:`style`."""
-    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
-    return figure, figure.subplots(rows, columns, squeeze=False)
+def _as_it_is(asked: Style | None) -> Style | None:
+    """A style that stays as it is: matplotlib's own settings change within a block."""
+    if isinstance(asked, Mapping):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # old settings warn where they are read
+            return {name: asked[name] for name in asked if name not in _NOT_OF_A_STYLE}
+    if asked is None or isinstance(asked, str | os.PathLike):
+        return asked
+    must = "be a style of matplotlib, settings by name, or a list of these"
+    is_list = isinstance(asked, Sequence) and not isinstance(asked, bytes) and None not in asked
+    require(is_list, "style", must, type(asked).__name__, TypeError)
+    return tuple(_as_it_is(one) for one in asked)
+
+
+_NOT_OF_A_STYLE = {"backend", "backend_fallback", "interactive", "toolbar", "timezone"}
+
+
+def _use(asked: Style) -> None:
+    if isinstance(asked, Mapping):
+        try:
+            mpl.rcParams.update(cast(Any, asked))
+        except (KeyError, ValueError) as error:
+            refuse("style", "have settings of matplotlib", f"{error.args[0]}")
+    elif isinstance(asked, str | os.PathLike):
+        from matplotlib.style import use
+
+        try:
+            use(os.fspath(asked))
+        except OSError:
+            refuse("style", "be a style of matplotlib, such as ggplot, or a file of one", repr(str(asked)))
+    else:
+        for one in asked:
+            _use(one)
 
 
 @final
-class Drawing:
-    """A figure laid out once, and drawn once for each kind of file; equal figures give equal bytes.
+class Plate(Figure):
+    """A matplotlib figure that knows its ``caption`` and the style that it was drawn in."""
 
-    The figure's own layout engine and resolution are put back afterwards.
+    caption: str = ""
+    asked: Style | None = None
+
+
+def grid(
+    rows: int,
+    columns: int,
+    *,
+    height: float = 2.6,
+    width: float = COLUMN,
+    caption: str = "",
+    share_y: bool = False,
+) -> tuple[Figure, np.ndarray]:
+    """Panels (rows, columns) on a figure of their own, sized a panel in inches, or on the place given to :func:`style`.
+
+    To be called within :func:`style`. Raises ValueError for axes where several panels are needed, and for a figure that
+    has axes already.
     """
-
-    def __init__(self, figure: Figure) -> None:
-        self.figure = figure
-        self.width: float = figure.get_figwidth()  # inches
-
-    @cached_property
-    def files(self) -> Mapping[str, bytes]:
-        """The contents of the files by their suffix, png and svg."""
-        figure = self.figure
-        engine, dpi, canvas = figure.get_layout_engine(), figure.dpi, figure.canvas
-        with style():
-            try:
-                if engine is not None:
-                    engine.execute(figure)
-                    figure.set_layout_engine("none")
-                # The canvases' own methods draw once, where savefig draws a second time to lay out.
-                png = self._printed(
-                    FigureCanvasAgg(figure).print_png, mpl.rcParams["savefig.dpi"], {"Software": None}
-                )
-                about = {"Date": None, "Publisher": PUBLISHER}
-                svg = self._printed(FigureCanvasSVG(figure).print_svg, SVG_DPI, about)
-            finally:
-                figure.set_canvas(canvas)
-                figure.dpi = dpi
-                figure.set_layout_engine(engine)
-        return {"png": png, "svg": svg}
-
-    def _printed(self, write: Callable[..., Any], dpi: float, metadata: Mapping[str, str | None]) -> bytes:
-        buffer = io.BytesIO()
-        self.figure.dpi = dpi
-        write(buffer, metadata=metadata)
-        return buffer.getvalue()
+    place = _PLACE.get()
+    if place is not None:
+        return _grid_on(place, rows, columns, share_y)
+    figure = Plate(figsize=(width * columns, height * rows), layout="constrained")
+    figure.caption, figure.asked = caption, _ASKED.get()
+    return figure, figure.subplots(rows, columns, squeeze=False, sharey=share_y)
 
 
-PUBLISHER = "qlazy"
-"""What every SVG says, which tells figures of qlazy from others in a folder."""
-SVG_DPI = 72.0  # what matplotlib draws SVG at, whatever is asked for
+def _grid_on(place: Place, rows: int, columns: int, share_y: bool) -> tuple[Figure, np.ndarray]:
+    if isinstance(place, Axes):
+        must = "be a figure or a subfigure, as there are several panels"
+        require(rows * columns == 1, "ax", must, "axes")
+        return cast(Figure, place.figure), np.array([[place]])
+    require(not place.axes, "ax", "have no axes yet, or be axes", f"a figure with {len(place.axes)}")
+    if isinstance(place, Figure) and place.get_layout_engine() is None:
+        place.set_layout_engine("constrained")  # makes room for what stands beside the panels
+    return cast(Figure, place), place.subplots(rows, columns, squeeze=False, sharey=share_y)
 
 
-def drawing(figure: Figure | Drawing) -> Drawing:
-    """The figure as one drawing for all files, itself if it is one."""
-    return figure if isinstance(figure, Drawing) else Drawing(figure)
+def axes_asked_for() -> Axes | None:
+    """The axes that :func:`style` was given to draw on, if it was."""
+    place = _PLACE.get()
+    return place if isinstance(place, Axes) else None
 
 
-def drawings(figures: Mapping[str, Figure]) -> dict[str, Drawing]:
-    """Figures by name, each to be drawn once for files and page."""
-    return {name: drawing(figure) for name, figure in figures.items()}
+def caption_of(figure: Figure) -> str:
+    """What a figure of qlazy shows, in a sentence; nothing for others."""
+    return figure.caption if isinstance(figure, Plate) else ""
 
 
-def save(figure: Figure | Drawing, folder: str | Path, name: str) -> list[Path]:
-    """Write a figure as PNG and SVG; equal figures give equal bytes. Returns the paths."""
-    paths = []
-    for kind, contents in drawing(figure).files.items():
-        paths.append(Path(folder, f"{name}.{kind}"))
-        with atomic_write(paths[-1]) as file:
-            file.write(contents)
-    return paths
+_LEAST_DECADES = 0.75
+"""Of a logarithmic axis: two of 1, 2, 5 in any decade lie within."""
 
 
 def log_axis(axes: Axes, which: str, values: np.ndarray) -> None:
-    """Make an axis logarithmic with limits that hold all positive ``values`` and at least one whole decade.
+    """Make an axis logarithmic with limits that hold all positive ``values``, and two numbers to read them by.
 
     An axis without a positive value says so instead of showing an empty frame.
     """
@@ -168,8 +231,9 @@ def log_axis(axes: Axes, which: str, values: np.ndarray) -> None:
         note(axes, "zero throughout")
         positive = np.ones(1)
     low, high = np.log10(positive.min()), np.log10(positive.max())
-    spare = max(0.08 * (high - low), (1.3 - (high - low)) / 2)
+    spare = max(0.08 * (high - low), (_LEAST_DECADES - (high - low)) / 2)
     axis = axes.xaxis if which == "x" else axes.yaxis
+    getattr(axes, f"set_autoscale{which}_on")(False)  # equal values have no limits of their own
     getattr(axes, f"set_{which}scale")("log")
     getattr(axes, f"set_{which}lim")(10 ** (low - spare), 10 ** (high + spare))
     axis.set_major_locator(LogLocator(numticks=8))
@@ -178,9 +242,23 @@ def log_axis(axes: Axes, which: str, values: np.ndarray) -> None:
     axis.set_minor_locator(LogLocator(subs=range(2, 10), numticks=40) if few else NullLocator())
     axis.set_minor_formatter(NullFormatter())
     if math.floor(high + spare) - math.ceil(low - spare) < 1:  # fewer than two powers of ten have a label
-        axis.set_minor_locator(LogLocator(subs=(2, 3, 5), numticks=40))
+        axis.set_minor_locator(LogLocator(subs=(2, 5), numticks=40))
         axis.set_major_formatter("{x:g}")
         axis.set_minor_formatter("{x:g}")
+
+
+def size_axis(axes: Axes, which: str, sizes: np.ndarray) -> None:
+    """A logarithmic axis with a number at each of a few sizes that were run, and little beyond them."""
+    places = np.unique(sizes)
+    low, high = np.log10(places[0]), np.log10(places[-1])
+    spare = max(0.08 * (high - low), 0.04)
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    getattr(axes, f"set_autoscale{which}_on")(False)  # equal values have no limits of their own
+    getattr(axes, f"set_{which}scale")("log")
+    getattr(axes, f"set_{which}lim")(10 ** (low - spare), 10 ** (high + spare))
+    axis.set_major_locator(FixedLocator(places.tolist()))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda size, _: f"{size:g}"))
 
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -197,29 +275,3 @@ def power_of_ten(value: float, position: int | None = None) -> str:
 def note(axes: Axes, text: str) -> None:
     """What a panel says where it has nothing to show."""
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=GUIDE)
-
-
-def legend_below(figure: Figure, handles: list[Any], *, columns: int | None = None) -> None:
-    """One legend under all panels, in as many columns as its entries leave room for."""
-    longest = max(len(str(handle.get_label())) for handle in handles)
-    fitting = max(1, int(figure.get_figwidth() * 15 / (longest + 6)))
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(columns or len(handles), fitting))
-
-
-def replace_figures(figures: Mapping[str, Figure | Drawing], folder: str | os.PathLike[str]) -> list[Path]:
-    """As :func:`save_figures`, in place of all figures of qlazy in the folder: none of an earlier result stays."""
-    for svg in Path(folder).glob("*.svg"):
-        if svg.stem not in figures and _is_ours(svg):
-            for path in (svg, svg.with_suffix(".png")):
-                path.unlink(missing_ok=True)
-    return save_figures(figures, folder)
-
-
-def _is_ours(svg: Path) -> bool:
-    with svg.open("rb") as file:
-        return f"<dc:title>{PUBLISHER}</dc:title>".encode() in file.read(4096)
-
-
-def save_figures(figures: Mapping[str, Figure | Drawing], folder: str | os.PathLike[str]) -> list[Path]:
-    """Write figures by name into a folder, each as PNG and SVG; returns the paths."""
-    return [path for name, figure in figures.items() for path in save(figure, Path(folder), name)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, NamedTuple, final, overload
 
@@ -36,7 +36,7 @@ from qlazy.models.model import (
 if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
 
-    from qlazy.drawing.style import Figure
+    from qlazy.drawing.style import Figure, Place, Style
     from qlazy.kernels.shots import MeasuredCrossKernel, MeasuredKernel
 
 DENSE_ROWS = 4096
@@ -369,15 +369,23 @@ class TangentKernel:
         solution = conjugate_gradients(lambda v: self @ v + ridge * v, columns, tolerance, max_steps)
         return solution.reshape(right.shape)
 
-    def plot(self, labels: Tensor | NDArray[np.generic]) -> Figure:
+    def plot(
+        self,
+        labels: Tensor | NDArray[np.generic],
+        classes: Sequence[str] = (),
+        ax: Place | None = None,
+        style: Style | None = None,
+    ) -> Figure:
         """The kernel against labels (n, c): its spectrum, its label energy, and the matrix by class.
 
-        Raises ValueError for labels that do not fit and for a kernel between two sets of inputs.
+        ``classes`` are their names, such as ``data.classes``. ``ax`` is a matplotlib figure or subfigure to draw on,
+        ``style`` what ``matplotlib.style.use`` takes. Raises ValueError for labels or names that do not fit, for axes,
+        as there are three panels, and for a kernel between two sets of inputs.
         """
         from qlazy.kernels.figures import plot_kernel
 
         self._require_symmetric("plot")
-        return plot_kernel(self.to_dense(), labels)
+        return plot_kernel(self.to_dense(), labels, classes, ax, style)
 
     def __repr__(self) -> str:
         form = "dense" if self.is_dense else "matrix-free"

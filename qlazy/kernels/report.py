@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from qlazy.base.version import versions
-from qlazy.drawing.page import CONVENTIONS, Page, captioned
-from qlazy.drawing.style import Drawing, Figure, drawing, save_figures
+from qlazy.drawing.files import Drawing, drawing, replace_figures
+from qlazy.drawing.page import CONVENTIONS, Page
+from qlazy.drawing.style import Figure
 
 
 def write_kernel(
@@ -16,7 +17,7 @@ def write_kernel(
 ) -> Path:
     """The same for one tangent kernel."""
     drawn = drawing(figure)
-    save_figures({"kernel": drawn}, folder)
+    replace_figures({"kernel": drawn}, folder)
     return kernel_page(facts, drawn, command).save(folder)
 
 
@@ -24,9 +25,7 @@ def kernel_page(facts: Mapping[str, str], figure: Figure | Drawing, command: str
     """The report of one tangent kernel, from the facts of :func:`qlazy.kernels.facts.kernel_facts`."""
     lead = (f"{facts['model']}, on {facts['data']}.", _learnable(facts))
     shown = {**facts, "angle convention": CONVENTIONS["angle convention"], **versions()}
-    return Page(
-        f"Tangent kernel of {facts['model']}", lead, shown, (), captioned({"kernel": figure}), command
-    )
+    return Page(f"Tangent kernel of {facts['model']}", lead, shown, (), {"kernel": figure}, command)
 
 
 def _learnable(facts: Mapping[str, str]) -> str:

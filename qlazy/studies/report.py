@@ -11,8 +11,9 @@ from typing import Any
 from qlazy.base.storage import atomic_write, remove_stale_drafts, save_arrays
 from qlazy.base.version import versions
 from qlazy.comparison.report import text
-from qlazy.drawing.page import CONVENTIONS, Page, captioned
-from qlazy.drawing.style import Drawing, Figure, drawings, replace_figures
+from qlazy.drawing.files import Drawing, drawings, replace_figures
+from qlazy.drawing.page import CONVENTIONS, Page
+from qlazy.drawing.style import Figure
 from qlazy.studies.result import HEAD, UNDECIDED, Finding, StudyResult
 
 SOURCES: Mapping[str, str] = {
@@ -74,9 +75,7 @@ def study_page(result: StudyResult, figures: Mapping[str, Figure | Drawing]) -> 
         **versions(),
     }
     tables = (*result.tables, result.findings_table())
-    return Page(
-        f"Study {result.study}", _claims(result), facts, tables, captioned(figures), _study_call(result)
-    )
+    return Page(f"Study {result.study}", _claims(result), facts, tables, figures, _study_call(result))
 
 
 def _claims(result: StudyResult) -> tuple[str, ...]:

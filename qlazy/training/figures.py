@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 from numpy.typing import NDArray
 
-from qlazy.drawing.style import INK, grid, log_axis, style
+from qlazy.drawing.legends import clear_legend
+from qlazy.drawing.style import INK, Place, Style, grid, log_axis, style
 
 Floats = NDArray[Any]
 
@@ -18,17 +19,25 @@ COLUMNS = 4
 
 
 def history_figure(
-    steps: Floats, train_loss: Floats, test_loss: Floats | None, drift: Floats, loss: str, alpha: float
+    steps: Floats,
+    train_loss: Floats,
+    test_loss: Floats | None,
+    drift: Floats,
+    loss: str,
+    alpha: float,
+    ax: Place | None = None,
+    asked: Style | None = None,
 ) -> Figure:
     """The losses of one run and the drift of its parameters, at the recorded steps, all (t,)."""
-    with style():
-        figure, ((losses, drifts),) = grid(1, 2)
+    with style(asked, ax):
+        figure, ((losses, drifts),) = grid(
+            1, 2, caption="The losses of a run and the drift of its parameters"
+        )
         losses.plot(steps, positive(train_loss), color=INK, label="train")
         values = [train_loss]
         if test_loss is not None:
             losses.plot(steps, positive(test_loss), color="#D55E00", linestyle="--", label="test")
             values.append(test_loss)
-            losses.legend()
         log_axis(losses, "y", np.concatenate(values))
         losses.set_ylabel(f"loss  {loss}".rstrip())
         drifts.plot(steps, drift, color=INK)
@@ -37,7 +46,9 @@ def history_figure(
         for axes in (losses, drifts):
             step_axis(axes, int(steps[-1]))
             axes.set_xlabel("step")
-        figure.suptitle(f"a = {alpha:g}", fontsize=9)
+        if test_loss is not None:
+            clear_legend(losses)
+        figure.suptitle(f"a = {alpha:g}")
     return figure
 
 

@@ -84,12 +84,17 @@ class History:
         """The run as plain text, a line for each recorded step. The numbers themselves are the arrays."""
         return aligned([list(self._columns()), *self._rows()], str.rjust)
 
-    def plot(self) -> Any:
-        """A matplotlib figure of the losses and the drift along training."""
+    def plot(self, ax: Any = None, style: Any = None) -> Any:
+        """A matplotlib figure of the losses and the drift along training.
+
+        ``ax`` is a figure or a subfigure to draw on, ``style`` what ``matplotlib.style.use`` takes. Raises ValueError
+        for axes, as there are two panels, and for a style that matplotlib does not know.
+        """
         from qlazy.training.figures import history_figure
 
         require(len(self.steps), "history", "hold at least one recorded step", "empty")
-        return history_figure(self.steps, self.train_loss, self.test_loss, self.drift, self.loss, self.alpha)
+        losses = (self.train_loss, self.test_loss)
+        return history_figure(self.steps, *losses, self.drift, self.loss, self.alpha, ax, style)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write to one file of arrays and JSON, atomically; ``numpy.load`` can read its arrays too."""

@@ -50,7 +50,7 @@ def test_models_may_stand_on_both_sides_of_the_options(monkeypatch: pytest.Monke
         (["compare", "mlp", "--method", "adam"], "`--learning-rate` must be given with --method adam"),
         (
             ["compare", "mlp", "--batch-size", "4"],
-            "`--batch-size` must come with --method sgd, but is with gd",
+            "`--batch-size` must come with --method sgd or adam: gradient descent on batches is sgd, but is with gd",
         ),
         (
             ["compare", "mlp", "--method", "flow", "--learning-rate", "1", "--horizon", "1"],

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -17,7 +19,7 @@ import qlazy
 from qlazy.comparison.figures.all import comparison_figures, plot_comparison
 from qlazy.comparison.result import Comparison
 from qlazy.comparison.run import Run
-from qlazy.drawing.style import save, save_figures
+from qlazy.drawing.files import save, save_figures
 from qlazy.kernels.figures import plot_kernel
 from qlazy.training.history import History
 from qlazy.training.losses import SquaredError
@@ -287,3 +289,23 @@ def test_no_figure_of_an_earlier_comparison_stays(tmp_path):
     names = {path.stem for path in tmp_path.glob("*.svg")}
     assert names == {*comparison.figures(), "mine"}
     assert {path.stem for path in tmp_path.glob("*.png")} == {*comparison.figures()}
+
+
+def test_a_report_keeps_what_is_printed(tmp_path) -> None:
+    """The geometric differences, in a file and on the page, and the learning rate of each model."""
+    comparison = made_up(("one", "two"), (1.0, 10.0), seeds=(0, 1))
+    runs = tuple(
+        replace(run, trace=replace(run.trace, learning_rate=0.5 + run.seed)) for run in comparison.runs
+    )
+    comparison = Comparison(runs, {"method": "GradientDescent(learning_rate=None)"})
+    assert comparison.learning_rates() == {"one": (0.5, 1.5), "two": (0.5, 1.5)}
+    page = comparison.report(tmp_path, ridge=0.3).read_text()
+    assert "one 0.5 to 1.5; two 0.5 to 1.5" in page
+    assert "geometric difference g" in page
+    with (tmp_path / "geometric_differences.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    pairs = comparison.geometry(0.3)
+    assert [(row["model"], row["other"]) for row in rows] == [("one", "two"), ("two", "one")]
+    for row, pair in zip(rows, pairs, strict=True):
+        assert float(row["difference"]) == pair.difference
+        assert float(row["ridge"]) == 0.3

@@ -8,17 +8,25 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from qlazy.base.over_seeds import Interval
-from qlazy.drawing.style import COLUMN, GUIDE, INK, grid, style
+from qlazy.drawing.style import COLUMN, GUIDE, INK, Place, Style, grid, style
 
 _COLORS = {"better": "#D55E00", "as well": "#E69F00", "worse": "#0072B2", "undecided": GUIDE}
 
 
+_CAPTION = "Beside models without entanglement or without quantum parts: test scores, 95 % intervals"
+
+
 def surrogates_figure(
-    names: Sequence[str], scores: Sequence[Interval], standings: Sequence[str], measure: str
+    names: Sequence[str],
+    scores: Sequence[Interval],
+    standings: Sequence[str],
+    measure: str,
+    ax: Place | None = None,
+    asked: Style | None = None,
 ) -> Figure:
     """Rows from above, the trained model first; colours say how the others stand to it."""
-    with style():
-        figure, panels = grid(1, 1, height=0.6 + 0.28 * len(names), width=1.6 * COLUMN)
+    with style(asked, ax):
+        figure, panels = grid(1, 1, height=0.6 + 0.28 * len(names), width=1.6 * COLUMN, caption=_CAPTION)
         axes = panels[0, 0]
         for row, (score, standing) in enumerate(zip(scores, standings, strict=True)):
             color = _COLORS.get(standing, INK)
@@ -32,7 +40,6 @@ def surrogates_figure(
                     xycoords=("axes fraction", "data"),
                     va="center",
                     color=color,
-                    fontsize=7.5,
                 )
         axes.axvline(scores[0].mean, color=INK, linewidth=0.8, linestyle=":")
         axes.set_yticks(range(len(names)), names)

@@ -19,7 +19,7 @@ from qlazy.base.storage import load_arrays, require_arrays, save_arrays
 from qlazy.base.tables import Table
 
 if TYPE_CHECKING:
-    from qlazy.drawing.style import Figure
+    from qlazy.drawing.style import Figure, Place, Style
 
 FILE = "surrogates.npz"
 TWIN, FOURIER, FIDELITY = "unentangled twin", "Fourier model", "fidelity kernel"
@@ -165,14 +165,17 @@ class Surrogates:
         head = ("", "candidates", "tuned", "parameters", measure, f"less the {self.model}'s", "", "seconds")
         return Table("", head, tuple(self._row(index) for index in range(len(self.rivals))))
 
-    def plot(self) -> Figure:
-        """Scores with their 95 % intervals, a row for each model, as a matplotlib figure."""
+    def plot(self, ax: Place | None = None, style: Style | None = None) -> Figure:
+        """Scores with their 95 % intervals, a row for each model, as a matplotlib figure.
+
+        ``ax`` are axes, a figure or a subfigure to draw on, ``style`` what ``matplotlib.style.use`` takes.
+        """
         from qlazy.comparison.baselines.figures import surrogates_figure
 
         scores = [self._interval(own) for own in self.answers]
         names = [rival.name for rival in self.rivals]
         measure = "test accuracy" if self.classes else "share of the variance explained"
-        return surrogates_figure(names, scores, [self.model, *self.standings.values()], measure)
+        return surrogates_figure(names, scores, [self.model, *self.standings.values()], measure, ax, style)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write one file of arrays and JSON into a folder, atomically."""

@@ -7,23 +7,25 @@ matplotlib ``Figure`` to be changed and saved by hand.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
-from qlazy.base.errors import require
+from qlazy.base.errors import refuse, require
 from qlazy.base.keys import readable
 from qlazy.base.tables import drawable
 from qlazy.comparison.figures.bounds import bounds_figure
 from qlazy.comparison.figures.kernels import images_figure, spectra_figure
 from qlazy.comparison.figures.losses import losses_figure
-from qlazy.comparison.figures.scales import accuracy_figure, drift_figure, gap_figure
-from qlazy.comparison.metrics import AXES
+from qlazy.comparison.figures.scales import accuracy_figure, drift_figure, gap_figure, metric_figure
+from qlazy.comparison.metrics import AXES, THEORY
 from qlazy.comparison.runs import Runs
-from qlazy.drawing.style import save_figures, style
+from qlazy.drawing.files import formats_of, save_figures
+from qlazy.drawing.style import Place, Style, drawn_in
+from qlazy.drawing.style import style as settings_of
 
 FIGURES: Mapping[str, Callable[[Runs], Figure | None]] = {
     "bounds": bounds_figure,
@@ -44,20 +46,65 @@ OVER_SCALES: Mapping[str, Callable[[Runs, str], Figure | None]] = {
 ORDER = ("drift", "gap", "bounds", "losses", "spectra", "kernels", "accuracy")
 
 
-def plot_comparison(comparison: Runs, folder: str | os.PathLike[str], against: str = "alpha") -> list[Path]:
-    """Draw every figure of a comparison into a folder, as PNG and SVG; returns the paths."""
-    return save_figures(comparison_figures(comparison, against), folder)
+def plot_comparison(
+    comparison: Runs,
+    folder: str | os.PathLike[str],
+    against: str = "alpha",
+    formats: Sequence[str] | None = None,
+    style: Style | None = None,
+) -> list[Path]:
+    """Draw every figure of a comparison into a folder, as PNG and SVG unless told; returns the paths."""
+    kinds = formats_of(formats)
+    return save_figures(comparison_figures(comparison, against, style), folder, kinds)
 
 
-def comparison_figures(comparison: Runs, against: str = "alpha") -> dict[str, Figure]:
+def comparison_figure(
+    comparison: Runs,
+    name: str,
+    ax: Place | None = None,
+    against: str = "alpha",
+    style: Style | None = None,
+) -> Figure:
+    """One figure by its name, or one metric of ``THEORY``, on a place of choice.
+
+    Raises ValueError for a name of neither, and for a figure that does not apply to the comparison.
+    """
+    _require_runs(comparison, against)
+    named = {**OVER_SCALES, "test accuracy": accuracy_figure}
+    named |= {metric: _of_metric(metric) for metric in THEORY}
+    known = (*dict.fromkeys((*ORDER, *named)),)
+    require(name in known, "name", f"be one of {', '.join(known)}", repr(name))
+    comparison = _drawable(comparison)
+    with settings_of(style, ax):
+        drawn = named[name](comparison, against) if name in named else FIGURES[name](comparison)
+    if drawn is None:
+        refuse("name", "be of a figure that applies to the comparison", repr(name))
+    return drawn
+
+
+def _of_metric(metric: str) -> Callable[[Runs, str], Figure | None]:
+    return lambda comparison, against: metric_figure(comparison, metric, against)
+
+
+def _require_runs(comparison: Runs, against: str) -> None:
+    require(against in AXES, "against", f"be one of {', '.join(AXES)}", against)
+    require(len(comparison.runs), "comparison", "hold at least one run", "empty")
+
+
+def comparison_figures(
+    comparison: Runs, against: str = "alpha", style: Style | None = None
+) -> dict[str, Figure]:
     """Every figure that applies to a comparison, by name. Raises ValueError for one without runs.
 
     ``against`` is one of ``AXES``; also for kappa of runs that have none.
     """
-    require(against in AXES, "against", f"be one of {', '.join(AXES)}", against)
-    require(len(comparison.runs), "comparison", "hold at least one run", "empty")
-    comparison = _drawable(comparison)
-    with style():
+    _require_runs(comparison, against)
+    with drawn_in(style):
+        return _figures(_drawable(comparison), against)
+
+
+def _figures(comparison: Runs, against: str) -> dict[str, Figure]:
+    with settings_of():
         over_scales = {name: draw(comparison, against) for name, draw in OVER_SCALES.items()}
         drawn = {**over_scales, **{name: draw(comparison) for name, draw in FIGURES.items()}}
         figures = {name: drawn[name] for name in ORDER}

@@ -14,7 +14,8 @@ from qlazy.comparison.figures.series import above_zero, series
 from qlazy.comparison.guarantees import DRIFT, GAP, Summary
 from qlazy.comparison.metrics import METRICS
 from qlazy.comparison.runs import Runs
-from qlazy.drawing.style import COLUMN, INK, Look, grid, legend_below, log_axis, looks
+from qlazy.drawing.legends import clear_legend, legend_below
+from qlazy.drawing.style import COLUMN, INK, Look, grid, log_axis, looks
 
 _LINES: dict[str, Any] = {"COB 2.2": "--", "COB 2.2 for steps": "--", "COB 2.3": ":", "COB 2.4": "-."}
 _TITLES = {
@@ -23,13 +24,16 @@ _TITLES = {
 }
 
 
+_CAPTION = "Upper bounds of Chizat, Oyallon, Bach 2019 (COB), above what was measured, and how many times that they are"
+
+
 def bounds_figure(comparison: Runs) -> Figure | None:
     """Measured drift and gap with every upper bound that applies above them; None where none does."""
     found = comparison.bounds()
     quantities = [quantity for quantity in (DRIFT, GAP) if any(one.quantity == quantity for one in found)]
     if not quantities:
         return None
-    figure, panels = grid(1, len(quantities), height=3.6, width=1.25 * COLUMN)
+    figure, panels = grid(1, len(quantities), height=3.6, width=1.25 * COLUMN, caption=_CAPTION)
     for axes, quantity in zip(panels[0], quantities, strict=True):
         _panel(axes, comparison, quantity, [one for one in found if one.quantity == quantity])
     look = looks(comparison.models)
@@ -61,7 +65,7 @@ def _panel(axes: Axes, comparison: Runs, quantity: str, found: Sequence[Summary]
     log_axis(axes, "x", np.array(comparison.alphas))
     axes.set_xlabel("output scale a")
     axes.set_ylabel(_TITLES[quantity])
-    axes.legend(handles=handles, title="upper bound, times the measured", loc="upper right", fontsize=6.5)
+    clear_legend(axes, handles, "upper bound, times the measured")
 
 
 def _bound(axes: Axes, bounds: Sequence[Summary], look: Look) -> Line2D:

@@ -11,10 +11,15 @@ from numpy.typing import NDArray
 
 from qlazy.comparison.run import Run
 from qlazy.comparison.runs import Runs
-from qlazy.drawing.style import COLUMN, INK, grid, legend_below, log_axis, looks, note
+from qlazy.drawing.legends import legend_below
+from qlazy.drawing.style import COLUMN, INK, grid, log_axis, looks, note
 from qlazy.kernels.figures import (
+    OUTLIERS,
+    class_names,
+    color_limit,
     draw_kernel,
     draw_spectrum,
+    index_axis,
     kernel_label,
     nonzero_eigenvalues,
     over_outputs,
@@ -23,13 +28,20 @@ from qlazy.kernels.figures import (
     spread_out,
 )
 
+_SPECTRA = "Eigenvalues of the tangent kernels before training and after it, for the first seed"
+_KERNELS = (
+    "Tangent kernels, samples in the order of their classes; "
+    f"the largest {100 * OUTLIERS:g} % of entries of a model share a colour"
+)
+
 
 def spectra_figure(comparison: Runs) -> Figure:
     """Eigenvalues of each model's kernel before training, and after it at three scales or fewer."""
     models = comparison.models
     columns = min(len(models), 4)
     rows = -(-len(models) // columns)
-    figure, panels = grid(rows, columns, height=2.7, width=2.6 if columns > 1 else COLUMN)
+    width = 2.6 if columns > 1 else COLUMN
+    figure, panels = grid(rows, columns, height=2.7, width=width, caption=_SPECTRA)
     look, chosen = looks(models), spread_out(comparison.alphas)
     shades = dict(zip(chosen, shades_of(len(chosen)), strict=True))
     for axes, model in zip(panels.flat, models, strict=False):
@@ -42,7 +54,9 @@ def spectra_figure(comparison: Runs) -> Figure:
         for run in runs:
             draw_spectrum(axes, run.kernel_final, color=look[model].color, alpha=shades[run.alpha])
         spectra = [k for run in runs for k in (run.kernel_initial, run.kernel_final)]
-        log_axis(axes, "y", np.concatenate([nonzero_eigenvalues(kernel) for kernel in spectra]))
+        found = [nonzero_eigenvalues(kernel) for kernel in spectra]
+        log_axis(axes, "y", np.concatenate(found))
+        index_axis(axes, max(map(len, found)))
         axes.set_xlabel("index")
     for axes in panels[:, 0]:
         axes.set_ylabel("eigenvalue of K")
@@ -59,12 +73,14 @@ def spectra_figure(comparison: Runs) -> Figure:
 def images_figure(comparison: Runs) -> Figure:
     """Each model's kernel by class: before training, and after it at the smallest and largest scale."""
     models, ends = comparison.models, sorted({comparison.alphas[0], comparison.alphas[-1]})
-    figure, panels = grid(len(models), 1 + len(ends), height=1.9, width=1.9)
+    names = tuple(comparison.settings.get("classes", ()))
+    figure, panels = grid(len(models), 1 + len(ends), height=1.9, width=1.9, caption=_KERNELS)
     for row, model in zip(panels, models, strict=True):
         runs = [next(iter(_first(comparison, model, alpha)), None) for alpha in ends]
         _draw_row(figure, row, runs)
         if model == models[-1]:
             sample_labels(row, comparison.runs[0].train_targets)
+        class_names(row[0], comparison.runs[0].train_targets, names)
         row[0].set_ylabel(model, color=looks(models)[model].color)
     for axes, title in zip(panels[0], ["before training", *(f"after, a = {a:g}" for a in ends)], strict=True):
         axes.set_title(title)
@@ -77,14 +93,15 @@ def _draw_row(figure: Figure, row: NDArray[Any], runs: list[Run | None]) -> None
         return
     labels = known.train_targets
     kernels = [known.kernel_initial, *(None if run is None else run.kernel_final for run in runs)]
-    found = np.concatenate([np.abs(over_outputs(k, labels)).ravel() for k in kernels if k is not None])
-    largest = np.quantile(found, 0.995) or found.max()  # a few outliers would leave everything else white
+    largest = color_limit(over_outputs(kernel, labels) for kernel in kernels if kernel is not None)
     for axes, kernel in zip(row, kernels, strict=True):
         if kernel is None:
             axes.set_axis_off()
         else:
             image = draw_kernel(axes, kernel, labels, largest)
-    figure.colorbar(image, ax=list(row), shrink=0.85, aspect=14, pad=0.02, label=kernel_label(labels))
+    figure.colorbar(
+        image, ax=list(row), shrink=0.85, aspect=14, pad=0.02, extend="both", label=kernel_label(labels)
+    )
 
 
 def _first(comparison: Runs, model: str, alpha: float) -> list[Run]:

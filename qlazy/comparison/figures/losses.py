@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,11 +13,16 @@ from matplotlib.lines import Line2D
 from qlazy.comparison.figures.series import law_loss, linear_loss
 from qlazy.comparison.run import Run
 from qlazy.comparison.runs import Runs
-from qlazy.drawing.style import COLUMN, INK, grid, legend_below, log_axis, looks
+from qlazy.drawing.legends import legend_below
+from qlazy.drawing.style import COLUMN, INK, grid, log_axis, looks
 from qlazy.training.figures import COLUMNS, positive, step_axis
 from qlazy.training.losses import SquaredError
 
 _FORMULAS = {SquaredError.convention: r"$\sum\,\|f - y\|^2 / 2n$"}
+
+
+_CAPTION = "Training loss step by step, a line each seed: trained solid, linearised dashed, by the variance law dotted"
+_DASHED: Any = (0, (3, 2))
 
 
 def losses_figure(comparison: Runs) -> Figure:
@@ -24,7 +30,7 @@ def losses_figure(comparison: Runs) -> Figure:
     alphas = comparison.alphas
     columns = min(COLUMNS, len(alphas))
     rows = -(-len(alphas) // columns)
-    figure, panels = grid(rows, columns, height=2.1, width=COLUMN if columns == 1 else 2.1)
+    figure, panels = grid(rows, columns, height=2.1, width=COLUMN if columns == 1 else 2.1, caption=_CAPTION)
     look = looks(comparison.models)
     last = max(int(run.trace.steps[-1]) for run in comparison.runs)
     everything = np.concatenate([_ends(run) for run in comparison.runs])
@@ -37,7 +43,7 @@ def losses_figure(comparison: Runs) -> Figure:
     loss = comparison.runs[0].trace.loss
     _label_outer(panels, len(alphas), f"training loss\n{_FORMULAS.get(loss, loss)}")
     handles = [Line2D([], [], color=look[model].color, label=model) for model in comparison.models]
-    handles.append(Line2D([], [], color=INK, linestyle="--", label="linearised"))
+    handles.append(Line2D([], [], color=INK, linestyle=_DASHED, label="linearised"))
     if any(run.law_train_outputs is not None for run in comparison.runs):
         handles.append(Line2D([], [], color=INK, linestyle=":", label="variance law"))
     if any(run.diverged for run in comparison.runs):
@@ -53,7 +59,7 @@ def _draw(axes: Axes, runs: Sequence[Run], color: str) -> None:
         axes.plot(steps, positive(loss), color=color, linewidth=1.2, alpha=0.75)
         linear = linear_loss(run)
         if linear is not None:
-            axes.plot(steps, positive(linear), color=color, linestyle=(0, (3, 2)), linewidth=0.9)
+            axes.plot(steps, positive(linear), color=color, linestyle=_DASHED, linewidth=0.9)
         law = law_loss(run)
         if law is not None:
             axes.plot(steps, positive(law), color=color, linestyle=":", linewidth=1.1)
@@ -76,6 +82,6 @@ def _label_outer(panels: np.ndarray, used: int, loss: str) -> None:
         axes.tick_params(axis="x", labelbottom=lowest)
         axes.tick_params(axis="y", which="both", labelleft=index % columns == 0)
         axes.set_xlabel("step" if lowest else "")
-        axes.set_ylabel(loss if index % columns == 0 else "", fontsize=7.5)
+        axes.set_ylabel(loss if index % columns == 0 else "")
     for axes in panels.flat[used:]:
         axes.remove()

@@ -16,7 +16,8 @@ from qlazy.comparison.metrics import LAWS, METRICS, THEORY
 from qlazy.comparison.run import Run
 from qlazy.comparison.runs import Runs
 from qlazy.data.labels import classes
-from qlazy.drawing.style import COLUMN, GUIDE, INK, Look, grid, legend_below, log_axis, looks
+from qlazy.drawing.legends import clear_legend, legend_below
+from qlazy.drawing.style import COLUMN, GUIDE, INK, Look, grid, log_axis, looks
 from qlazy.training.drift import Slope
 
 _FEW = 4  # models whose slopes find room in the corner of a panel
@@ -28,14 +29,32 @@ _LABELS = {
 }
 
 
+_POINTS = "points are geometric means over seeds, bands their range, dashed lines the fits"
+_DRIFT = (
+    "Parameter drift and change of the whole kernel against the output scale; lazy: slope -1. "
+    f"{_POINTS.capitalize()}"
+)
+_GAP = f"Distance from the linearised model trained on its own, in parameters and in outputs; {_POINTS}"
+_ACCURACY = (
+    "Test accuracy, trained and linearised, against the output scale: means over seeds, bands their range"
+)
+
+
 def drift_figure(comparison: Runs, against: str = "alpha") -> Figure:
     """Parameter drift and kernel change against a, as two panels: neither implies the other."""
-    return _slopes_figure(comparison, ("parameter drift", "kernel change"), against)
+    return _slopes_figure(comparison, ("parameter drift", "kernel change"), against, _DRIFT)
 
 
 def gap_figure(comparison: Runs, against: str = "alpha") -> Figure:
     """Distance from the linearised model trained on its own, in parameters and in outputs, against a."""
-    return _slopes_figure(comparison, ("parameter gap", "output gap"), against)
+    return _slopes_figure(comparison, ("parameter gap", "output gap"), against, _GAP)
+
+
+def metric_figure(comparison: Runs, metric: str, against: str = "alpha") -> Figure:
+    """One metric of ``THEORY`` against a: a panel of the figures above."""
+    return _slopes_figure(
+        comparison, (metric,), against, f"{metric.capitalize()} against the output scale; {_POINTS}"
+    )
 
 
 def accuracy_figure(comparison: Runs, against: str = "alpha") -> Figure | None:
@@ -44,7 +63,7 @@ def accuracy_figure(comparison: Runs, against: str = "alpha") -> Figure | None:
     if labels is None:
         return None
     look = looks(comparison.models)
-    figure, panels = grid(1, 1, height=3.0, width=1.3 * COLUMN)
+    figure, panels = grid(1, 1, height=3.0, width=1.3 * COLUMN, caption=_ACCURACY)
     axes = panels[0, 0]
     metrics: Mapping[str, Callable[[Run], float]] = {
         "-": lambda run: run.test_accuracy,
@@ -78,10 +97,11 @@ def _baseline(axes: Axes, baseline: Baseline, index: int) -> Line2D:
     return Line2D([], [], color=INK, linewidth=1, linestyle=line, label=baseline.name)
 
 
-def _slopes_figure(comparison: Runs, metrics: tuple[str, ...], against: str) -> Figure:
+def _slopes_figure(comparison: Runs, metrics: tuple[str, ...], against: str, caption: str) -> Figure:
     slopes = comparison.slopes()
     crowd = max(0, len(comparison.models) - _FEW)  # many models need room for their legends
-    figure, panels = grid(1, len(metrics), height=3.1 + 0.15 * crowd, width=COLUMN + (1.3 if crowd else 0))
+    height, width = 3.1 + 0.15 * crowd, COLUMN + (1.3 if crowd else 0)
+    figure, panels = grid(1, len(metrics), height=height, width=width, caption=caption)
     for axes, metric in zip(panels[0], metrics, strict=True):
         _slopes_panel(axes, comparison, metric, slopes, against)
     handles = _model_handles(comparison)
@@ -154,14 +174,11 @@ def _draw_fits(
     between = np.exp(np.mean([np.log(x) for x in where.values()], axis=0))
     axes.plot(between, guide, color=GUIDE, linestyle=":", linewidth=1.2, scalex=False, scaley=False)
     handles.append(Line2D([], [], color=GUIDE, linestyle=":", label=label))
-    beside = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
-    corner = "lower left" if against == "alpha" else "lower right"
-    place = {"loc": corner} if len(fitted) <= _FEW else beside
-    axes.legend(
-        handles=handles,
-        title="fitted slope [95 %]" if against == "alpha" else "fitted slope against a [95 %]",
-        **place,
-    )
+    title = "fitted slope [95 %]" if against == "alpha" else "fitted slope against a [95 %]"
+    if len(fitted) <= _FEW:
+        clear_legend(axes, handles, title)
+    else:
+        axes.legend(handles=handles, title=title, loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
 def _draw(axes: Axes, points: Series, look: Look, line: str, *, log: bool = False) -> None:

@@ -10,7 +10,7 @@ from matplotlib.colors import LogNorm, Normalize, TwoSlopeNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from qlazy.drawing.style import style
+from qlazy.drawing.style import grid, style
 
 Arrays = Mapping[str, NDArray[Any]]
 MAPS = {
@@ -18,6 +18,10 @@ MAPS = {
     "less twin": "trained less its unentangled twin, points",
     "less classical": "trained less the best classical, points",
 }
+
+
+_LAZINESS = "How far kernel and outputs leave the start and the linearised model at a = 1, in per cent"
+_GAINS = "What training buys, in points of test accuracy; bold where the 95 % interval leaves out 0"
 
 
 def atlas_figures(arrays: Arrays) -> dict[str, Figure]:
@@ -38,8 +42,8 @@ def _column(arrays: Arrays, name: str) -> NDArray[Any]:
 def _laziness(arrays: Arrays) -> Figure:
     changes = 100 * _column(arrays, "kernel change")[..., 0]
     gaps = 100 * _column(arrays, "output gap")[..., 0]
-    figure = Figure(figsize=(8.4, 1.2 + 0.27 * len(changes)), layout="constrained")
-    panels = figure.subplots(1, 2, sharey=True)
+    height = 1.2 + 0.27 * len(changes)
+    figure, (panels,) = grid(1, 2, width=4.2, height=height, share_y=True, caption=_LAZINESS)
     titles = ("kernel change at a = 1, %", "output gap at a = 1, %")
     for axes, values, title in zip(panels, (changes, gaps), titles, strict=True):
         positive = values[np.isfinite(values) & (values > 0)]
@@ -53,14 +57,14 @@ def _gains(arrays: Arrays) -> Figure:
     intervals = {name: 100 * _column(arrays, name) for name in MAPS}
     largest = max(5.0, max(float(np.nanmax(abs(found[..., 0]))) for found in intervals.values()))
     rows = len(next(iter(intervals.values())))
-    figure = Figure(figsize=(11.5, 1.2 + 0.27 * rows), layout="constrained")
-    panels = figure.subplots(1, len(MAPS), sharey=True)
+    height = 1.2 + 0.27 * rows
+    figure, (panels,) = grid(1, len(MAPS), width=3.85, height=height, share_y=True, caption=_GAINS)
     for axes, (name, title) in zip(panels, MAPS.items(), strict=True):
         means, low, high = np.moveaxis(intervals[name], -1, 0)
         image = _draw(
             axes, arrays, means, TwoSlopeNorm(0, -largest, largest), "RdBu", "{:+.0f}", (low > 0) | (high < 0)
         )
-        axes.set_title(title, fontsize="small")
+        axes.set_title(title)
     figure.colorbar(image, ax=panels, label="points", shrink=0.8)
     return figure
 
@@ -86,7 +90,7 @@ def _draw(
             weight = "bold" if bold is not None and bold[row, column] else "normal"
             text = shown.format(value)
             axes.text(
-                column, row, text, ha="center", va="center", fontsize="x-small", weight=weight,
+                column, row, text, ha="center", va="center", weight=weight,
                 color="white" if dark else "black",
             )  # fmt: skip
     return image

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from qlazy.drawing.legends import clear_legend
 from qlazy.drawing.style import GUIDE, grid, log_axis, looks, style
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -21,6 +22,13 @@ _METRICS = {
 }
 
 
+_SIZE = "The mean tangent kernel at random angles against the number of qubits; bars are two standard errors"
+_TRAINING = (
+    "A circuit of 127 qubits against the output scale, a line each seed; dotted: the slopes of the theory"
+)
+_TRUNCATION = "What a cutoff leaves out of an output and of a derivative: the error, its bound, and estimates"
+
+
 def large_circuits_figures(arrays: Arrays) -> dict[str, Figure]:
     """Every figure by name, from the arrays of the study's result."""
     with style():
@@ -28,7 +36,7 @@ def large_circuits_figures(arrays: Arrays) -> dict[str, Figure]:
 
 
 def _size(arrays: Arrays) -> Figure:
-    figure, ((axes,),) = grid(1, 1, width=5.0, height=3.4)
+    figure, ((axes,),) = grid(1, 1, width=5.0, height=3.4, caption=_SIZE)
     labels, qubits = [str(label) for label in arrays["labels"]], arrays["qubits"]
     every = []
     for (label, look), means in zip(looks(labels).items(), arrays["means"], strict=True):
@@ -41,12 +49,12 @@ def _size(arrays: Arrays) -> Figure:
     log_axis(axes, "x", qubits)
     log_axis(axes, "y", np.concatenate(every))
     axes.set(xlabel="qubits n", ylabel="mean of K(x, x) at random angles")
-    axes.legend(fontsize="x-small")
+    clear_legend(axes)
     return figure
 
 
 def _training(arrays: Arrays) -> Figure:
-    figure, (panels,) = grid(1, 4)
+    figure, (panels,) = grid(1, 4, width=2.6, caption=_TRAINING)
     alphas = arrays["alphas"]
     [look] = looks(("heavy hex",)).values()
     for axes, (metric, (name, slope)) in zip(panels, _METRICS.items(), strict=True):
@@ -58,12 +66,12 @@ def _training(arrays: Arrays) -> Figure:
         log_axis(axes, "x", alphas)
         log_axis(axes, "y", values.ravel())
         axes.set(xlabel="scale a", ylabel=name)
-        axes.legend()
+        clear_legend(axes)
     return figure
 
 
 def _truncation(arrays: Arrays) -> Figure:
-    figure, (panels,) = grid(1, 2)
+    figure, (panels,) = grid(1, 2, caption=_TRUNCATION)
     cutoffs, (off, bound, spread, slope_off, slope_bound, change, _) = (
         arrays["cutoffs"],
         arrays["truncated"].T,
@@ -79,5 +87,5 @@ def _truncation(arrays: Arrays) -> Figure:
         log_axis(axes, "x", cutoffs)
         log_axis(axes, "y", np.concatenate([values[values > 0] for values in curves.values()]))
         axes.set(xlabel="cutoff", ylabel=f"error of {what}")
-        axes.legend(fontsize="x-small")
+        clear_legend(axes)
     return figure

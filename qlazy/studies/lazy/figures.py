@@ -10,12 +10,25 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from qlazy.drawing.legends import clear_legend
 from qlazy.drawing.style import GUIDE, INK, Look, grid, log_axis, looks, style
 
 Arrays = Mapping[str, NDArray[Any]]
 
 _BLUE, _RED, _GREEN = looks(("first", "second", "third")).values()
 _PLANE = ("tau = 0.1: the neurons move", "tau = 2: lazy")
+
+
+_NEURONS = (
+    "Paths of the neurons of a two-layer net in training: they move at a small scale and stay at a large one"
+)
+_STUDENTS = (
+    "Students of a teacher: test loss against scale and width, means over seeds with their standard errors"
+)
+_IMAGES = "A convolutional net on images: accuracy, gates and weights against the output scale"
+_CIRCUITS = (
+    "Re-uploading circuits against the output scale: test loss, outputs and kernel, accuracy on digits"
+)
 
 
 def lazy_figures(arrays: Arrays) -> dict[str, Figure]:
@@ -30,7 +43,7 @@ def _neurons(arrays: Arrays) -> Figure:
 
     Radii are drawn as their square root, so that short ones can be seen.
     """
-    figure, (panels,) = grid(1, 2, height=3.2)
+    figure, (panels,) = grid(1, 2, height=3.2, caption=_NEURONS)
     paths = arrays["plane_paths"]
     neurons = paths.shape[2] // 3
     for axes, title, path in zip(panels, _PLANE, np.moveaxis(paths, 1, 0), strict=True):
@@ -58,7 +71,7 @@ def _rooted(points: NDArray[Any]) -> NDArray[Any]:
 
 def _students(arrays: Arrays) -> Figure:
     """Figures 1c, 2a and 2b, and what the first is explained by."""
-    figure, ((loss, stable), (width, population)) = grid(2, 2)
+    figure, ((loss, stable), (width, population)) = grid(2, 2, caption=_STUDENTS)
     taus = arrays["taus"]
     _spread(loss, taus, arrays["final"], _BLUE, "at the end")
     _spread(loss, taus, arrays["best"], _GREEN, "the best on the way")
@@ -77,7 +90,7 @@ def _students(arrays: Arrays) -> Figure:
     for axes, x, name in ((loss, taus, "tau"), (stable, taus, "tau"), (width, widths, "neurons m")):
         log_axis(axes, "x", x)
         axes.set_xlabel(f"scale of initialisation {name}" if name == "tau" else name)
-        axes.legend()
+        clear_legend(axes)
     return figure
 
 
@@ -95,11 +108,11 @@ def _population(axes: Axes, arrays: Arrays) -> None:
             left[k], right[k], facecolor="#fafafa", edgecolor="#d0d0d0", hatch="///", linewidth=0, label=label
         )
     axes.set(title="2b: the population loss", xlabel="scale of initialisation tau", ylabel="population loss")
-    axes.legend(loc="lower right")
+    clear_legend(axes)
 
 
 def _images(arrays: Arrays) -> Figure:
-    figure, ((left, right),) = grid(1, 2)
+    figure, ((left, right),) = grid(1, 2, caption=_IMAGES)
     alphas, (fit, test, stable, drift) = arrays["net_alphas"], arrays["net_measured"]
     _spread(left, alphas, fit, _GREEN, "training")
     _spread(left, alphas, test, _BLUE, "test")
@@ -115,7 +128,7 @@ def _images(arrays: Arrays) -> Figure:
 
 
 def _circuits(arrays: Arrays) -> Figure:
-    figure, ((left, middle, right),) = grid(1, 3)
+    figure, ((left, middle, right),) = grid(1, 3, caption=_CIRCUITS)
     alphas, (loss, linear, gap, change) = arrays["circuit_alphas"], arrays["circuit_measured"]
     _spread(left, alphas, loss, _BLUE, "trained")
     _level(left, linear[-1], _BLUE, "linearised")
@@ -157,4 +170,4 @@ def _finish_scales(panels: tuple[Axes, ...], alphas: NDArray[Any]) -> None:
     for axes in panels:
         log_axis(axes, "x", alphas)
         axes.set_xlabel("scale a")
-        axes.legend()
+        clear_legend(axes)

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from qlazy.drawing.style import GUIDE, INK, grid, legend_below, log_axis, looks, style
+from qlazy.drawing.legends import legend_below
+from qlazy.drawing.style import GUIDE, INK, grid, log_axis, looks, style
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -26,6 +27,17 @@ _FLOOR = 1e-4
 """Where risks are drawn that are zero to rounding."""
 
 
+_NEURONS = (
+    "Risk of random features (RF), the linearised (NT) and the trained model (NN) against neurons: lines are theory, "
+    "points measured"
+)
+_PARAMETERS = "The same risks against the number of trained parameters"
+_SAMPLES = "Risk after n samples: geometric means over seeds, bands their range"
+_CIRCUITS = (
+    "Risk of circuits and nets against the number of trained parameters: means and standard errors over seeds"
+)
+
+
 def regimes_figures(arrays: Arrays) -> dict[str, Figure]:
     """Every figure by name, from the arrays of the study's result."""
     draw = {"neurons": _neurons, "parameters": _parameters, "samples": _samples, "circuits": _circuits}
@@ -35,7 +47,7 @@ def regimes_figures(arrays: Arrays) -> dict[str, Figure]:
 
 def _neurons(arrays: Arrays) -> Figure:
     """R / R0 against rho: rows are tasks, columns the covariance of the weights."""
-    figure, panels = grid(2, 2)
+    figure, panels = grid(2, 2, caption=_NEURONS)
     titles = {"isotropic": r"$\Gamma = I\,/\,d$", "aligned": r"$\Gamma = B\,/\,\mathrm{tr}\,B$"}
     for row, (task, name) in zip(panels, _TASKS.items(), strict=True):
         for axes, (gamma, title) in zip(row, titles.items(), strict=True):
@@ -53,7 +65,7 @@ def _neurons(arrays: Arrays) -> Figure:
 
 def _parameters(arrays: Arrays) -> Figure:
     """The same curves against the number of trained parameters."""
-    figure, (panels,) = grid(1, 2)
+    figure, (panels,) = grid(1, 2, caption=_PARAMETERS)
     d = float(np.median(arrays["line_units"][1:] / arrays["line_ratios"][1:]))
     for axes, (task, name) in zip(panels, _TASKS.items(), strict=True):
         for regime in _NAMES:
@@ -67,8 +79,7 @@ def _parameters(arrays: Arrays) -> Figure:
             elif np.allclose(arrays["train_units"] / arrays["train_ratios"], d, rtol=0.01):
                 _points(axes, _counts("nn", arrays["train_units"], d), arrays[f"{task}_trained"], "nn")
         _bayes(axes, task, arrays)
-        log_axis(axes, "x", _counts("nn", arrays["units"], d).astype(float) * 2)
-        axes.set_xlim(left=10)
+        log_axis(axes, "x", np.append(_counts("nn", arrays["units"], d).astype(float) * 2, 10.0))
         axes.set(title=name, xlabel="trained parameters", ylabel=r"$R\,/\,R_0$", ylim=(0, 1.03))
     legend_below(figure, _regime_handles())
     return figure
@@ -76,7 +87,7 @@ def _parameters(arrays: Arrays) -> Figure:
 
 def _samples(arrays: Arrays) -> Figure:
     """The exact risk after n samples, geometric mean and range; the population's optimum; a line at n = p."""
-    figure, (panels,) = grid(1, 2, height=3.0)
+    figure, (panels,) = grid(1, 2, height=3.0, caption=_SAMPLES)
     counts = arrays["sample_counts"].astype(float)
     for axes, (task, name) in zip(panels, _TASKS.items(), strict=True):
         for regime, label in _NAMES.items():
@@ -105,7 +116,7 @@ def _samples(arrays: Arrays) -> Figure:
 
 def _circuits(arrays: Arrays) -> Figure:
     """Columns are tasks: colours tell regimes apart, line styles families; means and standard errors over seeds."""
-    figure, (panels,) = grid(1, 3, height=3.2)
+    figure, (panels,) = grid(1, 3, height=3.2, caption=_CIRCUITS)
     for axes, (task, title) in zip(panels, _SMALL.items(), strict=True):
         shown = [_curve(axes, arrays, task, family, regime) for family in _FAMILIES for regime in _NAMES]
         if task == "mg":
@@ -114,9 +125,7 @@ def _circuits(arrays: Arrays) -> Figure:
             level, name = _FLOOR, "exact"
             log_axis(axes, "y", np.concatenate(shown))
         axes.axhline(level, color=GUIDE, linewidth=1, linestyle=":")
-        axes.annotate(
-            name, (0.98, level), xycoords=("axes fraction", "data"), ha="right", va="bottom", color=GUIDE
-        )
+        axes.annotate(name, (1.01, level), xycoords=("axes fraction", "data"), va="center", color=GUIDE)
         axes.set(title=title, xlabel="trained parameters", ylabel=r"$R\,/\,R_0$")
     lines = [Line2D([], [], color=INK, linestyle=_FAMILIES[f], label=f.replace("_", " ")) for f in _FAMILIES]
     legend_below(figure, [*_regime_handles(), *lines])

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 from numpy.typing import NDArray
 
-from qlazy.drawing.style import GUIDE, grid, legend_below, looks, style
+from qlazy.drawing.legends import legend_below
+from qlazy.drawing.style import GUIDE, grid, looks, style
 
 Arrays = Mapping[str, NDArray[Any]]
 ByValue = Mapping[float, NDArray[Any]]
@@ -19,6 +20,12 @@ ByValue = Mapping[float, NDArray[Any]]
 _LEARNERS = ("supervised", "hard labels", "hard, in rounds", "stopped", "DRIFT")
 _TASKS = ("net", "net, DRIFT's settings", "net, linearised", "circuit", "circuit, linearised")
 _LOOKS = looks(_LEARNERS)
+
+
+_GAINS = "What unlabelled data bring over labels alone: each seed a stroke, means with two standard errors"
+_SETTINGS = (
+    "The same gains against the steps of warm-up and against the output scale, with bands of a standard error"
+)
 
 
 def self_training_figures(
@@ -36,7 +43,7 @@ def self_training_figures(
 
 def _gains(arrays: Arrays) -> Figure:
     """Points over supervised: each seed a stroke, the mean a marker with two standard errors."""
-    figure, (panels,) = grid(1, len(_TASKS), width=1.9, height=2.4)
+    figure, (panels,) = grid(1, len(_TASKS), width=1.9, height=2.4, caption=_GAINS)
     for axes, task in zip(panels, _TASKS, strict=True):
         gains = arrays[task][1:] - arrays[task][:1]
         for place, (learner, values) in enumerate(zip(_LEARNERS[1:], gains, strict=True)):
@@ -60,7 +67,7 @@ def _gains(arrays: Arrays) -> Figure:
 
 def _settings(by_warmup: ByValue, by_scale: ByValue) -> Figure:
     """Points over supervised against warm-up and against the scale, with bands of a standard error."""
-    figure, (panels,) = grid(1, 2, width=3.0, height=2.6)
+    figure, (panels,) = grid(1, 2, width=3.0, height=2.6, caption=_SETTINGS)
     for axes, runs, label in ((panels[0], by_warmup, "steps of warm-up"), (panels[1], by_scale, "scale a")):
         at = np.array(list(runs))
         places = np.arange(len(at))

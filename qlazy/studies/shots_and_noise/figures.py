@@ -11,13 +11,21 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from qlazy.drawing.style import GUIDE, INK, grid, legend_below, log_axis, looks, style
+from qlazy.drawing.legends import legend_below
+from qlazy.drawing.style import GUIDE, INK, grid, log_axis, looks, style
 
 Arrays = Mapping[str, NDArray[Any]]
 
 _CHANNELS = {"depolarizing": "depolarising", "amplitude_damping": "amplitude damping"}
 _LOOKS = looks(_CHANNELS)
 _METRICS = ("parameter drift", "kernel change", "output gap")
+
+
+_SHOTS = "Kernels from shots, circuit by circuit: deviations, coverage of the error bars, bias, gain of sharing out"
+_NOISE = "The trace of the tangent kernel and its cosine with the exact one against the strength of noise"
+_LAZINESS = (
+    "Drift, kernel change and distance from the linearised model under noise, darker where it is stronger"
+)
 
 
 def shots_and_noise_figures(arrays: Arrays) -> dict[str, Figure]:
@@ -27,7 +35,7 @@ def shots_and_noise_figures(arrays: Arrays) -> dict[str, Figure]:
 
 
 def _shots(arrays: Arrays) -> Figure:
-    figure, ((deviation, coverage, bias, gain),) = grid(1, 4, width=2.5, height=2.5)
+    figure, ((deviation, coverage, bias, gain),) = grid(1, 4, width=2.5, height=2.5, caption=_SHOTS)
     number = np.arange(1, 1 + len(arrays["shots_score"]))
     deviation.axhspan(-3, 3, color=GUIDE, alpha=0.15, lw=0)
     deviation.plot(number, arrays["shots_score"], "o", color=INK)
@@ -59,7 +67,7 @@ def _diagonal(axes: Axes, values: NDArray[Any]) -> None:
 
 
 def _noise(arrays: Arrays) -> Figure:
-    figure, ((trace, cosine),) = grid(1, 2, height=2.6)
+    figure, ((trace, cosine),) = grid(1, 2, height=2.6, caption=_NOISE)
     strengths = np.concatenate([[0.0], arrays["strengths"]])
     for channel, name in _CHANNELS.items():
         look = _LOOKS[channel]
@@ -73,7 +81,7 @@ def _noise(arrays: Arrays) -> Figure:
 
 
 def _laziness(arrays: Arrays) -> Figure:
-    figure, (panels,) = grid(1, 3, width=2.7, height=2.6)
+    figure, (panels,) = grid(1, 3, width=2.7, height=2.6, caption=_LAZINESS)
     alphas, strengths = arrays["alphas"], arrays["strengths"]
     shades = np.linspace(0.4, 1.0, len(strengths))
     for index, (axes, name) in enumerate(zip(panels, _METRICS, strict=True)):

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
-from qlazy.drawing.style import GUIDE, grid, legend_below, log_axis, looks, style
+from qlazy.drawing.legends import clear_legend, legend_below
+from qlazy.drawing.style import GUIDE, grid, log_axis, looks, size_axis, style
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -22,6 +23,11 @@ _TICKS = np.array([1, 2, 5, 10, 20, 50, 100])
 _FLOOR = 1e-4  # exact solutions are drawn here
 
 
+_ERRORS = "Error against the number of components: medians over seeds, bands from the lowest to the highest"
+_NEEDED = "Components that are needed, against what the lazy solution needs in theory and against the rank"
+_REDRAW = "Share of runs that succeed against the number of components, by how often components are redrawn"
+
+
 def tensor_figures(arrays: Arrays, curve: tuple[int, int, int]) -> dict[str, Figure]:
     """Every figure by name, from the arrays of the study's result; ``curve`` is (d, l, r) of the first."""
     with style():
@@ -29,7 +35,7 @@ def tensor_figures(arrays: Arrays, curve: tuple[int, int, int]) -> dict[str, Fig
 
 
 def _errors(arrays: Arrays, curve: tuple[int, int, int]) -> Figure:
-    figure, (panels,) = grid(1, 2, width=3.9, height=3.1)
+    figure, (panels,) = grid(1, 2, width=3.9, height=3.1, caption=_ERRORS)
     ways = {way: arrays.get(f"curve_{way.replace(' ', '_')}") for way in _WAYS}
     _curves(panels[0], arrays["curve_m"], ways)
     _isotropic(panels[0], *curve[:2])
@@ -54,9 +60,8 @@ def _curves(axes: Axes, m: NDArray[Any], ways: Mapping[str, NDArray[Any] | None]
         axes.plot(m[some], middle, look.marker, linestyle="-", color=look.color, label=way)
         axes.fill_between(m[some], shown[some].min(1), shown[some].max(1), color=look.color, alpha=0.15, lw=0)
     axes.axhline(0.01, color=GUIDE, linestyle=":", linewidth=1)
-    log_axis(axes, "x", m)
+    size_axis(axes, "x", m)
     log_axis(axes, "y", np.array([_FLOOR, 1.0]))
-    _whole(axes, m)
     axes.set(xlabel="components m", ylabel="relative error (from 1e-4 on)")
 
 
@@ -69,7 +74,7 @@ def _isotropic(axes: Axes, dimension: int, order: int) -> None:
 
 
 def _needed(arrays: Arrays) -> Figure:
-    figure, (panels,) = grid(1, 2, width=3.6, height=2.9)
+    figure, (panels,) = grid(1, 2, width=3.6, height=2.9, caption=_NEEDED)
     _, order, bound, lazy, modified = arrays["needed"].T
     for l, marker in ((3, "o"), (4, "s")):  # noqa: E741 - the order
         one = order == l
@@ -93,22 +98,25 @@ def _needed(arrays: Arrays) -> Figure:
     panels[1].set(xlabel="rank r", ylabel="needed m", title="d = 10, l = 3")
     panels[1].xaxis.set_major_locator(FixedLocator(ranks.tolist()))
     for axes in panels:
-        axes.legend()
+        clear_legend(axes)
     return figure
 
 
 def _redraw(arrays: Arrays) -> Figure:
-    figure, ((axes,),) = grid(1, 1, width=4.8, height=3.0)
-    m = arrays["redraw_m"]
+    """Rows are ways to descend, marks numbers of components: many ways share the values 0 and 1."""
     ways = [
         name.removeprefix("redraw_") for name in arrays if name.startswith("redraw_") and name != "redraw_m"
     ]
-    for way, look in looks(ways).items():
-        axes.plot(m, arrays[f"redraw_{way}"], look.marker, linestyle="-", color=look.color, label=way)
-    log_axis(axes, "x", m)
-    _whole(axes, m)
-    axes.set(xlabel="components m", ylabel="share of runs with error < .05", ylim=(-0.03, 1.03))
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    figure, ((axes,),) = grid(1, 1, width=4.2, height=0.9 + 0.24 * len(ways), caption=_REDRAW)
+    rows = np.arange(len(ways))
+    counts = [f"m = {m}" for m in arrays["redraw_m"]]
+    shifts = np.linspace(-0.15, 0.15, len(counts))
+    for index, ((label, look), shift) in enumerate(zip(looks(counts).items(), shifts, strict=True)):
+        shares = [arrays[f"redraw_{way}"][index] for way in ways]
+        axes.plot(shares, rows + shift, look.marker, linestyle="", color=look.color, label=label)
+    axes.set_yticks(rows, ways)
+    axes.set(xlabel="share of runs with error < .05", xlim=(-0.03, 1.03), ylim=(len(ways) - 0.5, -0.5))
+    legend_below(figure, axes.get_legend_handles_labels()[0])
     return figure
 
 

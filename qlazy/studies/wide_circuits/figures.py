@@ -8,14 +8,20 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
-from qlazy.drawing.style import GUIDE, INK, grid, log_axis, looks, style
+from qlazy.drawing.legends import clear_legend
+from qlazy.drawing.style import GUIDE, INK, grid, log_axis, looks, size_axis, style
 
 Arrays = Mapping[str, NDArray[Any]]
 
 _BLUE, _RED, _GREEN = looks(("first", "second", "third")).values()
+
+
+_DEPTH = "Against the number of layers: parameters drift less, the kernel does not freeze, the variance law predicts it"
+_DYNAMICS = "Where kernel and error end for each target, and how the error falls for labels at the edge"
+_WIDTH = "Change in training against the number of qubits, for outputs with light cones and two scalings of their sum"
+_STRUCTURE = "Rank of the kernel, frequencies of the outputs, and how they become Gaussian with width"
 
 
 def wide_circuits_figures(arrays: Arrays) -> dict[str, Figure]:
@@ -26,7 +32,7 @@ def wide_circuits_figures(arrays: Arrays) -> dict[str, Figure]:
 
 
 def _depth(arrays: Arrays) -> Figure:
-    figure, ((left, middle, right),) = grid(1, 3)
+    figure, ((left, middle, right),) = grid(1, 3, caption=_DEPTH)
     layers = arrays["layers"]
     _points(left, layers, arrays["drift"], _BLUE, "measured")
     _law(left, layers, arrays["frozen_drift"].mean(1), r"$1\,/\,\sqrt{K_0}$")
@@ -41,14 +47,14 @@ def _depth(arrays: Arrays) -> Figure:
     log_axis(right, "y", np.concatenate([arrays["frozen_error"].ravel(), arrays["law_error"].ravel()]))
     _name(right, "who predicts training?", r"largest error in $f(t)$")
     for axes in (left, middle, right):
-        _sizes(axes, layers)
+        size_axis(axes, "x", layers)
         axes.set_xlabel("layers L")
-        axes.legend()
+        clear_legend(axes)
     return figure
 
 
 def _dynamics(arrays: Arrays) -> Figure:
-    figure, ((left, middle, right),) = grid(1, 3)
+    figure, ((left, middle, right),) = grid(1, 3, caption=_DYNAMICS)
     targets, f0 = arrays["targets"], float(arrays["start_output"])
     fine = np.linspace(-1.6, 1.6, 401)
     for axes in (left, middle):
@@ -65,9 +71,9 @@ def _dynamics(arrays: Arrays) -> Figure:
     _law(middle, fine, np.clip(fine, -1, 1) - fine, "nearest point of the spectrum")
     middle.plot(targets, arrays["settled_errors"], _RED.marker, color=_RED.color, label="measured")
     _name(middle, "where the error ends", r"$f_T - y$")
-    for axes in (left, middle):
-        axes.legend(loc="upper center")
     middle.set_ylim(-0.7, 1.0)
+    for axes in (left, middle):
+        clear_legend(axes)
     for look, name, label in ((_BLUE, "plain", "Pauli word"), (_GREEN, "rescaled", "rescaled by 1.5")):
         time, error = arrays[f"edge_time_{name}"], arrays[f"edge_error_{name}"]
         right.plot(time[1:], error[1:], look.marker, linestyle="-", color=look.color, label=label)
@@ -81,12 +87,12 @@ def _dynamics(arrays: Arrays) -> Figure:
     )
     right.set_xlabel(r"$K_0 t$")
     _name(right, "labels at the edge of the spectrum", r"$|f(t) - 1|$")
-    right.legend(loc="lower left")
+    clear_legend(right)
     return figure
 
 
 def _width(arrays: Arrays) -> Figure:
-    figure, ((left, right),) = grid(1, 2)
+    figure, ((left, right),) = grid(1, 2, caption=_WIDTH)
     qubits = arrays["qubits"]
     panels = (("wide_largest", _BLUE, r"$\max|\Delta\theta|$"), ("wide_change", _RED, r"$\|\Delta K\|\,/\,\|K\|$"),
               ("wide_gap", _GREEN, "output gap"))  # fmt: skip
@@ -102,19 +108,19 @@ def _width(arrays: Arrays) -> Figure:
     log_axis(right, "y", np.concatenate([arrays["wide_change"].ravel(), arrays["control_change"].ravel()]))
     _name(right, "it is the scaling that does it", r"$\|\Delta K\|\,/\,\|K\|$")
     for axes in (left, right):
-        _sizes(axes, qubits)
+        size_axis(axes, "x", qubits)
         axes.set_xlabel("qubits m")
-        axes.legend(loc="lower left")
+        clear_legend(axes)
     return figure
 
 
 def _structure(arrays: Arrays) -> Figure:
-    figure, ((left, middle, right),) = grid(1, 3)
+    figure, ((left, middle, right),) = grid(1, 3, caption=_STRUCTURE)
     layers, limit = arrays["rank_layers"], float(arrays["rank_limit"])
     _law(left, layers, np.minimum(layers, limit), r"$\min(L,\ N^2/2)$")
     left.plot(layers, arrays["ranks"], _BLUE.marker, color=_BLUE.color, label="measured")
     left.set_xlabel("layers L")
-    left.legend(loc="lower right")
+    clear_legend(left)
     _name(left, "rank of the kernel, 2 qubits", "rank")
     amplitudes = np.clip(arrays["fourier"][:12], 1e-18, None)
     middle.bar(np.arange(len(amplitudes)), amplitudes, color=_BLUE.color, width=0.6, bottom=0)
@@ -127,7 +133,7 @@ def _structure(arrays: Arrays) -> Figure:
         qubits, arrays["kurtosis"], arrays["kurtosis_error"], fmt=_RED.marker, color=_RED.color, capsize=2
     )
     right.axhline(0, color=GUIDE, linestyle=":")
-    _sizes(right, qubits)
+    size_axis(right, "x", qubits)
     right.set_xlabel("qubits m")
     _name(right, "outputs become Gaussian", "excess kurtosis")
     return figure
@@ -141,14 +147,6 @@ def _points(axes: Axes, x: NDArray[Any], table: NDArray[Any], look: Any, label: 
 
 def _law(axes: Axes, x: NDArray[Any], y: NDArray[Any], label: str) -> None:
     axes.plot(x, y, "--", color=INK, linewidth=1, label=label)
-
-
-def _sizes(axes: Axes, sizes: NDArray[Any]) -> None:
-    """A logarithmic axis with a tick at every size that was run."""
-    log_axis(axes, "x", sizes)
-    axes.xaxis.set_major_locator(FixedLocator(list(sizes)))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda size, _: f"{size:g}"))
 
 
 def _name(axes: Axes, title: str, label: str) -> None:

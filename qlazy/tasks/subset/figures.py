@@ -9,20 +9,24 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from qlazy.drawing.style import GUIDE, INK, grid, looks, style
+from qlazy.drawing.legends import clear_legend, legend_below
+from qlazy.drawing.style import GUIDE, INK, Place, Style, grid, looks, style
 
 Arrays = Mapping[str, NDArray[Any]]
 _LOOKS = looks(("all", "chosen", "doubted"))
 
 
-def subset_figure(arrays: Arrays, selector: str) -> Figure:
+def subset_figure(
+    arrays: Arrays, selector: str, ax: Place | None = None, asked: Style | None = None
+) -> Figure:
     """Every sample's score against its margin, and accuracy or validation loss epoch by epoch.
 
     ``arrays`` are those of a :class:`qlazy.subset.Subset`, by name.
     """
     indices, scores, accuracy = (arrays[name] for name in ("indices", "scores", "test_accuracy"))
-    with style():
-        figure, ((samples, history),) = grid(1, 2)
+    caption = "The score of every sample against the margin of its label, and the history of the run"
+    with style(asked, ax):
+        figure, ((samples, history),) = grid(1, 2, caption=caption)
         _draw_samples(samples, indices, scores, arrays["margins"])
         measured = not np.isnan(accuracy).any()
         values = accuracy if measured else arrays["validation_loss"]
@@ -41,19 +45,23 @@ def _draw_samples(axes: Any, indices: NDArray[Any], scores: NDArray[Any], margin
                   linestyle="", markersize=3, label=label)  # fmt: skip
     axes.axhline(0, color=GUIDE, linestyle=":", linewidth=1)
     axes.set(xlabel="score", ylabel="margin of the label given")
-    axes.legend()
+    clear_legend(axes)
+
+
+_RULES = "Test accuracy of every rule, trained in the loop and anew on the samples chosen: means, a stroke each seed"
 
 
 def subset_figures(arrays: Arrays, rules: tuple[str, ...], tasks: tuple[str, ...]) -> dict[str, Figure]:
     """Test accuracy of every rule, seed by seed: trained in the loop, and anew on the samples chosen."""
     with style():
-        figure, (panels,) = grid(1, len(tasks), height=0.27 * len(rules) + 0.9, width=4.2)
+        height = 0.27 * len(rules) + 0.9
+        figure, (panels,) = grid(1, len(tasks), height=height, width=4.2, caption=_RULES)
         for axes, task in zip(panels, tasks, strict=True):
             _draw_rules(axes, arrays, rules, task)
             axes.set(title=task, xlabel="test accuracy, %")
         for axes in panels[1:]:
             axes.tick_params(axis="y", labelleft=False)
-        panels[0].legend(loc="best")
+        legend_below(figure, panels[0].get_legend_handles_labels()[0])
     return {"accuracy": figure}
 
 

@@ -76,11 +76,15 @@ class Subset:
         width = max(len(name) for name, _ in rows)
         return "\n".join(f"{name.ljust(width)}  {value}" for name, value in rows)
 
-    def plot(self) -> Any:
-        """A matplotlib figure: scores against margins, and the history of the run."""
+    def plot(self, ax: Any = None, style: Any = None) -> Any:
+        """A matplotlib figure: scores against margins, and the history of the run.
+
+        ``ax`` is a figure or a subfigure to draw on, ``style`` what ``matplotlib.style.use`` takes.
+        """
         from qlazy.tasks.subset.figures import subset_figure
 
-        return subset_figure({name: getattr(self, name) for name in _ARRAYS}, self.settings["selector"])
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        return subset_figure(arrays, self.settings["selector"], ax, style)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write to one file of arrays and JSON, atomically; ``numpy.load`` can read its arrays too."""

@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from qlazy.drawing.style import GUIDE, INK, grid, log_axis, looks, note, style
+from qlazy.drawing.legends import clear_legend
+from qlazy.drawing.style import GUIDE, INK, Place, Style, grid, log_axis, looks, note, style
 
 if TYPE_CHECKING:
     from qlazy.theory.trainability.expressibility import Expressibility
@@ -19,15 +20,20 @@ if TYPE_CHECKING:
     from qlazy.theory.trainability.scaling import Scaling
 
 
+_CAPTION = "Gradients and kernels over random angles, Fisher spectrum, fidelities beside random states"
+
+
 def trainability_figure(
     gradients: GradientVariance,
     scalings: Mapping[str, Scaling],
     fisher: FisherSpectrum | None,
     expressibility: Expressibility | None,
+    ax: Place | None = None,
+    asked: Style | None = None,
 ) -> Figure:
     """Figures over n, or variances by parameter at one size; the Fisher spectrum; fidelities beside Haar's."""
-    with style():
-        figure, [[first, second, third]] = grid(1, 3)
+    with style(asked, ax):
+        figure, [[first, second, third]] = grid(1, 3, caption=_CAPTION)
         if scalings:
             _draw_sizes(first, scalings)
         else:
@@ -50,7 +56,7 @@ def _draw_sizes(axes: Axes, scalings: Mapping[str, Scaling]) -> None:
     log_axis(axes, "y", shown)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="qubits n", ylabel="over random angles")
-    axes.legend(loc="best")
+    clear_legend(axes)
 
 
 def _draw_parameters(axes: Axes, gradients: GradientVariance) -> None:
@@ -73,7 +79,7 @@ def _draw_spectrum(axes: Axes, fisher: FisherSpectrum | None) -> None:
         axes.plot(np.arange(1, len(values) + 1), values, color=GUIDE, linewidth=0.8)
     log_axis(axes, "y", np.concatenate(kept))
     axes.axvline(fisher.rank, color=INK, linestyle=":", linewidth=1, label=f"rank {fisher.rank}")
-    axes.legend(loc="best")
+    clear_legend(axes)
 
 
 def _draw_fidelities(axes: Axes, found: Expressibility | None) -> None:
@@ -85,4 +91,4 @@ def _draw_fidelities(axes: Axes, found: Expressibility | None) -> None:
     axes.stairs(found.counts / found.pairs, edges, color=INK, label="circuit")
     axes.stairs(found.haar, edges, color=GUIDE, linestyle=":", label="Haar")
     log_axis(axes, "y", np.concatenate([found.counts / found.pairs, [0.1 / found.pairs]]))
-    axes.legend(loc="best")
+    clear_legend(axes)

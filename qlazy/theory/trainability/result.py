@@ -24,7 +24,7 @@ from qlazy.theory.trainability.gradients import GradientVariance, Measured
 from qlazy.theory.trainability.scaling import POWER, RATE, RESOLVED, Scaling
 
 if TYPE_CHECKING:
-    from qlazy.drawing.style import Figure
+    from qlazy.drawing.style import Figure, Place, Style
 
 Decision = Literal["flat", "not flat", "undecided", "one size"]
 
@@ -149,8 +149,11 @@ class Trainability:
         text = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in self.sentences())
         return text + "".join(table.html() for table in self.tables()) + f"<p>{html.escape(self.caption)}</p>"
 
-    def plot(self) -> Figure:
-        """Variances and spreads over n, or by parameter; the Fisher spectrum; fidelities beside Haar's."""
+    def plot(self, ax: Place | None = None, style: Style | None = None) -> Figure:
+        """Variances and spreads over n, or by parameter; the Fisher spectrum; fidelities beside Haar's.
+
+        ``ax`` is a figure or a subfigure to draw on, ``style`` what ``matplotlib.style.use`` takes.
+        """
         from qlazy.theory.trainability.figures import trainability_figure
 
         named = {
@@ -159,7 +162,7 @@ class Trainability:
             "fidelity kernel's spread": self.fidelity_scaling,
         }
         scalings = {name: scaling for name, scaling in named.items() if scaling is not None}
-        return trainability_figure(self.gradients, scalings, self.fisher, self.expressibility)
+        return trainability_figure(self.gradients, scalings, self.fisher, self.expressibility, ax, style)
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write ``trainability.npz`` into a folder; returns its path."""

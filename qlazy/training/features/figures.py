@@ -9,22 +9,31 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from qlazy.drawing.style import GUIDE, INK, grid, note, style
+from qlazy.drawing.legends import clear_legend
+from qlazy.drawing.style import GUIDE, INK, Place, Style, grid, note, style
 from qlazy.training.figures import step_axis
 
 Floats = NDArray[Any]
 
 
 def features_figure(
-    steps: Floats, after: Floats, trained: Floats, barriers: Floats, collapsed: Floats, measure: str
+    steps: Floats,
+    after: Floats,
+    trained: Floats,
+    barriers: Floats,
+    collapsed: Floats,
+    measure: str,
+    model: str,
+    ax: Place | None = None,
+    asked: Style | None = None,
 ) -> Figure:
     """Three panels: scores of K_t (k, s) with those of the trained model (s,), barriers (k, s), collapse (k, s)."""
-    with style():
-        figure, (axes,) = grid(1, 3)
+    caption = f"What {model} learnt along training: its kernels, the barrier between children, the collapse"
+    with style(asked, ax):
+        figure, (axes,) = grid(1, 3, caption=caption)
         _seeds(axes[0], steps, after)
         axes[0].axhline(trained.mean(), color=GUIDE, linestyle="--", linewidth=1.1, label="the trained model")
         axes[0].set(ylabel=measure, title=r"kernel regression with $K_t$")
-        axes[0].legend()
         _seeds(axes[1], steps, barriers)
         axes[1].set(ylabel="error above the line between", title="barrier between two children")
         _seeds(axes[2], steps, collapsed)
@@ -32,6 +41,7 @@ def features_figure(
         for one in axes:
             step_axis(one, int(steps[-1]))
             one.set_xlabel("step t")
+        clear_legend(axes[0])
     return figure
 
 

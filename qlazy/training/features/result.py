@@ -20,7 +20,7 @@ from qlazy.base.storage import load_arrays, require_arrays, save_arrays
 from qlazy.base.tables import Table
 
 if TYPE_CHECKING:
-    from qlazy.drawing.style import Figure
+    from qlazy.drawing.style import Figure, Place, Style
 
 Floats = NDArray[np.floating[Any]]
 Decision = Literal["features learnt", "no gain", "undecided"]
@@ -131,12 +131,16 @@ class Features:
         last = ("the trained model", _mean(self.trained.mean(1)), "", "")
         return (Table(title, head, (*rows, last)),)
 
-    def plot(self) -> Figure:
-        """One matplotlib figure of the three, against the step."""
+    def plot(self, ax: Place | None = None, style: Style | None = None) -> Figure:
+        """One matplotlib figure of the three, against the step.
+
+        ``ax`` is a figure or a subfigure to draw on, ``style`` what ``matplotlib.style.use`` takes.
+        """
         from qlazy.training.features.figures import features_figure
 
         scores, trained = self.after.mean(2), self.trained.mean(1)
-        return features_figure(self.steps, scores, trained, self.barriers, self.collapsed, self.measure)
+        named = (self.measure, self.model)
+        return features_figure(self.steps, scores, trained, self.barriers, self.collapsed, *named, ax, style)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write ``features.npz`` into a folder."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -60,8 +61,30 @@ def derivative_text(derivative: Derivative) -> str:
     return f"d/d{element} of {program.name}: {programs}, mode {derivative.mode}, loops {program.loops}"
 
 
-def programs_text(terms: Iterable[Term]) -> str:
-    return "\n".join(experiment.to_qasm() for term in terms for experiment in experiments(term))
+def programs(terms: Iterable[Term]) -> list[str]:
+    """Every program as OpenQASM 3, once for every set of bases in which it is read out."""
+    return [experiment.to_qasm() for term in terms for experiment in experiments(term)]
+
+
+def counts_document(program: Program, wrt: str | None) -> dict[str, Any]:
+    """What :func:`counts_text` says, as values."""
+    found = all_occurrences(program) if wrt is None else (occurrences(program, wrt),)
+    counts = [
+        {"parameter": one.parameter, "occurrences": one.occurrences, "programs": one.programs}
+        for one in found
+    ]
+    return {
+        "program": program.name, "size": str(size_of(program)), "loops": program.loops, "parameters": counts,
+    }  # fmt: skip
+
+
+def derivative_document(derivative: Derivative) -> dict[str, Any]:
+    """What :func:`derivative_text` says, as values."""
+    program = derivative.program
+    return {
+        "program": program.name, "wrt": element_text(program, derivative.element), "count": len(derivative),
+        "mode": derivative.mode, "loops": program.loops,
+    }  # fmt: skip
 
 
 def save_programs(terms: Sequence[Term], folder: str | os.PathLike[str]) -> list[Path]:

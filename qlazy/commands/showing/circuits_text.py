@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from qlazy.base.tables import aligned
 from qlazy.quantum.corpus import Family
@@ -24,6 +25,29 @@ def circuit_text(program: Program) -> str:
     drawn = draw_text(program) if program.is_unitary else to_qasm(program).rstrip()
     lines = [str(program), *(f"{name}: {_shapes(inputs)}" for name, inputs in facts), "", drawn]
     return "\n".join([*lines, "", program.header.strip()]).rstrip()
+
+
+def family_document(family: Family) -> dict[str, Any]:
+    """A family as values, at its default sizes."""
+    program = family.program
+    return {
+        "name": family.name, "sizes": dict(program.sizes), "qubits": program.num_qubits,
+        "parameters": program.num_params, "inputs": program.num_features, "outputs": program.num_outputs,
+        "description": family.description,
+    }  # fmt: skip
+
+
+def circuit_document(program: Program) -> dict[str, Any]:
+    """A circuit as values, with its program as OpenQASM 3."""
+    shapes = {
+        kind: {name: list(shape) for name, shape in inputs.items()}
+        for kind, inputs in (("weights", program.weights), ("data", program.data))
+    }
+    return {
+        "name": program.name, "sizes": dict(program.sizes), "qubits": program.num_qubits,
+        "parameters": program.num_params, "outputs": program.num_outputs, "measures": not program.is_unitary, **shapes,
+        "qasm": to_qasm(program),
+    }  # fmt: skip
 
 
 def _row(family: Family) -> tuple[str, ...]:

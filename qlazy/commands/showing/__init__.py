@@ -1,0 +1,1 @@
+"""Circuits and their derivatives in words, pictures and files."""
