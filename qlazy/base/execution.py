@@ -7,6 +7,7 @@ does, so that the numbers are those of this process, bit for bit.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import pickle
 import sys
@@ -132,6 +133,12 @@ def connected(address: str | None) -> Iterator[Client | None]:
 
 
 CONNECT_SECONDS = 10
+
+
+def require_package(package: str, what: str, extra: str) -> None:
+    """Refuse what needs a package that is not installed, before any work. Raises ImportError with the remedy."""
+    if importlib.util.find_spec(package) is None:
+        raise ImportError(f"{what} needs the package {package}: pip install 'qlazy-ntk[{extra}]'")
 
 
 def progress_bar(steps: Iterable[Any] | None = None, *, progress: bool, **options: Any) -> tqdm[Any]:

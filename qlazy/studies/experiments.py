@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from qlazy.base.execution import progress_bar
+from qlazy.base.execution import progress_bar, require_package
 from qlazy.base.keys import key, readable
 from qlazy.base.storage import load_arrays, require_writable, save_arrays
 from qlazy.base.tables import Table
@@ -52,11 +52,15 @@ def carry_out(
     summary: Callable[[Arrays], Sequence[Table]] = lambda arrays: (),
     out: str | os.PathLike[str] | None = None,
     progress: bool = True,
+    needs: Mapping[str, str] | None = None,
 ) -> StudyResult:
     """Every experiment in turn, by name; table, arrays, figures and report go to the folder ``out``, if given.
 
-    ``summary`` gives tables over all experiments, from their arrays, that stand before theirs.
+    ``summary`` gives tables over all experiments, from their arrays, that stand before theirs. ``needs`` are packages,
+    each with the extra that brings it. Raises ImportError for one that is missing, before the first experiment.
     """
+    for package, extra in (needs or {}).items():
+        require_package(package, f"the study {study} with these settings", extra)
     outcomes = []
     if out is not None:
         require_writable(out)

