@@ -10,7 +10,7 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
-from typing import NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
 
 from qlazy.base.errors import NotConvergedError, NotFiniteError
 from qlazy.base.tables import printable
@@ -47,6 +47,22 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(USAGE, f"qlazy: error: {message} (see `{self.prog} --help`)\n")
+
+
+class _PrintCompletion(argparse.Action):
+    """Prints the script for the shell that is named, and ends. Raises ImportError without shtab."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        from qlazy.commands.completion import script
+
+        print(script(_parser(list(COMMANDS)), str(values)))
+        parser.exit()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -113,6 +129,10 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         epilog="`qlazy COMMAND --help` shows the options and examples of a command.",
     )
     parser.add_argument("--version", action="version", version=f"qlazy {__version__}")
+    parser.add_argument(
+        "--completion", action=_PrintCompletion, choices=("bash", "zsh", "tcsh"), metavar="SHELL",
+        help="print a script that completes commands and options, for bash, zsh or tcsh",
+    )  # fmt: skip
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, summary in COMMANDS.items():
         one = commands.add_parser(
