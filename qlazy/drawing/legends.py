@@ -41,7 +41,10 @@ def clear_legend(axes: Axes, handles: Sequence[Any] | None = None, title: str | 
         return
     legend = axes.legend(handles=found, title=title, loc="upper right")
     size, (seen, fixed) = _size(axes, legend), _drawn(axes)
-    best = min((_place(seen, fixed, corner, size) for corner in _CORNERS), key=lambda place: place.growth)
+    places = [_place(seen, fixed, corner, size) for corner in _CORNERS]
+    if axes.get_yscale() != "log" and axes.get_ylim()[0] >= 0:  # no negative numbers for counts and shares
+        places = [place for place in places if place.growth == 1 or place.corner.startswith("upper")]
+    best = min(places, key=lambda place: place.growth)
     if math.isinf(best.growth):
         axes.legend(
             handles=found, title=title, loc="lower right", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2

@@ -165,6 +165,20 @@ def test_each_fault_is_seen(kind) -> None:
     assert any(kind in fault for fault in faults({"faulty": faulty(kind)}))
 
 
+def test_an_axis_of_counts_has_no_negative_numbers() -> None:
+    """However much room a legend takes: the axis grows upwards."""
+    with style():
+        figure, panels = grid(1, 1, height=1.6, caption="counts")
+        axes = panels[0, 0]
+        for level in (0, 4, 7):
+            axes.plot([1, 2, 3], [level, level + 1, level], label=f"from {level} on, one more and back")
+        axes.set_ylim(bottom=0)
+        clear_legend(axes)
+    assert axes.get_ylim()[0] == 0
+    assert axes.get_ylim()[1] > 8.4
+    assert [fault for fault in faults({"counts": figure}) if "covers" in fault] == []
+
+
 def test_captions_belong_to_their_figures() -> None:
     """Two figures of one name in two results have captions of their own."""
     from qlazy.studies.control_flow.figures import control_flow_figures

@@ -9,11 +9,13 @@ import pytest
 
 import qlazy
 from qlazy.base.over_seeds import Interval
+from qlazy.studies import find_study
 from qlazy.studies.atlas import study
 from qlazy.studies.atlas.cells import HEAD, Data, difference, kernel_answers, standing
 from qlazy.studies.atlas.counts import counts
 from qlazy.studies.atlas.page import write_page
 from qlazy.studies.atlas.study import DATA, FAMILIES, Settings, run
+from tests.drawing.looking import faults
 
 
 @pytest.fixture(scope="module")
@@ -110,3 +112,9 @@ def test_counts_are_those_of_intervals() -> None:
     assert found["circuits", "trained, less its unentangled twin"] == ("1", "0", "1")
     assert found["nets", "trained, less kernel regression with its own kernel"] == ("0", "0", "1")
     assert ("nets", "trained, less its unentangled twin") not in found
+
+
+def test_figures_have_no_faults(finished) -> None:
+    """Nothing is cut, covered or bare, and each has a caption of its own."""
+    result, _ = finished
+    assert faults(find_study("atlas").figures(result)) == []

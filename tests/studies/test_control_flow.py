@@ -5,7 +5,9 @@ import pytest
 import torch
 
 from qlazy.quantum.circuit import load_circuit
+from qlazy.studies import find_study
 from qlazy.studies.control_flow.study import BITS, INPUTS, Settings, run
+from tests.drawing.looking import faults
 
 
 @pytest.fixture(scope="module")
@@ -48,3 +50,9 @@ def test_what_the_programs_can_represent(name, parity_seen):
     assert walsh["z1"] == pytest.approx(0.0, abs=1e-12)
     assert abs(walsh["z4"]) > 1e-3
     assert (abs(walsh["z1z4"]) > 1e-3) == parity_seen
+
+
+def test_figures_have_no_faults(finished):
+    """Nothing is cut, covered or bare, and each has a caption of its own."""
+    result, _ = finished
+    assert faults(find_study("control_flow").figures(result)) == []

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from qlazy.studies import find_study
 from qlazy.studies.large_circuits.heavy_hex import QUBITS, heavy_hex_bonds
 from qlazy.studies.large_circuits.study import Settings, run
+from tests.drawing.looking import faults
 
 
 @pytest.fixture(scope="module")
@@ -35,3 +37,9 @@ def test_the_map_is_a_heavy_hexagon_lattice() -> None:
         reached |= edge
     assert len(reached) == QUBITS
     assert len(bonds) - QUBITS + 1 == 18
+
+
+def test_figures_have_no_faults(finished) -> None:
+    """Nothing is cut, covered or bare, and each has a caption of its own."""
+    result, _ = finished
+    assert faults(find_study("large_circuits").figures(result)) == []

@@ -9,11 +9,13 @@ from torch import nn
 
 from qlazy import GradientDescent, tangent_kernel, train
 from qlazy.base.storage import load_arrays
+from qlazy.studies import find_study
 from qlazy.studies.lazy import convolutional, reuploading, two_layer
 from qlazy.studies.lazy.study import Settings, run
 from qlazy.studies.lazy.teacher_student import PAPER_SIZE, REFERENCE
 from qlazy.training.history import DivergedError
 from qlazy.training.loop import Record
+from tests.drawing.looking import faults
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -193,3 +195,9 @@ def test_the_circuit_student_can_be_the_teacher() -> None:
     u = circuit.init(source)
     torch.testing.assert_close(data.y_test, circuit(u, data.x_test) - circuit(start, data.x_test))
     assert float(tangent_kernel(circuit, start, data.x_train).trace()) > 0
+
+
+def test_figures_have_no_faults(finished) -> None:
+    """Nothing is cut, covered or bare, and each has a caption of its own."""
+    result, _ = finished
+    assert faults(find_study("lazy").figures(result)) == []

@@ -8,8 +8,10 @@ import torch
 
 from qlazy.base.storage import load_arrays
 from qlazy.kernels.prediction import kernel_regression
+from qlazy.studies import find_study
 from qlazy.studies.regimes import circuit_regimes, quadratic_nets
 from qlazy.studies.regimes.study import Settings, run
+from tests.drawing.looking import faults
 from tests.systems import normal
 
 
@@ -128,3 +130,9 @@ def test_few_samples_recover_a_form_that_is_in_the_class() -> None:
         few = quadratic_nets._regimes_of(task, 6, 300)[regime]
         assert quadratic_nets._risk(task, few, 120, 0) < 1e-6
         assert quadratic_nets._risk(task, few, 8, 0) > 0.05
+
+
+def test_figures_have_no_faults(finished) -> None:
+    """Nothing is cut, covered or bare, and each has a caption of its own."""
+    result, _ = finished
+    assert faults(find_study("regimes").figures(result)) == []

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from qlazy import accuracy
+from qlazy.studies import find_study
 from qlazy.studies.self_training.few_labels import LABELS, circuit_problem, net_problem, train
 from qlazy.studies.self_training.learners import (
     CIRCUIT,
@@ -24,6 +25,7 @@ from qlazy.studies.self_training.study import Settings, claims, gain, run
 from qlazy.studies.self_training.tuning import CIRCUIT_GRID, NET_GRID, TuningGrid, tune
 from qlazy.tasks.self_training import DifferentiableTeacher, NoTeacher, PseudoLabelTeacher
 from qlazy.training.methods import Adam
+from tests.drawing.looking import faults
 
 QUICK = Settings.quick()
 
@@ -157,3 +159,9 @@ def test_tables_and_figures(finished):
     assert (folder / "table.txt").read_text() == f"{result.table()}\n"
     assert len(result.tables) == 7
     assert {path.name for path in folder.glob("*.png")} == {"gains.png", "settings.png"}
+
+
+def test_figures_have_no_faults(finished):
+    """Nothing is cut, covered or bare, and each has a caption of its own."""
+    result, _ = finished
+    assert faults(find_study("self_training").figures(result)) == []

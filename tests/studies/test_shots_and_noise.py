@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from qlazy.base.storage import load_arrays
+from qlazy.studies import find_study
 from qlazy.studies.shots_and_noise.study import Settings, measured_kernels, run
+from tests.drawing.looking import faults
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +47,9 @@ def test_what_it_leaves(finished):
     assert settings["study"] == "shots_and_noise"
     assert {path.name for path in folder.glob("*.png")} == {"shots.png", "noise.png", "laziness.png"}
     assert "circuits whose trace is within 3 std. errors" in (folder / "report.html").read_text()
+
+
+def test_figures_have_no_faults(finished):
+    """Nothing is cut, covered or bare, and each has a caption of its own."""
+    result, _ = finished
+    assert faults(find_study("shots_and_noise").figures(result)) == []

@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from qlazy.base.storage import load_arrays
+from qlazy.studies import find_study
 from qlazy.studies.result import UNDECIDED
 from qlazy.studies.subset.study import BARS, CHANCE, OURS, PAPER, TEST, TRUSTED, Settings, make_problem, run
+from tests.drawing.looking import faults
 
 
 @pytest.fixture(scope="module")
@@ -73,3 +75,9 @@ def test_no_example_is_in_two_parts(task) -> None:
     problem = make_problem(task, Settings.quick(), seed=0)
     rows = torch.cat([problem.data.x_train, problem.trusted[0], problem.data.x_test])
     assert len(torch.unique(rows, dim=0)) == len(rows) == 140 + 250
+
+
+def test_figures_have_no_faults(finished) -> None:
+    """Nothing is cut, covered or bare, and each has a caption of its own."""
+    result, _ = finished
+    assert faults(find_study("subset").figures(result)) == []

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from qlazy.base.storage import load_arrays
+from qlazy.studies import find_study
 from qlazy.studies.tensor.study import Settings, decompositions, run
+from tests.drawing.looking import faults
 
 
 @pytest.fixture(scope="module")
@@ -54,3 +56,9 @@ def test_figures(finished):
 def test_without_tensorly_the_other_columns_remain(monkeypatch):
     monkeypatch.setattr(decompositions.importlib.util, "find_spec", lambda name: None)
     assert list(decompositions._baselines()) == ["power iteration"]
+
+
+def test_figures_have_no_faults(finished):
+    """Nothing is cut, covered or bare, and each has a caption of its own."""
+    result, _ = finished
+    assert faults(find_study("tensor").figures(result)) == []

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from qlazy.base.storage import load_arrays
+from qlazy.studies import find_study
 from qlazy.studies.result import Finding
 from qlazy.studies.wide_circuits.study import Settings, run
+from tests.drawing.looking import faults
 
 
 @pytest.fixture(scope="module")
@@ -58,3 +60,9 @@ def test_what_it_leaves_behind(finished) -> None:
     for name in ("depth", "dynamics", "width", "structure"):
         assert (folder / f"{name}.png").stat().st_size > 10_000
         assert (folder / f"{name}.svg").exists()
+
+
+def test_figures_have_no_faults(finished) -> None:
+    """Nothing is cut, covered or bare, and each has a caption of its own."""
+    result, _ = finished
+    assert faults(find_study("wide_circuits").figures(result)) == []
