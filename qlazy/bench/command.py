@@ -11,6 +11,7 @@ from qlazy.base.errors import require
 from qlazy.bench.peers import PEERS
 from qlazy.bench.results import Report
 from qlazy.bench.runner import Settings, run
+from qlazy.bench.scaling import measure_scaling, sweeps
 from qlazy.bench.workloads import workloads
 
 EXAMPLES = f"""\
@@ -25,6 +26,8 @@ examples:
   qlazy bench --workloads W1,W2 --peers default.qubit,lightning --repeats 5 --threads 2
   qlazy bench --full --out bench
   qlazy bench --peers neural-tangents --python neural-tangents=env/bin/python
+  qlazy bench --scaling --threads 1 --out scaling
+  qlazy bench --scaling qubits,outputs
 """
 
 
@@ -61,10 +64,16 @@ def add_bench(parser: argparse.ArgumentParser) -> None:
         help="run a peer with the interpreter of another environment, where it and NumPy are installed",
     )  # fmt: skip
     parser.add_argument(
+        "--scaling", type=_names, nargs="?", const=tuple(sweeps()), metavar="A,B",
+        help="instead: the cost of Jacobian and gradient against "
+        f"{', '.join(sweeps())} (all unless named), one growing and the others fixed, with fitted exponents",
+    )  # fmt: skip
+    parser.add_argument(
         "--out",
         type=Path,
         metavar="DIR",
-        help="folder for every time as JSON, a table and a figure; other workloads found there are kept",
+        help="folder for every time as JSON, a table and a figure; other workloads found there are kept, "
+        "and finished sweeps of --scaling not run again",
     )
 
 
@@ -78,6 +87,8 @@ def bench(arguments: argparse.Namespace) -> int:
         quick=arguments.quick,
         pythons=dict(_pair(text) for text in arguments.python),
     )
+    if arguments.scaling is not None:
+        return _scaling(arguments, settings)
     earlier = _earlier(arguments.out, settings)
     report = run(arguments.workloads, arguments.peers, settings, progress=_say)
     print(report.table())
@@ -85,6 +96,17 @@ def bench(arguments: argparse.Namespace) -> int:
     if arguments.out is not None:
         whole = report if earlier is None else report.after(earlier)
         print("\n" + "\n".join(map(str, whole.save(arguments.out))))
+    return 0
+
+
+def _scaling(arguments: argparse.Namespace, settings: Settings) -> int:
+    for name in ("workloads", "peers", "python"):
+        given = getattr(arguments, name)
+        require(not given, f"--{name}", "be left out beside --scaling, which times qlazy alone", given)
+    found = measure_scaling(arguments.scaling, settings, folder=arguments.out, progress=_say)
+    print(found.table())
+    if arguments.out is not None:
+        print("\n" + "\n".join(map(str, found.save(arguments.out))))
     return 0
 
 

@@ -161,17 +161,24 @@ def _events(
         "reference": reference and str(reference), "keep": keep and str(keep),
     }  # fmt: skip
     python = (settings.pythons or {}).get(tool.name, sys.executable)
+    yield from spoken("qlazy.bench.worker", request, python, settings.threads, settings.limit)
+
+
+def spoken(
+    module: str, request: Mapping[str, Any], python: str, threads: int, limit: float | None
+) -> Iterator[Event]:
+    """What a module of workers says of a request, with "over limit" or "failed" where it does not come to its end."""
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
-            [python, "-m", "qlazy.bench.worker"],
+            [python, "-m", module],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
-            env=_environment(settings.threads), encoding="utf-8",
+            env=_environment(threads), encoding="utf-8",
         )  # fmt: skip
         try:
             assert process.stdin is not None
             with process.stdin as stdin:
                 stdin.write(json.dumps(request))
-            is_stopped = yield from _until(process, settings.limit)
+            is_stopped = yield from _until(process, limit)
             if not is_stopped and process.wait():
                 yield {"event": "failed", "way": "", "message": _last_line(errors, process.returncode)}
         finally:
