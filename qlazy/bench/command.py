@@ -105,6 +105,7 @@ def _scaling(arguments: argparse.Namespace, settings: Settings) -> int:
         require(not given, f"--{name}", "be left out beside --scaling, which times qlazy alone", given)
     found = measure_scaling(arguments.scaling, settings, folder=arguments.out, progress=_say)
     print(found.table())
+    arguments.document = found.to_json()
     if arguments.out is not None:
         print("\n" + "\n".join(map(str, found.save(arguments.out))))
     return 0

@@ -19,6 +19,7 @@ from qlazy.bench.scaling.sweeps import TASKS, Sizes, Sweep, staircase
 from qlazy.bench.worker import measure
 from qlazy.bench.workloads import Array, CircuitWorkload
 from qlazy.commands.main import main
+from tests.drawing.looking import faults
 
 EVERY = [sweep for quick in (False, True) for sweep in sweeps(quick).values()]
 
@@ -273,6 +274,7 @@ def test_the_figure_has_points_and_dashed_lines_that_are_the_fits() -> None:
             assert f"exponent {exponent:.2f}" in str(line.get_label())
         assert [len(np.asarray(line.get_xdata())) for line in points] == [4, 4]
     assert [axes.get_xscale() for axes in panels] == ["linear", "log"]
+    assert faults({"scaling": figure}) == []
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ One of the four grows while the others stay; the exponents are fitted, with thei
 
 from __future__ import annotations
 
+from qlazy.bench.scaling.curve import Curve, Point
 from qlazy.bench.scaling.fits import Fit, fit
-from qlazy.bench.scaling.result import Curve, Point, Scaling
+from qlazy.bench.scaling.result import Scaling
 from qlazy.bench.scaling.runner import measure_scaling
 from qlazy.bench.scaling.sweeps import Sweep, sweeps
 

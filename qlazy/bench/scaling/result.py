@@ -2,71 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import os
-import statistics
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from qlazy.base.storage import atomic_write, read_json, write_json
 from qlazy.base.tables import aligned
-from qlazy.bench.scaling.fits import Fit, fit
-from qlazy.bench.scaling.sweeps import ScaledTask, Varied
+from qlazy.bench.scaling.curve import Curve, Point
 
 NAME = "scaling"
-
-
-@dataclass(frozen=True)
-class Point:
-    """One size: seconds a call, of the processor and by the clock, one of each a round."""
-
-    size: int
-    processor: tuple[float, ...]
-    seconds: tuple[float, ...]
-
-    @property
-    def cost(self) -> float:
-        """The median, in seconds of the processor."""
-        return statistics.median(self.processor)
-
-
-@dataclass(frozen=True)
-class Curve:
-    """One sweep and task: ``stay`` says what stays, ``theory`` is the exponent expected, None for one below 1."""
-
-    varied: Varied
-    task: ScaledTask
-    stay: str
-    fit_from: int
-    theory: float | None
-    points: tuple[Point, ...]
-
-    def logarithm(self, size: int) -> float:
-        """To base 2 of what the exponent belongs to: the size itself, of qubits the number of amplitudes, 2^n."""
-        return float(size) if self.varied == "qubits" else math.log2(size)
-
-    @property
-    def fitted(self) -> tuple[Point, ...]:
-        """The points that the line is fitted to."""
-        return tuple(point for point in self.points if point.size >= self.fit_from)
-
-    @cached_property
-    def fit(self) -> Fit:
-        """The line through the logarithms of the costs."""
-        return fit([self.logarithm(p.size) for p in self.fitted], [p.cost for p in self.fitted])
-
-    @property
-    def law(self) -> str:
-        """What the exponent belongs to, as in cost ~ (2^n)^exponent."""
-        return "2^n" if self.varied == "qubits" else self.varied
-
-    @property
-    def expected(self) -> str:
-        """The exponent expected, in words."""
-        return "below 1" if self.theory is None else f"{self.theory:g}"
 
 
 @dataclass(frozen=True)
@@ -102,7 +48,7 @@ class Scaling:
     def save(self, folder: str | os.PathLike[str]) -> list[Path]:
         """Write ``scaling.json`` with every single time, ``scaling.md`` and a figure. Returns the paths."""
         from qlazy.bench.scaling.figure import scaling_figure
-        from qlazy.drawing.style import save
+        from qlazy.drawing.files import save
 
         table = Path(folder) / f"{NAME}.md"
         with atomic_write(table) as file:

@@ -11,7 +11,8 @@ from qlazy.base.errors import require, require_choice
 from qlazy.base.version import __version__
 from qlazy.bench.machine import machine
 from qlazy.bench.runner import Settings, spoken
-from qlazy.bench.scaling.result import NAME, Curve, Point, Scaling
+from qlazy.bench.scaling.curve import Curve, Point
+from qlazy.bench.scaling.result import NAME, Scaling
 from qlazy.bench.scaling.sweeps import TASKS, ScaledTask, Sweep, sweeps
 
 KEPT = ("repeats", "threads", "dtype", "quick", "qlazy")
