@@ -12,6 +12,7 @@ from torch import Tensor
 from qlazy.base.errors import path_of, positive_of, require, require_flag, require_instance
 from qlazy.base.storage import remove_stale_drafts, require_writable
 from qlazy.base.version import __version__
+from qlazy.checking.lazy import LazyPanel
 from qlazy.checking.models import Shapes, named_model
 from qlazy.checking.panels import PANELS, Question, facts_of
 from qlazy.checking.verdict import Verdict
@@ -103,12 +104,15 @@ def check(
         progress,
     )
     answers = {panel: PANELS[panel].ask(question) for panel in asked}
+    lazy = answers.get("lazy")
+    rates = lazy.comparison.rates_text() if isinstance(lazy, LazyPanel) else ""
+    used = {"learning rate": rates} if rates else {}
     verdict = Verdict(
         name,
         data.name,
         {panel: answer for panel, answer in answers.items() if not isinstance(answer, str)},
         {panel: answer for panel, answer in answers.items() if isinstance(answer, str)},
-        {**{key: str(value) for key, value in facts_of(question).items()}, "qlazy": __version__},
+        {**{key: str(value) for key, value in facts_of(question).items()}, **used, "qlazy": __version__},
     )
     if folder is not None:
         verdict.save(folder)

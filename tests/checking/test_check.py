@@ -225,3 +225,18 @@ def test_a_verdict_is_saved_again_where_its_folder_is_gone(tmp_path: Path) -> No
     shutil.rmtree(tmp_path / "here")
     verdict.save(tmp_path / "here")
     assert str(qlazy.Verdict.load(tmp_path / "here")) == str(verdict)
+
+
+def test_a_page_says_the_learning_rate_that_was_used(tmp_path) -> None:
+    """n / (2 lambda_max) of each seed's kernel at the start, from the least to the greatest."""
+    verdict = qlazy.check(CIRCUIT, DATA, **{**QUICK, "steps": 3})
+    rates = []
+    for seed in range(3):
+        params = CIRCUIT.init(torch.Generator().manual_seed(seed)).double()
+        kernel = qlazy.tangent_kernel(CIRCUIT, params, DATA.x_train).to_dense()
+        rates.append(len(DATA.x_train) / (2 * float(torch.linalg.eigvalsh(kernel)[-1])))
+    said = f"{min(rates):.3g} to {max(rates):.3g}"
+    assert verdict.facts["learning rate"].endswith(said)
+    assert said in verdict.report(tmp_path).read_text()
+    flow = qlazy.check(CIRCUIT, DATA, **{**QUICK, "steps": 3}, method=qlazy.GradientFlow(0.1))
+    assert "learning rate" not in flow.facts

@@ -135,3 +135,27 @@ def test_a_folder_that_cannot_be_made_is_known_before_the_work(command, tmp_path
     words = {"study": ["wide_circuits"]}.get(command, ["mlp:2", "--train", "8", "--test", "8"])
     assert "file/below" in refused(command, *words, "--out", "file/below")
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_figures_are_written_as_asked(capsys, tmp_path: Path) -> None:
+    small = ["kernel", "mlp:3", "--train", "12", "--test", "10", "--out", "k"]
+    assert cli.main([*small, "--formats", "pdf,png", "--style", "ggplot"]) == cli.OK
+    assert {path.name for path in (tmp_path / "k").glob("kernel.[ps]*")} == {"kernel.pdf", "kernel.png"}
+    styled = (tmp_path / "k" / "kernel.png").read_bytes()
+    assert cli.main([*small, "--formats", "png"]) == cli.OK
+    assert not (tmp_path / "k" / "kernel.pdf").exists()
+    assert (tmp_path / "k" / "kernel.png").read_bytes() != styled
+    assert "class: 3, 8" in (tmp_path / "k" / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--formats", "eps"], "`formats` must be names among png, svg, pdf, but is 'eps'"),
+        (["--style", "none-such"], "`style` must be a style of matplotlib, such as ggplot"),
+    ],
+)
+def test_other_formats_and_styles_are_refused_before_the_work(words, says, capsys, tmp_path: Path) -> None:
+    assert cli.main(["kernel", "mlp:3", "--out", "k", *words]) == cli.USAGE
+    assert says in capsys.readouterr().err
+    assert not (tmp_path / "k").exists()

@@ -43,6 +43,7 @@ def _faults(figure: Figure) -> Iterator[str]:
         yield from bare_axes(axes)
         yield from empty_axes(axes)
         yield from covered_data(axes)
+        yield from broken_counts(axes)
 
 
 def texts(figure: Figure) -> list[Text]:
@@ -135,6 +136,27 @@ def bare_axes(axes: Axes) -> Iterator[str]:
         named = [tick for tick in shown if tick.label1.get_text() or tick.label2.get_text()]
         if shown and len({tick.get_loc() for tick in named}) < 2:
             yield f"{len(named)} numbers on a logarithmic axis from {low:.3g} to {high:.3g}"
+
+
+COUNTED = (
+    "index",
+    "parameter",
+    "circuit",
+    "qubits n",
+    "qubits m",
+    "layers L",
+    "rank r",
+    "components m",
+    "neurons m",
+)
+
+
+def broken_counts(axes: Axes) -> Iterator[str]:
+    """Fractions on an axis of what is counted."""
+    if axes.get_xlabel() in COUNTED:
+        labels = [tick.label1.get_text() for tick in axes.xaxis.majorTicks if tick.label1.get_visible()]
+        if any("." in label for label in labels):
+            yield f"fractions of {axes.get_xlabel()!r}: {labels}"
 
 
 def points(axes: Axes, *, across: bool = True) -> NDArray[np.float64]:

@@ -140,6 +140,8 @@ def faulty(kind: str) -> Figure:
         if kind == "numbers on a log":
             axes.set_yscale("log")
             axes.yaxis.set_minor_formatter(NullFormatter())
+        if kind == "fractions":
+            axes.set_xlabel("index")
         if kind == "data take":
             axes.set_xlim(0, 300)
         assert line in axes.lines
@@ -157,6 +159,7 @@ def faulty(kind: str) -> Figure:
         "covers",
         "dashed",
         "numbers on a log",
+        "fractions",
         "data take",
     ],
 )

@@ -78,6 +78,7 @@ def _draw_spectrum(axes: Axes, fisher: FisherSpectrum | None) -> None:
     for values in kept:
         axes.plot(np.arange(1, len(values) + 1), values, color=GUIDE, linewidth=0.8)
     log_axis(axes, "y", np.concatenate(kept))
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.axvline(fisher.rank, color=INK, linestyle=":", linewidth=1, label=f"rank {fisher.rank}")
     clear_legend(axes)
 
