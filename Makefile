@@ -11,11 +11,12 @@ PINS := pyproject.toml constraints.txt
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test test-slow test-elsewhere test-device test-interop test-browser fuzz notebooks docs lint format clean
+.PHONY: help demo install test test-oldest test-newest test-slow test-elsewhere test-device test-interop test-browser fuzz notebooks docs lint format clean
 
 help:
 	@echo "make demo          install into .venv (minutes), compare two circuits with a net on digits 3 and 8 (one minute)"
 	@echo "make test          run the test suite"
+	@echo "make test-oldest   the test suite with the oldest dependencies allowed, make test-newest with the newest; gigabytes each"
 	@echo "make test-slow     run the longer checks"
 	@echo "make test-elsewhere  the suite as nobody, without a home, in an order of chance, on one busy core (SEED=1 PARTS=tests/base)"
 	@echo "make test-device   PennyLane's own tests of devices, on qlazy.adjoint"
@@ -36,6 +37,20 @@ install: $(VENV)/.installed
 
 test: $(VENV)/.installed-test
 	@$(BIN)/python -m pytest -n auto --dist loadfile
+
+# Each in an environment of its own. What other packages say of their own future is theirs.
+test-oldest test-newest: test-%: .venv-%/.installed
+	@.venv-$*/bin/python -m pytest -n auto --dist loadfile -W ignore::DeprecationWarning -W ignore::PendingDeprecationWarning
+
+.venv-oldest/.installed: pyproject.toml constraints-oldest.txt
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-oldest.txt --editable '.[test]'
+	@touch $@
+
+.venv-newest/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv-newest
+	.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check --upgrade --editable '.[test]'
+	@touch $@
 
 test-slow: $(VENV)/.installed-test
 	@$(BIN)/python -m pytest -m slow
@@ -82,7 +97,7 @@ format: $(VENV)/.installed-lint
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) $(VENV)-interop .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) .venv-oldest .venv-newest $(VENV)-interop .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 
 $(VENV)/.created:
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'qlazy needs Python 3.11 or later; set PYTHON=')"

@@ -14,7 +14,10 @@ EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.ipynb"))
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::RuntimeWarning")  # of Jupyter's own parts
-def test_it_runs(path, tmp_path) -> None:
+def test_it_runs(path, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv(
+        "PYTHONWARNINGS", "ignore::FutureWarning:torch.jit._script"
+    )  # torch 2.15 on its own code
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
     printed = json.dumps([cell.get("outputs", []) for cell in notebook.cells])

@@ -19,6 +19,7 @@ __all__ = [
     "WEIGHT_NORM",
     "are_transforms_active",  # torch's own autograd.Function.apply asks it, before it binds signatures
     "gradients_along",
+    "has_global_hooks",
     "in_plain_autograd",
     "is_differentiated",
     "is_transformed",
@@ -30,6 +31,7 @@ __all__ = [
     "tree_unflatten",
     "unwrap_dead_wrappers",  # apply() does it to tensors that outlived their transform
     "with_dual_numbers",
+    "within_inference",
     "within_transform",
     "without_overrides",  # __torch_function__ of a subclass must call below itself
     "wrapper_subclass",
@@ -136,6 +138,34 @@ def _unwrapped(tensor: Tensor, merge: Callable[[Tensor], Tensor]) -> Tensor:
 def _plain(tensor: Tensor) -> Tensor:
     with in_plain_autograd():
         return tensor.clone() if tensor.is_inference() else tensor.detach()
+
+
+_DERIVES_IN_INFERENCE = tuple(int(part) for part in torch.__version__.split(".")[:2]) >= (2, 12)
+
+
+def within_inference() -> bool:
+    """Whether derivatives are asked for within ``torch.inference_mode()``.
+
+    Raises RuntimeError under torch before 2.12, whose ``torch.func`` takes them all for zero there.
+    """
+    if torch.is_inference_mode_enabled() and not _DERIVES_IN_INFERENCE:
+        raise RuntimeError(
+            f"torch {torch.__version__} gives derivatives of zero within torch.inference_mode(): leave it, "
+            "take torch.no_grad() instead, or install torch 2.12 or later"
+        )
+    return torch.is_inference_mode_enabled()
+
+
+_GLOBAL_HOOKS = [
+    registry
+    for name, registry in vars(torch.nn.modules.module).items()
+    if name.startswith("_global_") and isinstance(registry, dict)
+]
+
+
+def has_global_hooks() -> bool:
+    """Whether hooks are registered for every module there is: outputs may then be other than those of the layers."""
+    return any(_GLOBAL_HOOKS)
 
 
 WEIGHT_NORM = torch._weight_norm

@@ -24,6 +24,7 @@ from qlazy.base.torch_private import (
     in_plain_autograd,
     plain_params,
     plain_rows,
+    within_inference,
     within_transform,
 )
 from qlazy.models.modules.twice import TwiceDifferentiable
@@ -392,6 +393,7 @@ def _outputs_and_pull(f: Function, params: Tensor, x: Tensor) -> tuple[Tensor, A
 
 
 def _forward(f: Function, params: Tensor, x: Tensor, tangent: Tensor) -> Tensor:
+    within_inference()  # refuses where torch would give zeros
     return torch.func.jvp(lambda w: f(w, x), (params,), (tangent,))[1]
 
 
@@ -434,7 +436,7 @@ def _contraction(f: Function) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
 
 def _is_plain(*tensors: Tensor) -> bool:
     """Whether plain autograd can be used: no transform, no dual numbers, no inference mode."""
-    if within_transform() or torch.is_inference_mode_enabled():
+    if within_transform() or within_inference():
         return False
     unpack = torch.autograd.forward_ad.unpack_dual
     return not any(t.is_inference() or unpack(t).tangent is not None for t in tensors)

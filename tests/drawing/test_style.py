@@ -52,6 +52,9 @@ def test_files_and_page_share_two_draws_and_one_layout(tmp_path, monkeypatch):
     assert "<metadata>" not in svg
 
 
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
 def test_decades_are_plain_text():
     figure = curves()
     axes = figure.axes[0]
@@ -59,7 +62,9 @@ def test_decades_are_plain_text():
         log_axis(axes, "y", np.array([2e-13, 3.0]))
         figure.draw_without_rendering()
     labels = [label.get_text() for label in axes.get_yticklabels()]
-    assert {"10¹", "10⁻¹¹"} <= set(labels)
+    decades = {f"10{str(power).translate(SUPERSCRIPTS)}" for power in range(-20, 8)}
+    assert len(decades.intersection(labels)) >= 4  # which of them, versions of matplotlib choose
+    assert {label for label in labels if label} <= decades
     assert [power_of_ten(v) for v in (1.0, 1e-3, 1e12, 20.0, 0.0)] == ["10⁰", "10⁻³", "10¹²", "20", "0"]
 
 

@@ -349,10 +349,28 @@ def test_grad_modes():
     expected = Model.gram(net, params, x)
     with torch.no_grad():
         torch.testing.assert_close(net.gram(params.clone().requires_grad_(), x), expected)
-    with torch.inference_mode():
-        torch.testing.assert_close(net.gram(params, x), expected)
     torch.testing.assert_close(net.gram(params, x.clone().requires_grad_()).detach(), expected)
     assert not net.gram(params, x).requires_grad
+
+
+@pytest.mark.parametrize("product", ["gram", "jacobian", "jvp", "vjp"])
+@pytest.mark.parametrize("make", [residual_net, tanh_net])
+def test_derivatives_in_inference_mode_are_right_or_refused(make, product):
+    net, params, x = make()
+    last = {
+        "gram": (),
+        "jacobian": (),
+        "jvp": (torch.ones_like(params),),
+        "vjp": (torch.ones_like(net(params, x)),),
+    }
+    arguments = (params, x, *last[product])
+    expected = getattr(net, product)(*arguments)
+    with torch.inference_mode():
+        if tuple(map(int, torch.__version__.split(".")[:2])) >= (2, 12):
+            torch.testing.assert_close(getattr(net, product)(*arguments), expected)
+        else:
+            with pytest.raises(RuntimeError, match=r"derivatives of zero within torch.inference_mode\(\)"):
+                getattr(net, product)(*arguments)
 
 
 def test_the_kernel_itself_can_be_differentiated():

@@ -9,7 +9,7 @@ from typing import Any, Protocol, final
 import torch
 from torch import Tensor, nn
 
-from qlazy.base.torch_private import within_transform
+from qlazy.base.torch_private import within_inference, within_transform
 from qlazy.models.layerwise.assemble import chunks, contract
 from qlazy.models.layerwise.capture import Instrumented, Layer
 from qlazy.models.layerwise.factors import Explicit, Factor, Outer
@@ -45,7 +45,7 @@ def is_applicable(*tensors: Tensor) -> bool:
     Not under ``torch.func`` or forward-mode transforms, not where autograd would record the kernel itself,
     not in inference mode and not without samples.
     """
-    if within_transform() or torch.is_inference_mode_enabled():
+    if within_transform() or within_inference():
         return False
     if any(torch.autograd.forward_ad.unpack_dual(t).tangent is not None for t in tensors):
         return False

@@ -7,6 +7,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from qlazy.base.torch_private import has_global_hooks
+
 POINTWISE = (
     nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish, nn.Softplus, nn.Softsign,
     nn.Tanh, nn.Tanhshrink, nn.Sigmoid, nn.LogSigmoid, nn.Hardtanh, nn.Hardsigmoid, nn.Hardswish, nn.Identity,
@@ -60,7 +62,7 @@ def _is_as_made(module: nn.Module) -> bool:
         _FORWARD.get(type(module)) is type(module).forward
         and "forward" not in vars(module)
         and not any(kept(hooks) for hooks in _HOOKS)
-        and not nn.modules.module._has_any_global_hook()
+        and not has_global_hooks()
         and not kept("inplace")
         and all(type(p) is nn.Parameter for p in module._parameters.values() if p is not None)
         and not module._buffers

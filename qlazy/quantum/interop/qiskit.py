@@ -226,6 +226,7 @@ def _text(circuit: Any, groups: dict[str, _Group], data: Sequence[str]) -> str:
         refuse("circuit", must, f"refused by it: {error}", UnsupportedModelError)
     body = "\n".join(line for line in written.split("\n") if not re.match(r"input float\[64\] zq\d+_;", line))
     body = re.sub(r"\bzq\d+_(?!\w)", lambda match: elements[match[0]], body)
+    body = re.sub(r"\bfor (\w+) in\b", r"for uint \1 in", body)  # older Qiskit leaves out the type
     header, _, rest = body.partition('include "stdgates.inc";\n')
     order = [*(name for name in groups if name not in data), *data]
     return f'{header}include "stdgates.inc";\n' + "".join(_declarations(order, groups, spoken)) + rest

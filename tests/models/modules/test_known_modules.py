@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -74,6 +77,23 @@ UNKNOWN = {
     "three dimensions": (lambda: nn.Linear(4, 4), (3, 2, 4)),
     "buffers": (lambda: nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4)).eval(), (3, 4)),
 }
+
+
+@pytest.mark.parametrize(
+    "register",
+    [
+        nn.modules.module.register_module_forward_hook,
+        nn.modules.module.register_module_forward_pre_hook,
+        nn.modules.module.register_module_full_backward_hook,
+    ],
+    ids=lambda register: register.__name__,
+)
+def test_a_hook_on_every_module_is_seen(register: Callable[..., Any]) -> None:
+    module, x = nn.Sequential(nn.Linear(4, 4), nn.Tanh()).double(), torch.ones(3, 4, dtype=F64)
+    hook = register(lambda module, *seen: None)
+    assert not maps_each_sample(module, x)
+    hook.remove()
+    assert maps_each_sample(module, x)
 
 
 @pytest.mark.parametrize("name", UNKNOWN)

@@ -125,6 +125,8 @@ def _doubled(w):
 
 @pytest.mark.parametrize("name", TRACED)
 def test_formulas_traced_from_torch(name):
+    if name == "integers" and tuple(map(int, torch.__version__.split(".")[:2])) < (2, 12):
+        pytest.skip("this torch maps no indexing by a tensor")
     w, x = inputs(6, seed=8), inputs(3, seed=9)
     found = formula(TRACED[name](symbols("w", w), symbols("x", x)))
     torch.testing.assert_close(found.evaluate({"w": w, "x": x}), TRACED[name](w, x), rtol=1e-12, atol=1e-12)
