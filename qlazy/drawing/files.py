@@ -12,7 +12,6 @@ from typing import Any, final
 
 import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
@@ -29,10 +28,18 @@ USUAL = ("png", "svg")
 VECTOR_DPI = 72.0  # what matplotlib draws SVG and PDF at, whatever is asked for
 
 _FORMATS: ContextVar[tuple[str, ...]] = ContextVar("formats asked for", default=USUAL)
+
+
+def _print_pdf(figure: Figure) -> Any:
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf  # half a second, of fontTools
+
+    return FigureCanvasPdf(figure).print_pdf
+
+
 _CANVASES: Mapping[str, Callable[[Figure], Any]] = {
     "png": lambda figure: FigureCanvasAgg(figure).print_png,
     "svg": lambda figure: FigureCanvasSVG(figure).print_svg,
-    "pdf": lambda figure: FigureCanvasPdf(figure).print_pdf,
+    "pdf": _print_pdf,
 }
 _ABOUT: Mapping[str, Mapping[str, str | None]] = {
     "png": {"Software": None, "Publisher": PUBLISHER},
