@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from qlazy.comparison.result import Comparison
+from qlazy.comparison.run import Run
 from tests.comparison.test_figures import made_up, made_up_run
+
+
+def _sparse(run: Run, rows: list[int]) -> Run:
+    """The run as if it had been recorded at some of the steps alone."""
+    names = ("steps", "times", "params", "train_loss", "train_outputs", "test_loss", "test_outputs")
+    trace = replace(run.trace, **{name: getattr(run.trace, name)[rows] for name in names})
+    linear = ("linear_params", "linear_train_outputs", "linear_test_outputs")
+    return replace(run, trace=trace, **{name: getattr(run, name)[rows] for name in linear})
 
 
 def uneven() -> Comparison:
     """Two models, three scales and two seeds, one run diverged, one scale missing for one model."""
     runs = [*made_up(("one", "two"), (1.0, 10.0, 100.0), (4, 7)).runs]
     runs[1] = made_up_run("one", 7, 1.0, diverged="training diverged at step 7")
+    runs[2] = _sparse(runs[2], [0, 2, 3])
     kept = [run for run in runs if (run.model, run.alpha) != ("two", 100.0)]
     return Comparison(tuple(kept), {"loss": "half", "steps": 100, "seeds": [4, 7], "centered": True})
 

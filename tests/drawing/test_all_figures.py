@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
@@ -16,8 +16,12 @@ from qlazy.drawing.style import Plate, grid, log_axis, size_axis, style
 from qlazy.kernels.figures import OUTLIERS, plot_kernel
 from qlazy.kernels.spectrum import eigenvalues, rank_cutoff
 from tests.comparison.test_figures import made_up
-from tests.drawing.looking import faults
+from tests.drawing.looking import bare_axes, faults
 
+QUICK = (
+    Phase.explicit,
+    Phase.generate,
+)  # a failing figure is not drawn again and again to find a smaller one
 NAMES = ("one", "hardware_efficient:n=12,layers=10", "mlp:16,16,relu", "r", "five")
 
 
@@ -29,7 +33,7 @@ TARGETS = {
 
 
 @pytest.mark.slow
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4, deadline=None, phases=QUICK)
 @example(2, 0, 2, 2, "signs").via("equal values have no limits of their own")
 @example(4, 0, 1, 0, "signs").via("numbers of a low panel lay over each other")
 @given(
@@ -49,7 +53,7 @@ def test_figures_of_a_comparison_have_no_faults() -> None:
     assert faults(Comparison(made.runs, {"classes": ["no", "yes"]}).figures()) == []
 
 
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=3, deadline=None, phases=QUICK)
 @given(st.integers(0, 2**32 - 1), st.integers(4, 12), st.integers(1, 4), st.sampled_from([1, 3]))
 def test_kernels_are_drawn_up_to_their_rank_and_without_outliers(seed, samples, rank, outputs) -> None:
     rng = np.random.default_rng(seed)
@@ -74,7 +78,7 @@ def test_kernels_are_drawn_up_to_their_rank_and_without_outliers(seed, samples, 
     assert tuple(label.get_text() for label in image.get_yticklabels()) == names
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6, deadline=None, phases=QUICK)
 @given(st.floats(-9, 9), st.floats(0, 6))
 def test_a_logarithmic_axis_has_two_numbers_and_little_beyond_the_data(start, reach) -> None:
     ends = 10 ** np.array([start, start + reach])
@@ -87,7 +91,17 @@ def test_a_logarithmic_axis_has_two_numbers_and_little_beyond_the_data(start, re
     assert faults({"axis": figure}) == []
 
 
-@settings(max_examples=5, deadline=None)
+def test_equal_values_have_two_numbers_beside_them_wherever_they_lie() -> None:
+    """The narrowest axis, at forty places of a decade."""
+    with style():
+        figure, panels = grid(1, 1, caption="an axis")
+        for start in np.linspace(0, 1, 40, endpoint=False):
+            log_axis(panels[0, 0], "y", np.array([10**start]))
+            figure.draw_without_rendering()
+            assert list(bare_axes(panels[0, 0])) == []
+
+
+@settings(max_examples=5, deadline=None, phases=QUICK)
 @given(st.lists(st.integers(1, 4096), min_size=2, max_size=4, unique=True).map(sorted))
 def test_few_sizes_have_a_number_each(sizes) -> None:
     with style():
@@ -100,7 +114,7 @@ def test_few_sizes_have_a_number_each(sizes) -> None:
     assert high / low < (sizes[-1] / sizes[0]) ** 1.2 * 1.3
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6, deadline=None, phases=QUICK)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.integers(1, 3), st.booleans())
 def test_legends_cover_nothing_whatever_is_drawn(seed, lines, columns, log) -> None:
     rng = np.random.default_rng(seed)
