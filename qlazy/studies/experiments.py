@@ -27,6 +27,7 @@ from qlazy.studies.result import Arrays, Finding, StudyResult
 KEPT = "experiments"
 DECIDING = ("qlazy", "torch", "numpy", "scipy", "pennylane")
 """Libraries whose versions decide what an experiment finds."""
+_TEXTS = ("experiment", "quantity", "relation", "kind")
 FORMAT = 2
 """Of what is kept: experiments of an earlier one are carried out anew."""
 
@@ -99,18 +100,31 @@ def _read(path: Path, about: Mapping[str, Any]) -> Outcome:
         if own != json.loads(json.dumps(about)):
             raise ValueError(f"{path} is that of another experiment or other settings")
         findings = [_finding(entry) for entry in found["findings"]]
-        tables = [
-            Table(entry["title"], tuple(entry["head"]), tuple(map(tuple, entry["rows"])))
-            for entry in found["tables"]
-        ]
+        tables = [_table(entry) for entry in found["tables"]]
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged or not an experiment: {error}") from error
     return Outcome(findings, arrays, tables)
 
 
 def _finding(entry: Mapping[str, Any]) -> Finding:
-    values: dict[str, Any] = {key: math.nan if value is None else value for key, value in entry.items()}
+    """Raises TypeError for what :meth:`Finding.as_json` does not give."""
+    if not isinstance(entry, Mapping):
+        raise TypeError("a finding is no mapping")
+    for name, value in entry.items():
+        if name in _TEXTS and not isinstance(value, str):
+            raise TypeError(f"the {name} of a finding is no text")
+        if name not in _TEXTS and not isinstance(value, int | float | None):
+            raise TypeError(f"the {name} of a finding is no number")
+    values: dict[str, Any] = {name: math.nan if value is None else value for name, value in entry.items()}
     return Finding(**values)
+
+
+def _table(entry: Mapping[str, Any]) -> Table:
+    """Raises TypeError for what is no table of texts."""
+    title, head, rows = entry["title"], tuple(entry["head"]), tuple(map(tuple, entry["rows"]))
+    if not all(isinstance(text, str) for text in (title, *head, *(cell for row in rows for cell in row))):
+        raise TypeError("a table holds other than texts")
+    return Table(title, head, rows)
 
 
 def _libraries() -> dict[str, str]:
