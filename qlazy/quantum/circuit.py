@@ -316,11 +316,11 @@ class Circuit(Model):
         return outputs
 
     def lane_work(self, params: Tensor, x: Tensor) -> int:
-        if self._choice(params, x).name != "adjoint":
+        choice = self._choice(params, x)
+        if choice.name != "adjoint":
             return super().lane_work(params, x)
-        lowering = self.lowering(x)
-        width = min(lowering.num_wires, lowering.cones.width)
-        return len(x) * max(2**width, 1) * len(lowering.operations)
+        assert isinstance(choice.backend, LoweredBackend)
+        return len(x) * choice.backend.circuit.updates
 
     def jacobian(self, params: Tensor, x: Tensor) -> Tensor:
         require_params("model", self)

@@ -64,8 +64,9 @@ class ChunkedMatrix:
     @classmethod
     def create(cls, root: Path, name: str) -> ChunkedMatrix:
         """Make the matrix as the store's description says, or open the one that another process has made."""
-        with suppress(ContainsArrayError):
-            _make(DurableStore(root), name, read(root))
+        if not (root / name / "zarr.json").exists():
+            with suppress(ContainsArrayError):
+                _make(DurableStore(root), name, read(root))
         return cls.open(root, name)
 
     @classmethod
@@ -149,9 +150,14 @@ def _make(store: Store, name: str, description: Description) -> zarr.Array[Any]:
 
 
 def describe(root: Path, attributes: dict[str, Any]) -> None:
-    """Make the folder a Zarr group with these attributes, unless it is one."""
-    with suppress(ContainsGroupError):
-        zarr.create_group(DurableStore(root), attributes=attributes)
+    """Make the folder a Zarr group with these attributes, unless it is one. Raises ValueError where that is damaged."""
+    try:
+        with suppress(ContainsGroupError):
+            zarr.create_group(DurableStore(root), attributes=attributes)
+    except OSError:
+        raise
+    except Exception as error:  # as in ChunkedMatrix.open
+        raise ValueError(f"{root / 'zarr.json'} is damaged: {error}") from error
 
 
 def _entries(folder: str | os.PathLike[str]) -> list[os.DirEntry[str]]:

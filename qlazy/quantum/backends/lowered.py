@@ -104,6 +104,12 @@ class LoweredCircuit:
         return self._lowering.num_wires
 
     @property
+    def updates(self) -> int:
+        """Updates of an amplitude that the widest light cone takes for one row, at most."""
+        width = min(self.lowering.num_wires, self.lowering.cones.width)
+        return max(2**width, 1) * len(self.lowering.operations)
+
+    @property
     def inputs(self) -> frozenset[str]:
         """The names of the weights and data that its angles use."""
         formulas = [formula for formula in self._lowering.formulas if formula is not None]
@@ -259,6 +265,11 @@ class ReadCircuit:
     @property
     def num_wires(self) -> int:
         return max(circuit.lowering.num_wires for circuit in self._circuits)
+
+    @property
+    def updates(self) -> int:
+        """As :attr:`LoweredCircuit.updates`, of all circuits."""
+        return sum(circuit.updates for circuit in self._circuits)
 
     @property
     def inputs(self) -> frozenset[str]:

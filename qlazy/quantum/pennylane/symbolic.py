@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -20,6 +20,7 @@ import pennylane as qml
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from qlazy.base.torch_private import (
     tree_flatten,
@@ -180,6 +181,32 @@ class Symbolic(Tensor):
 
 autoray.register_backend(Symbolic, "torch")
 
+
+class _Lists(TorchFunctionMode):
+    """Makes lists of formulas tensors, whose numbers torch would ask for; as there, gradients stop at them."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        is_made = func in (torch.as_tensor, torch.tensor) and args and isinstance(args[0], list | tuple)
+        if not is_made or not any(isinstance(part, Symbolic) for part in _leaves(args[0])):
+            return func(*args, **(kwargs or {}))
+        found = _stacked(args[0])
+        return _stopped(found.to((kwargs or {}).get("dtype") or found.dtype))
+
+
+def _leaves(parts: Sequence[Any]) -> Iterator[Any]:
+    for part in parts:
+        yield from _leaves(part) if isinstance(part, list | tuple) else (part,)
+
+
+def _stacked(parts: Sequence[Any]) -> Tensor:
+    """Nested lists of numbers and tensors as one tensor."""
+    found = [_stacked(part) if isinstance(part, list | tuple) else part for part in parts]
+    dtype = next((part.dtype for part in found if isinstance(part, Tensor)), None)
+    return torch.stack([torch.as_tensor(part, dtype=dtype) for part in found])
+
+
 _lock, _open = threading.Lock(), 0
 _is_abstract = qml.math.is_abstract
 
@@ -192,7 +219,8 @@ def abstract() -> Iterator[None]:
         _open += 1
         qml.math.is_abstract = _is_without_values
     try:
-        yield
+        with _Lists():
+            yield
     finally:
         with _lock:
             _open -= 1

@@ -187,6 +187,13 @@ OUTPUTS: dict[str, Body] = {
         lambda i, w: qml.expval(qml.dot(torch.softmax(w, 0), [qml.Z(0), qml.Z(1), qml.Z(2), qml.X(0)]))
     ),
     "trained matrix": measuring(lambda i, w: qml.expval(qml.Hermitian(_herm(i, w), 0))),
+    "coefficients in a list": measuring(
+        lambda i, w: qml.expval(qml.Hamiltonian([w[0], w[1] * i[0], 0.5], [qml.Z(0), qml.X(1), qml.Z(2)]))
+    ),
+    "combination of a list": measuring(
+        lambda i, w: qml.expval(qml.ops.LinearCombination([i[0], w[3]], [qml.Z(0) @ qml.Y(1), qml.Z(2)]))
+    ),
+    "list to be summed": measuring(lambda i, w: qml.expval(qml.dot([w[0], i[1]], [qml.Z(0), qml.X(2)]))),
 }  # fmt: skip
 
 
@@ -262,6 +269,20 @@ def test_states_of_data(name: str) -> None:
 @pytest.mark.parametrize("name", OUTPUTS)
 def test_outputs(name: str) -> None:
     held(OUTPUTS[name])
+
+
+@pytest.mark.parametrize("name", ["var", "purity", "trained coefficient", "coefficients in a list"])
+def test_scales_and_seeds_train_side_by_side_as_one_by_one(name: str) -> None:
+    body = OUTPUTS[name]
+    model = qlazy.Circuit(qml.QNode(lambda inputs, weights: body(inputs, weights), DEVICE), {"weights": 4})
+    x = np.random.default_rng(1).uniform(-1, 1, (8, 4))
+    data = qlazy.from_arrays(x, np.sign(x[:, 0]), train=5)
+    both = qlazy.compare({"m": model}, data, alphas=(1, 10), seeds=2, steps=3, progress=False)
+    for run in both.runs:
+        alone = qlazy.compare(
+            {"m": model}, data, alphas=(run.alpha,), seeds=(run.seed,), steps=3, progress=False
+        ).runs[0]  # fmt: skip
+        np.testing.assert_allclose(run.trace.params, alone.trace.params, rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("name", TRANSFORMS)
