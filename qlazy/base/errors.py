@@ -52,6 +52,11 @@ def require(
         refuse(argument, must, actual, error)
 
 
+def quoted(value: object) -> object:
+    """A text in quotes, and said to be one, for a refusal of what must be something else; other values as they are."""
+    return f"{reprlib.repr(value)}, a text" if isinstance(value, str) else value
+
+
 def require_tensor(argument: str, tensor: object) -> None:
     """Refuse what is no tensor with all of its values at hand: lists, arrays, sparse, nested and meta tensors."""
     import torch  # here, for `qlazy --help` need not wait for it
@@ -89,7 +94,7 @@ def require_texts(argument: str, values: object, example: str) -> None:
     """Refuse what is no sequence of texts, one text in place of a sequence above all."""
     listed = isinstance(values, Sequence) and not isinstance(values, str | bytes)
     fits = listed and all(isinstance(value, str) for value in values)  # type: ignore[attr-defined]
-    require(fits, argument, f"be a list of texts, such as {example}", values, TypeError)
+    require(fits, argument, f"be a list of texts, such as {example}", quoted(values), TypeError)
 
 
 def whole_of(argument: str, value: object, least: int = 0, must: str = "") -> int:

@@ -9,7 +9,7 @@ from numbers import Real
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from qlazy.base.errors import path_of, positive_of, require, require_flag, require_instance
+from qlazy.base.errors import path_of, positive_of, quoted, require, require_flag, require_instance
 from qlazy.base.storage import remove_stale_drafts, require_writable
 from qlazy.base.version import __version__
 from qlazy.checking.lazy import LazyPanel
@@ -120,8 +120,8 @@ def check(
 
 
 def _panels(panels: Sequence[str]) -> tuple[str, ...]:
-    must = f"be a sequence of some of {', '.join(PANELS)}"
+    must = f'be a sequence of some of {", ".join(PANELS)}, as panels=("lazy",)'
     good = isinstance(panels, list | tuple) and all(isinstance(name, str) for name in panels)
-    require(good, "panels", must, panels, TypeError)
+    require(good, "panels", must, quoted(panels), TypeError)
     require(panels and set(panels) <= set(PANELS), "panels", must, list(panels))
     return tuple(name for name in PANELS if name in panels)

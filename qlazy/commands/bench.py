@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from qlazy.bench.command import EXAMPLES, add_bench
 from qlazy.bench.command import bench as run
@@ -17,4 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
 
 
-__all__ = ["EXAMPLES", "add_arguments", "run"]
+def keeps(arguments: argparse.Namespace) -> Path | None:
+    """Where finished sweeps of ``--scaling`` are kept as they come; workloads are written at the end."""
+    return None if arguments.scaling is None or arguments.out is None else Path(arguments.out)
+
+
+__all__ = ["EXAMPLES", "add_arguments", "keeps", "run"]

@@ -41,8 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--inputs", metavar="NAME", help="the QNode's data argument, if not `inputs`")
     add_data(parser)
-    add_training(parser)
-    parser.set_defaults(alphas=ALPHAS, seeds=SEEDS)
+    add_training(parser, ALPHAS, SEEDS)
     group = parser.add_argument_group("verdict")
     group.add_argument(
         "--panels", type=_panels, default=tuple(PANELS), metavar="A,...",
@@ -59,6 +58,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_figures(parser)
     add_json(parser)
     parser.add_argument("--quiet", action="store_true", help="show no progress")
+
+
+def keeps(arguments: argparse.Namespace) -> Path | None:
+    """Where finished runs are kept as they come."""
+    return Path(arguments.out)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -100,6 +100,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="show no progress")
 
 
+def keeps(arguments: argparse.Namespace) -> Path | None:
+    """Where finished runs are kept as they come."""
+    return Path(arguments.out)
+
+
 def run(arguments: argparse.Namespace) -> int:
     """``qlazy compare``: train, print the tables, leave a folder."""
     from qlazy.comparison.kernel_pairs import pair_table

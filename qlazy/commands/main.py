@@ -1,4 +1,4 @@
-"""The command line. Results go to stdout, progress and errors to stderr; the work is done elsewhere."""
+"""The command line. Results go to stdout, errors and, on a terminal, progress to stderr; the work is done elsewhere."""
 
 from __future__ import annotations
 
@@ -68,6 +68,7 @@ class _PrintCompletion(argparse.Action):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns 0, or 1 for a run that failed, 2 for bad input, 130 when interrupted."""
     words = sys.argv[1:] if argv is None else argv
+    arguments = argparse.Namespace()
     try:
         arguments = _parse(words)
         import torch  # a second or two, which --help and a slip of the keyboard need not wait for
@@ -78,7 +79,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # argparse leaves this way, --help and --version included
         return int(stop.code or 0)
     except KeyboardInterrupt:
-        print("qlazy: interrupted; started again, it goes on where it stopped", file=sys.stderr)
+        goes_on = "; started again, it goes on where it stopped" if _has_kept(arguments) else ""
+        print(f"qlazy: interrupted{goes_on}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # `qlazy circuits | head`: nobody reads on, and Python must not complain at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -91,6 +93,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(MemoryError("it does not fit in the memory available"), FAILED)
     except (ValueError, TypeError, ImportError, OSError) as error:
         return _fail(error, USAGE)
+
+
+def _has_kept(arguments: argparse.Namespace) -> bool:
+    """Whether the command keeps what is finished and has kept something; drafts begin with a dot and are not."""
+    keeps = getattr(arguments, "keeps", None)
+    folder = None if keeps is None else keeps(arguments)
+    return folder is not None and any(p.is_file() and not p.name.startswith(".") for p in folder.rglob("*"))
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -157,7 +166,7 @@ def _fill(parser: argparse.ArgumentParser, name: str) -> None:
         help="threads of torch; small circuits want one (%(default)s)",
     )
     command.add_arguments(parser)
-    parser.set_defaults(run=command.run, parser=parser)
+    parser.set_defaults(run=command.run, keeps=getattr(command, "keeps", None), parser=parser)
 
 
 def _fail(error: Exception, code: int) -> int:

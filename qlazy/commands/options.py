@@ -100,17 +100,17 @@ def read_data(arguments: argparse.Namespace, split: int = 0) -> Dataset:
     )
 
 
-def add_training(parser: argparse.ArgumentParser) -> None:
-    """The options that say how to train."""
+def add_training(parser: argparse.ArgumentParser, alphas: tuple[float, ...] = ALPHAS, seeds: int = 3) -> None:
+    """The options that say how to train, with the scales and the number of seeds taken unless told."""
     group = parser.add_argument_group("training")
     group.add_argument(
-        "--alphas", type=_numbers, default=ALPHAS, metavar="A,...",
-        help=f"output scales a, each a training of a (h(w) - h(w0)) ({','.join(f'{a:g}' for a in ALPHAS)})",
+        "--alphas", type=_numbers, default=alphas, metavar="A,...",
+        help=f"output scales a, each a training of a (h(w) - h(w0)) ({','.join(f'{a:g}' for a in alphas)})",
     )  # fmt: skip
     group.add_argument(
         "--seeds",
         type=positive,
-        default=3,
+        default=seeds,
         metavar="N",
         help="initialisations, seeds 0 to N-1 (%(default)s)",
     )

@@ -31,6 +31,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="show no progress")
 
 
+def keeps(arguments: argparse.Namespace) -> Path | None:
+    """Where finished parts of a study are kept as they come."""
+    return None if arguments.name is None else _place(arguments)
+
+
+def _place(arguments: argparse.Namespace) -> Path:
+    return Path(arguments.out or Path("qlazy-out", arguments.name))
+
+
 def run(arguments: argparse.Namespace) -> int:
     """``qlazy study``: run one, print its findings, leave a folder; the list without a name."""
     if arguments.name is None:
@@ -39,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         return OK
     module = find_study(arguments.name)
     settings = module.Settings.full() if arguments.full else module.Settings.quick()
-    place = arguments.out or Path("qlazy-out", arguments.name)
+    place = _place(arguments)
     result = module.run(settings, place, progress=not arguments.quiet)
     arguments.document = {
         "study": result.study, "settings": result.settings, "conventions": result.conventions,

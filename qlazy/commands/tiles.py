@@ -39,6 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="show no progress")
 
 
+def keeps(arguments: argparse.Namespace) -> Path | None:
+    """Where finished tiles are kept as they come."""
+    return Path(arguments.store)
+
+
 def run(arguments: argparse.Namespace) -> int:
     """``qlazy tiles``: a tangent kernel into a Zarr store, tile by tile."""
     from qlazy.comparison.specs import build_models

@@ -16,7 +16,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qlazy.base.errors import LearningRateWarning, path_of, require, require_flag, require_instance, whole_of
+from qlazy.base.errors import (
+    LearningRateWarning,
+    path_of,
+    quoted,
+    require,
+    require_flag,
+    require_instance,
+    whole_of,
+)
 from qlazy.base.execution import Results, in_processes, on_cluster, on_threads, progress_bar, require_workers
 from qlazy.base.keys import digest, key, readable, told
 from qlazy.base.memory import require_memory
@@ -554,7 +562,7 @@ def distinct_values(argument: str, values: Iterable[Any], kind: type, noun: str)
         and not isinstance(values, str | bytes | Mapping)
         and getattr(values, "ndim", 1) == 1
     )
-    require(fits, argument, f"be a sequence of {noun}", values, TypeError)
+    require(fits, argument, f"be a sequence of {noun}", quoted(values), TypeError)
     found = tuple(value.item() if hasattr(value, "item") else value for value in values)
     plain = all(isinstance(value, kind) and not isinstance(value, bool) for value in found)
     require(plain, argument, f"hold {noun} alone", found, TypeError)
@@ -592,7 +600,7 @@ def splits_of(
     found = {seed: data(seed) if callable(data) else data for seed in seeds}
     first = found[seeds[0]]
     for one in found.values():
-        must = "be a qlazy Dataset, or a function from a seed to one"
+        must = "be a qlazy Dataset, as qlazy.from_arrays(x, y) makes one, or a function from a seed to one"
         require(isinstance(one, Dataset), "data", must, type(one).__name__, TypeError)
         alike = [
             (d.classes, d.x_train.shape, d.y_train.shape, d.y_test.shape, d.x_train.dtype)

@@ -46,7 +46,12 @@ class Spec:
 
 
 def parse_spec(text: str) -> Spec:
-    """Split a spec into its name and its options. Raises ValueError for an empty name or option."""
+    """Split a spec into name and options. Raises ValueError for an empty name or option, and for a Python file."""
+    must = (
+        "be a family, an OpenQASM file or a net (a QNode of a Python file goes to `qlazy check FILE.py:NAME`, "
+        "or in Python into qlazy.Circuit(qnode, shapes))"
+    )
+    require(not re.fullmatch(r".+\.py(:[^/\\]*)?", text.strip()), "model", must, text.strip())
     # Options hold no path separator, so that the colon of a drive letter stays part of the path.
     match = re.fullmatch(r"(?P<name>[^:].*?)(?::(?P<options>[^:/\\]*))?", text.strip())
     if match is None:

@@ -13,6 +13,9 @@ from qlazy.base.errors import NotFiniteError, refuse, require
 from qlazy.data.fitting import Floats
 from qlazy.data.labels import Labels
 
+DECIMAL_POINTS = "write points, as pandas `read_csv(path, sep=';', decimal=',').to_csv(path, index=False)`"
+"""What to do with a file of decimal commas."""
+
 _MISSING = {"", "na", "n/a", "nan", "null", "none", "?"}
 
 
@@ -52,7 +55,7 @@ class Table:
         """Where the first text of a column stands, for a refusal."""
         column = self.columns[name].tolist()
         rows = (row for row, cell in enumerate(column) if isinstance(cell, str) and not is_number(cell))
-        return next((f"{self.where(row)}, {column[row]!r}" for row in rows), "any")
+        return next((f"{self.where(row)}, {column[row]!r}{_remedy(column[row])}" for row in rows), "any")
 
     def numbers(self, name: str) -> Floats:
         """A column as numbers. Raises ValueError for missing values and texts, NotFiniteError for infinity and NaN."""
@@ -97,8 +100,14 @@ class Table:
     ) -> None:
         if wrong:
             more = f", and so on in {len(wrong)} rows" if len(wrong) > 1 else ""
-            shown = repr(column.tolist()[wrong[0]]) or "nothing"
-            refuse(self.file, must, f"{shown} in {self.where(wrong[0])}{more}", error)
+            first = column.tolist()[wrong[0]]
+            shown = repr(first) or "nothing"
+            refuse(self.file, must, f"{shown} in {self.where(wrong[0])}{more}{_remedy(first)}", error)
+
+
+def _remedy(cell: object) -> str:
+    comma = isinstance(cell, str) and re.fullmatch(r"[-+]?[0-9]+,[0-9]+([eE][-+]?[0-9]+)?", cell.strip())
+    return f" (a decimal comma: {DECIMAL_POINTS})" if comma else ""
 
 
 def is_number(cell: str) -> bool:

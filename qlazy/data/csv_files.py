@@ -14,9 +14,10 @@ import torch
 
 from qlazy.base.errors import refuse, require
 from qlazy.base.memory import available_bytes
-from qlazy.data.columns import Table, is_number, is_position
+from qlazy.data.columns import DECIMAL_POINTS, Table, is_number, is_position
 
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+_ANEW_UTF8 = "pandas `read_csv(path, encoding='cp1252').to_csv(path, index=False)`, by the encoding it has"
 _LOOKED_AT = 50
 _BYTES_READ = 16
 """Memory that a byte of a file takes as texts of Python, at most."""
@@ -72,7 +73,7 @@ def _decoded(path: Path) -> str:
         return raw.decode(encoding)
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        found = f"not in line {line}, byte {raw[error.start]:#04x}"
+        found = f"not in line {line}, byte {raw[error.start]:#04x} (save it as CSV UTF-8: {_ANEW_UTF8})"
         return refuse(path.name, f"be text in {encoding[:6].rstrip('-').upper()}", found)
 
 
@@ -90,7 +91,8 @@ def _delimiter(path: Path, lines: io.StringIO) -> str:
     alike = [delimiter for delimiter, found in widths.items() if len(set(found)) == 1]
     said = " and ".join(_DELIMITERS[delimiter] for delimiter in alike)
     must = "have its cells divided by commas, semicolons or tabs (numbers have a decimal point)"
-    require(len(alike) <= 1, path.name, must, f"divided alike by {said}")
+    remedy = f" (with decimal commas: {DECIMAL_POINTS})" if len(alike) > 1 and "," in alike else ""
+    require(len(alike) <= 1, path.name, must, f"divided alike by {said}{remedy}")
     if alike or widths:
         return alike[0] if alike else max(widths, key=lambda delimiter: widths[delimiter][0])
     lone = next(_records(path, lines, ","), None)

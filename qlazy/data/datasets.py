@@ -6,6 +6,7 @@ estimates it estimates on the training part, so that the test part cannot leak i
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral
@@ -230,7 +231,9 @@ def load_data(
 
 def _source(name: object) -> Source:
     must = f"be one of {', '.join(SOURCES)}, or a file that ends in {', '.join(SUFFIXES)}"
-    require(isinstance(name, str) and name in SOURCES, "name", must, repr(name))
+    close = difflib.get_close_matches(str(name), SOURCES, n=1)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    require(isinstance(name, str) and name in SOURCES, "name", must, f"{name!r}{hint}")
     return SOURCES[str(name)]
 
 
@@ -281,6 +284,7 @@ def from_arrays(
     names = () if regression else choose_classes(classes, labels)
     if not regression:
         inputs, labels = _keep(inputs, labels, names)
+    _require_varied("x", inputs)
     fit, held = _split(labels, train, test, seed, names)
     dataset = from_split(
         inputs[fit],
@@ -340,7 +344,9 @@ def from_split(
     else:
         must = f"have {labels_fit.shape[1]} columns, as y_train"
         require(labels_held.shape[1] == labels_fit.shape[1], "y_test", must, labels_held.shape[1])
+    constant = _require_varied("x_train", x_fit)
     inputs = fit_inputs(x_fit, features, scaling)
+    idle = _constant_text(constant) if features in (None, width) else ""
     encode = standardized(labels_fit) if regression else encoder(names)
     counts = f"{len(x_fit)} training and {len(x_held)} test samples"
     return Dataset(
@@ -350,7 +356,7 @@ def from_split(
         x_test=_tensor(inputs.apply(x_held), dtype),
         y_test=_tensor(encode(labels_held), dtype),
         classes=names,
-        description=f"{name}, {describe_classes(names)}, {counts}; {inputs.description}",
+        description=f"{name}, {describe_classes(names)}, {counts}; {inputs.description}{idle}",
     )
 
 
@@ -394,6 +400,21 @@ def _arrays(
     return inputs, class_labels(y_name, labels.reshape(-1))
 
 
+def _require_varied(argument: str, x: Floats) -> list[int]:
+    """Which features (from 0) are the same in every one of several rows; all of them are refused."""
+    constant = np.flatnonzero((x == x[:1]).all(0)).tolist() if len(x) > 1 else []
+    must = "have a feature that differs from sample to sample"
+    require(len(constant) < x.shape[1], argument, must, "the same in every row")
+    return constant
+
+
+def _constant_text(features: Sequence[int]) -> str:
+    if not features:
+        return ""
+    shown = f"{', '.join(map(str, features[:8]))}{', ...' * (len(features) > 8)}"
+    return f"; the same in every training row: feature{'s' * (len(features) > 1)} {shown} (from 0)"
+
+
 def _keep(x: Floats, labels: Labels, names: tuple[str, ...]) -> tuple[Floats, Labels]:
     chosen = np.isin(labels, names)
     require(chosen.any(), "y_test", f"hold samples of {', '.join(names)}", "of other classes only")
@@ -416,11 +437,18 @@ def _split(
     for name, given in (("train", train), ("test", test)):
         whole = isinstance(given, Integral) and not isinstance(given, bool)
         require(given is None or whole, name, "be a whole number of samples", given)
+    must = f"hold {2 * least} samples or more, {least} to train on and {least} to test"
+    require(total >= 2 * least, "x", must, f"of too few, {total}")
+    for name, given in (("train", train), ("test", test)):
+        must = (
+            f"be from {least} to {total - least}, as both parts of the {total} samples have {least} or more"
+        )
+        require(given is None or least <= given <= total - least, name, must, given)
     if train is None:
         train = round(0.7 * total) if test is None else total - test
     test = total - train if test is None else test
-    for name, size in (("train", train), ("test", test)):
-        require(size >= least, name, f"leave at least {least} samples", f"{size} of the {total}")
+    must = f"leave at least {least} samples (give `train` and `test`)"
+    require(test >= least, "test", must, f"{test} of the {total}")
     require(train + test <= total, "train + test", f"be at most {total}, the samples there are", train + test)
     if names:
         fit, held = stratified_split(labels, train, test, seed)

@@ -21,6 +21,8 @@ SUFFIXES = (".csv", ".tsv", ".txt", ".npz")
 MOST_CLASSES = 20
 """A target of more values than this, or of more than half as many as samples, is not taken for classes untold."""
 
+_FEWEST = 3
+
 Columns = str | int | Sequence[str | int]
 
 
@@ -67,6 +69,7 @@ def read_table(
     _require_apart(path, inputs, targets)
     x = np.stack([table.numbers(name) for name in inputs], 1)
     y, told = _targets(table, targets, regression)
+    _require_rows(table, len(y))
     return Samples(x, y, told.startswith("real"), f"target {_few(targets)}: {told}; features {_few(inputs)}")
 
 
@@ -82,11 +85,18 @@ def _targets(table: Table, names: tuple[str, ...], regression: bool | None) -> t
     if regression is None and numeric and not (whole and few):
         return table.numbers(name)[:, None], "real numbers"
     must = f"hold numbers alone in column {name}, or texts of few values (if all are classes: `regression=False`)"
+    if not few:
+        _require_rows(table, len(labels))
     have = f"not in {table.first_text(name)}, with {count} values in {len(labels)} rows"
     require(few or numeric or regression is False, table.file, must, have)
     must = f"hold two classes or more in column {name}"
     require(count > 1, table.file, must, f"one, {labels.tolist()[0]}, in every row")
     return labels, f"{count} classes, of {'whole ' * whole}{'numbers' if numeric else 'texts'}"
+
+
+def _require_rows(table: Table, rows: int) -> None:
+    must = f"have {_FEWEST} rows or more, some to train on and some to test"
+    require(rows >= _FEWEST, table.file, must, f"of too few rows, {rows}")
 
 
 def _several(table: Table, names: tuple[str, ...], regression: bool | None) -> tuple[Labels, str]:

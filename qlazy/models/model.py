@@ -347,9 +347,19 @@ def require_hessian(model: Model, params: Tensor, x: Tensor, cotangent: Tensor |
 def require_model(argument: str, model: object) -> None:
     """Refuse what is no model, such as the torch module or the QNode that one would be made of."""
     must = "be a qlazy Model, such as qlazy.Net(module), Circuit(qnode, weight_shapes) or load_circuit(name)"
-    require(isinstance(model, Model), argument, must, f"a {type(model).__name__}", TypeError)
+    require(isinstance(model, Model), argument, must, f"a {kind_with_remedy(model)}", TypeError)
     assert isinstance(model, Model)
     require_params(argument, model)
+
+
+def kind_with_remedy(value: object) -> str:
+    """The kind of what is no model, for a refusal; of a QNode or a torch module with the call that makes one of it."""
+    kind = type(value)
+    if any(one.__name__ == "QNode" and one.__module__.startswith("pennylane.") for one in kind.__mro__):
+        return f"{kind.__name__}: qlazy.Circuit(qnode, shapes) makes one of it, as shapes={{'weights': (2, 4, 3)}}"
+    if isinstance(value, torch.nn.Module):
+        return f"{kind.__name__}: qlazy.Net(module) makes one of it"
+    return kind.__name__
 
 
 def require_params(argument: str, model: Model) -> None:

@@ -646,9 +646,11 @@ def _check_signature(qnode: qml.QNode, shapes: Mapping[str, tuple[int, ...]]) ->
     require(INPUTS not in shapes, "weight_shapes", f"not name `{INPUTS}`", list(shapes))
     if any(a.kind is inspect.Parameter.VAR_KEYWORD for a in arguments.values()):
         return
-    required = [n for n, a in arguments.items() if n != INPUTS and a.default is inspect.Parameter.empty]
+    weights = {n: a for n, a in arguments.items() if n != INPUTS}
+    required = [n for n, a in weights.items() if a.default is inspect.Parameter.empty]
+    optional = [n for n in weights if n not in required]
     unknown = sorted(set(shapes) - set(arguments))
     missing = sorted(set(required) - set(shapes))
-    require(
-        not unknown and not missing, "weight_shapes", f"name the QNode's weights {required}", list(shapes)
-    )
+    may = f", and may name {optional}, which have default values" if optional else ""
+    must = f"name the QNode's weights {required}{may}"
+    require(not unknown and not missing, "weight_shapes", must, list(shapes))

@@ -118,7 +118,8 @@ class LinearizedRegressor(RegressorMixin, _LinearizedEstimator):
     scale : the output scale a > 0, by which outputs are multiplied and K by its square. A centred model with the ridge
         of leaving one out does not depend on it.
     centered : whether the model is a (h(w) - h(w0)), whose outputs begin at 0
-    random_state : seed, or RandomState of NumPy, from which the initial parameters are drawn
+    random_state : seed, or RandomState of NumPy, from which the initial parameters are drawn, by way of a seed that it
+        draws for torch, so that ``random_state=0`` starts elsewhere than ``model.init(0)``
 
     Attributes
     ----------

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from qlazy.base.errors import require
-from qlazy.models.model import Model
+from qlazy.models.model import Model, kind_with_remedy
 from qlazy.models.nets import Net
 
 Makes = Model | nn.Module | str | Callable[[int], Model]
@@ -35,6 +35,8 @@ def _made(given: object, features: int, must: str) -> Model:
         return given
     require(callable(given) and not isinstance(given, type), "model", must, given, TypeError)
     assert callable(given)
+    kind = kind_with_remedy(given)
+    require(kind == type(given).__name__, "model", must, f"a {kind}", TypeError)
     try:
         made = given(features)
     except TypeError as error:

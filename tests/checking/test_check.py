@@ -137,9 +137,12 @@ REFUSED: dict[str, tuple[object, dict[str, Any], type[Exception], str]] = {
     "shapes of a net": (torch.nn.Linear(2, 1), {"shapes": {"w": 2}}, ValueError, "`shapes` must be absent"),
     "a number": (3, {}, TypeError, "`model` must be a QNode"),
     "a function with arguments": (lambda x: x, {}, ValueError, "decorate it with qml.qnode"),
+    "one question as a text": (
+        CIRCUIT, {"panels": "lazy"}, TypeError, r"as panels=\(\"lazy\",\), but is 'lazy', a text$",
+    ),
     "no question": (CIRCUIT, {"panels": ()}, ValueError, "`panels` must be a sequence of some of lazy"),
     "another question": (CIRCUIT, {"panels": ("quick",)}, ValueError, "`panels` must be a sequence of some of lazy"),
-    "a text for seeds": (CIRCUIT, {"seeds": "3"}, TypeError, "`seeds` must be a sequence of whole numbers"),
+    "a text for seeds": (CIRCUIT, {"seeds": "3"}, TypeError, "be a sequence of whole numbers, but is '3', a text$"),
     "no seeds": (CIRCUIT, {"seeds": 0}, ValueError, "`seeds` must be"),
     "a threshold of zero": (CIRCUIT, {"small": 0.0}, ValueError, "`small` must be positive"),
 }  # fmt: skip

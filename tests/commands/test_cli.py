@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -74,7 +75,70 @@ def test_an_interrupt_says_so(capsys, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(compare, "compare", interrupted)
     assert cli.main(["compare", "mlp:2", "--train", "8", "--test", "12"]) == cli.INTERRUPTED
-    assert capsys.readouterr().err.startswith("qlazy: interrupted")
+    assert capsys.readouterr().err.endswith("qlazy: interrupted\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "place"),
+    [
+        (["check", "mlp:2", "--out", "kept"], "kept"),
+        (["compare", "mlp:2"], "qlazy-out/compare"),
+        (["tiles", "mlp:2", "--store", "kept"], "kept"),
+        (["study", "lazy"], "qlazy-out/lazy"),
+        (["bench", "--scaling", "--out", "kept"], "kept"),
+        (["bench", "--out", "kept"], None),
+        (["bench", "--scaling"], None),
+        (["kernel", "mlp:2", "--out", "kept"], None),
+        (["diff", "p2", "--out", "kept"], None),
+        (["study"], None),
+    ],
+)
+def test_an_interrupt_promises_to_go_on_where_something_is_kept(
+    capsys, monkeypatch: pytest.MonkeyPatch, words: list[str], place: str | None
+) -> None:
+    def interrupted(arguments: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(importlib.import_module(f"qlazy.commands.{words[0]}"), "run", interrupted)
+    folder = Path(place or "kept")
+    told = []
+    for name in (
+        None,
+        ".run.npz.0.tmp",
+        "run.npz",
+    ):  # nothing, a draft that was being written, a finished file
+        if name is not None:
+            (folder / "runs").mkdir(parents=True, exist_ok=True)
+            (folder / "runs" / name).touch()
+        assert cli.main(words) == cli.INTERRUPTED
+        told.append(capsys.readouterr().err)
+    goes_on = "qlazy: interrupted; started again, it goes on where it stopped\n"
+    assert told == ["qlazy: interrupted\n"] * 2 + ["qlazy: interrupted\n" if place is None else goes_on]
+
+
+@pytest.mark.parametrize("command", ["check", "compare"])
+def test_help_tells_the_scales_and_seeds_that_are_taken(
+    capsys, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    seen = []
+    monkeypatch.setattr(
+        importlib.import_module(f"qlazy.commands.{command}"),
+        "run",
+        lambda given: seen.append(given) or cli.OK,
+    )
+    assert cli.main([command, "mlp"]) == cli.main([command, "--help"]) == cli.OK
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"a (h(w) - h(w0)) ({','.join(f'{a:g}' for a in seen[0].alphas)})" in said
+    assert f"seeds 0 to N-1 ({seen[0].seeds})" in said
+
+
+@pytest.mark.parametrize("command", ["compare", "kernel", "tiles"])
+@pytest.mark.parametrize("name", ["mine.py:circuit", "in/a folder/mine.py", "C:\\mine.py:circuit"])
+def test_a_qnode_of_a_file_is_sent_to_check(refused, command: str, name: str) -> None:
+    said = refused(command, name, "--train", "8", "--test", "12")
+    assert (
+        f"`qlazy check FILE.py:NAME`, or in Python into qlazy.Circuit(qnode, shapes)), but is {name}" in said
+    )
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pennylane as qml
 import pytest
 import torch
 
@@ -286,7 +287,12 @@ def test_every_model_is_checked_before_any_is_trained(data, tmp_path):
 def test_refused_types(data):
     with pytest.raises(TypeError, match="must be a qlazy Model"):
         qlazy.compare({"net": torch.nn.Linear(3, 1)}, data, progress=False)
-    with pytest.raises(TypeError, match="must be a qlazy Dataset"):
+    qnode = qml.QNode(lambda inputs, weights: qml.expval(qml.Z(0)), qml.device("default.qubit"))
+    with pytest.raises(
+        TypeError, match=r"`models\['q'\]` must .*but is a QNode: qlazy\.Circuit\(qnode, shapes\) makes"
+    ):
+        qlazy.compare({"q": qnode}, data, progress=False)
+    with pytest.raises(TypeError, match=r"must be a qlazy Dataset, as qlazy\.from_arrays\(x, y\) makes one"):
         qlazy.compare({"net": mlp([3, 1])}, (inputs(4, 3), inputs(4, 1)), progress=False)
 
 

@@ -13,6 +13,7 @@ import pytest
 import torch
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from numpy.typing import NDArray
 
 import qlazy
@@ -116,6 +117,13 @@ def test_the_linearised_loss_is_dashed_and_right() -> None:
     trained, linear = curves(axes, "#0072B2")
     assert trained.get_linestyle() == "-"
     assert linear.get_linestyle() == "--"
+    (legend,) = [child for child in axes.figure.get_children() if isinstance(child, Legend)]
+    names = {
+        text.get_text(): line.get_linestyle()
+        for text, line in zip(legend.texts, legend.legend_handles, strict=True)
+    }
+    assert names["trained"] == "-"
+    assert names["linearised"] == "--"
     # outputs t y with t = 0, 1/3, 2/3, 1 and y = +-1: half the square of what is left, and 0 not drawn
     np.testing.assert_allclose(linear.get_ydata(), [1 / 2, 2 / 9, 1 / 18, np.nan], rtol=1e-12)
 

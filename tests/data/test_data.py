@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import itertools
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from qlazy.base.errors import NotFiniteError
 from qlazy.data.datasets import Dataset, class_index, from_arrays, from_split, load_data
+from qlazy.data.named import SOURCES
 
 NAMES = ("digits", "mnist", "breast_cancer", "wine", "iris", "moons", "diabetes")
 PARTS = ("x_train", "y_train", "x_test", "y_test")
@@ -237,14 +239,55 @@ def test_bad_sizes_are_refused() -> None:
     refused("`features` must be a whole number", features=2.5)
     refused("`features` must be at most 2, the rank", features=4, train=3)
     refused(r"`train \+ test` must be at most 60.*70", train=40, test=30)
-    refused("`test` must leave at least 2 samples, but is 0 of the 60", train=60)
-    refused("`train` must leave at least 2 samples", train=-1)
+    for name, count in itertools.product(("train", "test"), (-40, -1, 0, 1, 59, 60, 100)):
+        refused(
+            f"`{name}` must be from 2 to 58, as both parts of the 60 samples .* but is {count}$",
+            **{name: count},
+        )
     refused("`train` must be a whole number", train=0.7)
     refused("`seed` must be a whole number", seed=-1)
     refused("`scaling` must be one of angle, standard, none", scaling="minmax")
     refused("`dtype` must be a real floating point type", dtype=torch.int64)
     refused("`y` must hold two samples or more of each class, but is not so for 1", y=[0] * 59 + [1])
     refused("`train` must be large enough for a sample of 1", y=[0] * 55 + [1] * 5, train=3)
+
+
+def test_too_few_samples_for_two_parts_are_refused() -> None:
+    x = np.arange(6.0).reshape(3, 2)
+    with pytest.raises(ValueError, match="`x` must hold 2 samples or more, 1 to train on .* of too few, 1"):
+        from_arrays(x[:1], [1.0], regression=True)
+    with pytest.raises(
+        ValueError, match=r"`test` must leave at least 2 samples \(give `train` and `test`\), but is 1"
+    ):
+        from_arrays(np.arange(8.0).reshape(4, 2), [0, 1, 0, 1])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_features_that_never_differ_are_named_and_all_of_them_refused(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    x, y = random.normal(size=(40, 5)), np.arange(40) % 2
+    idle = sorted(random.choice(5, size=random.integers(1, 5), replace=False).tolist())
+    x[:, idle] = random.normal(size=len(idle))
+    for scaling in ("angle", "standard", "none"):
+        said = from_arrays(x, y, scaling=scaling).description
+        assert (
+            f"; the same in every training row: feature{'s' * (len(idle) > 1)} {', '.join(map(str, idle))} ("
+            in said
+        )
+    with pytest.raises(ValueError, match="`x` must have a feature that differs .* the same in every row"):
+        from_arrays(x[:, idle], y)
+    with pytest.raises(ValueError, match="`x_train` must have a feature that differs"):
+        from_split(x[:, idle], y, random.normal(size=(40, len(idle))), y)
+    x[0, idle] += 1
+    assert "the same in every" not in from_split(x, y, x, y).description
+
+
+def test_a_name_near_a_known_one_is_offered() -> None:
+    for name in SOURCES:
+        with pytest.raises(ValueError, match=f"but is '{name[:-1]}' \\(did you mean '{name}'\\?\\)"):
+            load_data(name[:-1])
+    with pytest.raises(ValueError, match="but is 'qqqq'$"):
+        load_data("qqqq")
 
 
 def test_an_unknown_name_lists_the_known() -> None:

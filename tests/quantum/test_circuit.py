@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pennylane as qml
@@ -139,6 +140,19 @@ def test_exact_qnodes_of_any_device_and_interface_are_taken(name, backend):
 def test_not_a_qnode():
     with pytest.raises(TypeError, match=r"must be a pennylane.QNode .* but is function"):
         Circuit(rx, {"theta": 1})
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_weights_of_default_values_are_named_where_another_is_asked_for(count):
+    names = [f"w{i}" for i in range(3)]
+    values = ", ".join(f"{name}=0.1" if i >= count else name for i, name in enumerate(names))
+    function = eval(f"lambda inputs, {values}: None")
+    qnode = qml.QNode(function, qml.device("default.qubit", wires=1))
+    must = (
+        f"name the QNode's weights {names[:count]}, and may name {names[count:]}, which have default values"
+    )
+    with pytest.raises(ValueError, match=re.escape(must)):
+        Circuit(qnode, {"weights": 2, **dict.fromkeys(names[:count], 1)})
 
 
 @pytest.mark.parametrize("shapes", [{}, {"phi": 1}, {"theta": 1, "phi": 2}])

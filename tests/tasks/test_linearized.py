@@ -8,6 +8,7 @@ import sys
 
 import cloudpickle
 import numpy as np
+import pennylane as qml
 import pytest
 import torch
 from sklearn.base import clone
@@ -225,3 +226,23 @@ def test_scikit_learn_waits_until_it_is_used() -> None:
     program += "; print('sklearn' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True)
     assert found.stdout.split() == ["False", "True"]
+
+
+def test_a_qnode_is_refused_with_the_call_that_makes_a_model_of_it() -> None:
+    def circuit(inputs, weights):
+        return qml.expval(qml.Z(0))
+
+    qnode = qml.QNode(circuit, qml.device("default.qubit"))
+    for estimator in (LinearizedClassifier(qnode), LinearizedRegressor(qnode), qlazy.TangentFeatures(qnode)):
+        with pytest.raises(
+            TypeError, match=r"`model` must .*but is a QNode: qlazy\.Circuit\(qnode, shapes\) makes"
+        ):
+            estimator.fit(X, np.arange(len(X)) % 2)
+
+
+def test_the_seed_of_the_start_is_drawn_by_random_state() -> None:
+    model = mlp([3, 4, 1])
+    start = LinearizedRegressor(model, random_state=0).fit(X, TARGETS[1]).params_
+    seed = int(np.random.RandomState(0).randint(2**31 - 1))
+    assert torch.equal(start, model.init(torch.Generator().manual_seed(seed)))
+    assert not torch.equal(start, model.init(torch.Generator().manual_seed(0)))

@@ -43,6 +43,7 @@ def losses_figure(comparison: Runs) -> Figure:
     loss = comparison.runs[0].trace.loss
     _label_outer(panels, len(alphas), f"training loss\n{_FORMULAS.get(loss, loss)}")
     handles = [Line2D([], [], color=look[model].color, label=model) for model in comparison.models]
+    handles.append(Line2D([], [], color=INK, label="trained"))
     handles.append(Line2D([], [], color=INK, linestyle=_DASHED, label="linearised"))
     if any(run.law_train_outputs is not None for run in comparison.runs):
         handles.append(Line2D([], [], color=INK, linestyle=":", label="variance law"))

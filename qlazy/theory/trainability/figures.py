@@ -33,7 +33,8 @@ def trainability_figure(
 ) -> Figure:
     """Figures over n, or variances by parameter at one size; the Fisher spectrum; fidelities beside Haar's."""
     with style(asked, ax):
-        figure, [[first, second, third]] = grid(1, 3, caption=_CAPTION)
+        caption = _CAPTION + ("" if scalings else _not_drawn(gradients))
+        figure, [[first, second, third]] = grid(1, 3, caption=caption)
         if scalings:
             _draw_sizes(first, scalings)
         else:
@@ -41,6 +42,15 @@ def trainability_figure(
         _draw_spectrum(second, fisher)
         _draw_fidelities(third, expressibility)
     return figure
+
+
+def _not_drawn(gradients: GradientVariance) -> str:
+    """Which parameters a logarithmic axis leaves out, as it has no zero."""
+    idle = np.flatnonzero(~(gradients.variances.sum(0).numpy() > 0)).tolist()
+    if not idle:
+        return ""
+    shown = f"{', '.join(map(str, idle[:12]))}{', ...' * (len(idle) > 12)}"
+    return f"; not drawn: variance 0: parameter{'s' * (len(idle) > 1)} {shown}"
 
 
 def _draw_sizes(axes: Axes, scalings: Mapping[str, Scaling]) -> None:

@@ -10,6 +10,7 @@ import torch
 
 import qlazy
 from qlazy.base.errors import UnsupportedModelError
+from qlazy.drawing.style import caption_of
 from qlazy.theory.trainability import Trainability
 
 TEXT = qlazy.load_circuit("hardware_efficient").program.text
@@ -190,3 +191,32 @@ def test_refusals() -> None:
         run(qnode(), inputs(3, 3) * math.nan)
     with pytest.raises((ValueError, UnsupportedModelError), match="`name_or_path` must"):
         run("no_such_family")
+
+
+def test_the_caption_names_the_parameters_of_variance_zero() -> None:
+    """Angles of RZ on |0> move nothing: they have no place on a logarithmic axis, and are told."""
+
+    @qml.qnode(qml.device("default.qubit", wires=3))
+    def circuit(inputs, weights):  # type: ignore[no-untyped-def]
+        for wire in range(3):
+            qml.RZ(weights[wire], wires=wire)
+            qml.RX(inputs[wire], wires=wire)
+            qml.RY(weights[3 + wire], wires=wire)
+        return qml.expval(qml.PauliZ(0))
+
+    panel = run(qlazy.Circuit(circuit, {"weights": 6}), inputs(4, 3), samples=20)
+    zero = [i for i, value in enumerate(panel.gradients.variances.sum(0).tolist()) if value == 0]
+    assert {2, 5} <= set(zero)
+    assert 3 not in zero
+    caption = caption_of(panel.plot())
+    assert caption.endswith(f"; not drawn: variance 0: parameters {', '.join(map(str, zero))}")
+
+    @qml.qnode(qml.device("default.qubit", wires=1))
+    def seen(inputs, weights):  # type: ignore[no-untyped-def]
+        qml.RY(weights[0], wires=0)
+        qml.RX(inputs[0], wires=0)
+        qml.RX(weights[1], wires=0)
+        return qml.expval(qml.PauliZ(0))
+
+    whole = run(qlazy.Circuit(seen, {"weights": 2}), inputs(4, 1), samples=20)
+    assert "not drawn" not in caption_of(whole.plot())
