@@ -39,6 +39,7 @@ from tests.makers import curved_function, inputs
 
 Fingerprint = dict[str, bytes]
 MEMORY = 2**30
+DIGESTS = ("files", "digest")
 BATCH = 20
 """Cases of a child process."""
 
@@ -101,8 +102,13 @@ def study(folder: Path, variant: int = 0) -> object:
 
 
 def contents_of(folder: Path) -> Fingerprint:
-    """Of files of arrays what is read from them: not all that a zip holds is looked at."""
+    """Of files of arrays what is read from them: not all that a zip holds is looked at, but by digests of files."""
     found = finished_files(folder)
+    if "comparison.json" in found:
+        index = {
+            name: value for name, value in json.loads(found["comparison.json"]).items() if name not in DIGESTS
+        }
+        found["comparison.json"] = json.dumps(index).encode()
     for name in found:
         if name.endswith(".npz"):
             arrays, settings = load_arrays(folder / name)

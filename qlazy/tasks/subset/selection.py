@@ -282,12 +282,14 @@ class Loop:
         """Where the loop stood. Raises ValueError naming a damaged file."""
         arrays, settings = load_arrays(path)
         done: Any = settings.get("done")
-        whole = {name: torch.from_numpy(array) for name, array in arrays.items() if name != "history"}
         fits = (
             settings.get("key") == path.stem
             and done in range(1, self.epochs + 1)
+            and all(array.dtype.kind in "biuf" for array in arrays.values())
             and self._fits(arrays, done)
         )
+        parts = {name: array for name, array in arrays.items() if name != "history"} if fits else {}
+        whole = {name: torch.from_numpy(array) for name, array in parts.items()}
         if not fits or settings.get("digest") != _digest(whole, arrays["history"].tolist(), path.stem):
             raise ValueError(f"{path} is not the state of this selection: remove it to begin anew")
         history = tuple((float(held), float(right)) for held, right in arrays.pop("history"))
