@@ -171,6 +171,8 @@ def compare(
     ]
     for one in seeded[:: len(seeds)]:
         one.check()
+    if not callable(data):
+        _require_own_starts(seeded, len(seeds))
     require(isinstance(centered, bool), "centered", "be True or False", centered)
     must = "be a list of InfiniteNets, InfiniteCircuits and FourierModels"
     require(isinstance(baselines, tuple | list), "baselines", must, type(baselines).__name__, TypeError)
@@ -537,6 +539,17 @@ def _made(
     if workers > 1:
         return in_processes(make_runs, seeded, tasks, workers)
     return on_threads(make_runs_here, seeded, tasks, 1)
+
+
+def _require_own_starts(seeded: Sequence[SeededModel], count: int) -> None:
+    """Refuse seeds that would repeat one run: their intervals would be of no width, and claims of no worth."""
+    for first in range(0, len(seeded) if count > 1 else 0, count):
+        own = [one.initial for one in seeded[first : first + count]]
+        require(
+            any(not torch.equal(start, own[0]) for start in own[1:]) or own[0].numel() == 0, "seeds",
+            f"be one for {seeded[first].name!r}, which starts at the same parameters from each (seeds=1; or data that "
+            "are a function of the seed; or init=\"reset\" for a net)", f"{count} of the same run",
+        )  # fmt: skip
 
 
 def _settings(seeded: Sequence[SeededModel], alphas: Sequence[float], seeds: Sequence[int]) -> dict[str, Any]:

@@ -84,8 +84,12 @@ def test_one_seed_allows_no_claim() -> None:
 
 def test_models_of_all_kinds_are_taken() -> None:
     module = torch.nn.Linear(2, 1)
+
+    def made() -> torch.nn.Module:
+        return torch.nn.Linear(2, 1)
+
     lazy: dict[str, Any] = {**QUICK, "alphas": (1,)}
-    for model in (two_angles, CIRCUIT, module, lambda: module, "hardware_efficient:n=2,layers=1", "mlp:2"):
+    for model in (two_angles, CIRCUIT, module, made, "hardware_efficient:n=2,layers=1", "mlp:2"):
         data = (
             DATA
             if model != "hardware_efficient:n=2,layers=1"
@@ -94,6 +98,15 @@ def test_models_of_all_kinds_are_taken() -> None:
         assert qlazy.check(model, data, **lazy).model
     x, y = np.random.default_rng(0).normal(size=(40, 2)), np.arange(40) % 2
     assert qlazy.check(two_angles, (x, y), **lazy).data == "arrays"
+
+
+def test_seeds_that_repeat_one_run_are_refused() -> None:
+    """Their intervals would have no width, and the verdict would be certain of what one run showed."""
+    net = qlazy.Net(torch.nn.Linear(2, 1), init="own")
+    with pytest.raises(ValueError, match="`seeds` must be one for .*, which starts at the same parameters"):
+        qlazy.check(net, DATA, **{**QUICK, "alphas": (1,), "seeds": 3})
+    verdict = qlazy.check(net, DATA, **{**QUICK, "alphas": (1,), "seeds": 1})
+    assert "one seed" in str(verdict)
 
 
 def test_a_data_argument_of_another_name() -> None:
