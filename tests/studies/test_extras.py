@@ -24,6 +24,12 @@ NEEDED = {("subset", "quick"): {"mlxtend", "cvxpylayers"}, ("subset", "full"): {
           ("lazy", "full"): {"mlxtend"}}  # fmt: skip
 
 
+def hide(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+    """As if it were not installed, whatever of it an earlier test has imported."""
+    for name in [package, *(name for name in sys.modules if name.startswith(f"{package}."))]:
+        monkeypatch.setitem(sys.modules, name, None)
+
+
 class WorkBeginsError(Exception):
     """Raised where the first experiment would start."""
 
@@ -40,7 +46,7 @@ def test_a_study_asks_for_its_extras_before_its_work(name, setting, monkeypatch,
     needed = NEEDED.get((name, setting), set())
     for package, extra in EXTRAS.items():
         with monkeypatch.context() as hidden:
-            hidden.setitem(sys.modules, package, None)
+            hide(hidden, package)
             error, says = (
                 (ImportError, rf"needs the package {package}: pip install 'qlazy-ntk\[{extra}\]'")
                 if package in needed
@@ -66,7 +72,7 @@ def test_a_study_asks_for_its_extras_before_its_work(name, setting, monkeypatch,
 )
 def test_a_command_says_what_to_install(words, package, monkeypatch, capsys, tmp_path) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(sys.modules, package, None)
+    hide(monkeypatch, package)
     assert cli.main(words) == cli.USAGE
     assert f"qlazy-ntk[{EXTRAS[package]}]" in capsys.readouterr().err
     assert not [path for path in tmp_path.rglob("*") if path.suffix in (".npz", ".png")]

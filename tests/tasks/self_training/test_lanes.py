@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 
 import numpy as np
 import pytest
@@ -115,7 +116,8 @@ def test_a_lane_that_runs_away_is_named() -> None:
     assert caught.value.step == 1
 
 
-def test_progress_is_shown_and_silenced(capsys) -> None:
+def test_progress_is_shown_and_silenced(capsys, monkeypatch) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     model, data, unlabeled = net_lanes()
     for progress in (True, False):
         qlazy.self_training.self_train_batched(

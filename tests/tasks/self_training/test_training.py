@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 
 import numpy as np
 import pytest
@@ -197,7 +198,8 @@ def test_the_table_has_a_line_for_each_recorded_step(problem) -> None:
     assert "interaction" in lines[0]
 
 
-def test_progress_is_shown_and_silenced(problem, capsys) -> None:
+def test_progress_is_shown_and_silenced(problem, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     learn(problem, progress=True)
     assert "DifferentiableTeacher" in capsys.readouterr().err
     learn(problem, progress=False)
