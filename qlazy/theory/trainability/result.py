@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import math
 import os
 from collections.abc import Callable, Mapping
@@ -174,7 +175,10 @@ class Trainability:
         path = Path(path_of("folder", folder), NAME)
         arrays, settings = load_arrays(path)
         try:
-            return _loaded(arrays, settings)
+            found = _loaded(arrays, settings)
+            if json.loads(json.dumps(_settings(found))) != settings:  # which odd types in it would change
+                raise ValueError("it is not as it would be written")
+            return found
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise ValueError(f"{path} is damaged or not a trainability: {error}") from error
 
