@@ -250,10 +250,12 @@ MODES = {"random": random_kills, "step": kills_at_every_step, "pair": kills_of_o
 
 def preload(folder: Path) -> None:
     """Import what every life of a job would import anew: most of it comes with the first derivative."""
-    importlib.import_module("qlazy.kernels.tiles.chunks")
+    for module in ("chunks", "computing", "work"):
+        importlib.import_module(f"qlazy.kernels.tiles.{module}")
     small_sweep(folder)
     circuit = qlazy.load_circuit("hardware_efficient", n=3, layers=1)
-    circuit.jacobian(circuit.init(torch.Generator()), inputs(2, 3))
+    for model in (circuit, curved_function()[0]):
+        model.jacobian(model.init(torch.Generator()), inputs(2, 3))
     assert threading.active_count() == 1, threading.enumerate()
 
 
