@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from qlazy.base.errors import require
-from qlazy.bench.peers import PEERS
+from qlazy.bench.peers import peers
 from qlazy.bench.results import Report
 from qlazy.bench.runner import Settings, run
 from qlazy.bench.scaling import measure_scaling, sweeps
@@ -19,7 +19,7 @@ workloads:
 {chr(10).join(f"  {name}  {workload.title}" for name, workload in workloads().items())}
 
 peers:
-  {", ".join(tool.name for tool in PEERS)}
+  {", ".join(tool.name for tool in peers())}
 
 examples:
   qlazy bench

@@ -19,7 +19,8 @@ from typing import IO, Any, Literal
 from qlazy.base.errors import require
 from qlazy.base.version import __version__
 from qlazy.bench.machine import machine
-from qlazy.bench.peers import PEERS, QLAZY, Tool
+from qlazy.bench.peers import QLAZY, Tool
+from qlazy.bench.peers import peers as all_peers
 from qlazy.bench.results import Measurement, Report, from_events
 from qlazy.bench.workloads import CircuitWorkload, PropagationWorkload, Workload, workloads
 
@@ -74,8 +75,9 @@ def run(
     settings = settings or Settings()
     every = workloads(settings.quick)
     chosen = _chosen("workloads", names and _expanded(names, every), every)
-    tools = _chosen("peers", peers, {tool.name: tool for tool in PEERS})
-    _chosen("pythons", tuple(settings.pythons or ()), {tool.name: tool for tool in PEERS})
+    known = {tool.name: tool for tool in all_peers()}
+    tools = _chosen("peers", peers or [name for name, tool in known.items() if not tool.on_request], known)
+    _chosen("pythons", tuple(settings.pythons or ()), known)
     measurements: list[Measurement] = []
     with tempfile.TemporaryDirectory(prefix="qlazy-bench-") as folder:
         for workload in chosen.values():

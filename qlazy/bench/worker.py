@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from qlazy.bench.peers import PEERS, QLAZY, Compute, Tool
+from qlazy.bench.peers import QLAZY, Compute, Tool, module_of, peers
 from qlazy.bench.workloads import Array, PropagationWorkload, Workload, workloads
 
 Event = dict[str, Any]
@@ -51,7 +51,7 @@ def measure(
     """
     start = time.perf_counter()
     try:
-        module = importlib.import_module(f"qlazy.bench.peers.{tool.module}")
+        module = importlib.import_module(module_of(tool))
         draws = Draws(workload, lambda array: module.native(array, dtype))
         ways = module.ways(workload, dtype, threads)
     except ImportError as error:
@@ -177,7 +177,7 @@ def main() -> None:
     keep = request.pop("keep")
     reference = request.pop("reference")
     name = request.pop("tool")
-    tool = next(tool for tool in (QLAZY, *PEERS) if tool.name == name)
+    tool = next(tool for tool in (QLAZY, *peers()) if tool.name == name)
     workload = workloads(request.pop("quick"))[request.pop("workload")]
     for event in measure(
         tool,

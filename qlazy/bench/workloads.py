@@ -1,6 +1,7 @@
 """The computations that are timed, told in a way that every tool can be given: lists of gates and widths of layers.
 
-Nothing here but NumPy, so that a tool may live in an environment of its own.
+Nothing here but NumPy, so that a tool may live in an environment of its own. Other distributions add workloads by
+entry points of the group ``qlazy.bench.workloads``: functions of ``quick`` that return a list of them.
 """
 
 from __future__ import annotations
@@ -8,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from importlib import metadata
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+GROUP = "qlazy.bench.workloads"
 Array = NDArray[Any]
 Axis = Literal["RY", "RZ"]
 TimedTask = Literal["jacobian", "loss gradient", "kernel", "hessian", "hessian product", "training"]
@@ -211,7 +214,10 @@ Workload = CircuitWorkload | NetWorkload | PropagationWorkload
 
 
 def workloads(quick: bool = False) -> Mapping[str, Workload]:
-    """All workloads by name; ``quick`` makes them tiny, to see that everything runs rather than how fast."""
+    """All workloads by name; ``quick`` makes them tiny, to see that everything runs rather than how fast.
+
+    Those of other distributions come last. Raises ValueError for what is no workload, or has the name of another.
+    """
     all_of_them: tuple[Workload, ...] = (
         _layered("W1", *((3, 2, 5) if quick else (10, 10, 256))),
         _layered("W2", *((2, 2, 5) if quick else (6, 4, 1000))),
@@ -231,7 +237,14 @@ def workloads(quick: bool = False) -> Mapping[str, Workload]:
         _layered("W12-product", *((2, 2, 3) if quick else (8, 4, 4)), task="hessian product"),
         *(_chain(n, task, quick) for task in WORDS_TITLES for n in PUBLISHED_WORDS),
     )
-    return {workload.name: workload for workload in all_of_them}
+    known: dict[str, Workload] = {workload.name: workload for workload in all_of_them}
+    for entry in metadata.entry_points(group=GROUP):
+        for workload in entry.load()(quick):
+            if not isinstance(workload, Workload) or workload.name in known:
+                must = "return workloads with names of their own"
+                raise ValueError(f"`{entry.name}` of the group {GROUP} must {must}, but returns {workload!r}")
+            known[workload.name] = workload
+    return known
 
 
 def _training(name: str, steps: int, quick: bool) -> CircuitWorkload:

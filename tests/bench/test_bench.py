@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,70 @@ def test_a_wrong_result_is_refused_and_not_timed(references: Mapping[str, Array]
     measurement = from_events("lightning", "W2", events, None)
     assert measurement.median is None
     assert "refused, result off by 1.0e-08" in measurement.problem
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "bench.md"
+
+
+def distribution(folder: Path, code: str) -> None:
+    """The example of the documentation, or another code, as a distribution installed in a folder."""
+    section = PAGE.read_text(encoding="utf-8").partition("## A tool or a workload of your own")[2]
+    table = tomllib.loads(section.partition("```toml")[2].partition("```")[0])["project"]["entry-points"]
+    (folder / "my_bench.py").write_text(code or section.partition("```py\n")[2].partition("```")[0])
+    info = folder / "my_bench-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-bench\nVersion: 1.0\n")
+    lines = [
+        f"[{group}]\n" + "".join(f"{k} = {v}\n" for k, v in found.items()) for group, found in table.items()
+    ]
+    (info / "entry_points.txt").write_text("".join(lines))
+
+
+@pytest.fixture
+def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    yield tmp_path
+    sys.modules.pop("my_bench", None)
+
+
+def test_another_distribution_adds_a_peer_and_a_workload(mine: Path) -> None:
+    distribution(mine, "")
+    report = run(["ladder"], ["mine"], Settings(repeats=1, quick=True))
+    found = {m.tool: m for m in report.measurements}
+    assert set(found) == {"qlazy", "mine"}
+    assert found["mine"].error is not None
+    assert found["mine"].error < 1e-12
+    assert found["mine"].median
+    assert "one turn by x + w" in report.table()
+
+
+def test_a_wrong_peer_of_another_distribution_is_not_timed(mine: Path) -> None:
+    section = PAGE.read_text(encoding="utf-8").partition("## A tool or a workload of your own")[2]
+    distribution(mine, section.partition("```py\n")[2].partition("```")[0].replace("-np.sin", "np.sin"))
+    report = run(["ladder"], ["mine"], Settings(repeats=1, quick=True))
+    [wrong] = [m for m in report.measurements if m.tool == "mine"]
+    assert wrong.median is None
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("TOOL = 3\nladders = lambda quick: []", "`mine` of the group qlazy.bench.peers must be a .*Tool"),
+        (
+            "from qlazy.bench.peers import PEERS\nTOOL = PEERS[0]\nladders = lambda quick: []",
+            "with a name of its own",
+        ),
+        (
+            "TOOL = None\nladders = lambda quick: [3]",
+            "`ladder` of the group qlazy.bench.workloads must return",
+        ),
+    ],
+)
+def test_what_is_no_tool_or_workload_is_named(mine: Path, code: str, message: str) -> None:
+    distribution(mine, code)
+    with pytest.raises(ValueError, match=message):
+        run(["W1"], [], Settings(repeats=1, quick=True))
 
 
 def test_a_peer_that_is_not_installed_is_named() -> None:

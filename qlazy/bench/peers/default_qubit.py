@@ -19,7 +19,7 @@ __all__ = ["native", "ways"]
 def ways(workload: CircuitWorkload, dtype: str, threads: int) -> Ways:
     if workload.task == "loss gradient":
         return {
-            "broadcast": lambda: loss_gradient(partial(_broadcast, _node(workload))),
+            "broadcast": lambda: loss_gradient(partial(broadcast, _node(workload))),
             "vmap": lambda: loss_gradient(partial(_mapped, _node(workload))),
         }
     if workload.task == "training":
@@ -28,12 +28,12 @@ def ways(workload: CircuitWorkload, dtype: str, threads: int) -> Ways:
         return _second_ways(workload)
     return {
         "vmap(grad)" if workload.outputs == 1 else "vmap(jacrev)": lambda: _vmap_jacobian(workload),
-        "broadcast": lambda: partial(_broadcast_jacobian, _node(workload)),
+        "broadcast": lambda: partial(broadcast_jacobian, _node(workload)),
     }
 
 
 def _trained(workload: CircuitWorkload) -> Compute:
-    outputs = partial(_broadcast, _node(workload))
+    outputs = partial(broadcast, _node(workload))
     return trained(workload, outputs, loss_gradient(outputs))
 
 
@@ -46,7 +46,7 @@ def _second_ways(workload: CircuitWorkload) -> Ways:
 
     def doubled(weights: Tensor, x: Tensor, direction: Tensor) -> Tensor:
         leaf = weights.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(_broadcast(node, leaf, x).sum(), leaf, create_graph=True)
+        (gradient,) = torch.autograd.grad(broadcast(node, leaf, x).sum(), leaf, create_graph=True)
         return torch.autograd.grad(gradient @ direction, leaf)[0]
 
     node = _node(workload)
@@ -75,15 +75,17 @@ def _vmap_jacobian(workload: CircuitWorkload) -> Compute:
     return lambda params, x: gradients(params, x).unsqueeze(1)
 
 
-def _broadcast_jacobian(node: qml.QNode, params: Tensor, x: Tensor) -> Tensor:
+def broadcast_jacobian(node: qml.QNode, params: Tensor, x: Tensor) -> Tensor:
+    """The Jacobian (n, c, p) of a QNode that takes a batch of inputs and of weights."""
     # A copy of the parameters for each sample: derivatives of a sum over samples are then those of each.
     weights = params.expand(len(x), -1).detach().requires_grad_()
-    totals = _broadcast(node, weights, x).sum(0)
+    totals = broadcast(node, weights, x).sum(0)
     gradients = [torch.autograd.grad(total, weights, retain_graph=True)[0] for total in totals]
     return torch.stack(gradients, dim=1)
 
 
-def _broadcast(node: qml.QNode, weights: Tensor, x: Tensor) -> Tensor:
+def broadcast(node: qml.QNode, weights: Tensor, x: Tensor) -> Tensor:
+    """Outputs (n, c) of a QNode that takes a batch of inputs."""
     return _stacked(node(x, weights))
 
 

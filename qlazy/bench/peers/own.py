@@ -42,7 +42,7 @@ def _circuit(workload: CircuitWorkload) -> Ways:
     node = qnode(workload, qml.device("default.qubit", wires=workload.wires))
 
     def model() -> Circuit:
-        return Circuit(node, {"weights": workload.num_params})
+        return Circuit(node, {"weights": (workload.num_params,)})
 
     ways: dict[str, Ways] = {
         "jacobian": {"Circuit.jacobian": lambda: model().jacobian},

@@ -34,6 +34,12 @@ TURNS = (qml.RX, qml.RY, qml.RZ, qml.IsingXX, qml.IsingYY, qml.IsingZZ, qml.Paul
          qml.CRX, qml.CRY, qml.CRZ)  # fmt: skip
 """Gates whose parameter is the angle of one Pauli rotation; all others are decomposed into these and fixed ones."""
 
+PLAIN = {qml.RX, qml.RY, qml.RZ, qml.IsingXX, qml.IsingYY, qml.IsingZZ, qml.MultiRZ, qml.CNOT, qml.CZ, qml.CY,
+         qml.SWAP, qml.Hadamard, qml.PauliX, qml.PauliY, qml.PauliZ, qml.S, qml.T, qml.SX, qml.Toffoli}  # fmt: skip
+"""Gates that their class and wires tell, and one angle that is proportional to their parameter, if they have any."""
+NUMBERS = {float, int, np.ndarray, np.float64}
+PAULIS = {qml.PauliX, qml.PauliY, qml.PauliZ}
+
 
 class _Lowered(NamedTuple):
     """A tape as operations, angles (B, T) of its batch, the trainable parameter of each (or -1), and observables."""
@@ -44,12 +50,63 @@ class _Lowered(NamedTuple):
     observables: tuple[Observable, ...]
     num_wires: int
     is_batch: bool
+    key: tuple[Any, ...]
+    """Equal where one engine runs both."""
 
-    @property
-    def key(self) -> tuple[Any, ...]:
-        """Equal where one engine runs both."""
-        parts = (*self.operations, *self.observables)
-        return self.num_wires, self.owners, tuple(map(_key, parts))
+
+class _Form(NamedTuple):
+    """What tapes of one form share: all of a lowered tape but its numbers, and each angle by them."""
+
+    operations: tuple[Operation, ...]
+    owners: tuple[int, ...]
+    observables: tuple[Observable, ...]
+    num_wires: int
+    key: tuple[Any, ...]
+    terms: tuple[tuple[int, float], ...]
+    """For each angle the gate that it is of, and by what its parameter is multiplied."""
+
+    def of(self, tape: Any) -> _Lowered:
+        """A tape of this form with its numbers."""
+        gates = tape.operations
+        values = [
+            coefficient * np.asarray(gates[n].data[0], dtype=np.float64) for n, coefficient in self.terms
+        ]
+        rows, is_batch = _rows(values)
+        return _Lowered(
+            self.operations, rows, self.owners, self.observables, self.num_wires, is_batch, self.key
+        )
+
+
+def _rows(angles: Sequence[Any]) -> tuple[Real, bool]:
+    """Angles, each a number or one for each entry of a batch, as (B, T), and whether there is a batch."""
+    count = max((len(angle) for angle in angles if np.ndim(angle)), default=0)
+    rows = np.empty((max(count, 1), len(angles)))
+    for n, angle in enumerate(angles):
+        rows[:, n] = angle
+    return rows, count > 0
+
+
+def _form_key(tape: Any) -> tuple[Any, ...] | None:
+    """Equal for tapes of one form; None where that is not told by gates, wires and Paulis alone."""
+    parts: list[Any] = []
+    for op in tape.operations:
+        if type(op) not in PLAIN:
+            return None
+        parts.append((type(op), op.wires.labels))
+    for measurement in tape.measurements:
+        obs = measurement.obs
+        if type(measurement) is not qml.measurements.ExpectationMP or type(obs) not in PAULIS:
+            return None
+        parts.append((type(obs), obs.wires.labels))
+    return len(tape.operations), tuple(tape.trainable_params), *parts
+
+
+class _Swept(NamedTuple):
+    """Of which tapes a product was asked for last, and their Jacobian (n, c, T) once there was a second."""
+
+    key: tuple[Any, ...]
+    angles: Real
+    slopes: Real | None
 
 
 def _key(part: Operation | Observable) -> tuple[Any, ...]:
@@ -91,16 +148,24 @@ def _observables(tape: Any, index: dict[Any, int]) -> tuple[Observable, ...]:
 
 
 @qml.transform
-def _batched(tape: Any) -> Any:
-    """A tape for each entry of a batch, but where only angles that are not trained differ and numbers are measured."""
+def _batched(tape: Any, by_vjp: bool) -> Any:
+    """A tape for each entry of a batch, but where only angles differ and numbers are measured.
+
+    Angles that are trained may differ only where products with the Jacobian are asked for, and not the Jacobian.
+    """
     is_one_sweep = all(isinstance(m, qml.measurements.ExpectationMP) for m in tape.measurements) and all(
         op.batch_size is None
-        or (isinstance(op, (*TURNS, qml.GlobalPhase)) and not qml.operation.is_trainable(op))
+        or (isinstance(op, (*TURNS, qml.GlobalPhase)) and (by_vjp or not qml.operation.is_trainable(op)))
         for op in tape.operations
     )
     if is_one_sweep:
         return (tape,), lambda results: results[0]
     return qml.transforms.broadcast_expand(tape)
+
+
+def _trains_a_batch(tape: Any) -> bool:
+    """Whether a parameter of a tape is trained that has a value of its own for each entry of a batch."""
+    return any(op.batch_size is not None and qml.operation.is_trainable(op) for op in tape.operations)
 
 
 @qml.transform
@@ -151,6 +216,8 @@ class AdjointDevice(Device):
             raise DeviceError(f"{NAME} has no shots: it is exact; use default.qubit for shots")
         super().__init__(wires=wires)
         self._engines: OrderedDict[tuple[Any, ...], Engine] = OrderedDict()
+        self._forms: OrderedDict[tuple[Any, ...], _Form] = OrderedDict()
+        self._last: _Swept | None = None
 
     def supports_derivatives(
         self, execution_config: ExecutionConfig | None = None, circuit: Any = None
@@ -168,7 +235,17 @@ class AdjointDevice(Device):
         if config.gradient_method not in ("best", None, "device"):
             return config
         at_once = circuit is None or not any(n >= _num_angles(circuit) for n in circuit.trainable_params)
-        return replace(config, gradient_method="device", use_device_gradient=True, grad_on_execution=at_once)
+        # torch asks for one product at a time; autograd's Jacobian for thousands, which PennyLane takes from ours.
+        of_batch = circuit is not None and circuit.batch_size is not None
+        by_vjp = of_batch and (config.interface == qml.math.Interface.TORCH or _trains_a_batch(circuit))
+        return replace(
+            config, gradient_method="device", use_device_gradient=True, grad_on_execution=at_once and not by_vjp,
+            use_device_jacobian_product=by_vjp,
+        )  # fmt: skip
+
+    def supports_vjp(self, execution_config: ExecutionConfig | None = None, circuit: Any = None) -> bool:
+        """Products of cotangents with Jacobians, of every circuit without shots."""
+        return self.supports_derivatives(execution_config, circuit)
 
     def preprocess_transforms(self, execution_config: ExecutionConfig | None = None) -> Any:
         """Decompositions to rotations, and a tape for each entry of a broadcast batch."""
@@ -188,7 +265,8 @@ class AdjointDevice(Device):
         )
         program.add_transform(_variances)
         program.add_transform(_readable)
-        program.add_transform(_batched)
+        by_vjp = execution_config is not None and bool(execution_config.use_device_jacobian_product)
+        program.add_transform(_batched, by_vjp)
         return program
 
     def execute(self, circuits: Any, execution_config: ExecutionConfig | None = None) -> Any:
@@ -224,8 +302,66 @@ class AdjointDevice(Device):
                 jacobians[n] = _jacobian(tapes[n], lowered[n], slopes)
         return (results[0], jacobians[0]) if single else (tuple(results), tuple(jacobians))
 
+    def compute_vjp(
+        self, circuits: Any, cotangents: Any, execution_config: ExecutionConfig | None = None
+    ) -> Any:
+        """Cotangents of the results of a tape or of several, times their Jacobians: one number a trainable parameter.
+
+        Of a parameter with a value for each entry of a batch (B,). A second product with the same tapes is taken from
+        their Jacobian, which is kept until other tapes come.
+        """
+        tapes, single = _listed(circuits)
+        lowered = [self._lower(tape) for tape in tapes]
+        given = [cotangents] if single else cotangents
+        weights = [_weights(tape, one, dy) for tape, one, dy in zip(tapes, lowered, given, strict=True)]
+        results: list[Any] = [None] * len(tapes)
+        for members in _groups(lowered):
+            angles = _stacked(lowered, members)
+            slopes = self._products(
+                lowered[members[0]], angles, np.concatenate([weights[n] for n in members])
+            )
+            for n, rows in zip(members, _parted(slopes, lowered, members), strict=True):
+                results[n] = _by_parameter(tapes[n], lowered[n], rows)
+        return results[0] if single else tuple(results)
+
+    def execute_and_compute_vjp(
+        self, circuits: Any, cotangents: Any, execution_config: ExecutionConfig | None = None
+    ) -> Any:
+        """Results and products."""
+        found = self.execute(circuits, execution_config)
+        return found, self.compute_vjp(circuits, cotangents, execution_config)
+
+    def _products(self, lowered: _Lowered, angles: Real, weights: Real) -> Real:
+        """d/dangle (n, T) of the outputs times weights (n, c)."""
+        last = self._last
+        engine = self._engine(lowered)
+        if last is not None and last.key == lowered.key and np.array_equal(last.angles, angles):
+            if last.slopes is None:
+                found = engine.sweep(np.empty(0), angles, 1)[1].sampled
+                self._last = last = last._replace(slopes=np.asarray(found, dtype=np.float64))
+            assert last.slopes is not None
+            return np.asarray(np.einsum("nc,nct->nt", weights, last.slopes), dtype=np.float64)
+        self._last = _Swept(lowered.key, angles, None)
+        return np.asarray(engine.weighted(weights, np.empty(0), angles, 1).sampled, dtype=np.float64)
+
     def _lower(self, tape: Any, is_differentiated: bool = True) -> _Lowered:
-        [tape], _ = qml.transforms.convert_to_numpy_parameters(tape)
+        form = _form_key(tape)
+        if form is None:
+            return self._read(tape, is_differentiated)
+        key = (is_differentiated, *form)
+        if key not in self._forms:
+            lowered = self._read(tape, is_differentiated)
+            if (found := _form_of(tape, lowered)) is None:
+                return lowered
+            self._forms[key] = found
+            if len(self._forms) > ENGINES:
+                self._forms.popitem(last=False)
+        self._forms.move_to_end(key)
+        return self._forms[key].of(tape)
+
+    def _read(self, tape: Any, is_differentiated: bool) -> _Lowered:
+        if not all(type(value) in NUMBERS for value in tape.get_parameters(trainable_only=False)):
+            [tape], _ = qml.transforms.convert_to_numpy_parameters(tape)
         wires = self.wires or tape.wires
         index = {wire: n for n, wire in enumerate(wires)}
         trainable = {place: n for n, place in enumerate(tape.trainable_params)}
@@ -249,13 +385,10 @@ class AdjointDevice(Device):
                 raise DeviceError(f"{NAME} does not take this circuit: {error}; use default.qubit") from error
         if is_differentiated and any(n >= place for n in tape.trainable_params):
             raise DeviceError(f"{NAME} has no derivative by an observable's coefficients; use default.qubit")
-        rows = np.zeros((tape.batch_size or 1, len(angles)))
-        for n, angle in enumerate(angles):
-            rows[:, n] = angle
-        is_batch = tape.batch_size is not None
-        return _Lowered(
-            tuple(operations), rows, tuple(owners), _observables(tape, index), max(len(index), 1), is_batch
-        )
+        rows, is_batch = _rows(angles)
+        measured, width = _observables(tape, index), max(len(index), 1)
+        key = width, tuple(owners), tuple(map(_key, (*operations, *measured)))
+        return _Lowered(tuple(operations), rows, tuple(owners), measured, width, is_batch, key)
 
     def _engine(self, lowered: _Lowered) -> Engine:
         key = lowered.key
@@ -269,6 +402,27 @@ class AdjointDevice(Device):
                 self._engines.popitem(last=False)
         self._engines.move_to_end(key)
         return self._engines[key]
+
+
+def _form_of(tape: Any, lowered: _Lowered) -> _Form | None:
+    """The form of a tape of plain gates; None where an angle is not its gate's parameter, as it is or turned about."""
+    turned = [n for n, op in enumerate(tape.operations) if op.num_params]
+    if len(turned) != lowered.angles.shape[1]:
+        return None
+    terms = []
+    for n, column in zip(turned, lowered.angles.T, strict=True):
+        value = np.asarray(tape.operations[n].data[0], dtype=np.float64)
+        signs = [
+            sign
+            for sign in (1.0, -1.0)
+            if np.array_equal(column, np.broadcast_to(sign * value, column.shape))
+        ]
+        if len(signs) != 1:  # none, or an angle of 0, which does not tell
+            return None
+        terms.append((n, signs[0]))
+    return _Form(
+        lowered.operations, lowered.owners, lowered.observables, lowered.num_wires, lowered.key, tuple(terms)
+    )
 
 
 def _num_angles(tape: Any) -> int:
@@ -316,6 +470,36 @@ def _jacobian(tape: Any, lowered: _Lowered, slopes: Real) -> Any:
         columns = tuple(np.array(split[n]) for split in by_parameter)
         parts.append(columns[0] if count == 1 else columns)
     return parts[0] if len(parts) == 1 else tuple(parts)
+
+
+def _weights(tape: Any, lowered: _Lowered, cotangent: Any) -> Real:
+    """Cotangents of a tape's results as rows (B, outputs)."""
+    parts = (
+        [cotangent] if len(tape.measurements) == 1 and not isinstance(cotangent, tuple | list) else cotangent
+    )
+    rows = len(lowered.angles)
+    return np.concatenate([np.asarray(part, dtype=np.float64).reshape(rows, -1) for part in parts], axis=1)
+
+
+def _by_parameter(tape: Any, lowered: _Lowered, slopes: Real) -> tuple[Real, ...]:
+    """d/dparameter of rows (B, T) by angle: a number, or (B,) where the parameter has a value for each entry."""
+    parameters = tape.get_parameters()
+    totals = np.zeros((len(slopes), len(parameters)))
+    for angle, owner in enumerate(lowered.owners):
+        if owner >= 0:
+            totals[:, owner] += slopes[:, angle]
+    return _Products(
+        totals[:, n].copy() if np.ndim(value) else np.asarray(totals[:, n].sum())
+        for n, value in enumerate(parameters)
+    )
+
+
+class _Products(tuple[Real, ...]):
+    """A tuple of arrays of several shapes, whose number PennyLane asks for by ``np.squeeze(...).shape``."""
+
+    def squeeze(self, axis: Any = None) -> NDArray[Any]:
+        """An array of as many entries."""
+        return np.empty(len(self), dtype=object)
 
 
 def _split(lowered: _Lowered, rows: Real) -> list[Any]:

@@ -277,3 +277,77 @@ def test_a_batch_of_inputs_is_one_tape(monkeypatch: pytest.MonkeyPatch) -> None:
     outputs = circuit(x, w)
     torch.testing.assert_close(outputs, x.cos() * w.cos())
     assert [one.angles.shape for one in lowered] == [(7, 2)]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_one_device_runs_many_tapes_of_few_forms_as_default_qubit_does(seed: int) -> None:
+    """Angles of 0 and of both signs, batches and single rows, gates in other places, in one order after another."""
+    rng, device = np.random.default_rng(seed), AdjointDevice()
+    gates = [qml.RX, qml.RY, qml.RZ, qml.Rot, qml.IsingXX, qml.CRX, qml.PhaseShift]
+    forms = [[(gates[k], rng.permutation(3)) for k in rng.integers(len(gates), size=6)] for _ in range(2)]
+    for turn in range(8):
+        form, rows = forms[turn % 2], [None, 4][turn // 2 % 2]
+        count = sum(gate.num_params for gate, _ in form)
+        values = rng.normal(size=(count,) if rows is None else (count, rows))
+        values[rng.integers(count)] *= 0.0
+        found = []
+        for used in (device, qml.device("default.qubit")):
+
+            @qml.qnode(used, interface="torch")
+            def circuit(w: Any, form: Any = form) -> Any:
+                left = iter(w)
+                for gate, wires in form:
+                    gate(
+                        *(next(left) for _ in range(gate.num_params)),
+                        wires=[int(n) for n in wires[: gate.num_wires]],
+                    )
+                    qml.CNOT([int(n) for n in wires[:2]])
+                return [qml.expval(qml.Z(0)), qml.expval(qml.Y(2)), qml.expval(qml.X(1))]
+
+            w = torch.tensor(values, requires_grad=True)
+            outputs = torch.stack(circuit(w))
+            # Three products with one Jacobian: the first alone, the others from what is kept.
+            places = torch.arange(outputs.numel(), dtype=torch.float64).reshape(outputs.shape)
+            sums = [(outputs * (n + places).sin()).sum() for n in range(3)]
+            products = [torch.autograd.grad(one, w, retain_graph=True)[0] for one in sums]
+            found.append([outputs.detach(), *products])
+        for ours, theirs in zip(*found, strict=True):
+            torch.testing.assert_close(ours, theirs, atol=1e-10, rtol=0)
+    assert len(device._forms) <= 8
+
+
+def test_a_batch_of_trained_angles_is_one_tape_and_two_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Products with the Jacobian: one sweep for the first, one for all that follow, and none for values."""
+    from qlazy.simulator.cones.circuit import ConeCircuit
+    from qlazy.simulator.rotations import RotationCircuit
+
+    calls: list[tuple[str, int]] = []
+    for kind in (ConeCircuit, RotationCircuit):
+        for name in ("sweep", "weighted"):
+            if name in vars(kind):
+                monkeypatch.setattr(kind, name, _counted(vars(kind)[name], name, calls))
+    device = AdjointDevice(wires=2)
+
+    @qml.qnode(device, interface="torch")
+    def circuit(w: Any) -> Any:
+        qml.RX(w[0], 0)
+        qml.CNOT([0, 1])
+        qml.RY(w[1], 1)
+        return [qml.expval(qml.Z(0)), qml.expval(qml.Z(1))]
+
+    w = torch.linspace(-1, 1, 10, dtype=torch.float64).reshape(2, 5).requires_grad_()
+    outputs = torch.stack(circuit(w))
+    assert not calls
+    for row in outputs.flatten():
+        torch.autograd.grad(row, w, retain_graph=True)
+    assert sorted({name for name, _ in calls}) == ["sweep", "weighted"]
+    assert [rows for _, rows in calls] == [5] * len(calls)
+    assert len(calls) <= 4  # of the circuit, and of what it hands on to
+
+
+def _counted(method: Callable[..., Any], name: str, calls: list[tuple[str, int]]) -> Callable[..., Any]:
+    def counted(self: Any, *args: Any) -> Any:
+        calls.append((name, len(args[-2])))
+        return method(self, *args)
+
+    return counted
