@@ -23,7 +23,9 @@ from qlazy.quantum.backends.device import AngleSlot, DeviceCircuit, DeviceTempla
 from qlazy.quantum.backends.lowered import LoweredCircuit, Lowering
 from qlazy.quantum.pennylane.operators import Operator, fixed_gate
 from qlazy.quantum.pennylane.rules.lowering import NOTHING, NotLoweredError, lower
-from qlazy.quantum.pennylane.symbolic import NotSymbolic, Symbolic, formula, symbols
+from qlazy.quantum.pennylane.symbolic.carriers import formula
+from qlazy.quantum.pennylane.symbolic.elements import NotSymbolic
+from qlazy.quantum.pennylane.symbolic.tensor import Symbolic, symbols
 from qlazy.quantum.pennylane.tapes import TREE, single_tape, wire_order
 from qlazy.quantum.program.expression import Expression
 from qlazy.simulator.operations import PauliRotation

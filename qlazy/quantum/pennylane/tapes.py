@@ -23,7 +23,7 @@ from pennylane.tape import QuantumScript
 
 from qlazy.base.errors import UnsupportedModelError, require
 from qlazy.quantum.pennylane.rules.lowering import NotLoweredError, lower_after, walsh
-from qlazy.quantum.pennylane.symbolic import formula
+from qlazy.quantum.pennylane.symbolic.carriers import formula
 from qlazy.quantum.program.classical import BIT, Classical, Literal, Operation, Register, Variable
 from qlazy.quantum.program.expression import Constant, Expression
 from qlazy.quantum.program.statements import UNITARY, Block, Branch, Gate, Measure, Reset, Statement

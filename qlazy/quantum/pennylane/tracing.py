@@ -24,7 +24,10 @@ from qlazy.quantum.backends.lowered import (
 )
 from qlazy.quantum.pennylane.rules.lowering import NotLoweredError, lower_all
 from qlazy.quantum.pennylane.rules.outputs import Read, joined, of_observables, read
-from qlazy.quantum.pennylane.symbolic import NotSymbolic, abstract, formula, symbols
+from qlazy.quantum.pennylane.symbolic.abstract import abstract
+from qlazy.quantum.pennylane.symbolic.carriers import formula
+from qlazy.quantum.pennylane.symbolic.elements import NotSymbolic
+from qlazy.quantum.pennylane.symbolic.tensor import symbols
 from qlazy.quantum.pennylane.tapes import (
     Affine,
     copies_of,

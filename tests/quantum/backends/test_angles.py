@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qlazy.quantum.backends.angles import AngleMap, Layout
-from qlazy.quantum.pennylane.symbolic import NotSymbolic, formula, symbols
+from qlazy.quantum.pennylane.symbolic.carriers import formula
+from qlazy.quantum.pennylane.symbolic.elements import NotSymbolic
+from qlazy.quantum.pennylane.symbolic.tensor import symbols
 from qlazy.quantum.program.expression import Constant, Expression, Input, call
 from qlazy.quantum.program.partial_derivative import derivative
 from tests.makers import inputs
@@ -145,7 +147,7 @@ def test_tracing_leaves_the_heavy_parts_of_torch_alone():
     program = """
 import sys
 import torch
-from qlazy.quantum.pennylane.symbolic import symbols
+from qlazy.quantum.pennylane.symbolic.tensor import symbols
 w, x = symbols("w", torch.ones(3)), symbols("x", torch.ones(3))
 torch.stack([2 - w[0] * x[0] / (1 + x[1]), torch.split(torch.sin(w), 1, dim=-1)[0][0], w @ x])
 print([name for name in ("sympy", "torch.distributed.tensor") if name in sys.modules])

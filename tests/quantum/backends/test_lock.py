@@ -15,7 +15,8 @@ from qlazy import Circuit
 from qlazy.base.errors import UnsupportedModelError
 from qlazy.quantum.backends.agreement import lock, reference
 from qlazy.quantum.backends.backend import TorchBackend
-from qlazy.quantum.pennylane import device_tracing, plain_batch, symbolic, tapes, tracing
+from qlazy.quantum.pennylane import device_tracing, plain_batch, tapes, tracing
+from qlazy.quantum.pennylane.symbolic import tensor
 
 pytestmark = pytest.mark.filterwarnings("ignore::qlazy.base.errors.SlowBackendWarning")
 
@@ -361,9 +362,7 @@ def test_in_the_order_of_first_use_it_refuses(monkeypatch, backend):
 @pytest.mark.parametrize("backend", ["adjoint", "lightning", "device"])
 @pytest.mark.parametrize("name", STOPPED)
 def test_with_gradients_not_stopped_it_refuses(monkeypatch, name, backend):
-    monkeypatch.setattr(
-        symbolic, "stops_gradient", lambda func: False
-    )  # the reference has it by its own name
+    monkeypatch.setattr(tensor, "stops_gradient", lambda func: False)  # the reference has it by its own name
     with pytest.raises(UnsupportedModelError, match="derivative along a random direction"):
         called(stopping(STOPPED[name]), backend)
 

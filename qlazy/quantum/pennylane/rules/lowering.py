@@ -18,7 +18,8 @@ from pennylane.ops import Evolution, Exp
 from qlazy.quantum.pennylane.rules.channels import transfer_of
 from qlazy.quantum.pennylane.rules.matrices import one_qubit
 from qlazy.quantum.pennylane.rules.preparations import is_basis_state, is_state, prepared_bits, prepared_state
-from qlazy.quantum.pennylane.symbolic import NotSymbolic, Symbolic
+from qlazy.quantum.pennylane.symbolic.elements import NotSymbolic
+from qlazy.quantum.pennylane.symbolic.tensor import Symbolic
 from qlazy.simulator.observables import Hermitian, Observable, PauliSum, PauliWord, Probabilities, Projector
 from qlazy.simulator.operations import (
     MAX_DENSE_WIRES,

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from qlazy.base.errors import require
 from qlazy.base.torch_private import is_transformed
-from qlazy.quantum.pennylane.symbolic import entries
+from qlazy.quantum.pennylane.symbolic.blocks import entries
 from qlazy.quantum.program.expression import Expression, Stopped
 from qlazy.simulator.operations import PauliRotation
 

@@ -29,7 +29,8 @@ from qlazy.quantum.pennylane.rules.lowering import (
     pauli_sum,
     wires_of,
 )
-from qlazy.quantum.pennylane.symbolic import Symbolic, formula
+from qlazy.quantum.pennylane.symbolic.carriers import formula
+from qlazy.quantum.pennylane.symbolic.tensor import Symbolic
 from qlazy.quantum.pennylane.tapes import Affine
 from qlazy.quantum.program.expression import Expression
 from qlazy.simulator.observables import Hermitian, Observable, PauliSum, PauliWord, num_outputs

@@ -18,7 +18,10 @@ from torch import Tensor
 
 from qlazy.base.errors import require
 from qlazy.base.torch_private import is_transformed
-from qlazy.quantum.pennylane.symbolic import NotSymbolic, Symbolic, entries, formula
+from qlazy.quantum.pennylane.symbolic.blocks import entries
+from qlazy.quantum.pennylane.symbolic.carriers import formula
+from qlazy.quantum.pennylane.symbolic.elements import NotSymbolic
+from qlazy.quantum.pennylane.symbolic.tensor import Symbolic
 from qlazy.quantum.program.expression import Entry, Expression
 from qlazy.simulator.operations import PauliRotation
 
