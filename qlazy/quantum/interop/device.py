@@ -138,7 +138,8 @@ def _readable(tape: Any) -> Any:
 
 
 def _observables(tape: Any, index: dict[Any, int]) -> tuple[Observable, ...]:
-    [converted], _ = qml.transforms.convert_to_numpy_parameters(tape)
+    script = qml.tape.QuantumScript([], tape.measurements)  # gates need no conversion here
+    [converted], _ = qml.transforms.convert_to_numpy_parameters(script)
     try:
         return observables(converted.measurements, index)
     except NotLoweredError as error:
