@@ -39,11 +39,12 @@ if TYPE_CHECKING:
     from qlazy.models.model import Function, Model
     from qlazy.models.nets import Net, mlp
     from qlazy.models.wrappers import Centered, Linearized, Readout, Scaled
-    from qlazy.quantum.circuit import Circuit, CircuitLayer, from_qasm, load_circuit
+    from qlazy.quantum.circuit import Circuit, CircuitLayer
     from qlazy.quantum.derivatives import differentiate
     from qlazy.quantum.interop.circuits.braket_circuits import from_braket
     from qlazy.quantum.interop.circuits.cirq_circuits import from_cirq
     from qlazy.quantum.interop.circuits.pytket_circuits import from_pytket
+    from qlazy.quantum.interop.loading import from_qasm, load_circuit
     from qlazy.quantum.interop.qiskit import from_qiskit
     from qlazy.quantum.interop.torch_layers import from_torch_layer
     from qlazy.quantum.qasm.source import QasmError
@@ -86,7 +87,8 @@ _NAMES = {
     "models.model": ("Function", "Model"),
     "models.nets": ("Net", "mlp"),
     "models.wrappers": ("Centered", "Linearized", "Readout", "Scaled"),
-    "quantum.circuit": ("Circuit", "CircuitLayer", "from_qasm", "load_circuit"),
+    "quantum.circuit": ("Circuit", "CircuitLayer"),
+    "quantum.interop.loading": ("from_qasm", "load_circuit"),
     "quantum.interop.circuits.braket_circuits": ("from_braket",),
     "quantum.interop.circuits.cirq_circuits": ("from_cirq",),
     "quantum.interop.circuits.pytket_circuits": ("from_pytket",),

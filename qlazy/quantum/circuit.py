@@ -1,15 +1,11 @@
-"""A quantum circuit as a model."""
+"""A quantum circuit as a model, and as a layer of a torch module."""
 
 from __future__ import annotations
 
 import contextlib
 import copy
-import inspect
 import math
-import os
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, final, get_args
 
@@ -24,16 +20,10 @@ from qlazy.base.errors import (
     require_generator,
     require_instance,
     require_real_dtype,
-    require_texts,
     whole_of,
 )
 from qlazy.base.identity import UnkeyedError
-from qlazy.base.torch_private import (
-    is_differentiated,
-    is_transformed,
-    outside_transforms,
-    within_transform,
-)
+from qlazy.base.torch_private import is_differentiated, is_transformed, within_transform
 from qlazy.models.model import (
     Model,
     blocks_of,
@@ -42,23 +32,12 @@ from qlazy.models.model import (
     require_hessian,
     require_params,
 )
-from qlazy.quantum.backends.backend import (
-    INPUTS,
-    Backend,
-    Choice,
-    LoweredBackend,
-    Sample,
-    TorchBackend,
-)
-from qlazy.quantum.backends.lowered import MAX_DECLARED, LoweredCircuit, Lowering, require_wires
-from qlazy.quantum.backends.programs import choose_for, lowered_program, without_last_measurements
-from qlazy.quantum.corpus import Folders, load_program, locate, program_from_qasm
-from qlazy.quantum.interop.kinds import refuse_circuits_of_other_tools
-from qlazy.quantum.pennylane.surroundings import Surroundings
+from qlazy.quantum.backends.backend import LoweredBackend
+from qlazy.quantum.backends.lowered import LoweredCircuit, Lowering
+from qlazy.quantum.backends.programs import without_last_measurements
+from qlazy.quantum.chosen_backends import ChosenBackends
+from qlazy.quantum.interop.qnode_checks import require_qnode, require_signature
 from qlazy.quantum.program.program import Program
-from qlazy.quantum.qasm.parse import without_comments
-from qlazy.quantum.qasm.source import Source
-from qlazy.quantum.torch_engine.backend import OnDevice
 from qlazy.simulator.cones.cones import Cones
 from qlazy.simulator.paulis.circuit import PropagationError
 from qlazy.simulator.paulis.propagation import Truncation
@@ -66,15 +45,9 @@ from qlazy.simulator.paulis.propagation import Truncation
 if TYPE_CHECKING:
     import pennylane as qml
 
-# `qubit[n] q;` or `qreg q[n];` with a number for n; not an argument of a subroutine, which no semicolon follows
-_REGISTER = re.compile(
-    r"(?:^|[;}\n])\s*(?:qubit\s*\[\s*(\d{1,9})\s*\]\s*\w+|qreg\s+\w+\s*\[\s*(\d{1,9})\s*\])\s*(?=;)"
-)
 LANE_BYTES = 2**26
 """A Hessian's directions run side by side, as many as have rows (p,) in about this much memory, for every input."""
 DTYPES = (torch.float64, torch.float32)
-EXACT_DEVICES = ("default.qubit", "lightning.qubit")
-MIXED_DEVICE = "default.mixed"
 BackendName = Literal["auto", "adjoint", "branches", "torch", "lightning", "device", "paulis"]
 
 
@@ -122,17 +95,14 @@ class Circuit(Model):
         self._truncation = _truncation(backend, cutoff, max_weight)
         self._shapes = {name: _shape(name, size) for name, size in weight_shapes.items()}
         if not isinstance(qnode, Program):
-            _check_qnode(qnode, backend)
-            _check_signature(qnode, self._shapes)
+            require_qnode(qnode, backend)
+            require_signature(qnode, self._shapes)
         self._source = without_last_measurements(qnode) if isinstance(qnode, Program) else qnode
         self.program = qnode if isinstance(qnode, Program) else None
         must = "name at least one weight"
         require(self.num_params >= 1 or self.program, "weight_shapes", must, weight_shapes)
         self._wanted = backend
-        self._chosen: dict[tuple[int, ...], Choice] = {}
-        self._lowerings: dict[tuple[int, ...], Lowering] = {}
-        self._read: dict[tuple[int, ...], Surroundings] = {}
-        self._elsewhere: dict[tuple[LoweredBackend, torch.device], OnDevice] = {}
+        self.retrace()
 
     @classmethod
     def from_program(
@@ -145,17 +115,13 @@ class Circuit(Model):
     ) -> Circuit:
         """The circuit of an OpenQASM 3 program: its weights in declared order, one row of x for its data."""
         circuit = cls(program, program.weights, backend=backend, cutoff=cutoff, max_weight=max_weight)
-        circuit._choose((program.num_features,), Sample())
+        circuit._chosen.choose((program.num_features,))
         return circuit
 
-    @cached_property
+    @property
     def qnode(self) -> qml.QNode:
         """The circuit as a QNode; that of a program is made when it is first asked for."""
-        if not isinstance(self._source, Program):
-            return self._source
-        from qlazy.quantum.pennylane.qnodes import to_qnode
-
-        return to_qnode(self._source)[0]
+        return self._chosen.qnode
 
     @property
     def num_params(self) -> int:
@@ -173,7 +139,7 @@ class Circuit(Model):
     @property
     def backend(self) -> str:
         """How the circuit is run: "auto" until the shape of its inputs is known, from the first call."""
-        return next((choice.name for choice in self._chosen.values()), self._wanted)
+        return self._wanted if self._chosen.first is None else self._chosen.first[1].name
 
     @property
     def cones(self) -> Cones:
@@ -190,7 +156,7 @@ class Circuit(Model):
     @property
     def row(self) -> tuple[int, ...] | None:
         """The shape of a row of inputs, that of the first call; None before it. A program's is known at once."""
-        return next(iter(self._chosen), None)
+        return None if self._chosen.first is None else self._chosen.first[0]
 
     @property
     def backend_reason(self) -> str:
@@ -199,13 +165,7 @@ class Circuit(Model):
         And where states live, once parameters on another device than the CPU were given.
         Empty where none is the case: outputs and a derivative were then the same as those of plain calls.
         """
-        choice = next(iter(self._chosen.values()), None)
-        if choice is None:
-            return ""
-        backend = choice.backend
-        of_torch = (backend.reason, backend.unchecked) if isinstance(backend, TorchBackend) else ()
-        places = [f"states on {device}, run by torch" for _, device in self._elsewhere]
-        return "; ".join(dict.fromkeys(filter(None, (choice.reason, *of_torch, choice.unchecked, *places))))
+        return self._chosen.reason
 
     def init(self, generator: torch.Generator | int) -> Tensor:
         generator = generator_or_seed(generator)
@@ -220,11 +180,9 @@ class Circuit(Model):
         require(not x.is_complex(), "x", "be real", x.dtype)
         for name, tensor in (("params", params), ("x", x)):
             require(not tensor.is_neg(), name, "have its signs resolved (`.resolve_neg()`)", "a negated view")
-        row = tuple(x.shape[1:])
-        if row in self._read and not self._read[row].are_as_before():
+        if self._chosen.are_outdated(x):
             self.retrace()
-        if row not in self._chosen:
-            self._choose(row, Sample.of(params, x))
+        self._chosen.choice(params, x)
 
     def rounded(self, generator: torch.Generator | None = None) -> Circuit:
         """The circuit with coefficients under its ``cutoff`` rounded by chance, to 0 or to the cutoff, at every call.
@@ -254,7 +212,7 @@ class Circuit(Model):
         than 1. ``slope_bound``, on that of its derivative by any angle, is the sum of majorants of their derivatives.
         """
         self.check(params, x)
-        backend = self._choice(params, x).backend
+        backend = self._chosen.choice(params, x).backend
         must = "have backend='paulis'"
         require(self.backend == "paulis", "circuit", must, repr(self), UnsupportedModelError)
         assert isinstance(backend, LoweredBackend)
@@ -267,15 +225,7 @@ class Circuit(Model):
         read from closures, globals or objects, themselves or in functions they call; not where it lies outside of
         Python's names: in an environment variable, a file, or deep within a library's object.
         """
-        self._chosen, self._lowerings, self._read, self._elsewhere = {}, {}, {}, {}
-
-    @cached_property
-    def _function(self) -> Any:
-        """The QNode's function, and all that its transforms do with what it queues."""
-        from qlazy.quantum.pennylane.tapes import transforms_of
-
-        transforms = [(t.tape_transform, t.args, t.kwargs) for t in transforms_of(self.qnode)]
-        return (self.qnode.func, *transforms) if transforms else self.qnode.func
+        self._chosen = ChosenBackends(self._source, self._shapes, self._wanted, self._truncation)
 
     def keyed_by(self, x: Tensor | None) -> object:
         """What decides the results: gates, formulas of angles and observables for rows like those of ``x``.
@@ -290,33 +240,37 @@ class Circuit(Model):
     def _structure(self, x: Tensor | None) -> object:
         if x is not None:
             with contextlib.suppress(UnsupportedModelError):
-                found = self._gates(x)
+                found = self._chosen.gates(x)
                 return (
-                    self._choice(None, x).name, found.num_wires, found.operations, found.formulas,
+                    self._chosen.choice(None, x).name, found.num_wires, found.operations, found.formulas,
                     found.observables, found.layout,
                 )  # fmt: skip
         if isinstance(program := self._source, Program):
             parts = (program.operations, program.observables, program.loops)
             return program.num_qubits, dict(program.weights), dict(program.data), parts
-        return self._function, self.qnode.device.name, [str(wire) for wire in self.qnode.device.wires or ()]
+        return (
+            self._chosen.function,
+            self.qnode.device.name,
+            [str(wire) for wire in self.qnode.device.wires or ()],
+        )
 
     def forward(self, params: Tensor, x: Tensor) -> Tensor:
-        return self._run(params, x).outputs(params, x)
+        return self._chosen.backend(params, x).outputs(params, x)
 
     def on_lanes(self, x: Tensor) -> Callable[[Tensor], Tensor] | None:
-        if x.device.type != "cpu" or self._choice(None, x).name != "adjoint":
+        if x.device.type != "cpu" or self._chosen.choice(None, x).name != "adjoint":
             return None
         mapped = torch.func.vmap(lambda params: self(params, x))
 
         def outputs(params: Tensor) -> Tensor:
-            backend = self._run(params[0], x)
+            backend = self._chosen.backend(params[0], x)
             found = backend.lane_outputs(params, x) if isinstance(backend, LoweredBackend) else None
             return mapped(params) if found is None else found
 
         return outputs
 
     def lane_work(self, params: Tensor, x: Tensor) -> int:
-        choice = self._choice(params, x)
+        choice = self._chosen.choice(params, x)
         if choice.name != "adjoint":
             return super().lane_work(params, x)
         assert isinstance(choice.backend, LoweredBackend)
@@ -325,7 +279,7 @@ class Circuit(Model):
     def jacobian(self, params: Tensor, x: Tensor) -> Tensor:
         require_params("model", self)
         self.check(params, x)
-        jacobian = self._run(params, x, differentiated=True).jacobian(params, x)
+        jacobian = self._chosen.backend(params, x, differentiated=True).jacobian(params, x)
         return super().jacobian(params, x) if jacobian is None else jacobian
 
     def vjp(self, params: Tensor, x: Tensor, cotangent: Tensor) -> Tensor:
@@ -363,7 +317,7 @@ class Circuit(Model):
         """(cotangent, directions) to products with Hessians, where the backend has a rule and nothing is recorded."""
         plain = not (is_transformed(params, x, *given) or within_transform())
         recorded = torch.is_grad_enabled() and any(t.requires_grad for t in (params, x, *given))
-        backend = self._run(params, x, differentiated=True)
+        backend = self._chosen.backend(params, x, differentiated=True)
         if not plain or recorded or not isinstance(backend, LoweredBackend):
             return None
         return backend.hessian_rule(params, x)
@@ -372,7 +326,7 @@ class Circuit(Model):
         """What differentiates a list of gates, where nothing is recorded or transformed."""
         if len(x) == 0 or is_differentiated(params, x, given):
             return None
-        backend = self._run(params, x, differentiated=True)
+        backend = self._chosen.backend(params, x, differentiated=True)
         return backend if isinstance(backend, LoweredBackend) else None
 
     def measured(self, shots: int, generator: torch.Generator | None = None) -> Circuit:
@@ -402,7 +356,7 @@ class Circuit(Model):
         """What backend "device" runs for rows like those of ``x``. Raises UnsupportedModelError for another backend."""
         must = "have backend='device' (circuit.measured(shots) has)"
         require(self._wanted == "device", "model", must, repr(self), UnsupportedModelError)
-        backend = self._with_derivatives(self._choice(None, x), x).backend
+        backend = self._chosen.differentiable(None, x).backend
         assert isinstance(backend, LoweredBackend)
         assert isinstance(backend.circuit, LoweredCircuit)
         return backend.circuit
@@ -412,75 +366,17 @@ class Circuit(Model):
 
         Raises UnsupportedModelError for a circuit that is not one of unitary gates and linear measurements.
         """
-        found, must = self._gates(x), "be one of unitary gates and expectation values"
+        found, must = self._chosen.gates(x), "be one of unitary gates and expectation values"
         require(not found.is_noisy, "circuit", must, "one with noise channels", UnsupportedModelError)
         return found
 
-    def _gates(self, x: Tensor) -> Lowering:
-        """The same, and channels among the gates where there are any."""
-        row = tuple(x.shape[1:])
-        if row not in self._lowerings:
-            choice = self._choice(None, x)
-            with outside_transforms():
-                self._lowerings[row] = self._lowering(choice, row)
-        return self._lowerings[row]
-
-    def _lowering(self, choice: Choice, row: tuple[int, ...]) -> Lowering:
-        if isinstance(program := self._source, Program) and program.is_unitary:
-            if choice.name == "paulis":
-                assert isinstance(choice.backend, LoweredBackend)
-                return choice.backend.circuit.lowering
-            return lowered_program(program).lowering
-        from qlazy.quantum.backends.choice import lowering_of
-
-        return lowering_of(choice, self.qnode, self._shapes, row)
-
-    def _run(self, params: Tensor, x: Tensor, differentiated: bool = False) -> Backend:
-        choice = self._choice(params, x)
-        if choice.check_derivative is not None and (differentiated or is_differentiated(params, x)):
-            choice = self._with_derivatives(choice, x)
-        if params.device.type == "cpu" or choice.name == "torch":
-            return choice.backend
-        require(
-            choice.name == "adjoint", "params", f"be on the CPU for backend={choice.name!r}", f"on {params.device}",
-            UnsupportedModelError,
-        )  # fmt: skip
-        assert isinstance(choice.backend, LoweredBackend)
-        key = choice.backend, params.device
-        if key not in self._elsewhere:
-            self._elsewhere[key] = OnDevice(choice.backend, params.device)
-        return self._elsewhere[key]
-
-    def _choice(self, params: Tensor | None, x: Tensor) -> Choice:
-        row = tuple(x.shape[1:])
-        return self._chosen[row] if row in self._chosen else self._choose(row, Sample.of(params, x))
-
-    def _with_derivatives(self, choice: Choice, x: Tensor) -> Choice:
-        with outside_transforms():
-            self._chosen[tuple(x.shape[1:])] = choice = choice.with_derivatives()
-        return choice
-
-    def _choose(self, row: tuple[int, ...], sample: Sample) -> Choice:
-        before = None if isinstance(self._source, Program) else Surroundings(self._function)
-        self._chosen[row] = choice = self._found(row, sample)
-        if isinstance(choice.backend, LoweredBackend) and before is not None:
-            self._read[row] = Surroundings(self._function, before)
-        return choice
-
-    def _found(self, row: tuple[int, ...], sample: Sample) -> Choice:
-        if isinstance(program := self._source, Program):
-            require(row == (program.num_features,), "x", f"have rows of {program.num_features} features", row)
-            if not program.is_unitary or self._wanted in ("auto", "adjoint", "branches", "paulis"):
-                return choose_for(self._wanted, program, self._truncation)
-        from qlazy.quantum.backends.choice import choose
-
-        with outside_transforms():
-            return choose(self._wanted, self.qnode, self._shapes, row, sample, self._truncation)
-
     def __getstate__(self) -> dict[str, Any]:
         # How the circuit is run is chosen anew: compiled code and formulas do not travel.
-        kept = {name: value for name, value in self.__dict__.items() if name not in ("qnode", "_function")}
-        return {**kept, "_chosen": {}, "_lowerings": {}, "_read": {}, "_elsewhere": {}}
+        return {name: value for name, value in self.__dict__.items() if name != "_chosen"}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.retrace()
 
     def __repr__(self) -> str:
         name = self.program.name if self.program else getattr(self.qnode.func, "__name__", "qnode")
@@ -523,61 +419,6 @@ class CircuitLayer(nn.Module):
         return layer
 
 
-def load_circuit(
-    name_or_path: str | os.PathLike[str],
-    *,
-    backend: BackendName = "auto",
-    cutoff: float = 0.0,
-    max_weight: int | None = None,
-    include_from: Folders = (),
-    **sizes: int,
-) -> Circuit:
-    """A circuit from the corpus by name, or from an OpenQASM 3 file by path, with its sizes overridden.
-
-    ``load_circuit("hardware_efficient", n=6, layers=3)``. A file may include others of its own folder and those below,
-    and of the folders ``include_from``. Raises TypeError for what is no name, ValueError for an unknown name or size,
-    and QasmError with file, line and column for a program that is wrong or outside the language covered.
-    """
-    require_choice("backend", backend, get_args(BackendName))
-    _require_declared_width(Source.read(locate(name_or_path)).text, backend)
-    program = load_program(name_or_path, include_from, **sizes)
-    return Circuit.from_program(program, backend=backend, cutoff=cutoff, max_weight=max_weight)
-
-
-def from_qasm(
-    text: str,
-    *,
-    observables: Sequence[str] = (),
-    data: Sequence[str] = (),
-    weights: str | Sequence[str] | None = None,
-    backend: BackendName = "auto",
-    cutoff: float = 0.0,
-    max_weight: int | None = None,
-    include_from: Folders = (),
-    **sizes: int,
-) -> Circuit:
-    """A circuit from the text of an OpenQASM 3 program, or of one of version 2.
-
-    ``observables`` are outputs such as "Z q[1]" or "0.5 Z q[0] Z q[1] - X q[2]", ``data`` the names of the inputs that
-    are data, for a text that does not say so itself. Version 2 has numbers only, so that its texts run as they stand
-    and have no weights, unless ``weights`` names gates, such as ["ry", "rz"], or is "all": each angle of their calls
-    outside gate definitions, in the order of the text and in radians, is then an element of the one weight `w`, and the
-    numbers of the text are not used. A text includes the standard libraries alone, unless ``include_from`` names
-    folders. Raises TypeError for what is no text, ValueError for an unknown name or size, and QasmError with file, line
-    and column for a program that is wrong or outside the language covered.
-    """
-    require_choice("backend", backend, get_args(BackendName))
-    require_texts("observables", observables, "['Z q[0]']")
-    require_texts("data", data, "['x']")
-    _require_declared_width(text, backend)
-    if weights is not None and weights != "all":
-        require_texts("weights", weights, "['ry', 'rz'], or 'all'")
-    program = program_from_qasm(
-        text, observables=observables, data=data, weights=weights, include_from=include_from, **sizes
-    )
-    return Circuit.from_program(program, backend=backend, cutoff=cutoff, max_weight=max_weight)
-
-
 def _truncation(backend: str, cutoff: float, max_weight: int | None) -> Truncation:
     is_number = isinstance(cutoff, int | float) and not isinstance(cutoff, bool)
     require(is_number and 0 <= cutoff < math.inf, "cutoff", "be a number from 0 up", cutoff)
@@ -590,13 +431,6 @@ def _truncation(backend: str, cutoff: float, max_weight: int | None) -> Truncati
     return truncation if max_weight is None else truncation._replace(max_weight=max_weight)
 
 
-def _require_declared_width(text: object, backend: str) -> None:
-    """Refuse registers too wide for any simulator before the text is parsed, which takes long for a long one."""
-    if isinstance(text, str) and backend != "device":
-        found = _REGISTER.findall(without_comments(text))
-        require_wires(sum(int(new or old) for new, old in found), "program", MAX_DECLARED)
-
-
 def _shape(name: str, size: int | Sequence[int]) -> tuple[int, ...]:
     shape: tuple[Any, ...] = (size,)
     if isinstance(size, Iterable) and not isinstance(size, str | bytes):
@@ -604,53 +438,3 @@ def _shape(name: str, size: int | Sequence[int]) -> tuple[int, ...]:
     fits = all(isinstance(s, Integral) and not isinstance(s, bool) and int(s) >= 1 for s in shape)
     require(fits, f"weight_shapes[{name!r}]", "be a positive integer or a tuple of them", size)
     return () if size == 1 else shape  # TorchLayer's convention: 1 is a scalar
-
-
-def _check_qnode(qnode: object, backend: str) -> None:
-    import pennylane as qml
-
-    refuse_circuits_of_other_tools("qnode", qnode)
-    must = "be a pennylane.QNode (not a plain function)"
-    require(isinstance(qnode, qml.QNode), "qnode", must, type(qnode).__name__, TypeError)
-    assert isinstance(qnode, qml.QNode)
-    if backend == "device":
-        must = "have one number of shots, not several"
-        require(
-            not qnode.shots.has_partitioned_shots, "qnode", must, f"with {qnode.shots}", UnsupportedModelError
-        )
-        return
-    or_device = "or be given backend='device'"
-    require(
-        not qnode.shots, "qnode", f"be exact (shots=None), {or_device}", f"with {qnode.shots}",
-        UnsupportedModelError,
-    )  # fmt: skip
-    if backend == "paulis" and qnode.device.name == MIXED_DEVICE:
-        return
-    require(
-        qnode.device.name in EXACT_DEVICES, "qnode", f"run on {' or '.join(EXACT_DEVICES)}, {or_device}",
-        f"on {qnode.device.name}", UnsupportedModelError,
-    )  # fmt: skip
-
-
-def _check_signature(qnode: qml.QNode, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    arguments = inspect.signature(qnode.func).parameters
-    unnamed = [n for n, a in arguments.items() if a.kind in (a.VAR_POSITIONAL, a.POSITIONAL_ONLY)]
-    require(
-        not unnamed,
-        "qnode",
-        "take its arguments by name (no *weights, nothing before a /)",
-        f"taking {unnamed}",
-    )
-    must = f"take its data as `{INPUTS}`, an argument of that name"
-    require(INPUTS in arguments, "qnode", must, f"a function of {', '.join(arguments) or 'nothing'}")
-    require(INPUTS not in shapes, "weight_shapes", f"not name `{INPUTS}`", list(shapes))
-    if any(a.kind is inspect.Parameter.VAR_KEYWORD for a in arguments.values()):
-        return
-    weights = {n: a for n, a in arguments.items() if n != INPUTS}
-    required = [n for n, a in weights.items() if a.default is inspect.Parameter.empty]
-    optional = [n for n in weights if n not in required]
-    unknown = sorted(set(shapes) - set(arguments))
-    missing = sorted(set(required) - set(shapes))
-    may = f", and may name {optional}, which have default values" if optional else ""
-    must = f"name the QNode's weights {required}{may}"
-    require(not unknown and not missing, "weight_shapes", must, list(shapes))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from qlazy.quantum.circuit import load_circuit
+from qlazy.quantum.interop.loading import load_circuit
 from qlazy.studies import find_study
 from qlazy.studies.control_flow.study import BITS, INPUTS, Settings, run
 from tests.drawing.looking import faults

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 AUTO, ADJOINT, BRANCHES, TORCH, PAULIS = "auto", "adjoint", "branches", "torch", "paulis"
 LIGHTNING, DEVICE = "lightning", "device"
+MIXED_DEVICE = "default.mixed"
 INPUTS = "inputs"  # the data argument's name, as in PennyLane's TorchLayer
 
 Shapes = Mapping[str, tuple[int, ...]]

@@ -27,6 +27,7 @@ from qlazy.quantum.backends.backend import (
     DEVICE,
     INPUTS,
     LIGHTNING,
+    MIXED_DEVICE,
     PAULIS,
     TORCH,
     Choice,
@@ -61,7 +62,7 @@ SIMULATORS = {
     PAULIS: "Pauli propagation",
 }
 
-NOTHING, EXACT, MIXED_DEVICE = Sample(), Truncation(), "default.mixed"
+NOTHING, EXACT = Sample(), Truncation()
 MEASURED = (
     measurements.ExpectationMP, measurements.ProbabilityMP, measurements.VarianceMP, measurements.PurityMP,
     measurements.VnEntropyMP, measurements.MutualInfoMP,

@@ -31,8 +31,8 @@ from torch import Tensor
 from qlazy.comparison.compare import compare
 from qlazy.data.datasets import Dataset
 from qlazy.kernels.operator import tangent_kernel
-from qlazy.quantum.circuit import load_circuit
 from qlazy.quantum.corpus import load_program
+from qlazy.quantum.interop.loading import load_circuit
 from qlazy.quantum.program.analysis import occurrences
 from qlazy.studies.experiments import Experiments, Outcome, carry_out
 from qlazy.studies.result import Finding, StudyResult

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from qlazy.quantum.circuit import Circuit, from_qasm
+from qlazy.quantum.circuit import Circuit
+from qlazy.quantum.interop.loading import from_qasm
 
 QUBITS = 127
 _ROWS = ((0, 14), (0, 15), (0, 15), (0, 15), (0, 15), (0, 15), (1, 15))  # columns from and to

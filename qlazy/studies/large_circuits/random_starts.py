@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qlazy.quantum.circuit import BackendName, Circuit, load_circuit
+from qlazy.quantum.circuit import BackendName, Circuit
+from qlazy.quantum.interop.loading import load_circuit
 from qlazy.studies.experiments import Outcome
 from qlazy.studies.result import Finding
 from qlazy.theory import light_cone

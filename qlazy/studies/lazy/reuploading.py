@@ -22,7 +22,7 @@ from qlazy.comparison.run import Run
 from qlazy.data.datasets import Dataset, load_data
 from qlazy.models.model import Model
 from qlazy.models.wrappers import Centered
-from qlazy.quantum.circuit import load_circuit
+from qlazy.quantum.interop.loading import load_circuit
 from qlazy.studies.experiments import Outcome
 from qlazy.studies.result import Finding, log10_ratios, mean_and_error
 

@@ -20,8 +20,9 @@ from qlazy.base.tables import Table
 from qlazy.models.model import Model
 from qlazy.models.nets import mlp
 from qlazy.models.wrappers import Readout
-from qlazy.quantum.circuit import Circuit, from_qasm
+from qlazy.quantum.circuit import Circuit
 from qlazy.quantum.corpus import load_program
+from qlazy.quantum.interop.loading import from_qasm
 from qlazy.studies.experiments import Outcome
 from qlazy.studies.regimes.quadratic_nets import least_norm, make_task, target_matrix
 from qlazy.studies.result import Finding, mean_and_error

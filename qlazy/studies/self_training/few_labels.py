@@ -18,7 +18,7 @@ from qlazy.data.preprocessing import Scaling
 from qlazy.models.model import Model
 from qlazy.models.nets import mlp
 from qlazy.models.wrappers import Centered, Linearized, Scaled
-from qlazy.quantum.circuit import from_qasm
+from qlazy.quantum.interop.loading import from_qasm
 from qlazy.tasks.self_training.lanes import self_train_batched
 from qlazy.tasks.self_training.result import SelfTrained
 from qlazy.tasks.self_training.teachers import Teacher

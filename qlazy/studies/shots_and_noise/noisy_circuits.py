@@ -15,7 +15,8 @@ from qlazy.base.tables import Table
 from qlazy.kernels.prediction import LinearizedPath
 from qlazy.models.model import Model
 from qlazy.models.wrappers import Centered
-from qlazy.quantum.circuit import Circuit, from_qasm, load_circuit
+from qlazy.quantum.circuit import Circuit
+from qlazy.quantum.interop.loading import from_qasm, load_circuit
 from qlazy.quantum.pennylane.noise import Channel, damping, with_global_depolarizing, with_noise
 from qlazy.studies.experiments import Outcome
 from qlazy.studies.result import Finding

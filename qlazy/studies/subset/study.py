@@ -39,7 +39,7 @@ from qlazy.data.datasets import Dataset, from_arrays
 from qlazy.data.named import SOURCES
 from qlazy.models.model import Model
 from qlazy.models.nets import mlp
-from qlazy.quantum.circuit import load_circuit
+from qlazy.quantum.interop.loading import load_circuit
 from qlazy.studies.experiments import Outcome, carry_out
 from qlazy.studies.result import Finding, StudyResult, mean_and_error
 from qlazy.tasks.subset.agreement import KernelAgreement

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from qlazy.kernels.operator import tangent_kernel
 from qlazy.kernels.prediction import LinearizedPath
-from qlazy.quantum.circuit import load_circuit
+from qlazy.quantum.interop.loading import load_circuit
 from qlazy.studies.experiments import Outcome
 from qlazy.studies.result import Finding
 from qlazy.theory import light_cone as cone

@@ -14,7 +14,8 @@ from torch import Tensor
 from qlazy.kernels.prediction import LinearizedPath
 from qlazy.models.model import Model
 from qlazy.models.wrappers import Centered, Scaled
-from qlazy.quantum.circuit import Circuit, load_circuit
+from qlazy.quantum.circuit import Circuit
+from qlazy.quantum.interop.loading import load_circuit
 from qlazy.quantum.scrambled import scrambled_circuit
 from qlazy.studies.experiments import Outcome
 from qlazy.studies.result import Finding, mean_and_error

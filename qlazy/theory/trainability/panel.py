@@ -23,7 +23,8 @@ from qlazy.base.errors import (
 from qlazy.base.execution import progress_bar
 from qlazy.data.datasets import Dataset
 from qlazy.quantum.backends.lowered import Lowering
-from qlazy.quantum.circuit import Circuit, load_circuit
+from qlazy.quantum.circuit import Circuit
+from qlazy.quantum.interop.loading import load_circuit
 from qlazy.theory.trainability.algebra import lie_algebra
 from qlazy.theory.trainability.concentration import (
     AMPLITUDES,

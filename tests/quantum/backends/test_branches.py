@@ -197,7 +197,7 @@ def test_vectors_and_densities_agree():
         torch.tensor(PARAMS, dtype=torch.float64),
         torch.tensor([[0.4], [1.0], [-2.0]], dtype=torch.float64),
     )
-    engine = model._choice(params, x).backend.circuit.for_params
+    engine = model._chosen.choice(params, x).backend.circuit.for_params
     results = []
     for kind in (Vectors, Densities):
         engine._states = kind(3)

@@ -96,7 +96,7 @@ def test_cones_give_what_one_state_gives(measure):
     whole = in_one_piece(model, x)
     torch.testing.assert_close(outputs, whole.outputs(params, x), rtol=0, atol=1e-12)
     torch.testing.assert_close(jacobian, whole.jacobian(params, x), rtol=0, atol=1e-12)
-    assert not isinstance(model._choice(None, x).backend.circuit.for_params, RotationCircuit)
+    assert not isinstance(model._chosen.choice(None, x).backend.circuit.for_params, RotationCircuit)
 
 
 def test_derivatives_outside_the_cone_are_exactly_zero():
@@ -195,7 +195,7 @@ def test_programs_that_measure_are_run_on_what_their_outputs_depend_on(observabl
     params, x = drawn(whole, 2, 1)
     torch.testing.assert_close(part(params, x), whole(params, x), rtol=0, atol=1e-12)
     torch.testing.assert_close(part.jacobian(params, x), whole.jacobian(params, x), rtol=0, atol=1e-12)
-    assert part._choice(None, x).backend.num_wires < 6
+    assert part._chosen.choice(None, x).backend.num_wires < 6
 
 
 def test_a_wide_program_that_measures_runs_where_its_outputs_depend_on_few_wires():

@@ -289,11 +289,11 @@ def test_attributes_that_the_circuit_does_not_read_are_no_change():
     trainer.history = []
     model = Circuit(qml.QNode(trainer.circuit, qml.device("default.qubit", wires=1)), {"w": (1,)})
     model(PARAMS, X)
-    (chosen,) = model._chosen.values()
+    (chosen,) = model._chosen._choices.values()
     trainer.losses = [0.5]
     trainer.history.append(2.0)
     model(PARAMS, X)
-    assert next(iter(model._chosen.values())) is chosen
+    assert next(iter(model._chosen._choices.values())) is chosen
 
 
 class Counting:
@@ -420,8 +420,8 @@ def test_equal_numbers_in_other_objects_are_no_change():
     function, change = with_a_cell()
     model = Circuit(qml.QNode(function, qml.device("default.qubit", wires=1)), {"w": (1,)})
     model(PARAMS, X)
-    (chosen,) = model._chosen.values()
+    (chosen,) = model._chosen._choices.values()
     for _ in range(2):
         change(float("1.0"))
         model(PARAMS, X)
-        assert next(iter(model._chosen.values())) is chosen
+        assert next(iter(model._chosen._choices.values())) is chosen

@@ -119,7 +119,7 @@ def test_parameters_elsewhere_take_the_torch_engine():
     model, params, x = wide(4)
     model(params, x)
     assert not model.backend_reason
-    assert isinstance(model._run(params.to("meta"), x.to("meta")), OnDevice)
+    assert isinstance(model._chosen.backend(params.to("meta"), x.to("meta")), OnDevice)
     assert model.backend == "adjoint"
     assert model.backend_reason == "states on meta, run by torch"
 
