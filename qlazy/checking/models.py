@@ -34,6 +34,30 @@ def named_model(
     return _name(model), _model(model, shapes, inputs)
 
 
+def named_models(
+    texts: Sequence[str], data: Dataset, shapes: Shapes | None = None, inputs: str | None = None
+) -> dict[str, Model]:
+    """Models by name, of texts that each name one: a spec, or ``file.py:name``, which gets the short name.
+
+    ``shapes`` and ``inputs`` are those of every QNode of a Python file. Raises ValueError for a text that names no
+    model, is given twice or does not fit the data.
+    """
+    for text in texts:
+        require(list(texts).count(text) == 1, "models", "be given once each", text)
+    own = {text: named_model(text, data, shapes, inputs) for text in texts if is_python(text)}
+    must = "be absent where no model is a QNode of a Python file"
+    require(shapes is None or own, "shapes", must, shapes)
+    require(inputs is None or own, "inputs", must, inputs)
+    programs = [text for text in texts if text not in own]
+    built = build_models(programs, data, [model for _, model in own.values() if not isinstance(model, Net)])
+    short = [name for name, _ in own.values()]
+    named = {}
+    for text in texts:
+        name, model = own[text] if text in own else (text, built[text])
+        named[name if short.count(name) + programs.count(name) == 1 else text] = model
+    return named
+
+
 def _model(value: object, shapes: Shapes | None, inputs: str | None) -> Model:
     maker = None
     if not isinstance(value, nn.Module):  # a net takes PennyLane's TorchLayer itself

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from pathlib import Path
 
@@ -11,20 +10,20 @@ from qlazy.checking.check import ALPHAS, SEEDS, check
 from qlazy.checking.panels import PANELS
 from qlazy.commands import FAILED, OK
 from qlazy.commands.json_documents import add_json
-from qlazy.commands.options import add_data, add_figures, add_training, folder, read_data, read_method
+from qlazy.commands.options import (
+    MODELS_HELP,
+    add_data,
+    add_figures,
+    add_qnodes,
+    add_training,
+    folder,
+    read_data,
+    read_method,
+    read_qnodes,
+)
 
-EXAMPLES = """\
-models:
-  circuit.py:qnode                  a QNode, a torch module, a qlazy model or a function that returns one, in a
-                                    Python file. The file is your own code: it is run, as `python circuit.py` would
-  package.module:name               the same in a module that can be imported
-  path/to/circuit.qasm:n=6          an OpenQASM 3 file
-  hardware_efficient:n=6,layers=3   a family of `qlazy circuits`
-  mlp:16,16,relu                    a fully connected net
-
-Shapes of a QNode's weights are those of its default arguments, as in def circuit(inputs, weights=np.zeros((2, 4, 3))),
-or are told by --shapes weights=2x4x3.
-
+EXAMPLES = f"""\
+{MODELS_HELP}
 examples:
   qlazy check circuit.py:qnode --data mine.csv --target label
   qlazy check circuit.py:qnode --shapes weights=2x4x3 --inputs x
@@ -35,11 +34,7 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The model, its data, training, the questions and where to put it all."""
     parser.add_argument("subject", metavar="MODEL", help="circuit or net, as below")
-    parser.add_argument(
-        "--shapes", type=_shapes, nargs="+", action="extend", metavar="NAME=AxB", default=[],
-        help="shapes of a QNode's weights, as weights=2x4x3",
-    )  # fmt: skip
-    parser.add_argument("--inputs", metavar="NAME", help="the QNode's data argument, if not `inputs`")
+    add_qnodes(parser)
     add_data(parser)
     add_training(parser, ALPHAS, SEEDS)
     group = parser.add_argument_group("verdict")
@@ -70,8 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     verdict = check(
         arguments.subject,
         read_data(arguments),
-        shapes=dict(arguments.shapes) or None,
-        inputs=arguments.inputs,
+        **read_qnodes(arguments),
         panels=arguments.panels,
         alphas=arguments.alphas,
         seeds=arguments.seeds,
@@ -94,14 +88,6 @@ def run(arguments: argparse.Namespace) -> int:
     for one in diverged:
         print(f"qlazy: seed {one.seed}, a = {one.alpha:g}: {one.diverged}", file=sys.stderr)
     return FAILED if diverged else OK
-
-
-def _shapes(text: str) -> tuple[str, tuple[int, ...]]:
-    match = re.fullmatch(r"(\w+)=(\d{1,9}(?:[x,]\d{1,9})*|\(\))", text.strip())
-    if match is None:
-        raise argparse.ArgumentTypeError(f"must be a name and a shape, as in weights=2x4x3, but is {text!r}")
-    sizes = () if match[2] == "()" else tuple(map(int, re.split("[x,]", match[2])))
-    return match[1], sizes
 
 
 def _panels(text: str) -> tuple[str, ...]:

@@ -21,11 +21,13 @@ from qlazy.commands.options import (
     MODELS_HELP,
     add_data,
     add_figures,
+    add_qnodes,
     add_training,
     add_workers,
     folder,
     read_data,
     read_method,
+    read_qnodes,
 )
 from qlazy.comparison.compare import compare
 from qlazy.comparison.kernel_pairs import RIDGE
@@ -44,6 +46,7 @@ EXAMPLES = f"""\
 examples:
   qlazy compare
   qlazy compare hardware_efficient:layers=2 strongly_entangling mlp --seeds 5
+  qlazy compare my_circuit.py:circuit mlp --data mine.csv --target label --shapes weights=2x4x3
   qlazy compare my/circuit.qasm:n=6 mlp:16,16,relu --features 6 --alphas 1,10,100
   qlazy compare hardware_efficient:layers=2 mlp --baselines relu,mean:hardware_efficient:layers=2
   qlazy compare data_reuploading mlp --data moons --features 2 --method adam --learning-rate 0.01
@@ -55,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "models", nargs="*", metavar="MODEL", help=f"circuits and nets, as below ({' '.join(MODELS)})"
     )
+    add_qnodes(parser)
     add_data(parser)
     add_training(parser)
     add_workers(parser)
@@ -107,12 +111,13 @@ def keeps(arguments: argparse.Namespace) -> Path | None:
 
 def run(arguments: argparse.Namespace) -> int:
     """``qlazy compare``: train, print the tables, leave a folder."""
+    from qlazy.checking.models import named_models
     from qlazy.comparison.kernel_pairs import pair_table
-    from qlazy.comparison.specs import build_baseline, build_models
+    from qlazy.comparison.specs import build_baseline
 
     require(arguments.ridge > 0, "--ridge", "be positive", arguments.ridge)
     data = read_data(arguments)
-    models = build_models(arguments.models or MODELS, data)
+    models = named_models(arguments.models or MODELS, data, **read_qnodes(arguments))
     baselines = [build_baseline(text, data) for text in arguments.baselines]
     with connected(arguments.scheduler) as client:
         comparison = compare(

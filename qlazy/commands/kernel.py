@@ -13,7 +13,17 @@ from qlazy.base.errors import UnsupportedModelError, require
 from qlazy.base.storage import remove_stale_drafts, require_writable
 from qlazy.commands import OK
 from qlazy.commands.json_documents import add_json
-from qlazy.commands.options import MODELS_HELP, add_data, add_figures, add_model, folder, positive, read_data
+from qlazy.commands.options import (
+    MODELS_HELP,
+    add_data,
+    add_figures,
+    add_model,
+    add_qnodes,
+    folder,
+    positive,
+    read_data,
+    read_qnodes,
+)
 from qlazy.kernels.operator import tangent_kernel
 
 if TYPE_CHECKING:
@@ -23,6 +33,7 @@ EXAMPLES = f"""\
 {MODELS_HELP}
 examples:
   qlazy kernel hardware_efficient:layers=2
+  qlazy kernel my_circuit.py:circuit --data mine.csv --target label --shapes weights=2x4x3
   qlazy kernel hardware_efficient:layers=1 --train 10 --shots 1000
   qlazy kernel mlp:16,16 --data breast_cancer --features 6 --seed 3 --out kernel-of-mlp
 """
@@ -31,6 +42,7 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Model, data, seed and shots."""
     add_model(parser)
+    add_qnodes(parser)
     add_data(parser)
     parser.add_argument(
         "--shots", type=positive, metavar="S", help="measure a circuit's kernel too, with S shots a circuit"
@@ -46,14 +58,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """``qlazy kernel``: the tangent kernel at initialisation, in figures and pictures."""
     from qlazy.base.storage import save_arrays
-    from qlazy.comparison.specs import build_models
+    from qlazy.checking.models import named_models
     from qlazy.kernels.facts import facts_text, kernel_facts
     from qlazy.kernels.figures import plot_kernel
     from qlazy.kernels.report import write_kernel
 
     data = read_data(arguments)
     remove_stale_drafts(require_writable(arguments.out))
-    ((name, model),) = build_models([arguments.model], data).items()
+    ((name, model),) = named_models([arguments.model], data, **read_qnodes(arguments)).items()
     generator = torch.Generator().manual_seed(arguments.seed)
     params = model.init(generator).to(data.x_train)
     tangent = tangent_kernel(model, params, data.x_train)

@@ -31,12 +31,32 @@ models:
   hardware_efficient:n=6,layers=3   a family of `qlazy circuits`, at sizes of choice; n is the number of
                                     features unless given
   path/to/circuit.qasm:n=6          an OpenQASM 3 file
+  circuit.py:qnode                  a QNode, a torch module, a qlazy model or a function that returns one, in a
+                                    Python file. The file is your own code: it is run, as `python circuit.py` would
+  package.module:name               the same in a module that can be imported
   mlp:16,16,relu                    a fully connected net with these hidden widths; tanh unless an activation
                                     is named; without widths, of about as many parameters as the circuits have
+
+Shapes of a QNode's weights are those of its default arguments, as in def circuit(inputs, weights=np.zeros((2, 4, 3))),
+or are told by --shapes weights=2x4x3.
 """
 
 _LOSSES: dict[str, Loss] = {"square": SquaredError(), "logistic": Logistic(), "cross-entropy": CrossEntropy()}
 _METHODS = ("gd", "sgd", "adam", "lbfgs", "flow")
+
+
+def add_qnodes(parser: argparse.ArgumentParser) -> None:
+    """What a QNode of a Python file does not tell."""
+    parser.add_argument(
+        "--shapes", type=_shapes, nargs="+", action="extend", metavar="NAME=AxB", default=[],
+        help="shapes of a QNode's weights, as weights=2x4x3",
+    )  # fmt: skip
+    parser.add_argument("--inputs", metavar="NAME", help="the QNode's data argument, if not `inputs`")
+
+
+def read_qnodes(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What the options of :func:`add_qnodes` tell, by the names of :func:`qlazy.check`."""
+    return {"shapes": dict(arguments.shapes) or None, "inputs": arguments.inputs}
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
@@ -200,6 +220,14 @@ def read_sizes(arguments: argparse.Namespace) -> tuple[str, dict[str, int]]:
     twice = sorted(given.keys() & sizes.keys())
     require(not twice, "sizes", "be given once each", ", ".join(twice))
     return spec.name, {**sizes, **given}
+
+
+def _shapes(text: str) -> tuple[str, tuple[int, ...]]:
+    match = re.fullmatch(r"(\w+)=(\d{1,9}(?:[x,]\d{1,9})*|\(\))", text.strip())
+    if match is None:
+        raise argparse.ArgumentTypeError(f"must be a name and a shape, as in weights=2x4x3, but is {text!r}")
+    sizes = () if match[2] == "()" else tuple(map(int, re.split("[x,]", match[2])))
+    return match[1], sizes
 
 
 def _method(name: str, learning_rate: float | None, batch: int | None, horizon: float | None) -> Method:

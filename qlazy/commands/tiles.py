@@ -9,7 +9,17 @@ import torch
 
 from qlazy.base.execution import connected
 from qlazy.commands import OK
-from qlazy.commands.options import MODELS_HELP, add_data, add_model, add_workers, folder, positive, read_data
+from qlazy.commands.options import (
+    MODELS_HELP,
+    add_data,
+    add_model,
+    add_qnodes,
+    add_workers,
+    folder,
+    positive,
+    read_data,
+    read_qnodes,
+)
 from qlazy.kernels.tiles.computing import tiled_kernel
 
 EXAMPLES = f"""\
@@ -23,6 +33,7 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Model, data, seed, tiles and store."""
     add_model(parser)
+    add_qnodes(parser)
     add_data(parser)
     add_workers(parser)
     parser.add_argument(
@@ -46,10 +57,10 @@ def keeps(arguments: argparse.Namespace) -> Path | None:
 
 def run(arguments: argparse.Namespace) -> int:
     """``qlazy tiles``: a tangent kernel into a Zarr store, tile by tile."""
-    from qlazy.comparison.specs import build_models
+    from qlazy.checking.models import named_models
 
     data = read_data(arguments)
-    ((name, model),) = build_models([arguments.model], data).items()
+    ((name, model),) = named_models([arguments.model], data, **read_qnodes(arguments)).items()
     params = model.init(torch.Generator().manual_seed(arguments.seed)).to(data.x_train)
     with connected(arguments.scheduler) as client:
         stored = tiled_kernel(

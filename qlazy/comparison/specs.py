@@ -48,8 +48,8 @@ class Spec:
 def parse_spec(text: str) -> Spec:
     """Split a spec into name and options. Raises ValueError for an empty name or option, and for a Python file."""
     must = (
-        "be a family, an OpenQASM file or a net (a QNode of a Python file goes to `qlazy check FILE.py:NAME`, "
-        "or in Python into qlazy.Circuit(qnode, shapes))"
+        "be a family, an OpenQASM file or a net (of a Python file, the commands take FILE.py:NAME; in Python "
+        "a QNode goes into qlazy.Circuit(qnode, shapes))"
     )
     require(not re.fullmatch(r".+\.py(:[^/\\]*)?", text.strip()), "model", must, text.strip())
     # Options hold no path separator, so that the colon of a drive letter stays part of the path.
@@ -61,17 +61,18 @@ def parse_spec(text: str) -> Spec:
     return Spec(text.strip(), match["name"], options)
 
 
-def build_models(texts: Sequence[str], data: Dataset) -> dict[str, Model]:
+def build_models(texts: Sequence[str], data: Dataset, beside: Sequence[Model] = ()) -> dict[str, Model]:
     """The models of a comparison, by their specs, with the inputs and outputs of ``data``.
 
-    ``mlp`` without widths has one hidden layer that brings it near the mean parameter count of the circuits
-    beside it. Raises ValueError for a spec that cannot be read, is given twice or does not fit the data.
+    ``mlp`` without widths has one hidden layer that brings it near the mean parameter count of the circuits among
+    them and of the models ``beside`` them. Raises ValueError for a spec that cannot be read, is given twice or does not
+    fit the data.
     """
     specs = [parse_spec(text) for text in texts]
     for spec in specs:
         require(sum(spec == other for other in specs) == 1, "models", "be given once each", spec.text)
     circuits: dict[str, Model] = {s.text: build_circuit(s, data) for s in specs if not s.is_net}
-    counts = [circuit.num_params for circuit in circuits.values()]
+    counts = [model.num_params for model in (*circuits.values(), *beside)]
     budget = mean(counts) if counts else None
     return {s.text: build_net(s, data, budget) if s.is_net else circuits[s.text] for s in specs}
 

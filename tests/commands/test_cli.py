@@ -132,15 +132,6 @@ def test_help_tells_the_scales_and_seeds_that_are_taken(
     assert f"seeds 0 to N-1 ({seen[0].seeds})" in said
 
 
-@pytest.mark.parametrize("command", ["compare", "kernel", "tiles"])
-@pytest.mark.parametrize("name", ["mine.py:circuit", "in/a folder/mine.py", "C:\\mine.py:circuit"])
-def test_a_qnode_of_a_file_is_sent_to_check(refused, command: str, name: str) -> None:
-    said = refused(command, name, "--train", "8", "--test", "12")
-    assert (
-        f"`qlazy check FILE.py:NAME`, or in Python into qlazy.Circuit(qnode, shapes)), but is {name}" in said
-    )
-
-
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_shows_examples(capsys, command: str) -> None:
     assert cli.main([command, "--help"]) == cli.OK
