@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-
-from qlazy.commands.main import main
+from qlazy.commands.main import program
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

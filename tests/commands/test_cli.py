@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import subprocess
 import sys
@@ -179,6 +180,28 @@ def test_the_program_itself() -> None:
     )  # fmt: skip
     assert (run.returncode, run.stdout) == (2, "")
     assert run.stderr.count("\n") == 1
+
+
+GARBAGE = """\
+import atexit, gc, sys
+from qlazy.commands.main import program
+looks = []
+gc.callbacks.append(lambda phase, about: looks.append(about["generation"]))
+atexit.register(lambda: print("ended", looks.count(2), gc.get_freeze_count() > 100_000))
+program()
+"""
+
+
+@pytest.mark.parametrize(("words", "code"), [(["circuits"], 0), (["circuits", "nothing"], 2)])
+def test_a_process_of_the_command_does_not_search_what_it_imported_for_garbage(words, code) -> None:
+    run = subprocess.run([sys.executable, "-c", GARBAGE, *words], capture_output=True, text=True)
+    assert (run.returncode, run.stdout.splitlines()[-1]) == (code, "ended 0 True")
+
+
+def test_a_command_within_a_process_leaves_the_search_for_garbage_as_it_is() -> None:
+    before = gc.get_threshold(), gc.get_freeze_count(), gc.isenabled()
+    assert cli.main(["circuits", "nothing"]) == cli.USAGE
+    assert (gc.get_threshold(), gc.get_freeze_count(), gc.isenabled()) == before
 
 
 def test_the_package_runs_as_a_module() -> None:
