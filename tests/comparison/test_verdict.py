@@ -12,7 +12,8 @@ import pytest
 from qlazy.base.over_seeds import Interval, geometric_interval
 from qlazy.comparison.result import Comparison
 from qlazy.comparison.run import Run
-from qlazy.comparison.verdict import METRICS, SMALL, LazyVerdict, _decided, verdicts
+from qlazy.comparison.verdict import METRICS, SMALL, LazyVerdict, verdicts
+from qlazy.comparison.verdict.decisions import decided
 from tests.comparison.test_figures import ALPHAS, made_up, made_up_run
 
 
@@ -282,7 +283,7 @@ def test_verdicts_hold_their_level(
     trials, found = 600, []
     for _ in range(trials):
         values = effect * np.exp(0.5 * generator.standard_normal(5))
-        found.append(_decided(geometric_interval(values), SMALL))
+        found.append(decided(geometric_interval(values), SMALL))
     undecided = found.count("undecided") / trials
     if name == "at the threshold":
         assert 0.9 <= undecided <= 0.98
