@@ -26,7 +26,8 @@ import torch
 from tqdm import tqdm
 
 import qlazy
-from qlazy.comparison import compare as comparing
+from qlazy.comparison.compare import tasks as making
+from qlazy.comparison.compare.seeded import SeededModel
 from qlazy.comparison.specs import build_models
 from qlazy.training.losses import SquaredError
 from qlazy.training.methods import GradientDescent
@@ -89,11 +90,11 @@ def _in_place_of_work() -> Iterator[None]:
     def stop(*arguments: object) -> None:
         raise FoundError
 
-    held, comparing.make_runs_here = comparing.make_runs_here, stop  # type: ignore[assignment]
+    held, making.make_runs_here = making.make_runs_here, stop  # type: ignore[assignment]
     try:
         yield
     finally:
-        comparing.make_runs_here = held
+        making.make_runs_here = held
 
 
 def time_of_a_key(seeds: int) -> dict[str, float]:
@@ -105,7 +106,7 @@ def time_of_a_key(seeds: int) -> dict[str, float]:
 
 def _key(model: qlazy.Model, data: qlazy.Dataset, seed: int) -> str:
     settings = (data, seed, SquaredError(), GradientDescent(0.1), 100, True)
-    return comparing.SeededModel("model", model, *settings).key(1.0)
+    return SeededModel("model", model, *settings).key(1.0)
 
 
 def _median(call: Callable[[int], object], count: int) -> float:

@@ -15,7 +15,7 @@ import torch
 
 import qlazy
 from qlazy import Circuit, GradientDescent, SquaredError, compare, mlp
-from qlazy.comparison.compare import SeededModel
+from qlazy.comparison.compare.seeded import SeededModel
 from qlazy.data.datasets import Dataset
 from qlazy.models.model import Model
 from qlazy.quantum.corpus import names

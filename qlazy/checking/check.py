@@ -16,7 +16,7 @@ from qlazy.checking.lazy import LazyPanel
 from qlazy.checking.models import Shapes, named_model
 from qlazy.checking.panels import PANELS, Question, facts_of
 from qlazy.checking.verdict import Verdict
-from qlazy.comparison.compare import distinct_values, seeds_of
+from qlazy.comparison.compare.arguments import distinct_values, seeds_of
 from qlazy.data.datasets import Dataset, from_arrays
 from qlazy.training.losses import Loss, SquaredError, loss_of
 from qlazy.training.methods import Factory, GradientDescent, Method, method_of

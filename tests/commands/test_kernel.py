@@ -129,7 +129,11 @@ def test_a_folder_that_cannot_be_made_is_known_before_the_work(command, tmp_path
     def work(*_, **__):
         raise AssertionError("it worked before it looked")
 
-    for place in ("commands.kernel.tangent_kernel", "comparison.compare._runs", "studies.experiments._kept"):
+    for place in (
+        "commands.kernel.tangent_kernel",
+        "comparison.compare.job.all_runs",
+        "studies.experiments._kept",
+    ):
         monkeypatch.setattr(f"qlazy.{place}", work)
     (tmp_path / "file").write_text("mine")
     words = {"study": ["wide_circuits"]}.get(command, ["mlp:2", "--train", "8", "--test", "8"])

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import qlazy
-from qlazy.comparison.compare import SeededModel
+from qlazy.comparison.compare.seeded import SeededModel
 from qlazy.training.losses import CrossEntropy, Logistic, Loss, Objective, SquaredError
 from qlazy.training.methods import GradientDescent, critical_rate
 

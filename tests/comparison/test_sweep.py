@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from qlazy.base import keys
-from qlazy.comparison import compare as comparing
+from qlazy.comparison.compare import tasks, telling
 from tests.killing import finished_files
 from tests.sweep import Sizes, time_to_find
 
@@ -22,20 +22,20 @@ def test_models_are_told_once_a_seed_however_many_scales_and_one_run_is_found(
     sizes.sweep(tmp_path)
     quiet = finished_files(tmp_path)
     shutil.rmtree(sorted((tmp_path / "runs").iterdir())[lost])
-    make_runs = comparing.make_runs_here
+    make_runs = tasks.make_runs_here
 
     def counting(*arguments: Any) -> str | None:
         told.append(arguments)
         return keys.told(*arguments)
 
-    def making(seeded: Any, tasks: Any) -> Any:
-        made.extend(tasks)
-        return make_runs(seeded, tasks)
+    def making(seeded: Any, some: Any) -> Any:
+        made.extend(some)
+        return make_runs(seeded, some)
 
-    monkeypatch.setattr(comparing, "told", counting)
+    monkeypatch.setattr(telling, "told", counting)
     assert time_to_find(sizes.sweep, tmp_path) < 60
     assert len(told) == 2 * 2
-    monkeypatch.setattr(comparing, "make_runs_here", making)
+    monkeypatch.setattr(tasks, "make_runs_here", making)
     sizes.sweep(tmp_path)
     assert len(made) == 1
     assert finished_files(tmp_path) == quiet

@@ -24,7 +24,7 @@ from qlazy.comparison.baselines.learners import KernelRidge, Learner, Tuned, cla
 from qlazy.comparison.baselines.result import FIDELITY, FOURIER, TWIN, Rival, Surrogates
 from qlazy.comparison.baselines.trained import Trained
 from qlazy.comparison.baselines.tuning import Entry, Split, answers, split_of
-from qlazy.comparison.compare import outputs_for, seeds_of, splits_of
+from qlazy.comparison.compare.arguments import outputs_for, seeds_of, splits_of
 from qlazy.data.datasets import Dataset
 from qlazy.models.model import Model, require_model
 from qlazy.models.nets import Net
