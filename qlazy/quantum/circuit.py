@@ -32,7 +32,7 @@ from qlazy.models.model import (
     require_hessian,
     require_params,
 )
-from qlazy.quantum.backends.backend import LoweredBackend
+from qlazy.quantum.backends.backend import ADJOINT, BRANCHES, LoweredBackend
 from qlazy.quantum.backends.lowered import LoweredCircuit, Lowering
 from qlazy.quantum.backends.programs import without_last_measurements
 from qlazy.quantum.chosen_backends import ChosenBackends
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
 LANE_BYTES = 2**26
 """A Hessian's directions run side by side, as many as have rows (p,) in about this much memory, for every input."""
+WITH_LANES = ADJOINT, BRANCHES
+"""Backends that run many vectors of parameters as one batch."""
 DTYPES = (torch.float64, torch.float32)
 BackendName = Literal["auto", "adjoint", "branches", "torch", "lightning", "device", "paulis"]
 
@@ -258,7 +260,7 @@ class Circuit(Model):
         return self._chosen.backend(params, x).outputs(params, x)
 
     def on_lanes(self, x: Tensor) -> Callable[[Tensor], Tensor] | None:
-        if x.device.type != "cpu" or self._chosen.choice(None, x).name != "adjoint":
+        if x.device.type != "cpu" or self._chosen.choice(None, x).name not in WITH_LANES:
             return None
         mapped = torch.func.vmap(lambda params: self(params, x))
 
@@ -271,7 +273,7 @@ class Circuit(Model):
 
     def lane_work(self, params: Tensor, x: Tensor) -> int:
         choice = self._chosen.choice(params, x)
-        if choice.name != "adjoint":
+        if choice.name not in WITH_LANES:
             return super().lane_work(params, x)
         assert isinstance(choice.backend, LoweredBackend)
         return len(x) * choice.backend.circuit.updates

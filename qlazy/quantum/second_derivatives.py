@@ -30,6 +30,9 @@ from qlazy.simulator.rotations import Derivatives, Real, RotationCircuit
 THIRD = "third derivatives of a circuit need backend='torch': the adjoint sweep gives first and second derivatives"
 
 
+WithLanes = RotationCircuit | ConeCircuit | BranchedCircuit
+"""Engines that take many vectors of shared angles in one run, each with samples of its own."""
+
 Dims = tuple[int | None, ...]
 Tensors = tuple[Tensor, Tensor]  # of shared angles, and of sampled ones
 Pair = tuple[Real, Real]  # of shared angles, and of sampled ones
@@ -154,9 +157,7 @@ class ProductRates(_Last):
 class Many:
     """Many vectors of angles, shared (S,) and sampled (n, T), as samples of one circuit that shares none."""
 
-    def __init__(
-        self, engine: RotationCircuit | ConeCircuit, size: int, dims: Dims, shared: Tensor, sampled: Tensor
-    ) -> None:
+    def __init__(self, engine: WithLanes, size: int, dims: Dims, shared: Tensor, sampled: Tensor) -> None:
         self.size, self.lanes = size, _Lanes(engine)
         self.engine = self.lanes.engine
         shared, sampled = (led(a, dim, size) for a, dim in zip((shared, sampled), dims, strict=True))
@@ -172,8 +173,8 @@ class Many:
 class _Lanes:
     """Angles that are shared and those that are not as those of a circuit that shares none, and back."""
 
-    def __init__(self, engine: RotationCircuit | ConeCircuit) -> None:
-        found: tuple[RotationCircuit | ConeCircuit, Any] = engine.unshared
+    def __init__(self, engine: WithLanes) -> None:
+        found: tuple[WithLanes, Any] = engine.unshared
         self.engine, places = found
         self._counts = engine.num_shared, engine.num_sampled
         self._places, self._back = torch.from_numpy(places), torch.from_numpy(np.argsort(places))

@@ -6,7 +6,7 @@ The first wire is the most significant bit of a matrix index.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -129,6 +129,20 @@ def angle_sources(operations: Sequence[Operation]) -> list[AngleSource | None]:
         else:
             sources.append(None)
     return sources
+
+
+def unshared(operations: Sequence[Operation]) -> tuple[list[Operation], NDArray[np.int64]]:
+    """The operations with every angle sampled, and where their angles (S + T) are among shared, then sampled ones."""
+    sources = [source for source in angle_sources(operations) if source is not None]
+    num_shared = sum(not source.sampled for source in sources)
+    order = [source.number + source.sampled * num_shared for source in sources]
+    changed = [
+        replace(operation, sampled=True)
+        if isinstance(operation, PauliRotation) and operation.angle is None
+        else operation
+        for operation in operations
+    ]
+    return changed, np.array(order, np.int64)
 
 
 def controls_of(operation: Unitary | PauliRotation) -> tuple[tuple[int, int], ...]:

@@ -7,7 +7,6 @@ A circuit is compiled once into a plan; a run lays angles out in blocks of sampl
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cached_property
 from typing import Any, NamedTuple, final
 
@@ -19,7 +18,7 @@ from qlazy.simulator.compiling.plan import Plan, compile_plan
 from qlazy.simulator.kernels.layout import ROW, as_rows, empty_rows, lanes_for, states_size
 from qlazy.simulator.kernels.workers import Counter, for_blocks
 from qlazy.simulator.observables import Observable
-from qlazy.simulator.operations import Operation, PauliRotation, angle_sources
+from qlazy.simulator.operations import Operation, angle_sources, unshared
 
 Real = NDArray[np.floating[Any]]
 
@@ -51,7 +50,6 @@ class RotationCircuit:
         sources = [source for source in angle_sources(operations) if source is not None]
         self.num_sampled = sum(source.sampled for source in sources)
         self.num_shared = len(sources) - self.num_sampled
-        self._order = [source.number + source.sampled * self.num_shared for source in sources]
 
     @property
     def num_outputs(self) -> int:
@@ -61,13 +59,8 @@ class RotationCircuit:
     def unshared(self) -> tuple[RotationCircuit, NDArray[np.int64]]:
         """The same circuit with every angle sampled, and where its angles (S + T) are among shared and sampled."""
         num_wires, operations, observables = self._source
-        unshared = [
-            replace(operation, sampled=True)
-            if isinstance(operation, PauliRotation) and operation.angle is None
-            else operation
-            for operation in operations
-        ]
-        return RotationCircuit(num_wires, unshared, observables), np.array(self._order, np.int64)
+        changed, order = unshared(operations)
+        return RotationCircuit(num_wires, changed, observables), order
 
     def values(self, shared: Real, sampled: Real, threads: int = 1) -> Real:
         """Expectation values (n, c) for angles (S,) and (n, T)."""

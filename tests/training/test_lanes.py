@@ -28,6 +28,7 @@ MODELS = {
     "function": lambda: Function(lambda w, x: (x @ w).tanh().unsqueeze(1), 3),
     "circuit": lambda: qlazy.load_circuit("hardware_efficient", n=3, layers=1),
     "reuploading": lambda: qlazy.load_circuit("data_reuploading", n=3, layers=1),
+    "measuring": lambda: qlazy.load_circuit("dynamic_reuploading", n=3),
 }
 METHODS = {
     "descent": lambda i: GradientDescent(0.3 + 0.1 * i),

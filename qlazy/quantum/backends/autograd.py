@@ -21,12 +21,11 @@ from qlazy.quantum.second_derivatives import (
     PlainFunction,
     ProductRates,
     WeightedRates,
+    WithLanes,
     led,
 )
-from qlazy.simulator.cones.circuit import ConeCircuit
 from qlazy.simulator.observables import Observable
 from qlazy.simulator.operations import Operation
-from qlazy.simulator.rotations import RotationCircuit
 
 MakeEngine = Callable[[int, Sequence[Operation], Sequence[Observable]], Engine]
 
@@ -135,7 +134,7 @@ class _Expectations(PlainFunction):
     def vmap(
         info: Any, dims: tuple[int | None, ...], engine: Engine, shared: Tensor, sampled: Tensor
     ) -> tuple[Tensor, int]:
-        if dims[1] is None or not isinstance(engine, RotationCircuit | ConeCircuit):
+        if dims[1] is None or not isinstance(engine, WithLanes):
             return _mapped(_Expectations, info.batch_size, dims, engine, shared, sampled), 0
         many = Many(engine, info.batch_size, dims[1:], shared, sampled)
         return _Expectations.apply(many.engine, many.none, many.angles).unflatten(0, (many.size, -1)), 0
@@ -179,7 +178,7 @@ class _Product(PlainFunction):
             shared, sampled = (led(t, dim, size) for t, dim in zip(tensors[2:], dims[3:], strict=True))
             across = (by_sampled * sampled.unsqueeze(2)).sum(-1)
             return torch.einsum("nca,ba->bnc", by_shared, shared) + across, 0
-        if not isinstance(engine, RotationCircuit | ConeCircuit):
+        if not isinstance(engine, WithLanes):
             entries = (led(t, dim, size) for t, dim in zip(tensors, dims[1:], strict=True))
             return torch.stack([_Product.apply(engine, *entry) for entry in zip(*entries, strict=True)]), 0
         many, along = (Many(engine, size, dims[i + 1 : i + 3], *tensors[i : i + 2]) for i in (0, 2))
@@ -223,7 +222,7 @@ class _Derivatives(PlainFunction):
     def vmap(
         info: Any, dims: tuple[int | None, ...], engine: Engine, shared: Tensor, sampled: Tensor
     ) -> tuple[tuple[Tensor, Tensor], tuple[int, int]]:
-        if dims[1] is None or not isinstance(engine, RotationCircuit | ConeCircuit):
+        if dims[1] is None or not isinstance(engine, WithLanes):
             return _mapped(_Derivatives, info.batch_size, dims, engine, shared, sampled), (0, 0)
         many = Many(engine, info.batch_size, dims[1:], shared, sampled)
         return many.split(_Derivatives.apply(many.engine, many.none, many.angles)[1]), (0, 0)
@@ -266,7 +265,7 @@ class _Weighted(PlainFunction):
         shared: Tensor,
         sampled: Tensor,
     ) -> tuple[tuple[Tensor, Tensor], tuple[int, int]]:
-        if dims[2] is not None and isinstance(engine, RotationCircuit | ConeCircuit):
+        if dims[2] is not None and isinstance(engine, WithLanes):
             many = Many(engine, info.batch_size, dims[2:], shared, sampled)
             weights = led(weights, dims[1], many.size).flatten(0, 1)
             _, found = _Weighted.apply(many.engine, weights, many.none, many.angles)

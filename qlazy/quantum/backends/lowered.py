@@ -18,7 +18,8 @@ from qlazy.base.torch_private import gradients_along, is_transformed, outside_tr
 from qlazy.quantum.backends.angles import AngleMap, Layout
 from qlazy.quantum.backends.autograd import MakeEngine, derivatives, outputs, weighted
 from qlazy.quantum.program.expression import Constant, Expression
-from qlazy.quantum.second_derivatives import Engine, Many, ProductRates, lane_rates
+from qlazy.quantum.second_derivatives import Engine, Many, ProductRates, WithLanes, lane_rates
+from qlazy.simulator.branching.circuit import BranchedCircuit
 from qlazy.simulator.cones.circuit import ConeCircuit, by_cones
 from qlazy.simulator.cones.cones import Cones, find_cones
 from qlazy.simulator.observables import Observable
@@ -105,7 +106,10 @@ class LoweredCircuit:
 
     @property
     def updates(self) -> int:
-        """Updates of an amplitude that the widest light cone takes for one row, at most."""
+        """Updates of an amplitude that the widest light cone, or all branches, take for one row, at most."""
+        engine = self.for_params
+        if isinstance(engine, BranchedCircuit):
+            return engine.updates
         width = min(self.lowering.num_wires, self.lowering.cones.width)
         return max(2**width, 1) * len(self.lowering.operations)
 
@@ -135,7 +139,7 @@ class LoweredCircuit:
         Angles of both weights and data alone go through ``torch.func``: all else takes the way of one vector.
         """
         engine = self._engine(x)
-        if not isinstance(engine, RotationCircuit | ConeCircuit):
+        if not isinstance(engine, WithLanes):
             return None
         shared = self.angles.shared_on_lanes(params, x)
         if any(is_sampled and moves for is_sampled, moves in self.angles.kinds):

@@ -4,7 +4,6 @@ gate on ket and bra, so that no state between is kept."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import cached_property
 from typing import NamedTuple, final
 
@@ -17,7 +16,7 @@ from qlazy.base.errors import require
 from qlazy.quantum.torch_engine.gates import Space, fixed, generated, measured, rotated
 from qlazy.simulator.cones.circuit import by_cones
 from qlazy.simulator.observables import Observable, check_observables, num_outputs
-from qlazy.simulator.operations import Operation, PauliRotation, angle_sources, check_operations
+from qlazy.simulator.operations import Operation, PauliRotation, angle_sources, check_operations, unshared
 from qlazy.simulator.rotations import Derivatives, Real
 
 AMPLITUDES = 2**25
@@ -90,13 +89,8 @@ class TorchCircuit:
     @cached_property
     def unshared(self) -> tuple[TorchCircuit, NDArray[np.int64]]:
         """The same circuit with every angle sampled, and where its angles (S + T) are among shared and sampled."""
-        operations = [
-            replace(o, sampled=True) if isinstance(o, PauliRotation) and o.angle is None else o
-            for o in self._operations
-        ]
-        order = [s.number + s.sampled * self.num_shared for s in self._sources if s is not None]
-        circuit = TorchCircuit(self._num_wires, operations, self._observables, self._device)
-        return circuit, np.array(order, np.int64)
+        operations, order = unshared(self._operations)
+        return TorchCircuit(self._num_wires, operations, self._observables, self._device), order
 
     def values(self, shared: Real, sampled: Real, threads: int = 1) -> Real:
         """Expectation values (n, c) for angles (S,) and (n, T)."""

@@ -27,7 +27,7 @@ from qlazy.simulator.branching.mixtures import Densities, Mixture, Seeds, Vector
 from qlazy.simulator.branching.skeleton import Apply, Drop, Instruction, Merge, Skeleton, Split, Track
 from qlazy.simulator.branching.strided import Amplitudes, Angle, Fixed, Rotation, compiled
 from qlazy.simulator.observables import Hermitian, Observable, PauliSum, check_observables
-from qlazy.simulator.operations import Operation, PauliRotation, angle_sources, check_operations
+from qlazy.simulator.operations import Operation, PauliRotation, angle_sources, check_operations, unshared
 from qlazy.simulator.rotations import Derivatives, Real
 
 WORKING_SET = 2**26
@@ -61,6 +61,9 @@ class BranchedCircuit:
         self._require_memory(1, "")
         self._compiled = [compiled(skeleton.num_wires, operation) for operation in operations]
         self._operations, self._sources = tuple(operations), angle_sources(operations)
+        sources = [source for source in self._sources if source is not None]
+        self.num_sampled = sum(source.sampled for source in sources)
+        self.num_shared = len(sources) - self.num_sampled
         self._seeds = Seeds(skeleton.num_wires, observables)
         self._states: Mixture = kind(skeleton.num_wires)
 
@@ -72,6 +75,17 @@ class BranchedCircuit:
     def representation(self) -> str:
         """What a branch is kept as: "vectors" or "densities"."""
         return self._states.name
+
+    @property
+    def updates(self) -> int:
+        """Numbers that an operation on a track passes over, summed over all of them, for one sample."""
+        return min(self._skeleton.vector_cost, self._skeleton.density_cost)
+
+    @cached_property
+    def unshared(self) -> tuple[BranchedCircuit, NDArray[np.int64]]:
+        """The same circuit with every angle sampled, and where its angles (S + T) are among shared and sampled."""
+        operations, order = unshared(self._operations)
+        return BranchedCircuit(self._skeleton, operations, self._observables), order
 
     @cached_property
     def apart(self) -> tuple[BranchedCircuit, NDArray[np.int64], NDArray[np.int64]]:
