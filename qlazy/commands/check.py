@@ -9,14 +9,14 @@ from pathlib import Path
 from qlazy.checking.check import ALPHAS, SEEDS, check
 from qlazy.checking.panels import PANELS
 from qlazy.commands import FAILED, OK
-from qlazy.commands.json_documents import add_json
 from qlazy.commands.options import (
     MODELS_HELP,
     add_data,
-    add_figures,
+    add_output,
     add_qnodes,
     add_training,
-    folder,
+    names,
+    positive,
     read_data,
     read_method,
     read_qnodes,
@@ -39,20 +39,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_training(parser, ALPHAS, SEEDS)
     group = parser.add_argument_group("verdict")
     group.add_argument(
-        "--panels", type=_panels, default=tuple(PANELS), metavar="A,...",
+        "--panels", type=names, default=tuple(PANELS), metavar="A,...",
         help=f"the questions ({','.join(PANELS)})",
     )  # fmt: skip
     group.add_argument(
         "--small", type=float, default=0.1, metavar="S",
         help="a change of at most this share is lazy (%(default)s)",
     )  # fmt: skip
-    parser.add_argument("--workers", type=int, metavar="N", help="that many runs at a time")
-    parser.add_argument(
-        "--out", type=folder, metavar="DIR", default=Path("qlazy-out/check"), help="folder (%(default)s)"
-    )
-    add_figures(parser)
-    add_json(parser)
-    parser.add_argument("--quiet", action="store_true", help="show no progress")
+    parser.add_argument("--workers", type=positive, metavar="N", help="that many runs at a time")
+    add_output(parser, Path("qlazy-out/check"))
 
 
 def keeps(arguments: argparse.Namespace) -> Path | None:
@@ -88,7 +83,3 @@ def run(arguments: argparse.Namespace) -> int:
     for one in diverged:
         print(f"qlazy: seed {one.seed}, a = {one.alpha:g}: {one.diverged}", file=sys.stderr)
     return FAILED if diverged else OK
-
-
-def _panels(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(","))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -15,21 +16,20 @@ from qlazy.base.execution import connected
 from qlazy.base.keys import readable
 from qlazy.base.tables import printable
 from qlazy.commands import FAILED, OK
-from qlazy.commands.json_documents import add_json
 from qlazy.commands.options import (
     MODELS,
     MODELS_HELP,
     add_data,
-    add_figures,
+    add_output,
     add_qnodes,
     add_training,
     add_workers,
-    folder,
     read_data,
     read_method,
     read_qnodes,
 )
 from qlazy.comparison.compare import compare
+from qlazy.comparison.compare.job import ALPHAS
 from qlazy.comparison.kernel_pairs import RIDGE
 from qlazy.comparison.metrics import AXES
 from qlazy.data.datasets import Dataset
@@ -60,7 +60,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_qnodes(parser)
     add_data(parser)
-    add_training(parser)
+    add_training(parser, ALPHAS, seeds=3)
+    parser.add_argument(
+        "--baselines", type=_specs, default=(), metavar="SPEC,...",
+        help="beside the models, in closed form: nets of infinite width, relu, erf or relu:3 with 3 hidden layers, and "
+        "circuits over random angles, mean:FAMILY or mean:FAMILY:n=6,layers=2",
+    )  # fmt: skip
     add_workers(parser)
     parser.add_argument(
         "--ridge", type=float, default=RIDGE, metavar="R",
@@ -96,12 +101,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--trainability", action="store_true",
         help="ask of each circuit whether its gradients and kernels vanish with its size, at random angles",
     )  # fmt: skip
-    parser.add_argument(
-        "--out", type=folder, metavar="DIR", default=Path("qlazy-out/compare"), help="folder (%(default)s)"
-    )
-    add_figures(parser)
-    add_json(parser)
-    parser.add_argument("--quiet", action="store_true", help="show no progress")
+    add_output(parser, Path("qlazy-out/compare"))
 
 
 def keeps(arguments: argparse.Namespace) -> Path | None:
@@ -235,3 +235,8 @@ def _panel_document(panel: Surrogates | Trainability) -> dict[str, Any]:
 
 def _print_panel(title: str, panel: Surrogates | Trainability) -> None:
     print(f"{title}\n{panel.table()}\n\n{panel}\n\n{panel.caption}\n")
+
+
+def _specs(text: str) -> tuple[str, ...]:
+    """Specs with commas between; those before a size, as in mean:light_cone:n=6,layers=2, belong to the spec."""
+    return tuple(part.strip() for part in re.split(r",(?!\s*\w+\s*=)", text))

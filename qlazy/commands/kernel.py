@@ -12,14 +12,12 @@ import torch
 from qlazy.base.errors import UnsupportedModelError, require
 from qlazy.base.storage import remove_stale_drafts, require_writable
 from qlazy.commands import OK
-from qlazy.commands.json_documents import add_json
 from qlazy.commands.options import (
     MODELS_HELP,
     add_data,
-    add_figures,
     add_model,
+    add_output,
     add_qnodes,
-    folder,
     positive,
     read_data,
     read_qnodes,
@@ -47,12 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--shots", type=positive, metavar="S", help="measure a circuit's kernel too, with S shots a circuit"
     )
-    parser.add_argument(
-        "--out", type=folder, metavar="DIR", default=Path("qlazy-out/kernel"), help="folder (%(default)s)"
-    )
-    add_figures(parser)
-    add_json(parser)
-    parser.add_argument("--quiet", action="store_true", help="show no progress")
+    add_output(parser, Path("qlazy-out/kernel"))
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -13,6 +13,7 @@ from typing import Any, get_args
 import torch
 
 from qlazy.base.errors import refuse, require
+from qlazy.commands.json_documents import add_json
 from qlazy.comparison.specs import parse_sizes, parse_spec
 from qlazy.data.datasets import Dataset, load_data
 from qlazy.data.named import SOURCES
@@ -21,8 +22,6 @@ from qlazy.training.losses import CrossEntropy, Logistic, Loss, SquaredError
 from qlazy.training.methods import LBFGS, SGD, Adam, GradientDescent, GradientFlow, Method
 
 MODELS = ("data_reuploading:layers=2", "hardware_efficient:layers=3", "mlp")
-ALPHAS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
-STEPS = 200
 IMAGES = {"features": 4, "train": 100, "test": 200}
 """What a run on images takes unless told: small enough for a circuit, large enough for an accuracy."""
 
@@ -78,7 +77,7 @@ def add_data(parser: argparse.ArgumentParser) -> None:
         "--task", choices=("classes", "regression"),
         help="files: whether targets are classes or real numbers (unless given: told from the target, and said)",
     )  # fmt: skip
-    group.add_argument("--classes", type=_names, metavar="A,B", help="images: 3,8 unless given; others: all")
+    group.add_argument("--classes", type=names, metavar="A,B", help="images: 3,8 unless given; others: all")
     group.add_argument(
         "--features",
         type=positive,
@@ -120,7 +119,7 @@ def read_data(arguments: argparse.Namespace, split: int = 0) -> Dataset:
     )
 
 
-def add_training(parser: argparse.ArgumentParser, alphas: tuple[float, ...] = ALPHAS, seeds: int = 3) -> None:
+def add_training(parser: argparse.ArgumentParser, alphas: tuple[float, ...], seeds: int) -> None:
     """The options that say how to train, with the scales and the number of seeds taken unless told."""
     group = parser.add_argument_group("training")
     group.add_argument(
@@ -134,7 +133,7 @@ def add_training(parser: argparse.ArgumentParser, alphas: tuple[float, ...] = AL
         metavar="N",
         help="initialisations, seeds 0 to N-1 (%(default)s)",
     )
-    group.add_argument("--steps", type=positive, default=STEPS, metavar="N", help="default: %(default)s")
+    group.add_argument("--steps", type=positive, default=200, metavar="N", help="default: %(default)s")
     group.add_argument("--loss", choices=_LOSSES, default="square", help="default: %(default)s")
     group.add_argument(
         "--method", choices=_METHODS, default="gd",
@@ -151,11 +150,6 @@ def add_training(parser: argparse.ArgumentParser, alphas: tuple[float, ...] = AL
         "--batch-size", type=positive, metavar="N", help="samples a step, for sgd (16) and adam (all)"
     )
     group.add_argument("--horizon", type=float, metavar="T", help="time to flow, for flow")
-    group.add_argument(
-        "--baselines", type=_specs, default=(), metavar="SPEC,...",
-        help="beside the models, in closed form: nets of infinite width, relu, erf or relu:3 with 3 hidden layers, and "
-        "circuits over random angles, mean:FAMILY or mean:FAMILY:n=6,layers=2",
-    )  # fmt: skip
     group.add_argument(
         "--no-center", dest="centered", action="store_false", help="train a h(w) itself, not a (h(w) - h(w0))"
     )
@@ -178,11 +172,25 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--scheduler", metavar="ADDRESS", help="on the Dask cluster there: tcp://host:8786")
 
 
+def add_output(parser: argparse.ArgumentParser, place: Path | None) -> None:
+    """The folder, ``place`` unless told, and how what was found is written and printed; None: one named by the work."""
+    told = "qlazy-out/NAME)" if place is None else "%(default)s)"
+    parser.add_argument("--out", type=folder, metavar="DIR", default=place, help=f"folder ({told}")
+    add_figures(parser)
+    add_json(parser)
+    add_quiet(parser)
+
+
+def add_quiet(parser: argparse.ArgumentParser) -> None:
+    """Whether progress is shown."""
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
+
+
 def add_figures(parser: argparse.ArgumentParser) -> None:
     """What figures are written as, and how they look."""
     group = parser.add_argument_group("figures")
     group.add_argument(
-        "--formats", type=_names, metavar="A,...",
+        "--formats", type=names, metavar="A,...",
         help="kinds of files for figures, of png, svg, pdf (png,svg); fonts in PDFs are embedded as TrueType",
     )  # fmt: skip
     group.add_argument(
@@ -263,7 +271,8 @@ def _list_of(read: Callable[[str], Any], text: str) -> tuple[Any, ...]:
     return tuple(read(part.strip()) for part in text.split(","))
 
 
-def _names(text: str) -> tuple[str, ...]:
+def names(text: str) -> tuple[str, ...]:
+    """An option that is a list of names with commas between."""
     return _list_of(str, text)
 
 
@@ -300,11 +309,6 @@ def _numbers(text: str) -> tuple[float, ...]:
         return _list_of(float, text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"must be numbers with commas between, but is {text!r}") from None
-
-
-def _specs(text: str) -> tuple[str, ...]:
-    """Specs with commas between; those before a size, as in mean:light_cone:n=6,layers=2, belong to the spec."""
-    return tuple(part.strip() for part in re.split(r",(?!\s*\w+\s*=)", text))
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:

@@ -6,8 +6,7 @@ import argparse
 from pathlib import Path
 
 from qlazy.commands import OK
-from qlazy.commands.json_documents import add_json
-from qlazy.commands.options import add_figures, folder
+from qlazy.commands.options import add_output
 from qlazy.studies import STUDIES, find_study
 
 EXAMPLES = f"""\
@@ -25,10 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which study, in which setting, and where to put it."""
     parser.add_argument("name", nargs="?", metavar="NAME", help="which one; without it, the list")
     parser.add_argument("--full", action="store_true", help="the full setting, which takes its time")
-    parser.add_argument("--out", type=folder, metavar="DIR", help="folder (default: qlazy-out/NAME)")
-    add_figures(parser)
-    add_json(parser)
-    parser.add_argument("--quiet", action="store_true", help="show no progress")
+    add_output(parser, None)
 
 
 def keeps(arguments: argparse.Namespace) -> Path | None:

@@ -14,6 +14,7 @@ from qlazy.commands.options import (
     add_data,
     add_model,
     add_qnodes,
+    add_quiet,
     add_workers,
     folder,
     positive,
@@ -47,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder (%(default)s)",
     )
     parser.add_argument("--verify", action="store_true", help="read every tile back and check it")
-    parser.add_argument("--quiet", action="store_true", help="show no progress")
+    add_quiet(parser)
 
 
 def keeps(arguments: argparse.Namespace) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import gc
 import importlib
 import subprocess
@@ -32,6 +33,7 @@ def test_models_may_stand_on_both_sides_of_the_options(monkeypatch: pytest.Monke
         ([], "COMMAND"),
         (["nothing"], "invalid choice: 'nothing'"),
         (["compare", "--nothing"], "unrecognized arguments: --nothing"),
+        (["check", "mlp", "--baselines", "relu"], "unrecognized arguments: --baselines"),
         (["circuits", "tfim", "more"], "unrecognized arguments: more (see `qlazy circuits --help`)"),
         (["circuits", "--n", "4", "--draw", "x.png"], "`NAME` must be given with --n, --draw, but is absent"),
         (["diff", "p2", "--count", "--out", "d"], "--out: not allowed with argument --count"),
@@ -131,6 +133,55 @@ def test_help_tells_the_scales_and_seeds_that_are_taken(
     said = " ".join(capsys.readouterr().out.split())
     assert f"a (h(w) - h(w0)) ({','.join(f'{a:g}' for a in seen[0].alphas)})" in said
     assert f"seeds 0 to N-1 ({seen[0].seeds})" in said
+
+
+class Read(argparse.Namespace):
+    """Options that note which of them were looked at."""
+
+    def __init__(self, given: argparse.Namespace) -> None:
+        super().__init__(**vars(given))
+        self.looked_at: set[str] = set()
+
+    def __getattribute__(self, name: str) -> object:
+        if name not in ("looked_at", "__dict__"):
+            self.looked_at.add(name)
+        return super().__getattribute__(name)
+
+
+SMALL = ["mlp:2", "--train", "8", "--test", "10", "--quiet"]
+SHORT = ["--steps", "2", "--alphas", "1", "--seeds", "1"]
+SHOTS = [
+    "hardware_efficient:layers=1",
+    "--features",
+    "2",
+    "--train",
+    "4",
+    "--test",
+    "10",
+    "--shots",
+    "8",
+    "--quiet",
+]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["check", *SMALL, *SHORT, "--panels", "lazy"],
+        ["compare", *SMALL, *SHORT],
+        ["kernel", *SHOTS],
+        ["tiles", *SMALL],
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_command_looks_at_every_option_that_it_takes(capsys, words: list[str]) -> None:
+    """An option that it takes and leaves alone would promise what it does not do."""
+    given = cli._parse(words)
+    given.command, taken = "qlazy", {action.dest for action in given.parser._actions} - {"help", "threads"}
+    assert taken > {"data", "quiet"}
+    read = Read(given)
+    assert cli._run(read) == cli.OK
+    assert not taken - read.looked_at
 
 
 @pytest.mark.parametrize("command", COMMANDS)
