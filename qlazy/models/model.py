@@ -226,8 +226,48 @@ def _blocks(blocks: Mapping[str, slice], num_params: int) -> Mapping[str, slice]
     return dict(blocks)
 
 
+class AutogradModel(Model):
+    """A leaf made of torch operations: its derivatives are those of plain autograd, and it maps over parameters.
+
+    A leaf sets ``_derivatives``, and may have faster rules of its own for some.
+    """
+
+    _derivatives: Derivatives
+
+    def on_lanes(self, x: Tensor) -> Callable[[Tensor], Tensor]:
+        # Inputs of its own for each lane: products of matrices in a batch do not depend on how many there are.
+        return lambda params: torch.func.vmap(self)(params, x.expand(len(params), *x.shape))
+
+    def jacobian(self, params: Tensor, x: Tensor) -> Tensor:
+        self.check(params, x)
+        return self._derivatives.jacobian(self, params, x)
+
+    def jvp(self, params: Tensor, x: Tensor, tangent: Tensor) -> Tensor:
+        self.check(params, x)
+        require_tangent(params, tangent)
+        return self._derivatives.jvp(self, params, x, tangent)
+
+    def vjp(self, params: Tensor, x: Tensor, cotangent: Tensor) -> Tensor:
+        self.check(params, x)
+        require_cotangent(params, x, cotangent)
+        return self._derivatives.vjp(self, params, x, cotangent)
+
+    def hvp(self, params: Tensor, x: Tensor, cotangent: Tensor, tangent: Tensor) -> Tensor:
+        self.check_second(params, x, cotangent, tangent)
+        return self._derivatives.hvp(self, params, x, cotangent, tangent)
+
+    def second_derivative(self, params: Tensor, x: Tensor, tangent: Tensor) -> Tensor:
+        self.check_second(params, x, None, tangent)
+        return self._derivatives.second_derivative(self, params, x, tangent)
+
+    def hessian(self, params: Tensor, x: Tensor, cotangent: Tensor | None = None) -> Tensor:
+        self.check_second(params, x, cotangent)
+        require_hessian(self, params, x, cotangent)
+        return self._derivatives.hessian(self, params, x, cotangent)
+
+
 @final
-class Function(Model):
+class Function(AutogradModel):
     """A model from a plain function ``f(params, x) -> (n, c)`` made of torch operations, row by row.
 
     Its derivatives are those of plain autograd (:mod:`qlazy.models.derivatives`).
@@ -278,37 +318,6 @@ class Function(Model):
 
     def forward(self, params: Tensor, x: Tensor) -> Tensor:
         return self._f(params, x)
-
-    def on_lanes(self, x: Tensor) -> Callable[[Tensor], Tensor]:
-        # Inputs of its own for each lane: products of matrices in a batch do not depend on how many there are.
-        return lambda params: torch.func.vmap(self)(params, x.expand(len(params), *x.shape))
-
-    def jacobian(self, params: Tensor, x: Tensor) -> Tensor:
-        self.check(params, x)
-        return self._derivatives.jacobian(self, params, x)
-
-    def jvp(self, params: Tensor, x: Tensor, tangent: Tensor) -> Tensor:
-        self.check(params, x)
-        require_tangent(params, tangent)
-        return self._derivatives.jvp(self, params, x, tangent)
-
-    def vjp(self, params: Tensor, x: Tensor, cotangent: Tensor) -> Tensor:
-        self.check(params, x)
-        require_cotangent(params, x, cotangent)
-        return self._derivatives.vjp(self, params, x, cotangent)
-
-    def hvp(self, params: Tensor, x: Tensor, cotangent: Tensor, tangent: Tensor) -> Tensor:
-        self.check_second(params, x, cotangent, tangent)
-        return self._derivatives.hvp(self, params, x, cotangent, tangent)
-
-    def second_derivative(self, params: Tensor, x: Tensor, tangent: Tensor) -> Tensor:
-        self.check_second(params, x, None, tangent)
-        return self._derivatives.second_derivative(self, params, x, tangent)
-
-    def hessian(self, params: Tensor, x: Tensor, cotangent: Tensor | None = None) -> Tensor:
-        self.check_second(params, x, cotangent)
-        require_hessian(self, params, x, cotangent)
-        return self._derivatives.hessian(self, params, x, cotangent)
 
     def __repr__(self) -> str:
         name = getattr(self._f, "__name__", type(self._f).__name__)

@@ -24,7 +24,7 @@ from qlazy.base.torch_private import in_plain_autograd, plain_params, plain_rows
 from qlazy.models.derivatives import Derivatives, Key, hessian_product, kind_of, second_derivative
 from qlazy.models.layerwise import chain_jacobian, chain_of, is_applicable, layerwise_gram, layerwise_jacobian
 from qlazy.models.layerwise.chains import Part
-from qlazy.models.model import Model, blocks_of, require_cotangent, require_hessian, require_tangent
+from qlazy.models.model import AutogradModel, blocks_of
 from qlazy.models.modules.conversions import conversions_of
 from qlazy.models.modules.known_modules import maps_each_sample
 from qlazy.models.modules.outputs import Picked
@@ -43,7 +43,7 @@ LAYERS_COST, OUTPUT_COST = 6.0, 2.0
 
 
 @final
-class Net(Model):
+class Net(AutogradModel):
     """A torch module seen as a function of one flat vector of its trainable parameters.
 
     Parameters come in ``named_parameters`` order and blocks carry their names. Parameters that do not
@@ -186,10 +186,6 @@ class Net(Model):
     def forward(self, params: Tensor, x: Tensor) -> Tensor:
         return called(self._replicas.module, self.state(params), x)
 
-    def on_lanes(self, x: Tensor) -> Callable[[Tensor], Tensor]:
-        # Inputs of its own for each lane: products of matrices in a batch do not depend on how many there are.
-        return lambda params: torch.func.vmap(self)(params, x.expand(len(params), *x.shape))
-
     def jacobian(self, params: Tensor, x: Tensor) -> Tensor:
         self.check(params, x)
         if (parts := self._chain(params, x)) is not None:
@@ -212,16 +208,6 @@ class Net(Model):
             outputs = self(params, x[:1]).shape[1]
         return outputs * (entries * ENTRY_COST - OUTPUT_SHARE) > LAYERS_SHARE
 
-    def jvp(self, params: Tensor, x: Tensor, tangent: Tensor) -> Tensor:
-        self.check(params, x)
-        require_tangent(params, tangent)
-        return self._derivatives.jvp(self, params, x, tangent)
-
-    def vjp(self, params: Tensor, x: Tensor, cotangent: Tensor) -> Tensor:
-        self.check(params, x)
-        require_cotangent(params, x, cotangent)
-        return self._derivatives.vjp(self, params, x, cotangent)
-
     def hvp(self, params: Tensor, x: Tensor, cotangent: Tensor, tangent: Tensor) -> Tensor:
         self.check_second(params, x, cotangent, tangent)
         if self._chain(params, x) is not None and is_applicable(cotangent, tangent):
@@ -233,11 +219,6 @@ class Net(Model):
         if self._chain(params, x) is not None and is_applicable(tangent):
             return second_derivative(self, params, x, tangent)
         return self._derivatives.second_derivative(self, params, x, tangent)
-
-    def hessian(self, params: Tensor, x: Tensor, cotangent: Tensor | None = None) -> Tensor:
-        self.check_second(params, x, cotangent)
-        require_hessian(self, params, x, cotangent)
-        return self._derivatives.hessian(self, params, x, cotangent)
 
     def gram(self, params: Tensor, x: Tensor, y: Tensor | None = None) -> Tensor:
         """The tangent kernel (n, c, m, c), layer by layer: see :mod:`qlazy.models.layerwise`.
