@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         NotConvergedError,
         NotFiniteError,
         SlowBackendWarning,
+        UnreadInputsWarning,
         UnsupportedModelError,
         ZeroJacobianError,
     )
@@ -67,6 +68,7 @@ _NAMES = {
         "NotConvergedError",
         "NotFiniteError",
         "SlowBackendWarning",
+        "UnreadInputsWarning",
         "UnsupportedModelError",
         "ZeroJacobianError",
     ),

@@ -214,3 +214,7 @@ class NegativeKernelWarning(UserWarning):
 
 class SlowBackendWarning(UserWarning):
     """A circuit that the adjoint simulator does not take, or a net that is differentiated row by row."""
+
+
+class UnreadInputsWarning(UserWarning):
+    """A model whose outputs are the same whatever some columns of its inputs hold, which other models may use."""

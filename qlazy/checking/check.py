@@ -18,6 +18,7 @@ from qlazy.checking.panels import PANELS, Question, facts_of
 from qlazy.checking.verdict import Verdict
 from qlazy.comparison.compare.arguments import distinct_values, seeds_of
 from qlazy.data.datasets import Dataset, from_arrays
+from qlazy.models.unread import warn_of_unread_columns
 from qlazy.training.losses import Loss, SquaredError, loss_of
 from qlazy.training.methods import Factory, GradientDescent, Method, method_of
 
@@ -62,6 +63,8 @@ def check(
     With ``out`` finished runs are kept in that folder and taken up again, and the verdict is saved there; ``key`` is a
     text of your own that stands for a model that cannot be told from another, as for :func:`compare`.
 
+    An :class:`UnreadInputsWarning` names the columns of the inputs that the model's outputs do not depend on.
+
     Raises ValueError for a model that does not fit the data and for settings that mean nothing, TypeError for what is
     no model or no data.
     """
@@ -103,6 +106,8 @@ def check(
         workers,
         progress,
     )
+    if "lazy" not in asked and "classical" in asked:  # a comparison says so itself
+        warn_of_unread_columns([(name, built)], x)
     answers = {panel: PANELS[panel].ask(question) for panel in asked}
     lazy = answers.get("lazy")
     rates = lazy.comparison.rates_text() if isinstance(lazy, LazyPanel) else ""

@@ -30,6 +30,7 @@ from qlazy.comparison.result import Comparison
 from qlazy.comparison.run import Run, is_saved
 from qlazy.data.datasets import Dataset
 from qlazy.models.model import Model
+from qlazy.models.unread import warn_of_unread_columns
 from qlazy.training.features.measure import Trained, measure_features, score_of
 from qlazy.training.features.result import Features
 from qlazy.training.loop import require_resolved
@@ -102,6 +103,8 @@ def compare(
     ``client`` has workers of its own, which need to see ``out`` under the same path. The numbers are the same, bit
     for bit, on the same kind of processor.
 
+    An :class:`UnreadInputsWarning` names the columns of the inputs that a model's outputs do not depend on.
+
     Raises TypeError for what is no model, data set, loss or method; ValueError for models that do not fit the data, and
     for empty, repeated or impossible settings; KernelTooLargeError for a kernel that does not fit in memory.
     """
@@ -138,6 +141,7 @@ def compare(
     if folder is not None:
         remove_stale_drafts(require_writable(folder))
     _warn_of_rates(seeded)
+    warn_of_unread_columns(models.items(), splits[seeds[0]].x_train)
     runs = all_runs(seeded, tasks, workers or 1, client, progress)
     if folder is not None and client is not None:
         remove_stale_drafts(folder)  # of workers that died on the way

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any, NamedTuple, final
 
 import numpy as np
 import pennylane as qml
+import torch
 from numpy.typing import NDArray
 from pennylane.devices import Device, ExecutionConfig
 from pennylane.devices.modifiers import simulator_tracking
@@ -19,6 +21,12 @@ from pennylane.devices.preprocess import decompose, no_sampling, validate_device
 from pennylane.exceptions import DeviceError
 
 from qlazy.quantum.backends.lowered import MAX_WIRES
+from qlazy.quantum.interop.device_derivatives import (
+    Jacobians,
+    differentiable,
+    differentiated_once,
+    with_parameters,
+)
 from qlazy.quantum.pennylane.rules.lowering import NotLoweredError, lower, observables
 from qlazy.quantum.second_derivatives import Engine
 from qlazy.simulator.cones.circuit import by_cones
@@ -223,7 +231,7 @@ class AdjointDevice(Device):
     def supports_derivatives(
         self, execution_config: ExecutionConfig | None = None, circuit: Any = None
     ) -> bool:
-        """First derivatives, of every circuit without shots."""
+        """First and second derivatives, of every circuit without shots; of a batch in torch first ones."""
         if circuit is not None and circuit.shots:
             return False
         return execution_config is None or execution_config.gradient_method in ("device", "best", None)
@@ -268,6 +276,7 @@ class AdjointDevice(Device):
         program.add_transform(_readable)
         by_vjp = execution_config is not None and bool(execution_config.use_device_jacobian_product)
         program.add_transform(_batched, by_vjp)
+        program.add_transform(with_parameters)
         return program
 
     def execute(self, circuits: Any, execution_config: ExecutionConfig | None = None) -> Any:
@@ -300,8 +309,8 @@ class AdjointDevice(Device):
             parts = (_parted(array, lowered, members) for array in (values, found.sampled))
             for n, rows, slopes in zip(members, *parts, strict=True):
                 results[n] = _values(tapes[n], lowered[n], rows)
-                jacobians[n] = _jacobian(tapes[n], lowered[n], slopes)
-        return (results[0], jacobians[0]) if single else (tuple(results), tuple(jacobians))
+                jacobians[n] = _jacobian(engine, tapes[n], lowered[n], slopes)
+        return (results[0], jacobians[0]) if single else (tuple(results), Jacobians(jacobians))
 
     def compute_vjp(
         self, circuits: Any, cotangents: Any, execution_config: ExecutionConfig | None = None
@@ -322,7 +331,9 @@ class AdjointDevice(Device):
                 lowered[members[0]], angles, np.concatenate([weights[n] for n in members])
             )
             for n, rows in zip(members, _parted(slopes, lowered, members), strict=True):
-                results[n] = _by_parameter(tapes[n], lowered[n], rows)
+                results[n] = _Products(
+                    differentiated_once(_by_parameter(tapes[n], lowered[n], rows), tapes[n])
+                )
         return results[0] if single else tuple(results)
 
     def execute_and_compute_vjp(
@@ -458,19 +469,32 @@ def _values(tape: Any, lowered: _Lowered, rows: Real) -> Any:
     return parts[0] if len(tape.measurements) == 1 else parts
 
 
-def _jacobian(tape: Any, lowered: _Lowered, slopes: Real) -> Any:
-    """For each measurement an array, or a tuple of one for each of several trainable parameters."""
+@torch.enable_grad()  # torch calls the device without
+def _jacobian(engine: Engine, tape: Any, lowered: _Lowered, slopes: Real) -> Any:
+    """For each measurement an array, or a tuple of one for each of several trainable parameters.
+
+    Arrays of the library that differentiates, where one does: they are functions of the parameters.
+    """
     count = len(tape.trainable_params)
-    totals = np.zeros((*slopes.shape[:2], count))
+    found = np.zeros((*slopes.shape[:2], count))
     for angle, owner in enumerate(lowered.owners):
         if owner >= 0:
-            totals[..., owner] += slopes[..., angle]
+            found[..., owner] += slopes[..., angle]
+    totals = differentiable(engine, lowered.angles, lowered.owners, found, tape)
     by_parameter = [_split(lowered, totals[..., owner]) for owner in range(count)]
     parts = []
     for n in range(len(tape.measurements)):
-        columns = tuple(np.array(split[n]) for split in by_parameter)
+        columns: Any = [_own(split[n]) for split in by_parameter]
+        if isinstance(
+            totals, np.ndarray
+        ):  # of tensors in tuples PennyLane makes plain numbers, of those in lists not
+            columns = tuple(columns)
         parts.append(columns[0] if count == 1 else columns)
     return parts[0] if len(parts) == 1 else tuple(parts)
+
+
+def _own(part: Any) -> Any:
+    return np.array(part) if isinstance(part, np.ndarray | np.generic) else part
 
 
 def _weights(tape: Any, lowered: _Lowered, cotangent: Any) -> Real:
@@ -489,13 +513,13 @@ def _by_parameter(tape: Any, lowered: _Lowered, slopes: Real) -> tuple[Real, ...
     for angle, owner in enumerate(lowered.owners):
         if owner >= 0:
             totals[:, owner] += slopes[:, angle]
-    return _Products(
+    return tuple(
         totals[:, n].copy() if np.ndim(value) else np.asarray(totals[:, n].sum())
         for n, value in enumerate(parameters)
     )
 
 
-class _Products(tuple[Real, ...]):
+class _Products(tuple[Any, ...]):
     """A tuple of arrays of several shapes, whose number PennyLane asks for by ``np.squeeze(...).shape``."""
 
     def squeeze(self, axis: Any = None) -> NDArray[Any]:
@@ -503,15 +527,14 @@ class _Products(tuple[Real, ...]):
         return np.empty(len(self), dtype=object)
 
 
-def _split(lowered: _Lowered, rows: Real) -> list[Any]:
+def _split(lowered: _Lowered, rows: Any) -> list[Any]:
     """What each measurement gets of rows (B, outputs), without the axis of a batch where there is none."""
-    sizes = [num_outputs(observable) for observable in lowered.observables]
-    ends = np.cumsum(sizes)[:-1]
+    ends = np.cumsum([num_outputs(observable) for observable in lowered.observables]).tolist()
+    rows = rows if lowered.is_batch else rows[0]
+    parts = [rows[..., start:end] for start, end in pairwise([0, *ends])]
     return [
         part[..., 0] if _is_scalar(observable) else part
-        for part, observable in zip(
-            np.split(rows if lowered.is_batch else rows[0], ends, axis=-1), lowered.observables, strict=True
-        )
+        for part, observable in zip(parts, lowered.observables, strict=True)
     ]
 
 
