@@ -19,7 +19,7 @@ def machine(threads: int, dtype: str) -> dict[str, str | int | float]:
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
-        "gflops": round(_rate(threads, dtype), 1),
+        "gflops": round(1e-9 * product_rate(threads, dtype), 1),
     }
 
 
@@ -29,14 +29,15 @@ def _cpuinfo(entry: str) -> str:
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith(entry)), "")
 
 
-def _rate(threads: int, dtype: str, size: int = 1024) -> float:
+def product_rate(threads: int, dtype: str, size: int = 1024, repeats: int = 8) -> float:
+    """Floating-point operations a second of the fastest of some products of square matrices on so many threads."""
     import torch  # here alone: a worker may live in an environment without it
 
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
         left = torch.ones(size, size, dtype=getattr(torch, dtype))
-        return 2e-9 * size**3 / min(_product(left) for _ in range(8))
+        return 2.0 * size**3 / min(_product(left) for _ in range(repeats))
     finally:
         torch.set_num_threads(before)
 

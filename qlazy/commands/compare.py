@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from qlazy.base.errors import require
 from qlazy.base.execution import connected
 from qlazy.base.keys import readable
@@ -34,6 +36,7 @@ from qlazy.comparison.kernel_pairs import RIDGE
 from qlazy.comparison.metrics import AXES
 from qlazy.data.datasets import Dataset
 from qlazy.models.model import Model
+from qlazy.training.effort import Effort, watched
 
 if TYPE_CHECKING:
     from qlazy.comparison.baselines.result import Surrogates
@@ -119,7 +122,7 @@ def run(arguments: argparse.Namespace) -> int:
     data = read_data(arguments)
     models = named_models(arguments.models or MODELS, data, **read_qnodes(arguments))
     baselines = [build_baseline(text, data) for text in arguments.baselines]
-    with connected(arguments.scheduler) as client:
+    with connected(arguments.scheduler) as client, watched() as effort:
         comparison = compare(
             models,
             data if arguments.splits == "one" else partial(read_data, arguments),
@@ -135,6 +138,8 @@ def run(arguments: argparse.Namespace) -> int:
             client=client,
             progress=not arguments.quiet,
         )
+    if not arguments.quiet:
+        _tell_effort(effort, str(data.x_train.dtype).removeprefix("torch."))
     print(data.description + ("" if arguments.splits == "one" else "; another split for every seed"))
     for name, model in models.items():
         print(f"{name}: {model.num_params} parameters")
@@ -164,6 +169,22 @@ def run(arguments: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     return FAILED if failed else OK
+
+
+def _tell_effort(effort: Effort, dtype: str) -> None:
+    """How far training was from what the machine can do, on stderr; nothing where no run was counted."""
+    if not effort.flops:
+        return
+    from qlazy.bench.machine import product_rate
+
+    threads = torch.get_num_threads()
+    most = product_rate(threads, dtype, size=512, repeats=4)
+    print(
+        f"qlazy: {effort.runs} runs trained in {effort.seconds:.3g} s, at {1e-9 * effort.rate:.2g} GFLOP/s: "
+        f"{100 * effort.rate / most:.2g} % of what a product of matrices reaches here, {1e-9 * most:.2g} GFLOP/s "
+        f"({dtype}, {threads} {'thread' if threads == 1 else 'threads'})",
+        file=sys.stderr,
+    )
 
 
 def comparison_document(

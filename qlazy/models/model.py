@@ -110,6 +110,10 @@ class Model(abc.ABC):
         """About how many multiplications an evaluation takes, and numbers it keeps: lanes pay where they are few."""
         return len(x) * self.num_params
 
+    def gradient_flops(self, params: Tensor, x: Tensor) -> int | None:
+        """Additions and multiplications that one value and gradient on x takes at least; None where not counted."""
+        return None
+
     def jacobian(self, params: Tensor, x: Tensor) -> Tensor:
         """Derivatives of every output with respect to every parameter, (n, c, p)."""
         self.check(params, x)

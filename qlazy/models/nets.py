@@ -26,6 +26,7 @@ from qlazy.models.layerwise import chain_jacobian, chain_of, is_applicable, laye
 from qlazy.models.layerwise.chains import Part
 from qlazy.models.model import AutogradModel, blocks_of
 from qlazy.models.modules.conversions import conversions_of
+from qlazy.models.modules.flops import gradient_flops
 from qlazy.models.modules.known_modules import maps_each_sample
 from qlazy.models.modules.outputs import Picked
 from qlazy.models.modules.starts import foreign, reset, seeded
@@ -185,6 +186,12 @@ class Net(AutogradModel):
 
     def forward(self, params: Tensor, x: Tensor) -> Tensor:
         return called(self._replicas.module, self.state(params), x)
+
+    def gradient_flops(self, params: Tensor, x: Tensor) -> int | None:
+        """Of the multiply-adds of linear and convolutional layers; None for nets with parameters elsewhere."""
+        self.check(params, x)
+        row = gradient_flops(self.module, self.state(params.detach().requires_grad_()), x[:1])
+        return None if row is None else row * len(x)
 
     def jacobian(self, params: Tensor, x: Tensor) -> Tensor:
         self.check(params, x)

@@ -60,6 +60,9 @@ class Scaled(Wrapper):
         inner = self.model.on(x)
         return lambda params: self.alpha * inner(params)
 
+    def gradient_flops(self, params: Tensor, x: Tensor) -> int | None:
+        return self.model.gradient_flops(params, x)
+
     def jacobian(self, params: Tensor, x: Tensor) -> Tensor:
         return self.alpha * self.model.jacobian(params, x)
 
@@ -124,6 +127,9 @@ class Centered(_Anchored):
         with torch.no_grad():
             offset = inner(self.anchor_like(x) if x.is_floating_point() else self.anchor)
         return lambda params: inner(params) - offset.to(params)
+
+    def gradient_flops(self, params: Tensor, x: Tensor) -> int | None:
+        return self.model.gradient_flops(params, x)
 
     def jacobian(self, params: Tensor, x: Tensor) -> Tensor:
         return self.model.jacobian(params, x)

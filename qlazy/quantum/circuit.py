@@ -278,6 +278,14 @@ class Circuit(Model):
         assert isinstance(choice.backend, LoweredBackend)
         return len(x) * choice.backend.circuit.updates
 
+    def gradient_flops(self, params: Tensor, x: Tensor) -> int | None:
+        """Of the gates in the adjoint simulator's sweep, forward and back; None on other backends."""
+        choice = self._chosen.choice(params, x)
+        if choice.name != "adjoint":
+            return None
+        assert isinstance(choice.backend, LoweredBackend)
+        return choice.backend.circuit.gradient_flops(len(x))
+
     def jacobian(self, params: Tensor, x: Tensor) -> Tensor:
         require_params("model", self)
         self.check(params, x)

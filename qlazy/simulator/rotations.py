@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qlazy.base.errors import require
+from qlazy.simulator.compiling.flops import gradient_flops
 from qlazy.simulator.compiling.plan import Plan, compile_plan
 from qlazy.simulator.kernels.layout import ROW, as_rows, empty_rows, lanes_for, states_size
 from qlazy.simulator.kernels.workers import Counter, for_blocks
@@ -61,6 +62,10 @@ class RotationCircuit:
         num_wires, operations, observables = self._source
         changed, order = unshared(operations)
         return RotationCircuit(num_wires, changed, observables), order
+
+    def gradient_flops(self, samples: int) -> int:
+        """Floating-point operations of the gates, for one gradient on so many samples (:mod:`.compiling.flops`)."""
+        return gradient_flops(self.plan) * (samples if self.plan.sampled_rows else min(samples, 1))
 
     def values(self, shared: Real, sampled: Real, threads: int = 1) -> Real:
         """Expectation values (n, c) for angles (S,) and (n, T)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,26 @@ def test_compare_keeps_progress_off_stdout(capsys, monkeypatch: pytest.MonkeyPat
     assert quiet.err == ""
     assert cli.main(["compare", "mlp:2", *TINY]) == cli.OK
     assert capsys.readouterr().out == quiet.out
+
+
+SAID = (
+    r"qlazy: 3 runs trained in (\S+) s, at (\S+) GFLOP/s: (\S+) % of what a product of matrices reaches here, "
+    r"(\S+) GFLOP/s \(float64, 1 thread\)\n"
+)
+
+
+def test_compare_tells_how_far_its_training_was_from_the_machine(capsys, tmp_path: Path) -> None:
+    words = ["compare", "mlp:2", *TINY, "--out", "here"]
+    assert cli.main(words) == cli.OK
+    line = re.match(SAID, capsys.readouterr().err)
+    assert line is not None
+    seconds, rate, share, most = map(float, line.groups())
+    assert rate * 1e9 * seconds == pytest.approx(3 * 3 * 8 * 2 * (3 * 8 + 2 * 2 - 8), rel=0.1)
+    assert share == pytest.approx(100 * rate / most, rel=0.2)
+    kept = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert cli.main(words) == cli.OK
+    assert capsys.readouterr().err == ""
+    assert {path: path.read_bytes() for path in kept} == kept
 
 
 def test_the_defaults_have_about_the_same_number_of_parameters() -> None:

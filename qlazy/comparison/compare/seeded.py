@@ -97,7 +97,7 @@ class SeededModel(Told):
         ``linear_outcome`` is that path, where it is trained, has been, and over the whole run.
         """
         anchor = self.anchor
-        trace, diverged = self._train(alpha) if outcome is None else outcome
+        trace, diverged = self.train(alpha) if outcome is None else outcome
         trace = trace if diverged else self._until(trace)
         linear = anchor.linearized(trace, None if linear_outcome is None else linear_outcome.trace)
         law = anchor.by_variance_law(trace)
@@ -153,7 +153,7 @@ class SeededModel(Told):
             self.anchor.model, self.initial, path, self.data.x_train, outputs - self.data.y_train
         )
 
-    def _train(self, alpha: float) -> tuple[History, str]:
+    def train(self, alpha: float) -> Outcome:
         """The recorded run, and what stopped it early, if anything did."""
         anchor = self.anchor
         settings: dict[str, Any] = {
@@ -164,11 +164,11 @@ class SeededModel(Told):
             "record": self.record,
         }
         try:
-            return train(anchor.model, anchor.params, self.data, **settings), ""
+            return Outcome(train(anchor.model, anchor.params, self.data, **settings), "")
         except DivergedError as stopped:
             if stopped.trace is None:
                 raise
-            return stopped.trace, str(stopped)
+            return Outcome(stopped.trace, str(stopped))
 
     @property
     def record(self) -> Record:

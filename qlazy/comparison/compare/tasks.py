@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from qlazy.base.execution import Results, in_processes, on_cluster, on_threads, progress_bar
 from qlazy.comparison.compare.seeded import SeededModel
 from qlazy.comparison.run import Run, is_saved
+from qlazy.training.effort import count_run, timed
 from qlazy.training.lanes import Lane, Outcome, train_lanes
 
 if TYPE_CHECKING:
@@ -46,15 +47,26 @@ def make_runs_here(seeded: Sequence[SeededModel], tasks: Sequence[RunTask]) -> l
     One with a folder is saved; None stands for one that is there by now.
     """
     wanted = [task for task in tasks if task.folder is None or not is_saved(task.kept(seeded))]
-    outcomes = _side_by_side(seeded, wanted, SeededModel.lane)
+    with timed():
+        outcomes = _side_by_side(seeded, wanted, SeededModel.lane)
     trained = [task for task in wanted if not seeded[task.which].anchor.is_exact]  # all of them or none
     linear = _side_by_side(seeded, trained, SeededModel.linear_lane) or [None] * len(wanted)
     made: dict[RunTask, Run] = {}
     for i, task in enumerate(wanted):
-        made[task] = seeded[task.which].run(task.alpha, outcomes[i], linear[i])
+        one = seeded[task.which]
+        made[task] = one.run(task.alpha, _trained(one, task.alpha, outcomes[i]), linear[i])
         if task.folder is not None:
             made[task].save(task.kept(seeded))
     return [made.get(task) for task in tasks]
+
+
+def _trained(one: SeededModel, alpha: float, outcome: Outcome | None) -> Outcome:
+    """The run, trained unless it has been, and counted where somebody watches."""
+    if outcome is None:
+        with timed():
+            outcome = one.train(alpha)
+    count_run(one.model, one.initial, one.data.x_train, one.anchor.method, outcome.trace)
+    return outcome
 
 
 def _side_by_side(

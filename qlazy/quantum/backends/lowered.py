@@ -113,6 +113,11 @@ class LoweredCircuit:
         width = min(self.lowering.num_wires, self.lowering.cones.width)
         return max(2**width, 1) * len(self.lowering.operations)
 
+    def gradient_flops(self, samples: int) -> int | None:
+        """Of the gates in one sweep forward and back; None on engines that do not sweep."""
+        engine = self.for_params
+        return engine.gradient_flops(samples) if isinstance(engine, RotationCircuit | ConeCircuit) else None
+
     @property
     def inputs(self) -> frozenset[str]:
         """The names of the weights and data that its angles use."""
@@ -274,6 +279,11 @@ class ReadCircuit:
     def updates(self) -> int:
         """As :attr:`LoweredCircuit.updates`, of all circuits."""
         return sum(circuit.updates for circuit in self._circuits)
+
+    def gradient_flops(self, samples: int) -> int | None:
+        """As :meth:`LoweredCircuit.gradient_flops`, of all circuits."""
+        found = [circuit.gradient_flops(samples) for circuit in self._circuits]
+        return None if None in found else sum(one for one in found if one is not None)
 
     @property
     def inputs(self) -> frozenset[str]:

@@ -120,6 +120,10 @@ class ConeCircuit:
         order = [place(source, self.num_shared) for source in self._sources if source is not None]
         return ConeCircuit(operations, self.cones, self.make), np.array(order, np.int64)
 
+    def gradient_flops(self, samples: int) -> int:
+        """As that of RotationCircuit, of all circuits that are run."""
+        return sum(family.gradient_flops(samples) for family in self._families)
+
     def values(self, shared: Real, sampled: Real, threads: int = 1) -> Real:
         """Expectation values (n, c) for angles (S,) and (n, T)."""
         self._check(shared, sampled)
@@ -230,6 +234,11 @@ class _Family:
     @property
     def _members(self) -> int:
         return len(self._columns)
+
+    def gradient_flops(self, samples: int) -> int:
+        """Of all members."""
+        rows = min(samples, 1) if self._is_alike else samples
+        return self.run.gradient_flops(rows * self._members)
 
     def angles(self, shared: Real, sampled: Real) -> tuple[Real, Real]:
         """The angles of the run: (S',) and (n', T'), the samples of one member after those of another."""
