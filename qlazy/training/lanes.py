@@ -7,20 +7,23 @@ lanes whose numbers depend on how many they are go two by two. They are those of
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from qlazy.base.errors import NotFiniteError, require_finite
 from qlazy.data.datasets import Dataset
-from qlazy.models.lanes import Forward, lanes_on, most_lanes
+from qlazy.models.lanes import Batches, Forward, lanes_on, lanes_on_batches, most_lanes
 from qlazy.models.model import Model
 from qlazy.training.history import DivergedError, History
 from qlazy.training.loop import RUNAWAY, Record, _copy, _objectives, _require_tame, _Row, _trace
 from qlazy.training.losses import Loss, Objective
-from qlazy.training.methods import Adam, GradientDescent, Method
+from qlazy.training.methods import SGD, Adam, GradientDescent, Method, batch_rows
 
 Step = Callable[[Tensor, Tensor], Tensor]
 """Parameters and gradients (l, p) to the next parameters."""
@@ -50,7 +53,8 @@ def train_lanes(
 ) -> list[Outcome] | None:
     """Train all lanes on the same data, or None where models or methods have no lanes.
 
-    Gradient descent and Adam on models that :func:`qlazy.models.lanes.lanes_on` knows, small enough to gain by it.
+    Gradient descent, SGD and Adam, with the same batches in all lanes, on models that
+    :func:`qlazy.models.lanes.lanes_on` knows, small enough to gain by it.
     """
     if not lanes or step_of([lane.method for lane in lanes]) is None:
         return None
@@ -69,19 +73,33 @@ def train_lanes(
 
 
 def step_of(methods: Sequence[Method]) -> Step | None:
-    """How lanes step, each by its own method; None for methods that do not step alike."""
-    if all(type(method) is GradientDescent for method in methods):
-        rates = _column([method.learning_rate for method in methods])  # type: ignore[attr-defined]
-        return lambda params, gradient: params - rates.to(params) * gradient
-    first = methods[0]
-    if not isinstance(first, Adam) or any(
-        not isinstance(m, Adam)
-        or m.batch_size is not None
-        or (m.betas, m.epsilon) != (first.betas, first.epsilon)
-        for m in methods
-    ):
+    """How lanes step, each at its own rate; None for methods that differ in more, or do not step alike."""
+    walking = [m for m in methods if isinstance(m, GradientDescent | SGD | Adam)]
+    if any(type(method) not in (GradientDescent, SGD, Adam) for method in methods):
         return None
-    return _Adam(_column([m.learning_rate for m in methods]), first)  # type: ignore[attr-defined]
+    if len({replace(method, learning_rate=1.0) for method in walking}) > 1:
+        return None
+    first, rates = walking[0], _column([method.learning_rate for method in walking])
+    if isinstance(first, Adam):
+        return _Adam(rates, first)
+    momentum = first.momentum if isinstance(first, SGD) else 0.0
+    return (
+        _HeavyBall(rates, momentum)
+        if momentum
+        else lambda params, gradient: params - rates.to(params) * gradient
+    )
+
+
+class _HeavyBall:
+    """Gradient descent whose steps keep a share of the step before, of all lanes."""
+
+    def __init__(self, rates: Tensor, momentum: float) -> None:
+        self.rates, self.momentum = rates, momentum
+        self.speed: Tensor | float = 0.0
+
+    def __call__(self, params: Tensor, gradient: Tensor) -> Tensor:
+        self.speed = self.momentum * self.speed + gradient
+        return params - self.rates.to(params) * self.speed
 
 
 class _Adam:
@@ -104,21 +122,24 @@ class _Lanes:
     """Lanes with their model on training and on test data."""
 
     def __init__(
-        self, lanes: Sequence[Lane], data: Dataset, loss: Loss, forward: Forward, test: Forward | None
+        self, lanes: Sequence[Lane], data: Dataset, loss: Loss, batches: Batches, test: Forward | None
     ) -> None:
-        self.lanes, self.data, self.loss, self.forward, self.test = lanes, data, loss, forward, test
+        self.lanes, self.data, self.loss, self.batches, self.test = lanes, data, loss, batches, test
+        self.forward = batches(slice(None))
         self.count = len(lanes)  # of which the caller wants the results
         alphas = torch.tensor([lane.alpha for lane in lanes], dtype=torch.float64)
         self.scales = alphas[:, None, None].to(data.x_train)
         self.squares = alphas.square().to(data.x_train)
         self.starts = torch.stack([lane.start for lane in lanes])
 
-    def pass_back(self, params: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Outputs (l, n, c), risks (l,) and gradients of F_a (l, p)."""
+    def pass_back(self, params: Tensor, rows: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Outputs (l, n, c), risks (l,) and gradients of F_a (l, p), on the batch of these rows or on all samples."""
+        forward = self.forward if rows is None else self.batches(rows)
+        targets = self.data.y_train if rows is None else self.data.y_train[rows]
         with torch.enable_grad():
             leaf = params.detach().requires_grad_()
-            outputs = self.scales * self.forward(leaf)
-            risks = self.risks(outputs, self.data.y_train)
+            outputs = self.scales * forward(leaf)
+            risks = self.risks(outputs, targets)
             (gradient,) = torch.autograd.grad((risks / self.squares).sum(), leaf)
         return outputs.detach(), risks.detach(), gradient
 
@@ -133,7 +154,7 @@ class _Lanes:
         limits = [
             RUNAWAY * max(o.risk(lane.start), _zero(o)) for o, lane in zip(objectives, lanes, strict=True)
         ]
-        rows: list[list[_Row]] = [[] for _ in lanes]
+        kept: list[list[_Row]] = [[] for _ in lanes]
         stopped: dict[int, str] = {}
         step_on, wanted, params = (
             step_of([lane.method for lane in self.lanes]),
@@ -141,16 +162,20 @@ class _Lanes:
             self.starts,
         )
         assert step_on is not None
-        for step in range(steps + 1):
-            outputs, risks, gradient = self.pass_back(params)
-            held = self._held(params) if step in wanted else None
+        for step, rows in zip(range(steps + 1), self.batch_rows(), strict=False):
+            outputs, risks, gradient = self.pass_back(params, rows)
+            whole, held = _Evaluated(risks, outputs), None
+            if step in wanted and rows is not None:
+                whole = self._evaluated(self.forward, params, self.data.y_train)
+            if step in wanted and self.test is not None:
+                held = self._evaluated(self.test, params, self.data.y_test)
             for i, risk in enumerate(risks.tolist()[: len(lanes)]):
                 if i in stopped:
                     continue
                 try:
                     _require_tame(risk, limits[i])
                     if step in wanted:
-                        rows[i].append(self._row(i, step, params, outputs, risk, held))
+                        kept[i].append(self._row(i, step, params, whole, held))
                 except NotFiniteError as error:
                     stopped[i] = f"training diverged at step {step}: {error}"
             if len(stopped) == len(lanes):
@@ -160,37 +185,50 @@ class _Lanes:
                 for i in stopped:
                     params[i] = self.starts[i]
         for i, said in stopped.items():
-            if not rows[i]:
+            if not kept[i]:
                 raise DivergedError(said, 0, None)
         return [
-            Outcome(_trace(rows[i], objectives[i], lane.method, data), stopped.get(i, ""))
+            Outcome(_trace(kept[i], objectives[i], lane.method, data), stopped.get(i, ""))
             for i, lane in enumerate(lanes)
         ]
 
-    def _held(self, params: Tensor) -> tuple[Tensor, Tensor] | None:
-        if self.test is None:
-            return None
-        with torch.no_grad():
-            outputs = self.scales * self.test(params)
-            return self.risks(outputs, self.data.y_test), outputs
+    def batch_rows(self) -> Iterator[Tensor | None]:
+        """The samples of each step, the same for all lanes; None for all of them."""
+        return batch_rows(len(self.data.x_train), *self._batching)
 
-    def _row(
-        self,
-        i: int,
-        step: int,
-        params: Tensor,
-        outputs: Tensor,
-        risk: float,
-        held: tuple[Tensor, Tensor] | None,
-    ) -> _Row:
+    def like_batches(self) -> list[Tensor | None]:
+        """All samples, and as many as the batches of an epoch have."""
+        samples, (size, _) = len(self.data.x_train), self._batching
+        sizes = {size, samples % size or size} if size is not None and size < samples else set()
+        return [None, *map(torch.arange, sorted(sizes))]
+
+    @property
+    def _batching(self) -> tuple[int | None, int]:
+        method = self.lanes[0].method
+        return (method.batch_size, method.seed) if isinstance(method, SGD | Adam) else (None, 0)
+
+    def _evaluated(self, forward: Forward, params: Tensor, targets: Tensor) -> _Evaluated:
+        with torch.no_grad():
+            outputs = self.scales * forward(params)
+            return _Evaluated(self.risks(outputs, targets), outputs)
+
+    def _row(self, i: int, step: int, params: Tensor, whole: _Evaluated, held: _Evaluated | None) -> _Row:
         method = self.lanes[i].method
-        rate = method.learning_rate if isinstance(method, GradientDescent) else 1.0
-        assert rate is not None
-        test = (None, None)
-        if held is not None:
-            require_finite("outputs", held[1][i])
-            test = (held[0][i].item(), _copy(held[1][i]))  # type: ignore[assignment]
-        return _Row(step, rate * step, _copy(params[i]), risk, _copy(outputs[i]), *test)
+        tick = method.learning_rate if method.clock == "rate * step" else 1.0  # type: ignore[attr-defined]
+        test = (None, None) if held is None else held.of(i)
+        return _Row(step, tick * step, _copy(params[i]), *whole.of(i), *test)
+
+
+class _Evaluated(NamedTuple):
+    """Risks (l,) and outputs (l, n, c) on all samples of a part of the data."""
+
+    risks: Tensor
+    outputs: Tensor
+
+    def of(self, i: int) -> tuple[float, NDArray[np.floating]]:
+        """Those of a lane. Raises NotFiniteError."""
+        require_finite("outputs", self.outputs[i])
+        return self.risks[i].item(), _copy(self.outputs[i])
 
 
 def _zero(objective: Objective) -> float:
@@ -206,10 +244,13 @@ def _group(lanes: Sequence[Lane], data: Dataset, loss: Loss) -> list[_Lanes] | N
             whole = _lanes(lanes, data, loss)
             if whole is None:
                 return None
-            at = _nearby(whole.starts)
-            found = whole.pass_back(at)
+            at, alike = _nearby(whole.starts), True
             alone = [_lanes([lanes[i]], data, loss) for i in places]
-            parts = [one.pass_back(at[i].expand(FEWEST, -1)) for one, i in zip(alone, places, strict=True)]  # type: ignore[union-attr]
+            for rows in reversed(whole.like_batches()):  # all samples last
+                found = whole.pass_back(at, rows)
+                for one, i in zip(alone, places, strict=True):
+                    part = one.pass_back(at[i].expand(FEWEST, -1), rows)  # type: ignore[union-attr]
+                    alike &= all(torch.equal(a[i], b[0]) for a, b in zip(found, part, strict=True))
     except Exception:  # whatever a model raises that cannot be mapped over its parameters
         return None
     for i in places:
@@ -221,11 +262,7 @@ def _group(lanes: Sequence[Lane], data: Dataset, loss: Loss) -> list[_Lanes] | N
             return None
         if float((gradient - found[2][i]).norm()) > ROUNDING * float(gradient.norm()):
             return None
-    if all(
-        torch.equal(a[i], b[0])
-        for i, part in zip(places, parts, strict=True)
-        for a, b in zip(found, part, strict=True)
-    ):
+    if alike:
         return [whole]
     return [one for one in (_lanes([lane], data, loss) for lane in lanes) if one is not None]
 
@@ -237,11 +274,11 @@ ROUNDING = 1e-4
 def _lanes(lanes: Sequence[Lane], data: Dataset, loss: Loss) -> _Lanes | None:
     padded = [*lanes, *[lanes[-1]] * (FEWEST - len(lanes))]
     models = [lane.model for lane in padded]
-    forward = lanes_on(models, data.x_train)
+    batches = lanes_on_batches(models, data.x_train)
     test = lanes_on(models, data.x_test) if len(data.x_test) else None
-    if forward is None:
+    if batches is None:
         return None
-    found = _Lanes(padded, data, loss, forward, test)
+    found = _Lanes(padded, data, loss, batches, test)
     found.count = len(lanes)
     return found
 
@@ -252,5 +289,5 @@ def _nearby(starts: Tensor) -> Tensor:
     return starts + 0.1 * direction.to(starts)
 
 
-def _column(numbers: Sequence[float]) -> Tensor:
+def _column(numbers: Sequence[float | None]) -> Tensor:
     return torch.tensor(numbers, dtype=torch.float64)[:, None]

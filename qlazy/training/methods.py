@@ -433,12 +433,17 @@ def batches(objective: Objective, batch_size: int | None, seed: int) -> Iterator
 
     The objective itself, its samples in their order, where a batch holds all of them.
     """
-    if batch_size is None or batch_size >= len(objective.x):
-        yield from itertools.repeat(objective)
+    for rows in batch_rows(len(objective.x), batch_size, seed):
+        yield objective if rows is None else objective.rows(rows.to(objective.x.device))
+
+
+def batch_rows(samples: int, batch_size: int | None, seed: int) -> Iterator[Tensor | None]:
+    """The places of the samples of one batch after another, (batch_size,) or the rest of an epoch; None for all."""
+    if batch_size is None or batch_size >= samples:
+        yield from itertools.repeat(None)
     generator = generator_of(seed)
     while True:
-        order = torch.randperm(len(objective.x), generator=generator).to(objective.x.device)
-        yield from map(objective.rows, order.split(batch_size))
+        yield from torch.randperm(samples, generator=generator).split(batch_size)
 
 
 def optimize(

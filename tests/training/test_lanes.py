@@ -8,6 +8,7 @@ import torch
 
 import qlazy
 from qlazy import (
+    SGD,
     Adam,
     Centered,
     CrossEntropy,
@@ -33,6 +34,10 @@ MODELS = {
 METHODS = {
     "descent": lambda i: GradientDescent(0.3 + 0.1 * i),
     "adam": lambda i: Adam(0.01 * (i + 1)),
+    "sgd": lambda i: SGD(0.1 + 0.1 * i, 4, seed=2),  # 14 samples: epochs end in batches of two
+    "momentum": lambda i: SGD(0.02 + 0.01 * i, 5, momentum=0.9),
+    "adam on batches": lambda i: Adam(0.01 * (i + 1), batch_size=7),
+    "single samples": lambda i: SGD(0.01 + 0.01 * i, 1),
 }
 
 
@@ -111,6 +116,13 @@ def test_a_lane_that_diverges_leaves_the_others_alone(data):
     assert found[1].diverged.split(":")[0] == str(plain.value).split(":")[0]
     (alone,) = trained(lanes[:1], data, steps=40)
     np.testing.assert_array_equal(alone.trace.params, found[0].trace.params)
+
+
+@pytest.mark.parametrize("other", [SGD(0.1, 4, seed=1), SGD(0.1, 5), SGD(0.1, 4, momentum=0.5), Adam(0.1)])
+def test_methods_that_differ_in_more_than_the_rate_have_no_lanes(data, other):
+    first, second, *_ = lanes_of(MODELS["net"](), lambda i: SGD(0.2, 4))
+    lanes = [first, second._replace(method=other)]
+    assert train_lanes(lanes, data, steps=2, loss=SquaredError(), record=Record()) is None
 
 
 def test_what_has_no_lanes_is_left_to_plain_training(data):
