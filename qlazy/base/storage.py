@@ -251,6 +251,28 @@ def digest_of_file(path: str | os.PathLike[str]) -> str:
         return file_digest(file, "sha256").hexdigest()
 
 
+@contextmanager
+def read_as(path: str | os.PathLike[str], otherwise: str) -> Iterator[None]:
+    """What fails within is told of the file: ``otherwise`` is what to say of it, such as "is not a run".
+
+    Raises ValueError naming the file, in place of whatever odd contents raise.
+    """
+    try:
+        yield
+    except (AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        raise ValueError(f"{os.fspath(path)} {otherwise}: {error}") from error
+
+
+def require_own_files(path: Path, noted: Mapping[str, str], found: Mapping[str, str]) -> None:
+    """Refuse files beside ``path``, by name, whose digests as ``found`` are not those that are ``noted`` there.
+
+    Raises ValueError naming the file.
+    """
+    for name, digest in found.items():
+        if noted.get(name) != digest:
+            raise ValueError(f"{path.parent / name} is damaged or not the one that belongs to {path}")
+
+
 def require_arrays(
     arrays: Mapping[str, NDArray[Any]],
     shapes: Mapping[str, str],

@@ -13,7 +13,7 @@ import numpy as np
 
 from qlazy.base.errors import path_of, positive_of
 from qlazy.base.over_seeds import LEAST, Interval, geometric_interval
-from qlazy.base.storage import read_json, write_json
+from qlazy.base.storage import read_as, read_json, write_json
 from qlazy.base.tables import Table
 from qlazy.comparison.result import Comparison
 from qlazy.comparison.run import Run
@@ -155,10 +155,8 @@ class LazyPanel:
         """What :meth:`save` wrote. Raises ValueError naming a damaged file."""
         folder = path_of("folder", folder)
         comparison, path = Comparison.load(folder), folder / NAME
-        try:
+        with read_as(path, "is damaged or not a panel"):
             small = positive_of("small", read_json(path)["small"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path} is damaged or not a panel: {error}") from error
         return cls(comparison, small, folder)
 
     @property

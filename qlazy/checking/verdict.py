@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from qlazy.base.errors import path_of
-from qlazy.base.storage import digest_of_file, read_json, write_json
+from qlazy.base.storage import digest_of_file, read_as, read_json, require_own_files, write_json
 from qlazy.base.tables import Table, escaped, printable
 from qlazy.checking.panel import Panel
 from qlazy.checking.panels import PANELS
@@ -155,7 +155,7 @@ class Verdict:
         folder = path_of("folder", folder)
         path = folder / NAME
         index = read_json(path)
-        try:
+        with read_as(path, "is damaged or not a verdict"):
             files = dict(index["files"])
             names = [str(name) for name in index["panels"]]
             texts = str(index["model"]), str(index["data"])
@@ -163,11 +163,7 @@ class Verdict:
                 {str(name): str(text) for name, text in index[key].items()} for key in ("absent", "facts")
             )
             loaders = [PANELS[name].load for name in names]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{path} is damaged or not a verdict: {error}") from error
-        for name, own in _digests(folder, names).items():
-            if files.get(name) != own:
-                raise ValueError(f"{folder / name} is damaged or not the one that belongs to {path}")
+        require_own_files(path, files, _digests(folder, names))
         panels = {name: load(folder / name) for name, load in zip(names, loaders, strict=True)}
         return cls(*texts, panels, absent, facts)
 

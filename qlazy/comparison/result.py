@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qlazy.base.errors import path_of, positive_of
-from qlazy.base.storage import atomic_write, digest_of_file, read_json, write_json
+from qlazy.base.storage import atomic_write, digest_of_file, read_as, read_json, require_own_files, write_json
 from qlazy.base.tables import csv_text
 from qlazy.comparison.baselines import Baseline
 from qlazy.comparison.kernel_pairs import RIDGE
@@ -165,15 +165,11 @@ class Comparison(Runs):
         folder = path_of("folder", folder)
         path = Path(folder, "comparison.json")
         index = read_json(path)
-        try:
+        with read_as(path, "is damaged or not a comparison"):
             names, settings, files = list(index["runs"]), dict(index["settings"]), dict(index["files"])
             beside, learnt = list(index["baselines"]), list(index["features"])
             wanted = _files(index)
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path} is damaged or not a comparison: {error}") from error
-        for name, own in _digests(folder, wanted).items():
-            if files.get(name) != own:
-                raise ValueError(f"{Path(folder, name)} is damaged or not the one that belongs to {path}")
+        require_own_files(path, files, _digests(folder, wanted))
         runs = tuple(Run.load(Path(folder, "runs", name)) for name in names)
         baselines = tuple(Baseline.load(Path(folder, "baselines", f"{name}.npz")) for name in beside)
         features = tuple(Features.load(Path(folder, "features", name)) for name in learnt)

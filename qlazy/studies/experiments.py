@@ -18,7 +18,7 @@ import numpy as np
 
 from qlazy.base.execution import progress_bar, require_package
 from qlazy.base.keys import key, readable
-from qlazy.base.storage import load_arrays, require_writable, save_arrays
+from qlazy.base.storage import load_arrays, read_as, require_writable, save_arrays
 from qlazy.base.tables import Table
 from qlazy.base.version import versions
 from qlazy.studies.report import finish
@@ -95,14 +95,12 @@ def _kept(folder: Path, study: str, settings: Any, name: str, experiment: Callab
 
 def _read(path: Path, about: Mapping[str, Any]) -> Outcome:
     arrays, found = load_arrays(path)
-    try:
+    with read_as(path, "is damaged or not an experiment"):
         own = {name: found[name] for name in about}
         if own != json.loads(json.dumps(about)):
-            raise ValueError(f"{path} is that of another experiment or other settings")
+            raise ValueError("it is that of another experiment or other settings")
         findings = [_finding(entry) for entry in found["findings"]]
         tables = [_table(entry) for entry in found["tables"]]
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{path} is damaged or not an experiment: {error}") from error
     return Outcome(findings, arrays, tables)
 
 

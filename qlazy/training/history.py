@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qlazy.base.errors import NotFiniteError, require
-from qlazy.base.storage import load_arrays, require_arrays, save_arrays
+from qlazy.base.storage import load_arrays, read_as, require_arrays, save_arrays
 from qlazy.base.tables import Table, aligned
 
 Floats = NDArray[np.floating[Any]]
@@ -110,11 +110,9 @@ class History:
         arrays, settings = load_arrays(path)
         found = settings.pop("format", None) if isinstance(settings, dict) else None
         require(found == FORMAT, os.fspath(path), f"be a trace of format {FORMAT}", f"of format {found}")
-        try:
+        with read_as(path, "is not a trace"):
             require_arrays(arrays, _SHAPES, ("test_loss", "test_outputs"))
             return cls(**{**settings, **arrays})
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{os.fspath(path)} is not a trace: {error}") from error
 
     def __repr__(self) -> str:
         if not len(self.steps):

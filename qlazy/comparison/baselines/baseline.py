@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from qlazy.base.errors import require
-from qlazy.base.storage import load_arrays, require_arrays, save_arrays
+from qlazy.base.storage import load_arrays, read_as, require_arrays, save_arrays
 from qlazy.base.tables import Table
 from qlazy.data.datasets import Dataset
 from qlazy.kernels.prediction import LinearizedPath, kernel_regression
@@ -99,11 +99,9 @@ class Baseline:
         """What :meth:`save` wrote. Raises ValueError naming a damaged file."""
         arrays, settings = load_arrays(path)
         contents: dict[str, Any] = {**settings, **arrays}
-        try:
+        with read_as(path, "is not a baseline"):
             require_arrays(arrays, _SHAPES, ("posterior", "deviation"))
             return cls(**contents)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{os.fspath(path)} is not a baseline: {error}") from error
 
     def __repr__(self) -> str:
         return f"Baseline({self.name})"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from qlazy.base.errors import path_of, require
 from qlazy.base.over_seeds import Interval, half_interval
-from qlazy.base.storage import load_arrays, require_arrays, save_arrays
+from qlazy.base.storage import load_arrays, read_as, require_arrays, save_arrays
 from qlazy.base.tables import Table
 
 if TYPE_CHECKING:
@@ -192,13 +192,11 @@ class Surrogates:
         path = Path(path_of("folder", folder), FILE)
         arrays, found = load_arrays(path)
         contents: dict[str, Any] = {**found, **arrays}
-        try:
+        with read_as(path, "is not a panel of surrogates"):
             require_arrays(arrays, {"answers": "r s m"})
             rivals = tuple(Rival(**rival) for rival in contents.pop("rivals"))
             require(len(rivals) == len(arrays["answers"]), "rivals", "be as many as answers", len(rivals))
             return cls(rivals, classes=tuple(contents.pop("classes")), **contents)
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{path} is not a panel of surrogates: {error}") from error
 
     def __str__(self) -> str:
         return " ".join(self.sentences())

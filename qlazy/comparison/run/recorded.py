@@ -12,7 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qlazy.base.errors import positive_of, require, whole_of
-from qlazy.base.storage import digest_of_file, load_arrays, require_arrays, save_arrays
+from qlazy.base.storage import (
+    digest_of_file,
+    load_arrays,
+    read_as,
+    require_arrays,
+    require_own_files,
+    save_arrays,
+)
 from qlazy.training.history import History
 
 Floats = NDArray[np.floating[Any]]
@@ -89,17 +96,15 @@ class RecordedRun:
         own, beside = settings.pop("key", None), settings.pop("trace", None)
         if own != Path(folder).name:
             raise ValueError(f"{path} is that of another run, {own}")
-        if beside != digest_of_file(trace := Path(folder, "trace.npz")):
-            raise ValueError(f"{trace} is damaged or not the one that belongs to {path}")
+        trace = Path(folder, "trace.npz")
+        require_own_files(path, {trace.name: beside}, {trace.name: digest_of_file(trace)})
         contents: dict[str, Any] = {**settings, **arrays}
         history = History.load(trace)
-        try:
+        with read_as(path, "is not a run"):
             contents["lipschitz"] = contents.get("lipschitz") and tuple(contents["lipschitz"])
             run = cls(**contents, trace=history)
             run.check()
             return run
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{path} is not a run: {error}") from error
 
     def check(self) -> None:
         """Refuse arrays whose shapes do not fit each other, and NaN in what was trained. Raises ValueError."""

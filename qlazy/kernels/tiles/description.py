@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from qlazy.base.errors import require
-from qlazy.base.storage import atomic_create, is_draft
+from qlazy.base.storage import atomic_create, is_draft, read_as
 from qlazy.base.version import __version__
 from qlazy.kernels.tiles.grid import Grid
 from qlazy.kernels.tiles.rules import JACOBIAN
@@ -112,10 +112,8 @@ def read(folder: Path) -> Description:
         contents = path.read_bytes()
     except FileNotFoundError:
         raise FileNotFoundError(2, "not a tiled kernel, there is no file", str(path)) from None
-    try:
+    with read_as(path, "is damaged or not the description of a tiled kernel"):
         return _parsed(json.loads(contents.decode()))
-    except (ValueError, KeyError, TypeError, AttributeError, AssertionError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged or not the description of a tiled kernel: {error}") from error
 
 
 def _parsed(values: Mapping[str, Any]) -> Description:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qlazy.base.errors import require
-from qlazy.base.storage import load_arrays, require_arrays, save_arrays
+from qlazy.base.storage import load_arrays, read_as, require_arrays, save_arrays
 from qlazy.base.tables import aligned
 
 Floats = NDArray[np.floating[Any]]
@@ -69,10 +69,8 @@ class SelfTrained:
         )
         must = f"be a self-training result of format {FORMAT}"
         require(known and settings.get("format") == FORMAT, os.fspath(path), must, "another file")
-        try:
+        with read_as(path, "is not a self-training result"):
             require_arrays(arrays, _SHAPES)
-        except ValueError as error:
-            raise ValueError(f"{os.fspath(path)} is not a self-training result: {error}") from error
         return cls(**arrays, settings=settings["self_trained"])
 
     def __repr__(self) -> str:

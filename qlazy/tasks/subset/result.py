@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from qlazy.base.errors import require
-from qlazy.base.storage import load_arrays, require_arrays, save_arrays
+from qlazy.base.storage import load_arrays, read_as, require_arrays, save_arrays
 from qlazy.data.datasets import Dataset
 
 Floats = NDArray[np.floating[Any]]
@@ -101,10 +101,8 @@ class Subset:
         is_subset = set(arrays) == set(_ARRAYS) and isinstance(settings.get("subset"), dict)
         must = f"be a subset of format {FORMAT}"
         require(is_subset and settings.get("format") == FORMAT, os.fspath(path), must, "another file")
-        try:
+        with read_as(path, "is not a subset"):
             require_arrays(arrays, _SHAPES)
-        except ValueError as error:
-            raise ValueError(f"{os.fspath(path)} is not a subset: {error}") from error
         return cls(**arrays, settings=settings["subset"])
 
     def _rows(self) -> dict[str, str]:

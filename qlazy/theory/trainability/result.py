@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, final
 import torch
 
 from qlazy.base.errors import path_of
-from qlazy.base.storage import load_arrays, save_arrays
+from qlazy.base.storage import load_arrays, read_as, save_arrays
 from qlazy.base.tables import Table
 from qlazy.theory.trainability.algebra import LieAlgebra
 from qlazy.theory.trainability.concentration import Concentration
@@ -174,13 +174,11 @@ class Trainability:
         """What :meth:`save` wrote. Raises ValueError naming a damaged file."""
         path = Path(path_of("folder", folder), NAME)
         arrays, settings = load_arrays(path)
-        try:
+        with read_as(path, "is damaged or not a trainability"):
             found = _loaded(arrays, settings)
             if json.loads(json.dumps(_settings(found))) != settings:  # which odd types in it would change
                 raise ValueError("it is not as it would be written")
             return found
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise ValueError(f"{path} is damaged or not a trainability: {error}") from error
 
     def _scaling(self, figure: Callable[[AtSize], Measured | None]) -> Scaling | None:
         found = [(at.qubits, figure(at)) for at in self.sizes]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from qlazy.base.errors import path_of
 from qlazy.base.intervals import student_reach
 from qlazy.base.over_seeds import half_interval
-from qlazy.base.storage import load_arrays, require_arrays, save_arrays
+from qlazy.base.storage import load_arrays, read_as, require_arrays, save_arrays
 from qlazy.base.tables import Table
 
 if TYPE_CHECKING:
@@ -153,12 +153,10 @@ class Features:
         """What :meth:`save` wrote. Raises ValueError naming a damaged file."""
         path = Path(path_of("folder", folder), FILE)
         arrays, settings = load_arrays(path)
-        try:
+        with read_as(path, "has no features of a model"):
             require_arrays(arrays, _SHAPES)
             contents: Mapping[str, Any] = {**settings, **arrays}
             return cls(**contents)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{path} has no features of a model: {error}") from error
 
     def __str__(self) -> str:
         return " ".join(self.sentences())
