@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import qlazy
+from qlazy.commands import compare as command
 from qlazy.commands import main as cli
-from qlazy.commands import options
 from qlazy.comparison.baselines import InfiniteCircuit, InfiniteNet
 from qlazy.comparison.figures.all import comparison_figures
 from qlazy.comparison.specs import build_baseline
@@ -123,7 +123,7 @@ def test_the_command_takes_circuits_over_random_angles_and_shows_their_process(t
 @pytest.mark.parametrize("spec", ["tanh", "relu:", "relu:0", "relu:2,3", "mean:", "mean:no_such_family"])
 def test_baselines_that_cannot_be_read_are_refused(spec, data) -> None:
     with pytest.raises(ValueError, match="must be"):
-        [build_baseline(text, data) for text in options._specs(spec)]
+        [build_baseline(text, data) for text in command._specs(spec)]
 
 
 @pytest.mark.parametrize(
