@@ -7,8 +7,7 @@ lanes whose numbers depend on how many they are go two by two. They are those of
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -21,12 +20,10 @@ from qlazy.data.datasets import Dataset
 from qlazy.models.lanes import Batches, Forward, lanes_on, lanes_on_batches, most_lanes
 from qlazy.models.model import Model
 from qlazy.training.history import DivergedError, History
+from qlazy.training.lane_steps import AskedAgainError, Step, step_of
 from qlazy.training.loop import RUNAWAY, Record, _copy, _objectives, _require_tame, _Row, _trace
 from qlazy.training.losses import Loss, Objective
-from qlazy.training.methods import SGD, Adam, GradientDescent, Method, batch_rows
-
-Step = Callable[[Tensor, Tensor], Tensor]
-"""Parameters and gradients (l, p) to the next parameters."""
+from qlazy.training.methods import SGD, Adam, Method, TorchOptimizer, batch_rows
 
 FEWEST = 2
 """A batch of one takes other ways through torch, to other last digits: lanes are never fewer."""
@@ -53,10 +50,10 @@ def train_lanes(
 ) -> list[Outcome] | None:
     """Train all lanes on the same data, or None where models or methods have no lanes.
 
-    Gradient descent, SGD and Adam, with the same batches in all lanes, on models that
-    :func:`qlazy.models.lanes.lanes_on` knows, small enough to gain by it.
+    Gradient descent, SGD, Adam and optimisers of torch that need one gradient a step, with the same batches in all
+    lanes, on models that :func:`qlazy.models.lanes.lanes_on` knows, small enough to gain by it.
     """
-    if not lanes or step_of([lane.method for lane in lanes]) is None:
+    if not lanes or _step_of(lanes) is None:
         return None
     most = most_lanes(lanes[0].model, lanes[0].start, data.x_train)
     if most == 0:
@@ -67,55 +64,17 @@ def train_lanes(
         together = _group(group, data, loss)
         if together is None:
             return None
-        for objective in together:
-            found += objective.train(steps, record, data)
+        try:
+            for objective in together:
+                found += objective.train(steps, record, data)
+        except AskedAgainError:
+            return None
     return found
 
 
-def step_of(methods: Sequence[Method]) -> Step | None:
-    """How lanes step, each at its own rate; None for methods that differ in more, or do not step alike."""
-    walking = [m for m in methods if isinstance(m, GradientDescent | SGD | Adam)]
-    if any(type(method) not in (GradientDescent, SGD, Adam) for method in methods):
-        return None
-    if len({replace(method, learning_rate=1.0) for method in walking}) > 1:
-        return None
-    first, rates = walking[0], _column([method.learning_rate for method in walking])
-    if isinstance(first, Adam):
-        return _Adam(rates, first)
-    momentum = first.momentum if isinstance(first, SGD) else 0.0
-    return (
-        _HeavyBall(rates, momentum)
-        if momentum
-        else lambda params, gradient: params - rates.to(params) * gradient
-    )
-
-
-class _HeavyBall:
-    """Gradient descent whose steps keep a share of the step before, of all lanes."""
-
-    def __init__(self, rates: Tensor, momentum: float) -> None:
-        self.rates, self.momentum = rates, momentum
-        self.speed: Tensor | float = 0.0
-
-    def __call__(self, params: Tensor, gradient: Tensor) -> Tensor:
-        self.speed = self.momentum * self.speed + gradient
-        return params - self.rates.to(params) * self.speed
-
-
-class _Adam:
-    """Adam's two means, of all lanes."""
-
-    def __init__(self, rates: Tensor, method: Adam) -> None:
-        self.rates, self.method, self.count = rates, method, 0
-        self.mean: Tensor | float = 0.0
-        self.square: Tensor | float = 0.0
-
-    def __call__(self, params: Tensor, gradient: Tensor) -> Tensor:
-        (first, second), self.count = self.method.betas, self.count + 1
-        self.mean = first * self.mean + (1 - first) * gradient
-        self.square = second * self.square + (1 - second) * gradient.square()
-        size = (self.square / (1 - second**self.count)).sqrt() + self.method.epsilon
-        return params - self.rates.to(params) * (self.mean / (1 - first**self.count)) / size
+def _step_of(lanes: Sequence[Lane]) -> Step | None:
+    starts = torch.stack([lane.start for lane in lanes])
+    return step_of([lane.method for lane in lanes], starts, [lane.alpha for lane in lanes])
 
 
 class _Lanes:
@@ -156,11 +115,7 @@ class _Lanes:
         ]
         kept: list[list[_Row]] = [[] for _ in lanes]
         stopped: dict[int, str] = {}
-        step_on, wanted, params = (
-            step_of([lane.method for lane in self.lanes]),
-            set(record.steps(steps)),
-            self.starts,
-        )
+        step_on, wanted, params = _step_of(self.lanes), set(record.steps(steps)), self.starts
         assert step_on is not None
         for step, rows in zip(range(steps + 1), self.batch_rows(), strict=False):
             outputs, risks, gradient = self.pass_back(params, rows)
@@ -181,7 +136,7 @@ class _Lanes:
             if len(stopped) == len(lanes):
                 break
             if step < steps:
-                params = step_on(params, gradient)
+                params = step_on(params, gradient, risks)
                 for i in stopped:
                     params[i] = self.starts[i]
         for i, said in stopped.items():
@@ -205,7 +160,9 @@ class _Lanes:
     @property
     def _batching(self) -> tuple[int | None, int]:
         method = self.lanes[0].method
-        return (method.batch_size, method.seed) if isinstance(method, SGD | Adam) else (None, 0)
+        return (
+            (method.batch_size, method.seed) if isinstance(method, SGD | Adam | TorchOptimizer) else (None, 0)
+        )
 
     def _evaluated(self, forward: Forward, params: Tensor, targets: Tensor) -> _Evaluated:
         with torch.no_grad():
@@ -287,7 +244,3 @@ def _nearby(starts: Tensor) -> Tensor:
     """Points that differ from lane to lane, near the starts, the same for the same lane."""
     direction = torch.randn(starts.shape[1], generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     return starts + 0.1 * direction.to(starts)
-
-
-def _column(numbers: Sequence[float | None]) -> Tensor:
-    return torch.tensor(numbers, dtype=torch.float64)[:, None]

@@ -244,6 +244,19 @@ class LBFGS(Method):
             yield state._replace(params=magnified.place(u))
 
 
+class Made(NamedTuple):
+    """An optimiser, and its scheduler or None."""
+
+    optimizer: torch.optim.Optimizer
+    scheduler: Any
+
+    def schedule(self, risk: float) -> None:
+        """What comes behind a step, with the loss before it."""
+        if self.scheduler is not None:
+            plateau = isinstance(self.scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau)
+            self.scheduler.step(*([risk] if plateau else []))
+
+
 @final
 @dataclass(frozen=True, repr=False)
 class TorchOptimizer(Method):
@@ -270,7 +283,7 @@ class TorchOptimizer(Method):
         if self.batch_size is not None:
             whole_of("batch_size", self.batch_size, 1)
         generator_of(self.seed)
-        self._made(torch.zeros(1, dtype=torch.float64))
+        self.made(torch.zeros(1, dtype=torch.float64))
 
     @property
     def clock(self) -> str:
@@ -279,26 +292,20 @@ class TorchOptimizer(Method):
     @property
     def learning_rate(self) -> float | None:
         """The rate of the first step, where the optimiser has one."""
-        optimizer, _ = self._made(torch.zeros(1, dtype=torch.float64))
+        optimizer, _ = self.made(torch.zeros(1, dtype=torch.float64))
         rate = optimizer.param_groups[0].get("lr")
         return None if rate is None else float(rate)
 
     def walk(self, objective: Objective, params: Tensor, steps: int) -> Iterator[State]:
         origin = torch.zeros_like(params)
-        optimizer, scheduler = self._made(place := params * objective.alpha)
+        made = self.made(place := params * objective.alpha)
         parts = batches(objective, self.batch_size, self.seed)
-        plateau = isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau)
-
-        def after(risk: float) -> None:
-            if scheduler is not None:
-                scheduler.step(*([risk] if plateau else []))
-
         magnified = (Magnified(part, origin) for part in parts)
-        for state in optimize(optimizer, magnified, steps, 1.0, after):
+        for state in optimize(made.optimizer, magnified, steps, 1.0, made.schedule):
             yield state._replace(params=place / objective.alpha)
 
-    def _made(self, tensor: Tensor) -> tuple[torch.optim.Optimizer, Any]:
-        """The optimiser of a tensor, and the scheduler or None."""
+    def made(self, tensor: Tensor) -> Made:
+        """The optimiser of a tensor, and its scheduler. Raises TypeError where ``make`` makes anything else."""
         must = "make a torch.optim.Optimizer, or a pair of it and a scheduler, from a list of one tensor"
         require(callable(self.make), "make", must, self.make, TypeError)
         try:
@@ -312,11 +319,11 @@ class TorchOptimizer(Method):
         held = [one for group in optimizer.param_groups for one in group["params"]]
         ours = len(held) == 1 and held[0] is tensor
         require(ours, "make", "give the optimiser the tensor that it is called with", made, TypeError)
-        return optimizer, scheduler
+        return Made(optimizer, scheduler)
 
     def __repr__(self) -> str:
         # Of what was made, not of what makes it: a function has an address, and no two starts agree on it.
-        optimizer, scheduler = self._made(torch.zeros(1, dtype=torch.float64))
+        optimizer, scheduler = self.made(torch.zeros(1, dtype=torch.float64))
         settings = plain_settings(optimizer.param_groups[0])
         with_scheduler = [] if scheduler is None else [_scheduler_name(scheduler)]
         batch = [] if self.batch_size is None else [f"batch_size={self.batch_size}", f"seed={self.seed}"]

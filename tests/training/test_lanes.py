@@ -19,6 +19,7 @@ from qlazy import (
     Logistic,
     Scaled,
     SquaredError,
+    TorchOptimizer,
 )
 from qlazy.training.lanes import Lane, train_lanes
 from qlazy.training.loop import Record, train
@@ -30,6 +31,23 @@ MODELS = {
     "circuit": lambda: qlazy.load_circuit("hardware_efficient", n=3, layers=1),
     "reuploading": lambda: qlazy.load_circuit("data_reuploading", n=3, layers=1),
     "measuring": lambda: qlazy.load_circuit("dynamic_reuploading", n=3),
+}
+
+
+def plateau(params):
+    optimizer = torch.optim.SGD(params, 0.2, momentum=0.5)
+    return optimizer, torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0)
+
+
+def falling(params):
+    optimizer = torch.optim.RMSprop(params, 0.01)
+    return optimizer, torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
+
+
+OPTIMIZERS = {
+    "adamw": TorchOptimizer(lambda params: torch.optim.AdamW(params, 0.02), batch_size=4),
+    "plateau": TorchOptimizer(plateau),
+    "falling": TorchOptimizer(falling),
 }
 METHODS = {
     "descent": lambda i: GradientDescent(0.3 + 0.1 * i),
@@ -89,6 +107,20 @@ def test_lanes_are_plain_training_to_rounding(data, model, method, loss):
         np.testing.assert_array_equal(found.trace.times, plain.times)
 
 
+@pytest.mark.parametrize("method", OPTIMIZERS.values(), ids=list(OPTIMIZERS))
+@pytest.mark.parametrize("model", ["net", "circuit"])
+def test_optimisers_of_torch(data, model, method):
+    """One for each lane: alone, beside others, and to rounding as in plain training."""
+    lanes = lanes_of(MODELS[model](), lambda _: method)
+    whole = trained(lanes, data)
+    for one, other in zip(trained(lanes[1:3], data), whole[1:3], strict=True):
+        assert all(map(np.array_equal, arrays(one.trace), arrays(other.trace)))
+    for lane, found in zip(lanes, whole, strict=True):
+        plain = train(lane.model, lane.start, data, steps=12, alpha=lane.alpha, method=method)
+        for one, other in zip(arrays(found.trace), arrays(plain), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-8)
+
+
 @pytest.mark.parametrize(
     "wrap",
     [
@@ -127,6 +159,9 @@ def test_methods_that_differ_in_more_than_the_rate_have_no_lanes(data, other):
 
 def test_what_has_no_lanes_is_left_to_plain_training(data):
     lanes = lanes_of(MODELS["net"](), lambda i: GradientFlow(1.0))
+    assert train_lanes(lanes, data, steps=2, loss=SquaredError(), record=Record()) is None
+    searching = TorchOptimizer(lambda params: torch.optim.LBFGS(params, line_search_fn="strong_wolfe"))
+    lanes = lanes_of(MODELS["net"](), lambda i: searching)
     assert train_lanes(lanes, data, steps=2, loss=SquaredError(), record=Record()) is None
     branching = Function(lambda w, x: (x @ w if w[0] > 0 else x @ -w).unsqueeze(1), 3)
     lanes = lanes_of(branching, METHODS["descent"])

@@ -98,7 +98,8 @@ def compare(
     diverges is reported with its step and does not stop the others.
 
     Runs of a small model are trained side by side, as lanes of one batch (:mod:`qlazy.training.lanes`), kept when all
-    of them are done: by gradient descent, SGD and Adam, of exact circuits, nets, functions.
+    of them are done: by gradient descent, SGD, Adam and optimisers of torch without a line
+    search, of exact circuits, nets, functions.
     The numbers are those of a run on its own, bit for bit. ``workers`` of more than one are that many processes; a Dask
     ``client`` has workers of its own, which need to see ``out`` under the same path. The numbers are the same, bit
     for bit, on the same kind of processor.
