@@ -2,7 +2,7 @@
 
 A study is a module ``qlazy.studies.NAME.study`` with
 
-    Settings     a frozen dataclass, with the class methods ``quick()``, well under a minute, and ``full()``
+    Settings     a frozen dataclass of StudySettings: defaults are the ``full()`` setting, ``quick()`` its own
     run(settings, out=None, progress=True) -> StudyResult
     figures(result) -> {name: matplotlib Figure}, drawn by the ``figures`` beside it
 

@@ -6,13 +6,14 @@ there, and leaves the bytes of an uninterrupted one.
 
 from __future__ import annotations
 
+import abc
 import json
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -30,6 +31,20 @@ DECIDING = ("qlazy", "torch", "numpy", "scipy", "pennylane")
 _TEXTS = ("experiment", "quantity", "relation", "kind")
 FORMAT = 2
 """Of what is kept: experiments of an earlier one are carried out anew."""
+
+
+class StudySettings(abc.ABC):
+    """Sizes of the experiments of a study; its frozen dataclass has those of the full setting as defaults."""
+
+    @classmethod
+    def full(cls) -> Self:
+        """The setting whose figures are quoted."""
+        return cls()
+
+    @classmethod
+    @abc.abstractmethod
+    def quick(cls) -> Self:
+        """Well under a minute on one core, and the same claims."""
 
 
 class Outcome(NamedTuple):

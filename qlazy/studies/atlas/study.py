@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Self
 from qlazy.studies.atlas.cells import Data, on_data
 from qlazy.studies.atlas.counts import counts
 from qlazy.studies.atlas.page import write_page
-from qlazy.studies.experiments import Experiments, carry_out
+from qlazy.studies.experiments import Experiments, StudySettings, carry_out
 from qlazy.studies.result import StudyResult
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ DATA = (
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(StudySettings):
     """Models by spec, data sets, scales ``alphas``, and how many seeds, steps, and candidates in tuning."""
 
     models: tuple[str, ...] = (*FAMILIES, *NETS)
@@ -52,10 +52,6 @@ class Settings:
     seeds: int = 10
     steps: int = 200
     candidates: int = 8
-
-    @classmethod
-    def full(cls) -> Self:
-        return cls()
 
     @classmethod
     def quick(cls) -> Self:

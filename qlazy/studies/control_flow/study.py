@@ -22,7 +22,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -34,7 +34,7 @@ from qlazy.kernels.operator import tangent_kernel
 from qlazy.quantum.corpus import load_program
 from qlazy.quantum.interop.loading import load_circuit
 from qlazy.quantum.program.analysis import occurrences
-from qlazy.studies.experiments import Experiments, Outcome, carry_out
+from qlazy.studies.experiments import Experiments, Outcome, StudySettings, carry_out
 from qlazy.studies.result import Finding, StudyResult
 from qlazy.training.loop import Record, train
 from qlazy.training.methods import SGD
@@ -81,18 +81,14 @@ class LazyRegime:
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(StudySettings):
     """Sizes of each experiment; tangent kernels are taken at the seeds of the case study."""
 
     case: CaseStudy = CaseStudy()
     lazy: LazyRegime = LazyRegime()
 
     @classmethod
-    def full(cls) -> Settings:
-        return cls()
-
-    @classmethod
-    def quick(cls) -> Settings:
+    def quick(cls) -> Self:
         return cls(CaseStudy(seeds=3, epochs=100), LazyRegime(alphas=(100, 300, 1000), seeds=2, steps=30))
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
-from qlazy.studies.experiments import Experiments, carry_out
+from qlazy.studies.experiments import Experiments, StudySettings, carry_out
 from qlazy.studies.large_circuits import random_starts, trained
 from qlazy.studies.result import StudyResult
 
@@ -37,7 +37,7 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(StudySettings):
     """Sizes of the experiments: ``qubits`` of mean kernels, to a relative ``precision`` or with so many ``walks``."""
 
     qubits: tuple[int, ...] = (4, 8, 16, 32, 64, 128, 256, 512, 1000)
@@ -48,10 +48,6 @@ class Settings:
     closed: tuple[int, ...] = (100, 1000)
     training: Training = Training()
     truncated: tuple[float, ...] = (3e-2, 1e-2, 3e-3, 1e-3, 3e-4)
-
-    @classmethod
-    def full(cls) -> Self:
-        return cls()
 
     @classmethod
     def quick(cls) -> Self:

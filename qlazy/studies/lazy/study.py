@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
-from qlazy.studies.experiments import Experiments, carry_out
+from qlazy.studies.experiments import Experiments, StudySettings, carry_out
 from qlazy.studies.lazy import convolutional, reuploading, teacher_student
 from qlazy.studies.result import StudyResult
 
@@ -108,7 +108,7 @@ class CircuitDigits:
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(StudySettings):
     """Of each experiment its sizes and the bars it is to clear.
 
     The paper's sizes are the defaults; at smaller ones its bars do not apply, so that ``quick`` has its own.
@@ -121,10 +121,6 @@ class Settings:
     images: Images = Images()
     students: CircuitStudents = CircuitStudents()
     digits: CircuitDigits = CircuitDigits()
-
-    @classmethod
-    def full(cls) -> Self:
-        return cls()
 
     @classmethod
     def quick(cls) -> Self:

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
-from qlazy.studies.experiments import Experiments, carry_out
+from qlazy.studies.experiments import Experiments, StudySettings, carry_out
 from qlazy.studies.regimes.circuit_regimes import equal_counts
 from qlazy.studies.regimes.quadratic_nets import finite_samples, least_squares, training
 from qlazy.studies.result import StudyResult
@@ -75,17 +75,13 @@ class EqualCounts:
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(StudySettings):
     """Sizes of each experiment."""
 
     least_squares: LeastSquares = LeastSquares()
     trained: TrainedNets = TrainedNets()
     few: FewSamples = FewSamples()
     circuits: EqualCounts = EqualCounts()
-
-    @classmethod
-    def full(cls) -> Self:
-        return cls()
 
     @classmethod
     def quick(cls) -> Self:

@@ -36,14 +36,14 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from qlazy.base.execution import progress_bar
 from qlazy.base.intervals import resplit_error
 from qlazy.base.tables import Table
-from qlazy.studies.experiments import Outcome, carry_out
+from qlazy.studies.experiments import Outcome, StudySettings, carry_out
 from qlazy.studies.result import Finding, StudyResult, mean_and_error
 from qlazy.studies.self_training.few_labels import (
     CLASSES,
@@ -87,7 +87,7 @@ _NO_ROWS: Mapping[str, Accuracies] = {}
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(StudySettings):
     """``seeds`` runs of every learner of the net from ``first_seed`` on; the rest of the experiments on fewer."""
 
     seeds: int = 200
@@ -103,11 +103,7 @@ class Settings:
     scales: tuple[float, ...] = (3.0, 10.0)
 
     @classmethod
-    def full(cls) -> Settings:
-        return cls()
-
-    @classmethod
-    def quick(cls) -> Settings:
+    def quick(cls) -> Self:
         return cls(
             seeds=3, side_seeds=2, linear_seeds=2, linear_circuit_seeds=2, scale_seeds=2, circuit_seeds=2,
             unlabeled=40, most_steps=20, warmups=(0, 10), scales=(3.0,),

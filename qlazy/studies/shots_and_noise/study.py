@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
-from qlazy.studies.experiments import Experiments, carry_out
+from qlazy.studies.experiments import Experiments, StudySettings, carry_out
 from qlazy.studies.result import StudyResult
 from qlazy.studies.shots_and_noise import measured_kernels, noisy_circuits
 
@@ -35,7 +35,7 @@ class Allocation:
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(StudySettings):
     """Circuits on trial, shots a circuit and repeats; strengths of noise, output scales and steps of training."""
 
     circuits: int = 20
@@ -47,10 +47,6 @@ class Settings:
     alphas: tuple[float, ...] = (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
     end_alphas: tuple[float, ...] = (1.0, 10.0)
     steps: int = 12
-
-    @classmethod
-    def full(cls) -> Self:
-        return cls()
 
     @classmethod
     def quick(cls) -> Self:

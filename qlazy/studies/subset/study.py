@@ -25,7 +25,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -40,7 +40,7 @@ from qlazy.data.named import SOURCES
 from qlazy.models.model import Model
 from qlazy.models.nets import mlp
 from qlazy.quantum.interop.loading import load_circuit
-from qlazy.studies.experiments import Outcome, carry_out
+from qlazy.studies.experiments import Outcome, StudySettings, carry_out
 from qlazy.studies.result import Finding, StudyResult, mean_and_error
 from qlazy.tasks.subset.agreement import KernelAgreement
 from qlazy.tasks.subset.baselines import (
@@ -93,7 +93,7 @@ against, those that are wrong, and the share that these are of all wrong ones.""
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(StudySettings):
     """``seeds`` runs of each rule on each task, of ``epochs`` over ``train`` samples, ``held`` of them trusted."""
 
     seeds: int = 10
@@ -104,11 +104,7 @@ class Settings:
     rules: tuple[str, ...] = tuple(RULES)
 
     @classmethod
-    def full(cls) -> Settings:
-        return cls()
-
-    @classmethod
-    def quick(cls) -> Settings:
+    def quick(cls) -> Self:
         return cls(
             seeds=2, epochs=3, train=140, held=40, rules=(ALL, TRUSTED, CHANCE, "small loss", PAPER, OURS)
         )

@@ -21,9 +21,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
-from qlazy.studies.experiments import Experiments, carry_out
+from qlazy.studies.experiments import Experiments, StudySettings, carry_out
 from qlazy.studies.result import StudyResult
 from qlazy.studies.tensor import decompositions
 from qlazy.studies.tensor.decompositions import TargetSize
@@ -72,7 +72,7 @@ class CircuitStates:
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(StudySettings):
     """Sizes of each experiment."""
 
     curve: Curve = Curve()
@@ -81,11 +81,7 @@ class Settings:
     circuits: CircuitStates = CircuitStates()
 
     @classmethod
-    def full(cls) -> Settings:
-        return cls()
-
-    @classmethod
-    def quick(cls) -> Settings:
+    def quick(cls) -> Self:
         return cls(
             Curve(components=(4, 8, 32, 64), seeds=3, limit=4),
             Ablation(components=(2, 3), seeds=16),

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
-from qlazy.studies.experiments import Experiments, carry_out
+from qlazy.studies.experiments import Experiments, StudySettings, carry_out
 from qlazy.studies.result import StudyResult
 from qlazy.studies.wide_circuits import light_cones, scrambled_layers
 
@@ -46,7 +46,7 @@ class Wide:
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(StudySettings):
     """Sizes of the experiments. ``qubits`` and ``layers`` are those of scrambled circuits."""
 
     qubits: int = 4
@@ -65,10 +65,6 @@ class Settings:
     rank_layers: tuple[int, ...] = (1, 2, 4, 6, 8, 10, 12, 16, 24)
     simulated: tuple[int, ...] = (3, 4, 6, 8, 10, 12)
     wide: Wide = Wide()
-
-    @classmethod
-    def full(cls) -> Self:
-        return cls()
 
     @classmethod
     def quick(cls) -> Self:
