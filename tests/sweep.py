@@ -33,7 +33,7 @@ from qlazy.training.losses import SquaredError
 from qlazy.training.methods import GradientDescent
 from tests.killing import Job, Watch, begin, ended, finished_files
 
-DEMO = ("data_reuploading:layers=2", "hardware_efficient:layers=3", "mlp")
+DEMO = ("strongly_entangling:layers=2", "hardware_efficient:layers=3", "mlp")
 
 
 class Sizes(NamedTuple):

@@ -21,7 +21,7 @@ from qlazy.data.preprocessing import Scaling
 from qlazy.training.losses import CrossEntropy, Logistic, Loss, SquaredError
 from qlazy.training.methods import LBFGS, SGD, Adam, GradientDescent, GradientFlow, Method
 
-MODELS = ("data_reuploading:layers=2", "hardware_efficient:layers=3", "mlp")
+MODELS = ("strongly_entangling:layers=2", "hardware_efficient:layers=3", "mlp")
 IMAGES = {"features": 4, "train": 100, "test": 200}
 """What a run on images takes unless told: small enough for a circuit, large enough for an accuracy."""
 
