@@ -174,7 +174,7 @@ class _Walk:
         )  # fmt: skip
 
     def _function(self, function: types.FunctionType) -> bytes:
-        cells = [_content(cell) for cell in function.__closure__ or ()]
+        cells = [content_of(cell) for cell in function.__closure__ or ()]
         beside = (function.__defaults__, function.__kwdefaults__, *cells)
         home = str(function.__globals__.get("__name__", "")).split(".")[
             0
@@ -313,11 +313,12 @@ def _refuse(what: str) -> NoReturn:
     raise UnkeyedError(what)
 
 
-def _content(cell: types.CellType) -> Any:
+def content_of(cell: types.CellType, empty: object = None) -> Any:
+    """What a cell of a closure holds; ``empty`` for one that is not filled yet."""
     try:
         return cell.cell_contents
-    except ValueError:  # a cell that is not filled yet
-        return None
+    except ValueError:
+        return empty
 
 
 @functools.lru_cache(maxsize=4096)
@@ -362,11 +363,12 @@ def _home(value: Any) -> str:
 
 
 def _is_library(home: str) -> bool:
-    return home in _LIBRARIES or _is_installed(home)
+    return home in _LIBRARIES or is_installed(home)
 
 
 @functools.lru_cache(maxsize=1024)
-def _is_installed(home: str) -> bool:
+def is_installed(home: str) -> bool:
+    """Whether the package of this name, one that is loaded, was installed and is not the user's own code."""
     path = getattr(sys.modules.get(home), "__file__", None) or ""
     return "site-packages" in path or "dist-packages" in path
 

@@ -27,6 +27,7 @@ import torch
 from numpy.typing import NDArray
 
 from qlazy.base.chance import GENERATORS, is_global
+from qlazy.base.identity import content_of, is_installed
 from qlazy.base.torch_private import is_transformed, outside_transforms
 
 NUMBERS = (bool, int, float, complex, str, bytes, type(None), np.generic)
@@ -145,7 +146,7 @@ class _Reading:
             if get(name, MISSING) is not value:
                 return False
         for cell, value in self._cells:
-            if _content(cell) is not value:
+            if content_of(cell, MISSING) is not value:
                 return False
         for tensor, version in self._tensors:
             if tensor._version != version:
@@ -168,7 +169,9 @@ class _Reading:
         names = {
             _place(get, name): get for get, name, value in self._names if get(name, MISSING) is not value
         }
-        cells = {(id(cell), ""): cell for cell, value in self._cells if _content(cell) is not value}
+        cells = {
+            (id(cell), ""): cell for cell, value in self._cells if content_of(cell, MISSING) is not value
+        }
         lists = {(id(now), ""): now for now, before in self._lists if not _are_one(list(now), before)}
         return {**names, **cells, **lists}
 
@@ -192,7 +195,7 @@ class _Reading:
             self._look_at_parts(value, depth - 1)
         else:
             self.found.append(Same(value))
-            self._look_at_object(value, min(depth, INSTALLED_DEPTH if _is_installed(value) else depth))
+            self._look_at_object(value, min(depth, INSTALLED_DEPTH if is_installed(_home(value)) else depth))
 
     def _look_at_tensor(self, tensor: torch.Tensor) -> None:
         is_plain = type(tensor) in (torch.Tensor, torch.nn.Parameter) and not is_transformed(tensor)
@@ -252,7 +255,7 @@ class _Reading:
         self.met.update(dict.fromkeys(names))
         for cell in function.__closure__ or ():
             if (id(cell), "") not in self._left_out:
-                self._cells.append((cell, value := _content(cell)))
+                self._cells.append((cell, value := content_of(cell, MISSING)))
                 self._waiting.append((value, depth))
         space = function.__globals__
         self._note(space.get, names, depth)
@@ -370,13 +373,6 @@ def _are_one(now: list[Any], before: list[Any]) -> bool:
     return len(now) == len(before) and all(map(operator.is_, now, before))
 
 
-def _content(cell: types.CellType) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:  # a cell that is not filled yet
-        return MISSING
-
-
 def _home(value: Any) -> str:
     home = value.__name__ if isinstance(value, types.ModuleType) else getattr(value, "__module__", None)
     return (home if isinstance(home, str) else type(value).__module__).split(".")[0]
@@ -384,13 +380,3 @@ def _home(value: Any) -> str:
 
 def _is_of_a_library(value: Any) -> bool:
     return _home(value) in LIBRARIES
-
-
-@functools.lru_cache(maxsize=1024)
-def _is_installed_package(home: str) -> bool:
-    path = getattr(sys.modules.get(home), "__file__", None) or ""
-    return "site-packages" in path or "dist-packages" in path
-
-
-def _is_installed(value: Any) -> bool:
-    return _is_installed_package(_home(value))

@@ -94,10 +94,9 @@ class PseudoLabelTeacher(Teacher):
         return Lesson(divergence, torch.ones_like(divergence))
 
 
-@final
 @dataclass(frozen=True)
-class StopGradientTeacher(Teacher):
-    """The labels and weights of :class:`DifferentiableTeacher`, taken for constants in the student's gradient."""
+class SoftTeacher(Teacher):
+    """Labels q = softmax(f_T / temperature), weights 1 - entropy(q) / log k."""
 
     alpha: float = 0.5
     temperature: float = 0.5
@@ -107,38 +106,30 @@ class StopGradientTeacher(Teacher):
         _check(self.alpha, self.strength, self.temperature)
 
     def lesson(self, teacher: Tensor, student: Tensor) -> Lesson:
-        return _soft(teacher, student, self.temperature)
+        log_label = torch.log_softmax(teacher / self.temperature, 1)
+        label = log_label.exp()
+        divergence = (label * (log_label - torch.log_softmax(student, 1))).sum(1)
+        return Lesson(divergence, 1 + (label * log_label).sum(1) / math.log(teacher.shape[1]))
 
 
 @final
 @dataclass(frozen=True)
-class DifferentiableTeacher(Teacher):
+class StopGradientTeacher(SoftTeacher):
+    """The labels and weights of :class:`DifferentiableTeacher`, taken for constants in the student's gradient."""
+
+
+@final
+@dataclass(frozen=True)
+class DifferentiableTeacher(SoftTeacher):
     """Labels q = softmax(f_T / temperature), weights 1 - entropy(q) / log k, both functions of S through T.
 
     The student leads and knows how its teacher follows: to its own gradient it adds (1 - alpha) times the gradient
     at the teacher. Zuo et al. 2021 (DRIFT, arXiv 2109.07049).
     """
 
-    alpha: float = 0.5
-    temperature: float = 0.5
-    strength: float = 1.0
-
-    def __post_init__(self) -> None:
-        _check(self.alpha, self.strength, self.temperature)
-
     @property
     def share(self) -> float:
         return 1.0 - self.alpha
-
-    def lesson(self, teacher: Tensor, student: Tensor) -> Lesson:
-        return _soft(teacher, student, self.temperature)
-
-
-def _soft(teacher: Tensor, student: Tensor, temperature: float) -> Lesson:
-    log_label = torch.log_softmax(teacher / temperature, 1)
-    label = log_label.exp()
-    divergence = (label * (log_label - torch.log_softmax(student, 1))).sum(1)
-    return Lesson(divergence, 1 + (label * log_label).sum(1) / math.log(teacher.shape[1]))
 
 
 def _check(alpha: float, strength: float, temperature: float = 1.0) -> None:
