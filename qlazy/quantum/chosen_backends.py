@@ -51,6 +51,7 @@ class ChosenBackends:
         self._choices: dict[Row, Choice] = {}
         self._lowerings: dict[Row, Lowering] = {}
         self._read: dict[Row, Surroundings] = {}
+        self._ran: dict[Row, tuple[Any, Any]] = {}
         self._elsewhere: dict[tuple[LoweredBackend, torch.device], OnDevice] = {}
 
     @cached_property
@@ -62,13 +63,18 @@ class ChosenBackends:
 
         return to_qnode(self._source)[0]
 
-    @cached_property
+    @property
     def function(self) -> Any:
         """The QNode's function, and all that its transforms do with what it queues."""
         from qlazy.quantum.pennylane.tapes import transforms_of
 
         transforms = [(t.tape_transform, t.args, t.kwargs) for t in transforms_of(self.qnode)]
         return (self.qnode.func, *transforms) if transforms else self.qnode.func
+
+    @property
+    def _parts(self) -> tuple[Any, Any]:
+        """What of a QNode may be replaced in place."""
+        return self.qnode.func, self.qnode.device
 
     @property
     def first(self) -> tuple[Row, Choice] | None:
@@ -87,8 +93,15 @@ class ChosenBackends:
         return "; ".join(dict.fromkeys(filter(None, (choice.reason, *of_torch, choice.unchecked, *places))))
 
     def are_outdated(self, x: Tensor) -> bool:
-        """Whether the QNode reads other numbers now than when it was traced for rows like those of ``x``."""
+        """Whether the QNode reads other numbers now than when it was traced for rows like those of ``x``.
+
+        Or has another function or device.
+        """
         row = tuple(x.shape[1:])
+        if row in self._ran and any(
+            now is not then for now, then in zip(self._parts, self._ran[row], strict=True)
+        ):
+            return True
         return row in self._read and not self._read[row].are_as_before()
 
     def choice(self, params: Tensor | None, x: Tensor) -> Choice:
@@ -99,6 +112,8 @@ class ChosenBackends:
     def choose(self, row: Row, sample: Sample = NOTHING) -> Choice:
         """The backend for rows of a shape, chosen anew."""
         before = None if isinstance(self._source, Program) else Surroundings(self.function)
+        if before is not None:
+            self._ran[row] = self._parts
         self._choices[row] = choice = self._found(row, sample)
         if isinstance(choice.backend, LoweredBackend) and before is not None:
             self._read[row] = Surroundings(self.function, before)

@@ -143,7 +143,7 @@ def on_default_qubit(qnode: qml.QNode) -> qml.QNode:
     device = qnode.device
     if device.name != "default.qubit":
         device = qml.device("default.qubit", wires=device.wires)
-    return qnode.update(device=device, interface="torch", diff_method="backprop")
+    return _updated(qnode, device=device, interface="torch", diff_method="backprop")
 
 
 def on_seeded_qubits(qnode: qml.QNode, generator: torch.Generator | None) -> qml.QNode:
@@ -153,7 +153,14 @@ def on_seeded_qubits(qnode: qml.QNode, generator: torch.Generator | None) -> qml
         chance.seed()
     seed = int(torch.randint(2**31, (), generator=generator or chance))
     device = qml.device("default.qubit", wires=qnode.device.wires, seed=seed)
-    return qnode.update(device=device, interface="torch", diff_method=None)
+    return _updated(qnode, device=device, interface="torch", diff_method=None)
+
+
+def _updated(qnode: qml.QNode, **settings: Any) -> qml.QNode:
+    """The same QNode otherwise run, with the function that it has now: PennyLane takes that which it was made with."""
+    updated = qnode.update(**settings)
+    updated.func = qnode.func
+    return updated
 
 
 def _simulator(traced: Traced) -> str:

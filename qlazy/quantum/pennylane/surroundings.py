@@ -10,15 +10,20 @@ its methods and properties of such names read.
 
 from __future__ import annotations
 
+import array
+import contextvars
+import ctypes
+import dis
 import functools
 import operator
 import os
 import re
 import sys
 import types
+import weakref
 import zlib
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import UserList, defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, ValuesView
 from collections.abc import Set as AbstractSet
 from typing import Any, final
 
@@ -42,14 +47,30 @@ MOST = 20_000
 """How many objects are looked at; the nearest come first."""
 PASSES = 6
 """Code reached by names in code is read so many times further, at most: what lies beyond is not looked at."""
-BY_STRING = frozenset({"getattr", "vars", "__dict__", "asdict", "astuple", "attrgetter"})
+BY_STRING = frozenset({"getattr", "hasattr", "vars", "__dict__", "asdict", "astuple", "attrgetter"})
 OF_ALL_GLOBALS, OF_ENVIRONMENT = frozenset({"globals", "eval", "exec"}), frozenset({"environ", "getenv"})
 """Code that names these may read any attribute, any global, and any variable of the environment."""
+IMPORTING = frozenset({"import_module", "__import__"})
+"""Code that names these may read any module that a text of its own names."""
+MAKING = ("__init__", "__new__", "__post_init__", "__class_getitem__")
+"""What runs where a class is called, or indexed."""
+WRITING = ("__repr__", "__str__", "__format__")
+"""What runs where an object is written, in code that does so."""
+WRITTEN_BY = frozenset({"repr", "str", "format", "ascii", "print", "join"})
+WRITTEN_IN = {
+    dis.opmap[name] for name in ("FORMAT_VALUE", "FORMAT_SIMPLE", "FORMAT_WITH_SPEC") if name in dis.opmap
+}
 NOT_READING = frozenset({
-    "__init__", "__new__", "__post_init__", "__repr__", "__str__", "__eq__", "__hash__", "__del__", "__reduce__",
-    "__reduce_ex__", "__getstate__", "__setstate__", "__init_subclass__", "__class_getitem__", "__set_name__",
+    *MAKING, *WRITING, "__del__", "__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__init_subclass__",
+    "__set_name__",
 })  # fmt: skip
+GENERATED = "<string>"
+"""The file of code that was not written: that of a dataclass, which compares all that there is."""
+FUNCTION_PARTS = ("__code__", "__defaults__", "__kwdefaults__")
+BUFFERS = (array.array, bytearray, memoryview, ctypes._SimpleCData, ctypes.Array, ctypes.Structure)
 MISSING = object()
+BUILT_IN = (*NUMBERS, torch.Tensor, np.ndarray, Mapping, list, tuple, AbstractSet, deque)
+"""Of these kinds values are looked at by what they hold, and by their attributes where they have any."""
 
 Names = tuple[str, ...]
 Place = tuple[int, str]
@@ -129,12 +150,18 @@ class _Reading:
         self._tensors: list[tuple[torch.Tensor, int]] = []
         self._memory: list[tuple[torch.Tensor, int]] = []
         self._arrays: list[tuple[NDArray[Any], bytes | int]] = []
+        self._buffers: list[tuple[Any, bytes]] = []
         self._keys: list[tuple[Mapping[str, Any], list[str]]] = []
         self._seen: set[int] = set()
         self._waiting: deque[tuple[Any, int]] = deque([(function, DEPTH)])
         with outside_transforms():
             while self._waiting and len(self._seen) < MOST:
-                self._look(*self._waiting.popleft())
+                value, left = self._waiting.popleft()
+                try:
+                    self._look(value, left)
+                except Exception:  # of an object's own code, for being asked what it is
+                    self.found.append(Same(value))
+                    self._waiting.append((type(value), left - 1))
 
     @property
     def is_full(self) -> bool:
@@ -162,6 +189,7 @@ class _Reading:
             and all(numbers == before for numbers, before in self._sets)
             and all(tensor.data_ptr() == address for tensor, address in self._memory)
             and all(_bytes(array) == content for array, content in self._arrays)
+            and all(_content_now(value) == content for value, content in self._buffers)
         )
 
     def moved(self) -> dict[Place, Any]:
@@ -178,10 +206,13 @@ class _Reading:
     def _look(self, value: Any, depth: int) -> None:
         if isinstance(value, NUMBERS):
             self.found.append((type(value), value if value == value else repr(value)))
-            return
+            if _is_of_a_library(type(value)):
+                return
         if id(value) in self._seen:
             return
         self._seen.add(id(value))
+        if isinstance(value, BUILT_IN) and depth > 0 and not _is_bare(value):
+            self._look_at_instance(value, depth - 1)
         if isinstance(value, torch.Tensor):
             self._look_at_tensor(value)
         elif isinstance(value, np.ndarray):
@@ -191,8 +222,13 @@ class _Reading:
             self.found.append(Same(value))
         elif depth == 0:
             self.found.append(Same(value))
-        elif isinstance(value, Mapping | list | tuple | AbstractSet | deque):
+        elif isinstance(value, BUFFERS):
+            self._buffers.append((value, content := _raw(value)))
+            self.found.append((Same(value), content))
+        elif isinstance(value, Mapping | list | tuple | AbstractSet | deque | ValuesView | UserList):
             self._look_at_parts(value, depth - 1)
+        elif isinstance(value, NUMBERS):
+            return
         else:
             self.found.append(Same(value))
             self._look_at_object(value, min(depth, INSTALLED_DEPTH if is_installed(_home(value)) else depth))
@@ -213,12 +249,16 @@ class _Reading:
     def _look_at_array(self, holder: Any, array: NDArray[Any]) -> None:
         self._arrays.append((array, content := _bytes(array)))
         self.found.append((Same(holder), content))
+        if array.dtype.hasobject:
+            self._waiting.extend((part, INSTALLED_DEPTH) for part in array.flat)
 
     def _look_at_parts(self, value: Any, depth: int) -> None:
         if isinstance(value, Mapping):
             keys, parts = list(value), list(value.values())
             self._mappings.append((value, keys, parts))
             self.found.append((Same(value), [key if isinstance(key, NUMBERS) else Same(key) for key in keys]))
+            if isinstance(value, defaultdict):
+                self._note(functools.partial(getattr, value), ("default_factory",), depth)
         elif isinstance(value, AbstractSet):
             parts = [part for part in value if not isinstance(part, NUMBERS)]
             self._sets.append((value, frozenset(value)))
@@ -231,22 +271,35 @@ class _Reading:
         self._waiting.extend((part, depth) for part in parts)
 
     def _look_at_object(self, value: Any, depth: int) -> None:
-        if isinstance(value, functools.partial):
+        if isinstance(value, functools.partial | functools.partialmethod):
             self._waiting.extend((part, depth) for part in (value.func, value.args, value.keywords))
+            if value.func in (getattr, hasattr, vars):
+                self.met["getattr"] = None
         elif isinstance(value, types.MethodType) and isinstance(value.__func__, types.FunctionType):
             if not _is_of_a_library(value):
                 self._waiting.extend(((value.__self__, depth), (value.__func__, depth)))
-        elif isinstance(value, types.BuiltinMethodType):
+        elif isinstance(value, types.BuiltinMethodType | types.MethodWrapperType):
             self._waiting.append((value.__self__, depth - 1))
+        elif isinstance(value, contextvars.ContextVar):
+            self._note(functools.partial(_content_of, value), ("",), depth - 1)
+        elif isinstance(value, weakref.ref):
+            self._note(functools.partial(_referent_of, value), ("",), depth - 1)
+        elif isinstance(value, operator.attrgetter | operator.methodcaller):
+            self.met.update(dict.fromkeys(_names_of_getter(value)))
         elif isinstance(value, types.FunctionType):
             if not _is_of_a_library(value):
                 self._look_at_function(value, depth - 1)
                 self._note_own(vars(value), depth - 1)
+                self._waiting.append((vars(value).get("registry"), depth - 1))  # of functools.singledispatch
         elif isinstance(value, types.ModuleType):
             if not _is_of_a_library(value):
-                self._note(vars(value).get, self.named, depth - 1)
+                self._note(vars(value).get, dict.fromkeys((*self.named, "__getattr__")), depth - 1)
         elif isinstance(value, type):
-            self._look_at_class(value, value, self.named, depth - 1)
+            made = () if _is_installed(value) else (*_reading_methods(value), *MAKING)
+            self._look_at_class(value, value, (*self.named, *made), depth - 1)
+            if not (_is_installed(value) or _is_of_a_library(type(value))):
+                meta = (*self.named, *_reading_methods(type(value)))
+                self._look_at_class(type(value), value, meta, depth - 1)
         else:
             self._look_at_instance(value, depth - 1)
 
@@ -265,21 +318,34 @@ class _Reading:
             self._note(space.get, [name for name in space if name not in names], min(depth, 1))
         if not OF_ENVIRONMENT.isdisjoint(names):
             self._waiting.append((os.environ, depth))
-        for name in names:  # imported within
+        texts = names if IMPORTING.isdisjoint(names) else (*names, *_texts_in(function.__code__))
+        for name in texts:  # imported within
             if name in sys.modules and name not in function.__globals__:
                 self._waiting.append((sys.modules[name], depth))
-        self._waiting.extend(
-            (defaults, depth) for defaults in (function.__defaults__, function.__kwdefaults__)
-        )
+        self._note(functools.partial(getattr, function), FUNCTION_PARTS, depth)
 
     def _look_at_instance(self, value: Any, depth: int) -> None:
         """The attributes of an object that are named, and what its methods and properties of these names read."""
-        self._note_own(getattr(value, "__dict__", {}), depth)
+        self._note_own(_own_of(value), depth)
         methods = [*self.named, *_reading_methods(type(value))]
+        if not WRITTEN_BY.isdisjoint(self.named):
+            methods += WRITING
+        if not (_is_of_a_library(type(value)) or _is_installed(value)):
+            self._note(functools.partial(_class_of, value), ("",), depth)
+        elif _is_of_pennylane(value, "Operator"):
+            self._note(functools.partial(getattr, value), ("data", "hyperparameters"), depth)
+        elif _is_of_pennylane(value, "QNode"):
+            self._note(functools.partial(getattr, value), ("func",), depth)
+        else:
+            arrays = [name for name, part in _own_of(value).items() if isinstance(part, np.ndarray)]
+            self._note(_own_of(value).get, arrays, depth)
+            if _is_installed(value) and (content := _numbers_of(value)) is not None:
+                self._buffers.append((value, content))
+                self.found.append(content)
         if isinstance(value, torch.nn.Module):
-            self._waiting.extend(
-                (part, depth) for part in (value._parameters, value._buffers, value._modules)
-            )
+            hooks = value._forward_hooks, value._forward_pre_hooks
+            parts = (value._parameters, value._buffers, value._modules, *hooks)
+            self._waiting.extend((part, depth) for part in parts)
             methods.append("forward")
         self._look_at_class(type(value), value, methods, depth)
 
@@ -331,6 +397,8 @@ def _names_in(code: types.CodeType) -> Names:
 
 def _each_name(code: types.CodeType) -> Iterator[str]:
     yield from code.co_names
+    if not WRITTEN_IN.isdisjoint(code.co_code[::2]):
+        yield "format"
     in_texts = not OF_ALL_GLOBALS.isdisjoint(code.co_names)
     for constant in code.co_consts:
         if in_texts and isinstance(constant, str):
@@ -348,6 +416,7 @@ def _reading_methods(kind: type) -> Iterator[str]:
                     isinstance(method, types.FunctionType)
                     and name.startswith("__")
                     and name not in NOT_READING
+                    and method.__code__.co_filename != GENERATED
                 ):
                     yield name
 
@@ -358,9 +427,73 @@ def _function_of(attribute: Any) -> types.FunctionType | None:
         attribute = attribute.__func__
     elif isinstance(attribute, property):
         attribute = attribute.fget
-    elif isinstance(attribute, functools.cached_property):
+    elif isinstance(attribute, functools.cached_property | functools.partialmethod):
         attribute = attribute.func
+    if isinstance(attribute, property):  # in a class method
+        attribute = attribute.fget
     return attribute if isinstance(attribute, types.FunctionType) else None
+
+
+def _texts_in(code: types.CodeType) -> Iterator[str]:
+    """The texts in code and in all code within it."""
+    for constant in code.co_consts:
+        if isinstance(constant, str):
+            yield constant
+        elif isinstance(constant, types.CodeType):
+            yield from _texts_in(constant)
+
+
+def _names_of_getter(getter: Any) -> Iterator[str]:
+    """The attributes that an ``attrgetter`` or a ``methodcaller`` looks up."""
+    for part in getter.__reduce__()[1]:
+        if isinstance(part, str):
+            yield from part.split(".")
+
+
+def _content_of(variable: contextvars.ContextVar[Any], _: str, default: Any) -> Any:
+    return variable.get(default)
+
+
+def _referent_of(reference: weakref.ref[Any], *_: Any) -> Any:
+    return reference()
+
+
+def _own_of(value: Any) -> Mapping[str, Any]:
+    """The attributes of an object itself."""
+    own = getattr(value, "__dict__", None)
+    return own if isinstance(own, dict) else {}
+
+
+def _is_bare(value: Any) -> bool:
+    """Whether a number, container, array or tensor is one of Python's or a library's own, without more attributes."""
+    return _is_of_a_library(type(value)) and not _own_of(value)
+
+
+def _is_of_pennylane(value: Any, name: str) -> bool:
+    return any(owner.__name__ == name and _is_of_a_library(owner) for owner in type(value).__mro__)
+
+
+def _class_of(value: Any, *_: Any) -> type:
+    return type(value)
+
+
+def _raw(value: Any) -> bytes:
+    return memoryview(value).tobytes()
+
+
+def _numbers_of(value: Any) -> bytes | None:
+    """The numbers in an installed package's table or series; None where it is none, or holds other objects."""
+    if not hasattr(type(value), "__array__"):
+        return None
+    try:
+        found = np.asarray(value)
+    except Exception:  # whatever an object does that is no array
+        return None
+    return None if found.dtype.hasobject else found.tobytes()
+
+
+def _content_now(value: Any) -> bytes | None:
+    return _raw(value) if isinstance(value, BUFFERS) else _numbers_of(value)
 
 
 def _bytes(array: NDArray[Any]) -> bytes | int:
