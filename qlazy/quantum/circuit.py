@@ -225,7 +225,7 @@ class Circuit(Model):
 
         Calls do so themselves where a number, array or tensor has changed that the QNode's function or its transforms
         read from closures, globals or objects, themselves or in functions they call; not where it lies outside of
-        Python's names: in an environment variable, a file, or deep within a library's object.
+        Python's names: in a file, in a library's own settings, or deep within a library's object.
         """
         self._chosen = ChosenBackends(self._source, self._shapes, self._wanted, self._truncation)
 

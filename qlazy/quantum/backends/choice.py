@@ -44,6 +44,7 @@ from qlazy.quantum.backends.programs import propagating, require_no_branches
 from qlazy.quantum.pennylane.device_tracing import device_circuit
 from qlazy.quantum.pennylane.plain import NoTangents, PlainQNode, Watch
 from qlazy.quantum.pennylane.rules.lowering import NotLoweredError
+from qlazy.quantum.pennylane.symbolic.doubles import in_doubles
 from qlazy.quantum.pennylane.tapes import transforms_of
 from qlazy.quantum.pennylane.tracing import Traced, traced_qnode
 from qlazy.simulator.paulis.propagation import Truncation
@@ -159,7 +160,7 @@ def on_seeded_qubits(qnode: qml.QNode, generator: torch.Generator | None) -> qml
 def _updated(qnode: qml.QNode, **settings: Any) -> qml.QNode:
     """The same QNode otherwise run, with the function that it has now: PennyLane takes that which it was made with."""
     updated = qnode.update(**settings)
-    updated.func = qnode.func
+    updated.func = in_doubles(qnode.func)
     return updated
 
 

@@ -23,7 +23,9 @@ from qlazy.quantum.backends.device import AngleSlot, DeviceCircuit, DeviceTempla
 from qlazy.quantum.backends.lowered import LoweredCircuit, Lowering
 from qlazy.quantum.pennylane.operators import Operator, fixed_gate
 from qlazy.quantum.pennylane.rules.lowering import NOTHING, NotLoweredError, lower
+from qlazy.quantum.pennylane.symbolic.abstract import Lists
 from qlazy.quantum.pennylane.symbolic.carriers import formula
+from qlazy.quantum.pennylane.symbolic.doubles import Doubles
 from qlazy.quantum.pennylane.symbolic.elements import NotSymbolic
 from qlazy.quantum.pennylane.symbolic.tensor import Symbolic, symbols
 from qlazy.quantum.pennylane.tapes import TREE, single_tape, wire_order
@@ -75,7 +77,8 @@ def _traced(
 ) -> tuple[qml.tape.QuantumScript, list[Part]]:
     arguments = {name: symbols(name, _values(shape, start)) for name, shape in weights.items()}
     inputs: Any = symbols(data, _values(row, start / 3))
-    tape, combined = single_tape(qnode, **{data: inputs}, **arguments)
+    with Doubles(), Lists():
+        tape, combined = single_tape(qnode, **{data: inputs}, **arguments)
     if combined is not None:
         raise NotLoweredError("its transforms compute with its results")
     for measurement in tape.measurements:

@@ -30,6 +30,7 @@ from qlazy.base.errors import UnsupportedModelError, require
 from qlazy.quantum.pennylane.plain_batch import BROADCAST, CONSTANT, NotTogetherError, results_of, wires_of
 from qlazy.quantum.pennylane.surroundings import generators_of
 from qlazy.quantum.pennylane.symbolic.detaching import stops_gradient
+from qlazy.quantum.pennylane.symbolic.doubles import Doubles
 from qlazy.quantum.pennylane.tapes import TREE, by_cones, executed, flat, is_dynamic, real, transforms_of
 
 Array = NDArray[np.float64]
@@ -123,7 +124,7 @@ class PlainQNode:
         build = self._construct
         try:
             tensors = {name: torch.from_numpy(value.copy()) for name, value in point.arguments.items()}
-            with torch.enable_grad(), stops or Stops():
+            with torch.enable_grad(), stops or Stops(), Doubles():
                 tape = build(**tensors)
         except TypeError:  # from a function that wants arrays
             return build(**point.arguments)

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from qlazy.quantum.pennylane.symbolic.carriers import is_constant
+from qlazy.quantum.pennylane.symbolic.doubles import Doubles
 from qlazy.quantum.pennylane.symbolic.tensor import Symbolic, without_gradient
 
 _lock, _open = threading.Lock(), 0
@@ -27,7 +28,7 @@ def abstract() -> Iterator[None]:
         _open += 1
         qml.math.is_abstract = _is_without_values
     try:
-        with _Lists():
+        with Doubles(), Lists():
             yield
     finally:
         with _lock:
@@ -42,7 +43,7 @@ def _is_without_values(tensor: Any, like: str | None = None) -> bool:
     return bool(_is_abstract(tensor, like))
 
 
-class _Lists(TorchFunctionMode):
+class Lists(TorchFunctionMode):
     """Makes lists of formulas tensors, whose numbers torch would ask for; as there, gradients stop at them."""
 
     def __torch_function__(
