@@ -53,7 +53,7 @@ def require_signature(qnode: qml.QNode, shapes: Mapping[str, tuple[int, ...]]) -
         "take its arguments by name (no *weights, nothing before a /)",
         f"taking {unnamed}",
     )
-    must = f"take its data as `{INPUTS}`, an argument of that name"
+    must = f"take its data as `{INPUTS}`, an argument of that name (without data `{INPUTS}=None`, x of shape (n, 0))"
     require(INPUTS in arguments, "qnode", must, f"a function of {', '.join(arguments) or 'nothing'}")
     require(INPUTS not in shapes, "weight_shapes", f"not name `{INPUTS}`", list(shapes))
     if any(a.kind is inspect.Parameter.VAR_KEYWORD for a in arguments.values()):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import pennylane as qml
 import torch
@@ -89,14 +89,23 @@ class _Layout:
                 return shape
         fits = together.shape == expected.shape
         if not fits or not torch.allclose(together.double(), expected, atol=TOLERANCE, rtol=TOLERANCE):
-            must = "give each row of a batch what it gives that row alone"
-            refuse(
-                "layer",
-                must,
-                "one that mixes rows: index features by `inputs[..., k]`",
-                UnsupportedModelError,
-            )
+            self._refuse(rows, together)
         return shape
+
+    def _refuse(self, rows: Tensor, together: Tensor) -> NoReturn:
+        """Of a layer that gives other numbers than its circuit with its parameters."""
+        with in_plain_autograd(), torch.no_grad():
+            alone = torch.stack([self._layer(row) for row in rows])
+        if alone.shape == together.shape and torch.allclose(alone, together, atol=TOLERANCE, rtol=TOLERANCE):
+            must = "run with the weights that are its parameters"
+            actual = (
+                "one whose parameters were replaced: copy numbers into them, `layer.NAME.data.copy_(...)`"
+            )
+            refuse("layer", must, actual, UnsupportedModelError)
+        must = "give each row of a batch what it gives that row alone"
+        refuse(
+            "layer", must, "one that mixes rows: index features by `inputs[..., k]`", UnsupportedModelError
+        )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> _Layout:
         return self  # what it holds is only read

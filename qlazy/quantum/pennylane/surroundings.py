@@ -295,9 +295,9 @@ class _Reading:
             if not _is_of_a_library(value):
                 self._note(vars(value).get, dict.fromkeys((*self.named, "__getattr__")), depth - 1)
         elif isinstance(value, type):
-            made = () if _is_installed(value) else (*_reading_methods(value), *MAKING)
+            made = () if is_installed(_home(value)) else (*_reading_methods(value), *MAKING)
             self._look_at_class(value, value, (*self.named, *made), depth - 1)
-            if not (_is_installed(value) or _is_of_a_library(type(value))):
+            if not (is_installed(_home(value)) or _is_of_a_library(type(value))):
                 meta = (*self.named, *_reading_methods(type(value)))
                 self._look_at_class(type(value), value, meta, depth - 1)
         else:
@@ -330,7 +330,7 @@ class _Reading:
         methods = [*self.named, *_reading_methods(type(value))]
         if not WRITTEN_BY.isdisjoint(self.named):
             methods += WRITING
-        if not (_is_of_a_library(type(value)) or _is_installed(value)):
+        if not (_is_of_a_library(type(value)) or is_installed(_home(value))):
             self._note(functools.partial(_class_of, value), ("",), depth)
         elif _is_of_pennylane(value, "Operator"):
             self._note(functools.partial(getattr, value), ("data", "hyperparameters"), depth)
@@ -339,7 +339,7 @@ class _Reading:
         else:
             arrays = [name for name, part in _own_of(value).items() if isinstance(part, np.ndarray)]
             self._note(_own_of(value).get, arrays, depth)
-            if _is_installed(value) and (content := _numbers_of(value)) is not None:
+            if is_installed(_home(value)) and (content := _numbers_of(value)) is not None:
                 self._buffers.append((value, content))
                 self.found.append(content)
         if isinstance(value, torch.nn.Module):

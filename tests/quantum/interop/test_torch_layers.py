@@ -174,3 +174,14 @@ def test_what_is_no_plain_torch_layer_is_refused() -> None:
     theirs.register_forward_hook(lambda module, inputs, outputs: outputs)
     with pytest.raises(UnsupportedModelError, match="one with hooks"):
         from_torch_layer(theirs)
+
+
+def test_a_layer_whose_parameter_was_replaced_is_refused_in_its_own_words() -> None:
+    """It runs with the weights it had, and not with its parameter: no mixing of rows."""
+    first, second = layer_of(), layer_of()
+    second.weights = first.weights
+    net = Net(nn.Sequential(first, nn.Linear(2, 3).double(), second), init="own")
+    with pytest.raises(
+        UnsupportedModelError, match="`layer` must run with the weights that are its parameters"
+    ):
+        net(net.params.double(), rows(4))
