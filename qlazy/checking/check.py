@@ -68,21 +68,7 @@ def check(
     Raises ValueError for a model that does not fit the data and for settings that mean nothing, TypeError for what is
     no model or no data.
     """
-    if isinstance(data, tuple):
-        require(
-            len(data) == 2,
-            "data",
-            "be a Dataset or a pair of arrays (x, y)",
-            f"{len(data)} values",
-            TypeError,
-        )
-        data = from_arrays(*data)
-    require_instance("data", data, Dataset, "load_data('digits'), or a pair of arrays (x, y)")
-    x = data.x_train
-    differs = not x[:1].numel() or bool((x != x[:1]).any())
-    require(
-        differs, "data", "have inputs that differ from sample to sample", "the same in every training row"
-    )
+    data = _data_set(data)
     require_flag("progress", progress)
     positive_of("small", small)
     asked = _panels(panels)
@@ -91,23 +77,12 @@ def check(
         remove_stale_drafts(require_writable(folder))
     name, built = named_model(model, data, shapes, inputs)
     question = Question(
-        name,
-        built,
-        data,
-        distinct_values("alphas", alphas, Real, "numbers"),
-        seeds_of(seeds),
-        loss_of(loss),
-        method_of(method),
-        steps,
-        centered,
-        small,
-        folder,
-        key,
-        workers,
-        progress,
-    )
+        name, built, data, alphas=distinct_values("alphas", alphas, Real, "numbers"), seeds=seeds_of(seeds),
+        loss=loss_of(loss), method=method_of(method), steps=steps, centered=centered, small=small, out=folder, key=key,
+        workers=workers, progress=progress,
+    )  # fmt: skip
     if "lazy" not in asked and "classical" in asked:  # a comparison says so itself
-        warn_of_unread_columns([(name, built)], x)
+        warn_of_unread_columns([(name, built)], data.x_train)
     answers = {panel: PANELS[panel].ask(question) for panel in asked}
     lazy = answers.get("lazy")
     rates = lazy.comparison.rates_text() if isinstance(lazy, LazyPanel) else ""
@@ -122,6 +97,20 @@ def check(
     if folder is not None:
         verdict.save(folder)
     return verdict
+
+
+def _data_set(data: Dataset | tuple[ArrayLike | Tensor, ArrayLike | Tensor]) -> Dataset:
+    """The data, or what a pair of arrays becomes; refused where no input differs from another."""
+    if isinstance(data, tuple):
+        must = "be a Dataset or a pair of arrays (x, y)"
+        require(len(data) == 2, "data", must, f"{len(data)} values", TypeError)
+        data = from_arrays(*data)
+    require_instance("data", data, Dataset, "load_data('digits'), or a pair of arrays (x, y)")
+    x = data.x_train
+    differs = not x[:1].numel() or bool((x != x[:1]).any())
+    must = "have inputs that differ from sample to sample"
+    require(differs, "data", must, "the same in every training row")
+    return data
 
 
 def _panels(panels: Sequence[str]) -> tuple[str, ...]:
