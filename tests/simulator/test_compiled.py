@@ -76,6 +76,42 @@ for kernel, size in ((multiply, 4), (dot, 3)):
     ]
 
 
+def test_machine_code_is_made_of_entry_points_alone() -> None:
+    code = """
+from numba import njit
+from qlazy.simulator.kernels.compiled import OPTIONS, around, inline, kernel
+
+@inline
+def doubled(x):
+    return x + x
+
+@kernel
+def added(x, y):
+    return doubled(x) + y
+
+@around
+def sums(count, y):
+    total = 0.0
+    for _ in range(count):
+        total = added(total, y)
+    return total
+
+@njit(**OPTIONS)
+def entry(count, y):
+    return sums(count, y) + added(y, 0.0)
+
+assert entry(3, 1.5) == 7 * 1.5 + 2 * 1.5
+
+def has_machine_code(function):
+    (compiled,) = function.overloads.values()
+    name = compiled.fndesc.llvm_func_name
+    return compiled.library.codegen._engine.is_symbol_defined(name)
+
+print(*map(has_machine_code, (doubled, added, sums, entry)))
+"""
+    assert python("-c", code) == "False False False True"
+
+
 def test_numba_is_imported_only_when_a_circuit_runs() -> None:
     code = "import sys, qlazy.simulator; print('numba' in sys.modules, 'torch' in sys.modules)"
     assert python("-c", code) == "False False"

@@ -19,15 +19,24 @@ from numba import njit
 from numba.core.event import Listener, register
 
 from qlazy.simulator.kernels.kept_code import KeptCode
+from qlazy.simulator.kernels.linked import LinkedCompiler
 
 # Nothing is allocated, so nothing is counted: references held by tuples would be, in every inner loop.
 OPTIONS: dict[str, Any] = {"error_model": "numpy", "_nrt": False}
 
-# What only other kernels call needs no entry for Python or C: a third of the time it takes to compile.
-_INNER: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, **OPTIONS}
+# What only other kernels call needs no entry for Python or C, and no machine code: half of the time to compile it.
+_INNER: dict[str, Any] = {
+    "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": LinkedCompiler, **OPTIONS,
+}  # fmt: skip
 
 kernel = njit(**_INNER)
 inline = njit(forceinline=True, **_INNER)
+
+
+def around(function: Callable[..., Any]) -> Any:
+    """A kernel of loops around others, with little of its own: it is optimised as a part of its callers alone."""
+    function.optimized_by_callers = True  # type: ignore[attr-defined]
+    return kernel(function)
 
 
 def entry(function: Callable[..., Any]) -> Any:

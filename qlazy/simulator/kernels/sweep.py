@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from qlazy.simulator.compiling.instructions import Pass
 from qlazy.simulator.kernels.angles import Angles, collect, cosine_and_sine, fill_sampled
-from qlazy.simulator.kernels.compiled import entry, inline, kernel
+from qlazy.simulator.kernels.compiled import around, entry, inline, kernel
 from qlazy.simulator.kernels.lanes import increment, load, splat, store
 from qlazy.simulator.kernels.layout import Coefficients, States
 from qlazy.simulator.kernels.many_qubits import apply_dense, apply_table
@@ -103,7 +103,7 @@ def seed(states, measurement, start, weights, at):
             add_seed(states, bra, measurement, output, weight)
 
 
-@kernel
+@around
 def sweep_back(states, plan, coefficients, out, at, scratch):
     """From the final ket and seeded bras to the cotangents."""
     masks, out_rows = plan.masks, plan.cotangent_rows
@@ -121,7 +121,7 @@ def sweep_back(states, plan, coefficients, out, at, scratch):
         differentiate(states, plan.leading[number], masks, out, at, out_rows)
 
 
-@kernel
+@around
 def run_block(block, plan, bras, coefficients, samples, room):
     """Run one block of samples: values, and cotangents in ``room``, ``bras`` outputs at a time or none of them.
 
