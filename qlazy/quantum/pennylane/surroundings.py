@@ -157,9 +157,9 @@ class _Reading:
         with outside_transforms():
             while self._waiting and len(self._seen) < MOST:
                 value, left = self._waiting.popleft()
-                try:
+                if _says_its_class(value):
                     self._look(value, left)
-                except Exception:  # of an object's own code, for being asked what it is
+                else:
                     self.found.append(Same(value))
                     self._waiting.append((type(value), left - 1))
 
@@ -460,8 +460,19 @@ def _referent_of(reference: weakref.ref[Any], *_: Any) -> Any:
 
 def _own_of(value: Any) -> Mapping[str, Any]:
     """The attributes of an object itself."""
-    own = getattr(value, "__dict__", None)
+    try:
+        own = getattr(value, "__dict__", None)
+    except Exception:  # of the object's own code
+        return {}
     return own if isinstance(own, dict) else {}
+
+
+def _says_its_class(value: Any) -> bool:
+    """Whether an object may be asked what it is: one with attributes of its own making may raise."""
+    try:
+        return value.__class__ is not None
+    except Exception:
+        return False
 
 
 def _is_bare(value: Any) -> bool:
