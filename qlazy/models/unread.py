@@ -56,8 +56,8 @@ def unread_text(name: str, columns: Sequence[int], width: int) -> str:
     """What is said of a model that leaves columns of its inputs unread."""
     which = f"column {columns[0]}" if len(columns) == 1 else f"columns {_listed(columns)}"
     return (
-        f"{name} does not read {which} of the {width} of its inputs (counted from 0): its outputs are the same "
-        "whatever stands there, while other models on these data may use it"
+        f"no output of {name} depends on {which} of the {width} of its inputs (counted from 0), whatever stands there; "
+        "other models on these data may use it"
     )
 
 

@@ -176,7 +176,7 @@ def test_compare_and_check_say_so_once(monkeypatch):
     x = rng.normal(size=(24, 4))
     data = qlazy.from_arrays(x, x[:, 3] > 0, train=16)
     circuit = qlazy.Circuit(two, {"w": (1,)})
-    expected = "circuit does not read columns 2 and 3 of the 4 of its inputs (counted from 0)"
+    expected = "no output of circuit depends on columns 2 and 3 of the 4 of its inputs (counted from 0)"
     not_asked = PANELS["classical"]._replace(ask=lambda question: "Not asked.")
     monkeypatch.setattr(check_module, "PANELS", {**PANELS, "classical": not_asked})
     with warnings.catch_warnings(record=True) as said:
@@ -193,6 +193,6 @@ def test_compare_and_check_say_so_once(monkeypatch):
 
 
 def test_columns_are_listed_in_words():
-    assert unread_text("a", (3,), 4).startswith("a does not read column 3 of the 4 ")
+    assert unread_text("a", (3,), 4).startswith("no output of a depends on column 3 of the 4 ")
     assert " columns 0, 2 and 5 to 9 of " in unread_text("a", (0, 2, 5, 6, 7, 8, 9), 12)
     assert " columns 0 and 1 of " in unread_text("a", (0, 1), 12)
