@@ -26,7 +26,7 @@ from qlazy.simulator.kernels.angles import (
     sampled_factor,
     turned,
 )
-from qlazy.simulator.kernels.compiled import entry, inline, kernel
+from qlazy.simulator.kernels.compiled import around, entry, inline, kernel
 from qlazy.simulator.kernels.lanes import increment, load, splat, store, trailing_zeros
 from qlazy.simulator.kernels.layout import Coefficients, States
 from qlazy.simulator.kernels.measuring import add_seed, clear
@@ -311,7 +311,7 @@ def seed(states, measurement, moving, at):
         add_seed(states, states.bras + 2 * size, measurement, output, moved)
 
 
-@kernel
+@around
 def run_block(block, plan, gates, moving, space):
     size = 1 << len(plan.product)
     ket = States(space.states, size, 0, PAIR * size, PAIR * size)
