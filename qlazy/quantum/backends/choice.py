@@ -144,7 +144,9 @@ def on_default_qubit(qnode: qml.QNode) -> qml.QNode:
     device = qnode.device
     if device.name != "default.qubit":
         device = qml.device("default.qubit", wires=device.wires)
-    return _updated(qnode, device=device, interface="torch", diff_method="backprop")
+    updated = _updated(qnode, device=device, interface="torch", diff_method="backprop")
+    updated.func = in_doubles(updated.func)
+    return updated
 
 
 def on_seeded_qubits(qnode: qml.QNode, generator: torch.Generator | None) -> qml.QNode:
@@ -160,7 +162,7 @@ def on_seeded_qubits(qnode: qml.QNode, generator: torch.Generator | None) -> qml
 def _updated(qnode: qml.QNode, **settings: Any) -> qml.QNode:
     """The same QNode otherwise run, with the function that it has now: PennyLane takes that which it was made with."""
     updated = qnode.update(**settings)
-    updated.func = in_doubles(qnode.func)
+    updated.func = qnode.func
     return updated
 
 
