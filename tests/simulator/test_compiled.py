@@ -112,6 +112,27 @@ print(*map(has_machine_code, (doubled, added, sums, entry)))
     assert python("-c", code) == "False False False True"
 
 
+def test_another_numba_compiles_all() -> None:
+    code = """
+import sys
+sys.modules["qlazy.simulator.kernels.linked"] = None  # as where what it imports is not there
+from qlazy.simulator.kernels.compiled import OPTIONS, kernel
+from numba import njit
+
+@kernel
+def added(x, y):
+    return x + y
+
+@njit(**OPTIONS)
+def entry(x):
+    return added(x, x)
+
+(compiled,) = (entry(1.5), added.overloads)[1].values()
+print(entry(1.5), compiled.library.codegen._engine.is_symbol_defined(compiled.fndesc.llvm_func_name))
+"""
+    assert python("-c", code) == "3.0 True"
+
+
 def test_numba_is_imported_only_when_a_circuit_runs() -> None:
     code = "import sys, qlazy.simulator; print('numba' in sys.modules, 'torch' in sys.modules)"
     assert python("-c", code) == "False False"

@@ -19,14 +19,23 @@ from numba import njit
 from numba.core.event import Listener, register
 
 from qlazy.simulator.kernels.kept_code import KeptCode
-from qlazy.simulator.kernels.linked import LinkedCompiler
+
+try:
+    from qlazy.simulator.kernels.linked import LinkedCompiler
+
+    _LINKED: dict[str, Any] = {"pipeline_class": LinkedCompiler}
+except (
+    ImportError,
+    AttributeError,
+):  # a numba that is made in another way: it compiles all, and takes longer
+    _LINKED = {}
 
 # Nothing is allocated, so nothing is counted: references held by tuples would be, in every inner loop.
 OPTIONS: dict[str, Any] = {"error_model": "numpy", "_nrt": False}
 
 # What only other kernels call needs no entry for Python or C, and no machine code: half of the time to compile it.
 _INNER: dict[str, Any] = {
-    "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": LinkedCompiler, **OPTIONS,
+    "no_cpython_wrapper": True, "no_cfunc_wrapper": True, **_LINKED, **OPTIONS,
 }  # fmt: skip
 
 kernel = njit(**_INNER)
