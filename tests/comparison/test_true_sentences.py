@@ -125,6 +125,7 @@ def test_every_sentence_is_true(one: Drawn) -> None:
         return
     if one.changes.shape[1] < 2:
         no_claims(said, text)
+        of_one_seed(one, said)
         return
     known = table(one)
     regimes(said, known)
@@ -148,6 +149,30 @@ def no_claims(said: LazyVerdict, text: str) -> None:
         assert claim not in text
 
 
+def of_one_seed(one: Drawn, said: LazyVerdict) -> None:
+    """What is said of each metric is so of the figures, scale by scale."""
+    first = said.sentences()[0].partition("no claim. ")[2].lower()
+    if one.diverged.all():
+        return
+    gone = one.diverged[:, 0, None] | (np.arange(3) == 2) & one.linear[:, 0, None]
+    small = (one.changes[:, 0] <= SMALL) & ~gone
+    parts = [
+        (name, part) for part in first.split("; ") for name in NAMES if name.lower() in part.split(" by ")[0]
+    ]
+    assert sorted(name for name, _ in parts) == sorted(NAMES)
+    for name, part in parts:
+        k = NAMES.index(name)
+        scale = float(re.search(r" a = ([\d.]+)", part)[1])
+        index = SCALES.index(scale)
+        if "at most" in part:
+            assert small[index:, k].all()
+            assert index == 0 or not small[index - 1, k]
+        else:
+            assert scale == said.scales[-1]
+            assert not small[-1, k]
+            assert ("cannot be told" in part) == gone[-1, k]
+
+
 def regimes(said: LazyVerdict, known: dict[str, list[Interval | None]]) -> None:
     first = said.sentences()[0]
     words = {name: [decided(row, SMALL) for row in rows] for name, rows in known.items()}
@@ -157,21 +182,32 @@ def regimes(said: LazyVerdict, known: dict[str, list[Interval | None]]) -> None:
     if "all three metrics" in first:
         assert all(word == "lazy" for rows in words.values() for word in rows)
         return
-    groups = re.findall(r"by its ([\w, ]+?) ((?:from|at) .*?)(?=, by its|\.$)", first)
-    parts = [(name, told) for names, told in groups for name in re.split(", | and ", names)]
-    assert sorted(name for name, _ in parts) == sorted(NAMES)
+    claims = re.findall(
+        r"(?:^one|; it) (is(?: not)?(?: shown to be)? lazy) (by its .*?)(?=; it is|\.$)", first
+    )
+    groups = [
+        (names, (claim, told)) for claim, rest in claims
+        for names, told in re.findall(r"by its ([\w, ]+?) ((?:from|at) .*?)(?=, by its|$)", rest)
+    ]  # fmt: skip
+    assert len({claim for claim, _ in claims}) == len(claims)
+    parts = [(name, claim, told) for names, (claim, told) in groups for name in re.split(", | and ", names)]
+    assert sorted(name for name, _, _ in parts) == sorted(NAMES)
     assert len({told for _, told in groups}) == len(groups)  # what is so of several is said once
-    for name, told in parts:
+    for name, claim, told in parts:
         rows = dict(zip(said.scales, words[name], strict=True))
+        if claim != "is lazy":
+            assert "lazy" not in rows.values()
+            assert ("shown" in claim) == ("undecided" in rows.values())
+            assert told.startswith(
+                f"at a = {said.scales[-1]:g}" if len(rows) < 2 else "at any scale up to a = "
+            )
+            continue
         if told.startswith("at every scale"):
             assert set(rows.values()) == {"lazy"}
         elif told.startswith("from a = "):
             least = float(re.match(r"from a = ([\d.]+)", told)[1])
             assert all(rows[a] == "lazy" for a in rows if a >= least)
             assert rows[max(a for a in rows if a < least)] != "lazy"
-        elif told.startswith("at no scale"):
-            assert "lazy" not in rows.values()
-            assert ("for certain" in told) == ("undecided" in rows.values())
         else:
             lazy = {float(a) for a in re.match(r"at a = ([\d., ]+) but", told)[1].split(",")}
             assert lazy == {a for a, word in rows.items() if word == "lazy"}

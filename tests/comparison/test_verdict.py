@@ -47,7 +47,17 @@ def test_what_hardly_trained_is_called_no_kernel_method() -> None:
 def test_lazy_at_no_scale() -> None:
     (one,) = verdicts(made_up(("one",), moves=1e4))
     assert one.lazy_from["kernel"] is None
-    assert f"by its kernel and outputs at no scale up to a = {ALPHAS[-1]:g}" in one.sentences()[0]
+    said = f"one is not lazy by its kernel and outputs at any scale up to a = {ALPHAS[-1]:g}."
+    assert one.sentences()[0] == said
+
+
+def test_what_is_and_what_is_not_lazy_are_two_clauses() -> None:
+    found = {"Jacobian": (LARGE_ONE, SMALL_ONE), "kernel": (LARGE_ONE,) * 2, "outputs": (WIDE_ONE,) * 2}
+    one = LazyVerdict("one", (1.0, 100.0), found, 0.3, 3)
+    assert one.sentences()[0] == (
+        "one is lazy by its Jacobian from a = 100; it is not lazy by its kernel at any scale up to a = 100; it is not "
+        "shown to be lazy by its outputs at any scale up to a = 100 (undecided at a = 1, 100)."
+    )
 
 
 def test_a_run_that_diverged_is_not_lazy() -> None:
@@ -59,6 +69,7 @@ def test_a_run_that_diverged_is_not_lazy() -> None:
 
 SMALL_ONE = Interval(0.01, 0.005, 0.02)
 LARGE_ONE = Interval(0.5, 0.3, 0.9)
+WIDE_ONE = Interval(0.09, 0.03, 0.27)
 DIVERGED = Interval(math.inf, math.inf, math.inf)
 
 
@@ -81,11 +92,11 @@ def test_scales_that_diverged_are_named() -> None:
 
 
 def test_small_at_one_scale_and_not_at_larger_ones_is_said_as_it_is() -> None:
-    """Seeds leave nothing undecided there, and "at no scale" would be false."""
+    """Seeds leave nothing undecided there, and "at any scale" would be false."""
     one = of_two_scales(SMALL_ONE, LARGE_ONE)
     assert one.decision == "undecided"
     assert "by its Jacobian, kernel and outputs at a = 1 but not at every larger scale" in one.sentences()[0]
-    assert "at no scale" not in str(one)
+    assert "at any scale" not in str(one)
     assert "not called lazy" in one.sentences()[1]
     assert "leave undecided" not in str(one)
 
@@ -183,7 +194,10 @@ def test_an_interval_decides_and_not_a_mean() -> None:
     assert one.decisions("kernel") == ("undecided", "undecided")
     assert one.decision == "undecided"
     assert one.least["kernel"] == pytest.approx((0.27 * 0.01 * 0.01) ** (1 / 3))
-    assert "at no scale up to a = 10 for certain (undecided at a = 1, 10)" in one.sentences()[0]
+    assert one.sentences()[0] == (
+        "one is not shown to be lazy by its Jacobian, kernel and outputs at any scale up to a = 10 "
+        "(undecided at a = 1, 10)."
+    )
     assert "leave undecided" in one.sentences()[1]
     assert "disguise" not in str(one)
 
@@ -202,9 +216,77 @@ def test_one_seed_makes_no_claim() -> None:
     (one,) = verdicts(spread_over_seeds((0.001,)))
     assert one.decision == "undecided"
     assert "one seed, which allows no claim" in one.sentences()[0]
-    assert "a change of at most 10 % by" in one.sentences()[0]
+    assert one.sentences()[0].endswith(
+        "Its Jacobian and kernel change by at most 10 % from a = 1 on; its outputs leave the linearised ones by at "
+        "most 10 % from a = 1 on."
+    )
     for claim in ("is lazy", "disguise", "features", "explain", "interval ±"):
         assert claim not in str(one)
+
+
+def of_one_seed(scales: tuple[float, ...], **changes: tuple[float, ...]) -> str:
+    """The first words on changes of one seed, scale by scale, that have no interval."""
+    found = {
+        name: tuple(Interval(value, math.nan, math.nan) for value in values)
+        for name, values in changes.items()
+    }
+    return LazyVerdict("one", scales, found, 0.3, 1).sentences()[0].partition("no claim. ")[2]
+
+
+def test_one_seed_is_described_in_plain_words() -> None:
+    """Small at every scale, from one on, at the largest alone, or not there: each for what it is."""
+    said = of_one_seed((1.0,), Jacobian=(0.4,), kernel=(0.3,), outputs=(0.01,))
+    assert said == (
+        "Its Jacobian and kernel change by more than 10 % at a = 1; its outputs leave the linearised ones by at most "
+        "10 % at a = 1."
+    )
+    said = of_one_seed(
+        (1.0, 10.0, 100.0), Jacobian=(0.01, 0.02, 0.3), kernel=(0.3, 0.05, 0.01), outputs=(1, 1, 0.01)
+    )
+    assert said == (
+        "Its Jacobian changes by more than 10 % at a = 100; its kernel changes by at most 10 % from a = 10 on; its "
+        "outputs leave the linearised ones by at most 10 % at a = 100."
+    )
+
+
+def test_what_diverged_from_one_seed_gives_no_amount() -> None:
+    gone, small = Interval(math.inf, math.nan, math.nan), Interval(0.01, math.nan, math.nan)
+    one = LazyVerdict("one", (1.0, 10.0), dict.fromkeys(METRICS, (small, gone)), 0.3, 1)
+    said = "Its Jacobian and kernel change by an amount that cannot be told at a = 10 (training diverged at a = 10);"
+    assert said in one.sentences()[0]
+    assert "more than" not in one.sentences()[0]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_an_interval_that_leaves_all_open_is_not_spelt_out(seed: int) -> None:
+    """Of two seeds a factor apart: its ends are hundreds of means away, unless it decides all the same."""
+    rng = np.random.default_rng(seed)
+    small, ratio = 10 ** rng.uniform(-2, -0.8), rng.uniform(5, 20)
+    (one,) = verdicts(spread_over_seeds((small, ratio * small)))
+    found = one.intervals["kernel"][0]
+    assert found.high > 100 * found.mean
+    assert "(an interval too wide to tell, over 2 seeds)" in one.sentences()[1]
+    assert f"{100 * found.mean:.3g} % (an interval" in one.sentences()[1]
+    assert "[" not in one.sentences()[1]
+    (near,) = verdicts(spread_over_seeds((small, 1.2 * small)))
+    assert "too wide" not in str(near)
+    assert "[" in near.sentences()[1]
+
+
+def test_a_wide_interval_that_decides_is_spelt_out() -> None:
+    """Its end is a thousand means away and small all the same: the seeds do tell that it is lazy."""
+    (one,) = verdicts(spread_over_seeds((1e-9, 3e-9)))
+    assert one.intervals["kernel"][0].high > 100 * one.intervals["kernel"][0].mean
+    assert one.decision == "lazy"
+    assert "too wide" not in str(one)
+
+
+def test_the_caption_tells_the_two_kernel_changes_apart() -> None:
+    for seeds in ((0.01, 0.012), (0.01,)):
+        assert (
+            "not that of the table, which is of the whole kernel"
+            in spread_over_seeds(seeds).verdict().caption
+        )
 
 
 def test_another_threshold_is_an_option_and_told_where_it_matters() -> None:

@@ -19,6 +19,12 @@ from qlazy.comparison.verdict.decisions import METRICS, SMALL
 from qlazy.comparison.verdict.numbers import percent
 from qlazy.comparison.verdict.sentences import LazyVerdict
 
+_KERNEL = (
+    "The kernel's change is not that of the table, which is of the whole kernel at the last step: here it is the "
+    "largest of training, of the kernel centred over samples or along what is left to learn."
+)
+"""Why a verdict and a table give two numbers of one name."""
+
 
 @final
 @dataclass(frozen=True)
@@ -48,12 +54,12 @@ class Verdicts(Sequence[LazyVerdict]):
         one = self.of_models[0]
         beside = f" {self.ordinary}" if self.ordinary else ""
         if one.seeds < 2:
-            return f"One seed has no interval.{beside}"
+            return f"One seed has no interval. {_KERNEL}{beside}"
         pool = " Errors of splits of one pool describe that pool." if one.own_splits else ""
         return (
             f"Lazy: the 95 % interval over {one.seeds} seeds of a change lies at {percent(one.small)} or below; not "
             f"lazy: above; undecided: it holds {percent(one.small)}, or there is none. Changes are geometric "
-            f"means.{pool}{beside}"
+            f"means. {_KERNEL}{pool}{beside}"
         )
 
     def __str__(self) -> str:

@@ -12,6 +12,10 @@ from qlazy.comparison.verdict.decisions import METRICS, SMALL, Decision, Lazines
 from qlazy.comparison.verdict.numbers import percent, percents
 from qlazy.training.losses import SquaredError
 
+_IS, _IS_NOT, _IS_NOT_SHOWN = _VERBS = ("is lazy", "is not lazy", "is not shown to be lazy")
+WIDE = 100
+"""Many times its mean at which an interval that holds the threshold ends: from there on it tells nothing."""
+
 
 @final
 @dataclass(frozen=True)
@@ -54,18 +58,26 @@ class LazyVerdict(Laziness):
             whose = "" if self.seeds < 2 else ", from one seed or more"
             return f"diverged at every scale tried{whose}: whether it is lazy cannot be said at this learning rate"
         if self.seeds < 2:
-            return f"was trained from one seed, which allows no claim. There is {self._small_from()}"
+            return f"was trained from one seed, which allows no claim. {self._of_one_seed()}"
         if all(scale == self.scales[0] for scale in self.lazy_from.values()):
             whole = "all three metrics" if len(self.intervals) == len(METRICS) else _listed(self.intervals)
             return f"is lazy by {whole} at every scale tried, from a = {self.scales[0]:g}"
-        told: dict[str, list[str]] = {}  # what is so of several metrics is said once
+        told: dict[tuple[str, str], list[str]] = {}  # what is so of several metrics is said once
         for name, scale in self.lazy_from.items():
             told.setdefault(self._regime(name, scale), []).append(name)
-        return "is lazy " + ", ".join(f"by its {_joined(names)} {where}" for where, names in told.items())
+        verbs = dict.fromkeys(sorted((verb for verb, _ in told), key=_VERBS.index))
+        return "; it ".join(
+            f"{verb} "
+            + ", ".join(
+                f"by its {_joined(names)} {where}" for (one, where), names in told.items() if one == verb
+            )
+            for verb in verbs
+        )
 
-    def _regime(self, name: str, scale: float | None) -> str:
+    def _regime(self, name: str, scale: float | None) -> tuple[str, str]:
+        """Of one metric: is lazy, is not, or is not shown to be; and where."""
         if scale == self.scales[0]:
-            return "at every scale"
+            return _IS, "at every scale"
         found = self.decisions(name)
         lacks = self._without_linear if name == "outputs" else (False,) * len(self.scales)
         void = [one or other for one, other in zip(self._diverged, lacks, strict=True)]
@@ -76,35 +88,53 @@ class LazyVerdict(Laziness):
             ("diverged", self._diverged),
             ("its linearised model diverged", lacks),
         )
-        said = "; ".join(f"{word} {self._at(where)}" for word, where in notes if any(where))
+        several = len(self.scales) > 1
+        said = "; ".join(f"{word} {self._at(at)}" if several else word for word, at in notes if any(at))
         beside = f" ({said})" if said else ""
         if scale is not None:
-            return f"from a = {scale:g}{beside}"
+            return _IS, f"from a = {scale:g}{beside}"
         if any(lazy):
-            return f"{self._at(lazy)} but not at every larger scale{beside}"
-        certain = " for certain" if any(undecided) or any(void) else ""
-        return f"at no scale up to a = {self.scales[-1]:g}{certain}{beside}"
+            return _IS, f"{self._at(lazy)} but not at every larger scale{beside}"
+        where = f"at any scale up to a = {self.scales[-1]:g}" if several else f"at a = {self.scales[0]:g}"
+        return _IS_NOT_SHOWN if any(undecided) or any(void) else _IS_NOT, f"{where}{beside}"
 
     def _at(self, where: Sequence[bool]) -> str:
         return "at a = " + ", ".join(f"{a:g}" for a, here in zip(self.scales, where, strict=True) if here)
 
-    def _small_from(self) -> str:
-        """Where the figures of a single seed are small, which is a description and no claim."""
+    def _of_one_seed(self) -> str:
+        """What the changes of a single seed were, which is a description and no claim."""
+        told: dict[tuple[bool, str], list[str]] = {}
+        for name in self.intervals:
+            told.setdefault((name == "outputs", self._change_of_one_seed(name)), []).append(name)
         parts = []
-        for name, found in self.intervals.items():
-            scale = least_from(self.scales, [one.mean <= self.small for one in found], True)
-            where = f"up to a = {self.scales[-1]:g} nowhere" if scale is None else f"from a = {scale:g}"
-            lacks = self._without_linear if name == "outputs" else ()
-            beside = f" (its linearised model diverged {self._at(lacks)})" if any(lacks) else ""
-            parts.append(f"{name} {where}{beside}")
-        return f"a change of at most {percent(self.small)} by " + ", ".join(parts)
+        for (of_outputs, how), names in told.items():
+            verb = "leave the linearised ones" if of_outputs else "change" if len(names) > 1 else "changes"
+            parts.append(f"its {_joined(names)} {verb} {how}")
+        said = "; ".join(parts)
+        return f"{said[0].upper()}{said[1:]}"
+
+    def _change_of_one_seed(self, name: str) -> str:
+        """From where it was small, or that it was large at the largest scale, or that there is none."""
+        last = self.scales[-1]
+        lacks = self._without_linear if name == "outputs" else (False,) * len(self.scales)
+        beside = f" (its linearised model diverged {self._at(lacks)})" if any(lacks) else ""
+        if any(self._diverged):
+            beside += f" (training diverged {self._at(self._diverged)})"
+        found = [one.mean <= self.small for one in self.intervals[name]]
+        scale = least_from(self.scales, found, True)
+        if scale is not None:
+            where = f"at a = {scale:g}" if scale == last else f"from a = {scale:g} on"
+            return f"by at most {percent(self.small)} {where}{beside}"
+        if math.isfinite(self.intervals[name][-1].mean):
+            return f"by more than {percent(self.small)} at a = {last:g}{beside}"
+        return f"by an amount that cannot be told at a = {last:g}{beside}"
 
     def _at_least_scale(self) -> str:
         here = f"At a = {self.scales[0]:g}"
         if self._diverged[0]:
             runs = f" from {self.stopped} of {self.seeds} seeds" if self.stopped and self.seeds > 1 else ""
             return f"{here} training diverged{runs}: nothing can be said of that scale."
-        kernel, outputs = (percents(self.intervals[name][0]) for name in ("kernel", "outputs"))
+        kernel, outputs = (self._share(name) for name in ("kernel", "outputs"))
         kernel = f"{here} its kernel, centred or along the residual, changes by {kernel}"
         if self._without_linear[0]:
             moved = ", so that its features move in training" if self.decision == "not lazy" else ""
@@ -112,6 +142,13 @@ class LazyVerdict(Laziness):
         tests = f" ({percent(self.test_gap)} on test samples)" if math.isfinite(self.test_gap) else ""
         facts = f"{kernel}, its outputs leave the linearised ones by {outputs}{tests}"
         return f"{facts}{self._follows()}"
+
+    def _share(self, name: str) -> str:
+        """A change at the least scale; an interval that leaves open nearly everything is not spelt out."""
+        found = self.intervals[name][0]
+        if self.decisions(name)[0] == "undecided" and found.high > WIDE * found.mean:
+            return f"{percent(found.mean)} (an interval too wide to tell, over {self.seeds} seeds)"
+        return percents(found)
 
     def _follows(self) -> str:
         if self.seeds < 2:
