@@ -134,7 +134,7 @@ def add_training(parser: argparse.ArgumentParser, alphas: tuple[float, ...], see
         help="initialisations, seeds 0 to N-1 (%(default)s)",
     )
     group.add_argument("--steps", type=positive, default=200, metavar="N", help="default: %(default)s")
-    group.add_argument("--loss", choices=_LOSSES, default="square", help="default: %(default)s")
+    group.add_argument("--loss", choices=list(_LOSSES), default="square", help="default: %(default)s")
     group.add_argument(
         "--method", choices=_METHODS, default="gd",
         help="gradient descent, SGD, Adam, L-BFGS or gradient flow (%(default)s)",

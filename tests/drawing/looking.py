@@ -8,7 +8,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping
 
+import matplotlib
 import numpy as np
+import pytest
 from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
@@ -26,7 +28,9 @@ SLACK = 1.5  # pixels
 
 
 def faults(figures: Mapping[str, Figure]) -> list[str]:
-    """Everything that is wrong with figures by name."""
+    """Everything that is wrong with figures by name. Older matplotlibs place texts in other ways: skips."""
+    if tuple(map(int, matplotlib.__version__.split(".")[:2])) < (3, 10):
+        pytest.skip("figures are measured with matplotlib 3.10 or later")
     return [f"{name}: {fault}" for name, figure in figures.items() for fault in _faults(figure)]
 
 

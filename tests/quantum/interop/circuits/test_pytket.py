@@ -59,7 +59,7 @@ CHOSEN_WIDTH = ("CnRx", "CnRy", "CnRz", "CnX", "CnY", "CnZ", "NPhasedX", "PhaseG
 
 def test_gates_are_looked_up() -> None:
     assert len(GATES) > 50
-    assert set(CHOSEN_WIDTH) <= set(GATES)
+    assert {name for name in CHOSEN_WIDTH if hasattr(OpType, name)} <= set(GATES)  # older ones have fewer
 
 
 def of(name: str, values: list) -> tuple[Op, int]:
