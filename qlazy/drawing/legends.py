@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.patches import StepPatch
+from matplotlib.transforms import ScaledTranslation
 from numpy.typing import NDArray
 
 from qlazy.drawing.style import axes_asked_for
@@ -22,6 +23,8 @@ Corner = Literal["upper right", "lower left", "upper left", "lower right"]
 _CORNERS: tuple[Corner, ...] = ("upper right", "lower left", "upper left", "lower right")
 _BESIDE = (0.66, 0.45, 0.22, 0.42)
 """Inches of a panel's place that are taken by labels at the left, labels below, a title, a legend of the figure."""
+_SPARE = 1.3
+"""By so much a panel may be lower than it is thought to be, as others of the user's beside it have legends too."""
 
 
 class _Place(NamedTuple):
@@ -56,14 +59,26 @@ def clear_legend(axes: Axes, handles: Sequence[Any] | None = None, title: str | 
 
 
 def _size(axes: Axes, legend: Legend) -> Points:
-    """Width and height of a legend in shares of the frame, whose size is known once the figure is laid out."""
-    figure, place = cast(Figure, axes.figure), axes.get_subplotspec()
-    rows, columns = (1, 1) if place is None else place.get_gridspec().get_geometry()
+    """Width and height of a legend in shares of the frame, whose size is known once the figure is laid out.
+
+    On axes of the user's that nothing will lay out, the frame is what it is.
+    """
+    figure, (rows, columns) = cast(Figure, axes.figure), _geometry(axes)
+    if axes is axes_asked_for() and figure.get_layout_engine() is None:
+        pad = legend.borderaxespad * legend.prop.get_size_in_points() * figure.dpi / 72
+        whole = np.asarray(legend.get_window_extent().size) + pad
+        return np.minimum(whole / np.asarray(axes.get_window_extent().size), 0.95)
     left, below, above, under = _BESIDE
     title = above if axes.get_title() else 0.0
     width, height = np.asarray(figure.bbox.size) / figure.dpi / (columns, rows)
     frame = np.array([width - left, height - below - title - under / rows])
     return np.minimum(np.asarray(legend.get_window_extent().size) / figure.dpi / np.maximum(frame, 0.5), 0.95)
+
+
+def _geometry(axes: Axes) -> tuple[int, int]:
+    """How many rows and columns of panels the figure has."""
+    place = axes.get_subplotspec()
+    return (1, 1) if place is None else place.get_gridspec().get_geometry()
 
 
 def _place(seen: Points, fixed: Points, corner: Corner, size: Points) -> _Place:
@@ -137,11 +152,40 @@ def _grow(axes: Axes, place: _Place) -> None:
 
 
 def legend_below(figure: Figure, handles: list[Any], *, columns: int | None = None) -> None:
-    """One legend under all panels, in as many columns as there is room for; in the axes, where these are given."""
+    """One legend under all panels, in as many columns as there is room for.
+
+    On axes of the user's it stands in a corner that is free, or under the axes, where the figure has a layout that
+    makes room for it; where there is none the axis grows.
+    """
     axes = axes_asked_for()
-    if axes is not None:
-        axes.legend(handles=handles, loc="best")
+    if axes is None:
+        longest = max(len(str(handle.get_label())) for handle in handles)
+        fitting = max(1, int(figure.bbox.width / figure.dpi * 15 / (longest + 6)))
+        figure.legend(
+            handles=handles, loc="outside lower center", ncols=min(columns or len(handles), fitting)
+        )
+    elif figure.get_layout_engine() is None:
+        clear_legend(axes, handles)
+    else:
+        _legend_beside(axes, handles)
+
+
+def _legend_beside(axes: Axes, handles: Sequence[Any]) -> None:
+    """In a corner that stays free if the layout leaves less room than now, or under what stands at the x axis."""
+    figure, across = cast(Figure, axes.figure), _geometry(axes)[1]
+    legend = axes.legend(handles=list(handles), loc="upper right")
+    size, drawn = _size(axes, legend) * (1, _SPARE), _drawn(axes)
+    best = min((_place(*drawn, corner, size) for corner in _CORNERS), key=lambda place: place.growth)
+    if best.growth == 1:
+        legend.set_loc(best.corner)
         return
-    longest = max(len(str(handle.get_label())) for handle in handles)
-    fitting = max(1, int(figure.bbox.width / figure.dpi * 15 / (longest + 6)))
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(columns or len(handles), fitting))
+    labels = axes.xaxis.get_tightbbox()
+    depth = 0.0 if labels is None else (axes.get_window_extent().y0 - labels.y0) / figure.dpi
+    under = axes.transAxes + ScaledTranslation(0, -depth, figure.dpi_scale_trans)
+    for columns in range(len(handles), 0, -1):
+        legend = axes.legend(
+            handles=list(handles), loc="upper center", bbox_to_anchor=(0.5, 0.0), bbox_transform=under, ncols=columns,
+            borderaxespad=0.2, columnspacing=1.0,
+        )  # fmt: skip
+        if legend.get_window_extent().width <= figure.bbox.width / across:
+            return

@@ -12,7 +12,7 @@ from qlazy.comparison.metrics import THEORY
 from qlazy.drawing.files import Drawing
 from qlazy.kernels.figures import plot_kernel
 from tests.comparison.test_figures import KERNEL, TARGETS, made_up
-from tests.drawing.looking import cut_texts
+from tests.drawing.looking import covered_data, cut_texts
 
 STYLES = {
     "settings": {"font.size": 13.0, "axes.labelsize": 13.0},
@@ -96,6 +96,24 @@ def test_one_panel_goes_on_the_users_axes(metric) -> None:
         np.testing.assert_array_equal(one.get_ydata(), other.get_ydata())
     assert right.get_legend() is not None
     assert len(left.lines) == 1
+
+
+@pytest.mark.parametrize("layout", ["constrained", "tight", None])
+@pytest.mark.parametrize("height", [2.8, 4.0])
+def test_legends_on_the_users_axes_cover_nothing(layout, height) -> None:
+    """Whatever stands beside them; and where there is a layout, axes end a little beyond the data."""
+    comparison = made_up(("a_circuit_of_long_name", "two", "three"))
+    for metric in ("parameter gap", "kernel change"):
+        page = Figure(figsize=(6.8, height), layout=layout)
+        left, right = page.subplots(1, 2)
+        comparison.figure(metric, left)
+        comparison.figure("test accuracy", right)
+        page.draw_without_rendering()
+        assert [fault for axes in (left, right) for fault in covered_data(axes)] == []
+        if layout:
+            drawn = np.concatenate([line.get_ydata() for line in left.lines])
+            low, high = np.log(left.get_ylim())
+            assert np.ptp(np.log(drawn)) > 0.7 * (high - low)
 
 
 @pytest.mark.parametrize("name", ["drift", "losses", "kernels", "spectra"])

@@ -15,7 +15,7 @@ from qlazy.comparison.guarantees import DRIFT, GAP, Summary
 from qlazy.comparison.metrics import METRICS
 from qlazy.comparison.runs import Runs
 from qlazy.drawing.legends import clear_legend, legend_below
-from qlazy.drawing.style import COLUMN, INK, Look, grid, log_axis, looks
+from qlazy.drawing.style import COLUMN, INK, Look, axes_asked_for, grid, log_axis, looks
 
 _LINES: dict[str, Any] = {"COB 2.2": "--", "COB 2.2 for steps": "--", "COB 2.3": ":", "COB 2.4": "-."}
 _TITLES = {
@@ -65,7 +65,8 @@ def _panel(axes: Axes, comparison: Runs, quantity: str, found: Sequence[Summary]
     log_axis(axes, "x", np.array(comparison.alphas))
     axes.set_xlabel("output scale a")
     axes.set_ylabel(_TITLES[quantity])
-    clear_legend(axes, handles, "upper bound, times the measured")
+    if axes_asked_for() is None:  # where there is one legend alone, that of the whole figure
+        clear_legend(axes, handles, "upper bound, times the measured")
 
 
 def _bound(axes: Axes, bounds: Sequence[Summary], look: Look) -> Line2D:

@@ -17,7 +17,7 @@ from qlazy.comparison.run import Run
 from qlazy.comparison.runs import Runs
 from qlazy.data.labels import classes
 from qlazy.drawing.legends import clear_legend, legend_below
-from qlazy.drawing.style import COLUMN, GUIDE, INK, Look, grid, log_axis, looks
+from qlazy.drawing.style import COLUMN, GUIDE, INK, Look, axes_asked_for, grid, log_axis, looks
 from qlazy.training.drift import Slope
 
 _FEW = 4  # models whose slopes find room in the corner of a panel
@@ -105,6 +105,8 @@ def _slopes_figure(comparison: Runs, metrics: tuple[str, ...], against: str, cap
     for axes, metric in zip(panels[0], metrics, strict=True):
         _slopes_panel(axes, comparison, metric, slopes, against)
     handles = _model_handles(comparison)
+    if axes_asked_for() is not None and slopes:  # where one legend holds all
+        handles.append(_theory_handle(metrics[0]))
     if "output gap" in metrics and any(run.law_train_outputs is not None for run in comparison.runs):
         handles.append(
             Line2D(
@@ -156,7 +158,10 @@ def _slopes_panel(
 def _draw_fits(
     axes: Axes, comparison: Runs, metric: str, fitted: list[tuple[str, Look, Slope]], against: str
 ) -> None:
-    """Fitted lines with their slopes in the legend, and the theory's slope just above the highest of them."""
+    """Fitted lines with their slopes in the legend, and the theory's slope just above the highest of them.
+
+    Axes of the user's have one legend, that of the models, and slopes stand in the table alone.
+    """
     tail = [alpha for alpha in comparison.alphas if alpha >= 10]
     least = tail[0] if len(tail) >= 3 else comparison.alphas[0]
     ends = np.array([least, comparison.alphas[-1]])
@@ -169,16 +174,22 @@ def _draw_fits(
         handles.append(Line2D([], [], color=look.color, marker=look.marker, linestyle="--", label=label))
     middle = np.exp(np.log(ends).mean())
     highest = max(np.exp(slope.intercept) * middle**slope.slope for _, _, slope in fitted)
-    label = f"{THEORY[metric]:+.0f} in theory".replace("-", "\N{MINUS SIGN}")
     guide = 2 * highest * (ends / middle) ** THEORY[metric]
     between = np.exp(np.mean([np.log(x) for x in where.values()], axis=0))
     axes.plot(between, guide, color=GUIDE, linestyle=":", linewidth=1.2, scalex=False, scaley=False)
-    handles.append(Line2D([], [], color=GUIDE, linestyle=":", label=label))
+    if axes_asked_for() is not None:
+        return
+    handles.append(_theory_handle(metric))
     title = "fitted slope [95 %]" if against == "alpha" else "fitted slope against a [95 %]"
     if len(fitted) <= _FEW:
         clear_legend(axes, handles, title)
     else:
         axes.legend(handles=handles, title=title, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+
+
+def _theory_handle(metric: str) -> Line2D:
+    label = f"{THEORY[metric]:+.0f} in theory".replace("-", "\N{MINUS SIGN}")
+    return Line2D([], [], color=GUIDE, linestyle=":", label=label)
 
 
 def _draw(axes: Axes, points: Series, look: Look, line: str, *, log: bool = False) -> None:
