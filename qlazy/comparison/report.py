@@ -13,7 +13,7 @@ from qlazy.base.tables import csv_text
 from qlazy.comparison.figures.all import comparison_figures
 from qlazy.comparison.kernel_pairs import RIDGE, KernelPair, pair_table
 from qlazy.comparison.runs import Runs
-from qlazy.comparison.verdict import verdicts
+from qlazy.comparison.verdict import summary_table, verdicts
 from qlazy.drawing.files import Drawing, drawings, replace_figures
 from qlazy.drawing.page import Page
 from qlazy.drawing.style import Figure, Style
@@ -68,6 +68,7 @@ def comparison_page(
         (*tables, pair_table(pairs)) if pairs else tables,
         figures,
         command or _call(comparison),
+        summary_table(comparison, found),
     )
 
 

@@ -92,11 +92,53 @@ def test_sections_in_order(page) -> None:
     assert places == sorted(places)
 
 
+def test_letters_are_of_one_size_in_all_figures(page) -> None:
+    """Each figure has the width it was drawn at, in CSS pixels: 96 where its own coordinates have 72."""
+    heads = re.findall("<svg[^>]*>", page)
+    widths = [float(re.search(r' width="(\d+)"', head)[1]) for head in heads]
+    boxes = [float(re.search(r'viewBox="\S+ \S+ (\S+)', head)[1]) for head in heads]
+    np.testing.assert_allclose(widths, np.array(boxes) * 96 / 72, atol=0.5)
+    assert len(set(widths)) > 2
+    assert not re.search(r"svg\s*{[^}]*[ {;]width:", page)
+
+
+def test_every_table_stands_in_a_box_that_scrolls(page) -> None:
+    assert page.count("<table") > 4
+    assert page.count("<table") == page.count('<div class="wide"><table')
+    assert re.search(r"\.wide {[^}]*overflow-x: auto", page)
+
+
+def test_a_short_table_is_the_first_thing_on_the_page() -> None:
+    """Drift and gaps fall as 1/a in these runs: by the threshold of a tenth, from a = 10 on, or 20 times that."""
+    near, far = (
+        made_up((name,), alphas=(1.0, 10.0, 100.0), moves=moves)
+        for name, moves in (("near", 0.99), ("far", 20.0))
+    )
+    both = type(near)((*near.runs, *far.runs), {"classes": ["no", "yes"]})
+    page = comparison_page(both, {})
+    assert page.first is not None
+    assert page.html().index(page.first.html()) < page.html().index('class="lead"')
+    for row, one in zip(page.first.rows, both.verdict(), strict=True):
+        cells = dict(zip(page.first.head, row, strict=True))
+        assert cells["model"] == one.model
+        assert cells["at a = 1"] == one.decision == "not lazy"
+        assert cells["outputs lazy from a"] == ("10" if one.model == "near" else "not at 100")
+        assert (
+            cells["test accuracy at a = 1"]
+            == f"{both.values(one.model, 'test accuracy')[0].mean():.3f} ±0.000"
+        )
+        assert cells["linearised"] == "1.000 ±0.000"
+    single = comparison_page(made_up(("one",), seeds=(0,)), {}).first
+    assert single is not None
+    assert single.rows[0][:5] == ("one", "one seed", "-", "-", "-")
+    assert single.head[5:] == ("test loss at a = 1", "linearised")
+
+
 def test_a_figure_takes_the_colours_of_the_page() -> None:
     svg = inline_svg(figure(), "p-", 'a "label"')
     root = ElementTree.fromstring(svg)
     assert root.get("aria-label") == 'a "label"'
-    assert root.get("width") is None
+    assert root.get("width") == "614"  # 6.4 inches of 96 pixels: no figure is blown up beside another
     assert INK not in svg
     assert "var(--ink)" in svg
     assert "#ffffff" not in svg

@@ -10,5 +10,15 @@ from qlazy.comparison.verdict.accuracies import Accuracies
 from qlazy.comparison.verdict.comparing import Verdicts, verdicts
 from qlazy.comparison.verdict.decisions import METRICS, SMALL, Decision
 from qlazy.comparison.verdict.sentences import LazyVerdict
+from qlazy.comparison.verdict.summary import summary_table
 
-__all__ = ["METRICS", "SMALL", "Accuracies", "Decision", "LazyVerdict", "Verdicts", "verdicts"]
+__all__ = [
+    "METRICS",
+    "SMALL",
+    "Accuracies",
+    "Decision",
+    "LazyVerdict",
+    "Verdicts",
+    "summary_table",
+    "verdicts",
+]
