@@ -41,6 +41,9 @@ ENGINES = 64
 TURNS = (qml.RX, qml.RY, qml.RZ, qml.IsingXX, qml.IsingYY, qml.IsingZZ, qml.PauliRot, qml.MultiRZ,
          qml.CRX, qml.CRY, qml.CRZ)  # fmt: skip
 """Gates whose parameter is the angle of one Pauli rotation; all others are decomposed into these and fixed ones."""
+BY_VALUE = (qml.QubitUnitary, qml.ControlledQubitUnitary, qml.SpecialUnitary, qml.StatePrep,
+            qml.MottonenStatePreparation)  # fmt: skip
+"""What PennyLane decomposes in ways that depend on the numbers: its derivatives there are wrong or NaN at some."""
 
 PLAIN = {qml.RX, qml.RY, qml.RZ, qml.IsingXX, qml.IsingYY, qml.IsingZZ, qml.MultiRZ, qml.CNOT, qml.CZ, qml.CY,
          qml.SWAP, qml.Hadamard, qml.PauliX, qml.PauliY, qml.PauliZ, qml.S, qml.T, qml.SX, qml.Toffoli}  # fmt: skip
@@ -124,7 +127,7 @@ def _key(part: Operation | Observable) -> tuple[Any, ...]:
 
 def _is_taken(op: Any) -> bool:
     """Whether an operator is run as it is."""
-    if isinstance(op, TURNS):
+    if isinstance(op, TURNS) or (_is_controlled(op) and isinstance(op.base, TURNS)):
         return True
     if isinstance(op, qml.GlobalPhase):
         return True
@@ -136,6 +139,42 @@ def _is_taken(op: Any) -> bool:
     return isinstance(op, qml.Identity | qml.Barrier | qml.Snapshot | qml.WireCut) or (
         op.has_matrix and len(op.wires) <= MAX_DENSE_WIRES
     )
+
+
+def _is_controlled(op: Any) -> bool:
+    """Whether an operator is another one with controls, and not a gate with a name and rules of its own."""
+    return type(op) in (qml.ops.Controlled, qml.ops.ControlledOp)
+
+
+def _decomposition(op: Any) -> Sequence[Any]:
+    """The operator as others, the same ones whatever its numbers are.
+
+    PennyLane's own way for a gate with several controls depends on its angle, and leaves it out where that is 0.
+    """
+    if isinstance(op, BY_VALUE) and qml.operation.is_trainable(op):
+        raise DeviceError(
+            f"{NAME} has no derivative by the numbers of {op.name}: PennyLane decomposes it by their values; "
+            "use qlazy.Circuit or default.qubit"
+        )
+    if _is_controlled(op) and isinstance(op.base, qml.GlobalPhase):
+        return _controlled_phase(op)
+    if _is_controlled(op) and op.num_params and op.base.has_decomposition:
+        return [
+            qml.ctrl(part, op.control_wires, control_values=op.control_values)
+            for part in op.base.decomposition()
+        ]
+    found: Sequence[Any] = op.decomposition()
+    return found
+
+
+def _controlled_phase(op: Any) -> list[Any]:
+    """A phase where all controls have their values, as one of the last control's with the others as controls."""
+    *controls, target = op.control_wires
+    *values, value = op.control_values
+    phase: Any = qml.PhaseShift(-op.base.data[0], target)
+    if controls:
+        phase = qml.ctrl(phase, controls, control_values=values)
+    return [phase] if value else [qml.X(target), phase, qml.X(target)]
 
 
 @qml.transform
@@ -269,6 +308,7 @@ class AdjointDevice(Device):
             decompose,
             stopping_condition=_is_taken,
             skip_initial_state_prep=False,
+            decomposer=_decomposition,
             name=NAME,
             error=DeviceError,
         )
@@ -383,7 +423,8 @@ class AdjointDevice(Device):
             owner = mine[0] if mine else -1
             place += op.num_params
             is_wanted = is_differentiated and max(mine, default=-1) >= 0
-            if is_wanted and not isinstance(op, (*TURNS, qml.GlobalPhase)):
+            turn = op.base if _is_controlled(op) else op
+            if is_wanted and not isinstance(turn, (*TURNS, qml.GlobalPhase)):
                 raise DeviceError(f"{NAME} has no derivative by the matrix of {op.name}; use default.qubit")
             try:
                 for operation, angle in lower(op, index):

@@ -98,14 +98,13 @@ def differentiable(engine: Engine, angles: Real, owners: Sequence[int], found: R
 def differentiated_once(products: Sequence[Real], tape: Any) -> Sequence[Any]:
     """Products with a Jacobian, one for each trainable parameter, whose own derivatives are refused and not 0."""
     parameters = _parameters(tape) or ()
-    if any(isinstance(p, Box) and isinstance(p._value, Box) for p in parameters):
+    boxes = [p for p in parameters if isinstance(p, Box)]
+    if len({box._trace for box in boxes}) > 1 or any(isinstance(box._value, Box) for box in boxes):
         raise DeviceError(OF_A_BATCH)
-    if not torch.is_grad_enabled() or not any(isinstance(p, Tensor) and p.requires_grad for p in parameters):
+    differentiated = [p for p in parameters if isinstance(p, Tensor) and p.requires_grad]
+    if not torch.is_grad_enabled() or not differentiated:
         return products
-    return [
-        _Once.apply(torch.as_tensor(p), torch.from_numpy(product))
-        for p, product in zip(parameters, products, strict=True)
-    ]
+    return [_Once.apply(torch.from_numpy(product), *differentiated) for product in products]
 
 
 def _parameters(tape: Any) -> list[Any] | None:
@@ -169,10 +168,10 @@ class _Rates(PlainFunction):
 
 
 class _Once(PlainFunction):
-    """A product with the Jacobian by a parameter, whose cotangents PennyLane has made plain numbers."""
+    """A product with the Jacobian, a function of all parameters, whose cotangents PennyLane has made plain numbers."""
 
     @staticmethod
-    def forward(parameter: Tensor, product: Tensor) -> Tensor:
+    def forward(product: Tensor, *parameters: Tensor) -> Tensor:
         return product.clone()
 
     @staticmethod
