@@ -52,6 +52,14 @@ def require(
         refuse(argument, must, actual, error)
 
 
+def did_you_mean(value: object, names: Iterable[object]) -> str:
+    """ " (did you mean 'kernel'?)", of the name that a misspelt one comes nearest to; nothing where none is near."""
+    import difflib  # for what is misspelt alone
+
+    close = difflib.get_close_matches(str(value)[:100], [str(name) for name in names], n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
 def quoted(value: object) -> object:
     """A text in quotes, and said to be one, for a refusal of what must be something else; other values as they are."""
     return f"{reprlib.repr(value)}, a text" if isinstance(value, str) else value
@@ -87,7 +95,9 @@ def require_flag(argument: str, value: object) -> None:
 def require_choice(argument: str, value: object, names: Iterable[str]) -> None:
     """Refuse what is none of some words."""
     known = tuple(names)
-    require(isinstance(value, str) and value in known, argument, f"be one of {', '.join(known)}", repr(value))
+    if not isinstance(value, str) or value not in known:
+        shown = f"{value!r}{did_you_mean(value, known)}"
+        refuse(argument, f"be one of {', '.join(known)}", shown)
 
 
 def require_texts(argument: str, values: object, example: str) -> None:
@@ -167,6 +177,13 @@ def path_of(argument: str, path: object) -> Path:
     assert isinstance(path, str | os.PathLike)
     require(os.fspath(path) not in ("", b""), argument, "name a file or folder", "empty")
     return Path(path)
+
+
+def folder_of(argument: str, path: object) -> Path:
+    """The path of a folder, there already or not; refused where it is that of a file."""
+    place = path_of(argument, path)
+    require(place.is_dir() or not place.exists(), argument, "be a folder", f"a file, {place}")
+    return place
 
 
 def require_full_precision(argument: str, tensor: Tensor) -> None:

@@ -127,7 +127,7 @@ def connected(address: str | None) -> Iterator[Client | None]:
     try:
         from distributed import Client
     except ModuleNotFoundError as error:
-        raise ImportError("a scheduler needs Dask: pip install 'qlazy-ntk[scale]'") from error
+        raise ImportError("a scheduler needs Dask: pip install 'dask[distributed]'") from error
     with Client(address, timeout=CONNECT_SECONDS) as client:
         yield client
 
@@ -135,10 +135,10 @@ def connected(address: str | None) -> Iterator[Client | None]:
 CONNECT_SECONDS = 10
 
 
-def require_package(package: str, what: str, extra: str) -> None:
+def require_package(package: str, what: str) -> None:
     """Refuse what needs a package that is not installed, before any work. Raises ImportError with the remedy."""
     if importlib.util.find_spec(package) is None:
-        raise ImportError(f"{what} needs the package {package}: pip install 'qlazy-ntk[{extra}]'")
+        raise ImportError(f"{what} needs the package {package}: pip install {package}")
 
 
 def progress_bar(steps: Iterable[Any] | None = None, *, progress: bool, **options: Any) -> tqdm[Any]:

@@ -9,7 +9,15 @@ from numbers import Real
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from qlazy.base.errors import path_of, positive_of, quoted, require, require_flag, require_instance
+from qlazy.base.errors import (
+    did_you_mean,
+    folder_of,
+    positive_of,
+    quoted,
+    require,
+    require_flag,
+    require_instance,
+)
 from qlazy.base.storage import remove_stale_drafts, require_writable
 from qlazy.base.version import __version__
 from qlazy.checking.lazy import LazyPanel
@@ -72,7 +80,7 @@ def check(
     require_flag("progress", progress)
     positive_of("small", small)
     asked = _panels(panels)
-    folder = None if out is None else path_of("out", out)
+    folder = None if out is None else folder_of("out", out)
     if folder is not None:  # that it cannot be written to is known before the work
         remove_stale_drafts(require_writable(folder))
     name, built = named_model(model, data, shapes, inputs)
@@ -117,5 +125,6 @@ def _panels(panels: Sequence[str]) -> tuple[str, ...]:
     must = f'be a sequence of some of {", ".join(PANELS)}, as panels=("lazy",)'
     good = isinstance(panels, list | tuple) and all(isinstance(name, str) for name in panels)
     require(good, "panels", must, quoted(panels), TypeError)
-    require(panels and set(panels) <= set(PANELS), "panels", must, list(panels))
+    wrong = next((name for name in panels if name not in PANELS), "")
+    require(panels and not wrong, "panels", must, f"{list(panels)}{did_you_mean(wrong, PANELS)}")
     return tuple(name for name in PANELS if name in panels)

@@ -10,7 +10,7 @@ from torch import nn
 
 from qlazy.base.errors import refuse, require
 from qlazy.checking.targets import is_model, is_python, is_qnode, load_target
-from qlazy.comparison.specs import build_models
+from qlazy.comparison.specs import build_models, require_readable
 from qlazy.data.datasets import Dataset
 from qlazy.models.model import Model
 from qlazy.models.nets import Net
@@ -25,6 +25,7 @@ def named_model(
     """A model with a name to speak of it, of anything that is one; see :func:`qlazy.check`."""
     if isinstance(model, str):
         if not is_python(model):
+            require_readable(model)
             require(shapes is None, "shapes", "be absent for a program, which declares its own", shapes)
             ((name, built),) = build_models([model], data).items()
             return name, built
@@ -44,6 +45,9 @@ def named_models(
     """
     for text in texts:
         require(list(texts).count(text) == 1, "models", "be given once each", text)
+    for text in texts:  # what cannot be read is told before what is run
+        if not is_python(text):
+            require_readable(text)
     own = {text: named_model(text, data, shapes, inputs) for text in texts if is_python(text)}
     must = "be absent where no model is a QNode of a Python file"
     require(shapes is None or own, "shapes", must, shapes)

@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import nn
 
-from qlazy.base.errors import refuse, require
+from qlazy.base.errors import did_you_mean, refuse
 from qlazy.comparison.specs import NET
 from qlazy.models.model import Model
 
@@ -36,16 +36,17 @@ def load_target(text: str) -> Any:
     """
     match = _IN_FILE.fullmatch(text)
     if match is not None:
-        module, name = _run(Path(match["path"])), match["name"]
+        module, name, where = _run(Path(match["path"])), match["name"], match["path"]
     else:
         match = _IN_MODULE.fullmatch(text)
         assert match is not None, text
-        module, name = _imported(match["module"]), match["name"]
-    return _named(module, name) if name else _only(module, text)
+        module, name, where = _imported(match["module"]), match["name"], match["module"]
+    return _named(module, name, where) if name else _only(module, text)
 
 
 def _run(path: Path) -> ModuleType:
-    require(path.is_file(), "model", "be a Python file that is there", str(path))
+    if not path.is_file():
+        refuse("model", "be a Python file that is there", f"{path}, and there is no such file{_near(path)}")
     name = path.stem if path.stem.isidentifier() and path.stem not in sys.modules else f"_{abs(hash(path))}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
@@ -64,8 +65,19 @@ def _run(path: Path) -> ModuleType:
 def _imported(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise ValueError(f"the module {name} cannot be imported: {_told(error)}") from error
+        must = "name a Python file, as FILE.py:NAME, or a module that can be imported"
+        refuse("model", must, f"{name}, and there is no such file or module{_near(Path(name))}")
     except Exception as error:
         raise ValueError(f"the module {name} cannot be imported: {_told(error)}") from error
+
+
+def _near(path: Path) -> str:
+    """A Python file beside it with a name like it."""
+    found = path.parent.glob("*.py") if path.parent.is_dir() else ()
+    return did_you_mean(path.name, sorted(one.name for one in found))
 
 
 def _told(error: BaseException, path: Path | None = None) -> str:
@@ -80,12 +92,13 @@ def _told(error: BaseException, path: Path | None = None) -> str:
     return f"{where}{type(error).__name__}: {error}"
 
 
-def _named(module: ModuleType, name: str) -> Any:
+def _named(module: ModuleType, name: str, where: str) -> Any:
     value: Any = module
     for part in name.split("."):
         found = getattr(value, part, None)
         if found is None:
-            refuse("model", f"name something in {module.__name__} ({_listed(module)})", name)
+            hint = did_you_mean(part, candidates(module) if value is module else dir(value))
+            refuse("model", f"name something in {where} ({_listed(module)})", f"{name}{hint}")
         value = found
     return value
 

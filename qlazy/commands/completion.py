@@ -12,7 +12,7 @@ from qlazy.commands.options import folder
 
 def script(parser: argparse.ArgumentParser, shell: str) -> str:
     """The script for bash, zsh or tcsh, from the options of a parser and of all its commands."""
-    require_package("shtab", "completion", "completion")
+    require_package("shtab", "completion")
     import shtab
 
     for action in _actions(parser):

@@ -8,12 +8,13 @@ import gc
 import importlib
 import io
 import os
+import re
 import shlex
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn, TextIO
 
-from qlazy.base.errors import NotConvergedError, NotFiniteError
+from qlazy.base.errors import NotConvergedError, NotFiniteError, did_you_mean
 from qlazy.base.tables import printable
 from qlazy.base.version import __version__
 from qlazy.commands import COMMANDS, FAILED, INTERRUPTED, OK, USAGE
@@ -47,7 +48,16 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, where argparse would print the usage first."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(USAGE, f"qlazy: error: {message} (see `{self.prog} --help`)\n")
+        self.exit(USAGE, f"qlazy: error: {message}{self._hint(message)} (see `{self.prog} --help`)\n")
+
+    def _hint(self, message: str) -> str:
+        """What a misspelt choice or option comes nearest to."""
+        choice = re.search(r"invalid choice: '(.+)' \(choose from (.+)\)$", message)
+        if choice is not None:
+            return did_you_mean(choice[1], re.findall(r"[\w.-]+", choice[2]))
+        unknown = re.match(r"unrecognized arguments: (?:.* )?(--[\w-]+)", message)
+        options = [option for action in self._actions for option in action.option_strings]
+        return "" if unknown is None else did_you_mean(unknown[1], options)
 
 
 class _PrintCompletion(argparse.Action):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -65,19 +66,20 @@ class Comparison(Runs):
         return comparison_figure(self, name, ax, against, style)
 
     def frame(self) -> pd.DataFrame:
-        """A pandas frame with a row a run: model, seed, scale a, every metric, and why it diverged, if it did.
+        """A pandas frame with a row a run: model, seed, scale a, every metric, "diverged", and the "reason" if it did.
 
-        NaN stands where a metric does not apply. Raises ImportError where pandas is not installed (extra ``frames``).
+        "diverged" is True or False, "reason" a text or None. NaN stands where a metric does not apply.
+        Raises ImportError where pandas is not installed.
         """
         try:
             import pandas as pd
         except ModuleNotFoundError as error:
-            raise ImportError("a frame needs the package pandas: pip install 'qlazy-ntk[frames]'") from error
+            raise ImportError("a frame needs the package pandas: pip install pandas") from error
         rows = [
             {
                 "model": run.model, "seed": run.seed, "alpha": run.alpha,
                 **{name: math.nan if run.diverged else of(run) for name, of in self.metrics.items()},
-                "diverged": run.diverged,
+                "diverged": bool(run.diverged), "reason": run.diverged or None,
             }
             for run in self.runs
         ]  # fmt: skip
@@ -89,7 +91,7 @@ class Comparison(Runs):
         Every metric is (model, alpha, seed); "train_loss", "test_loss" and "drift", the distance from the start, are
         (model, alpha, seed, step). NaN stands where a run diverged, where a metric does not apply, and at steps that a
         run did not record. Settings are attributes, as JSON where they are no plain values. Raises ImportError where
-        xarray is not installed (extra ``xarray``).
+        xarray is not installed.
         """
         return _labelled(self)
 
@@ -161,9 +163,17 @@ class Comparison(Runs):
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> Comparison:
-        """The comparison that :meth:`save` wrote. Raises ValueError naming a damaged file."""
+        """The comparison that :meth:`save` wrote.
+
+        Raises ValueError naming a damaged file, FileNotFoundError for a folder to which no comparison was saved.
+        """
         folder = path_of("folder", folder)
         path = Path(folder, "comparison.json")
+        if not path.exists():
+            saved = (
+                "no comparison was saved there, by `comparison.save(folder)` or `compare(..., out=folder)`"
+            )
+            raise FileNotFoundError(errno.ENOENT, saved, str(folder))
         index = read_json(path)
         with read_as(path, "is damaged or not a comparison"):
             names, settings, files = list(index["runs"]), dict(index["settings"]), dict(index["files"])
@@ -176,7 +186,11 @@ class Comparison(Runs):
         return cls(runs, settings, baselines, features)
 
     def __repr__(self) -> str:
-        return f"Comparison({', '.join(self.models)}; {len(self.alphas)} scales; {len(self.runs)} runs)"
+        scales, runs = (
+            f"{len(all_of)} {noun}{'s' * (len(all_of) != 1)}"
+            for all_of, noun in ((self.alphas, "scale"), (self.runs, "run"))
+        )
+        return f"Comparison({', '.join(self.models)}; {scales}; {runs})"
 
     def _repr_html_(self) -> str:
         return "".join(table.html() for table in self.tables())
@@ -210,9 +224,7 @@ def _labelled(comparison: Runs) -> xr.Dataset:
     try:
         import xarray as xr
     except ModuleNotFoundError as error:
-        raise ImportError(
-            "labelled arrays need the package xarray: pip install 'qlazy-ntk[xarray]'"
-        ) from error
+        raise ImportError("labelled arrays need the package xarray: pip install xarray") from error
     seeds = tuple(sorted({run.seed for run in comparison.runs}))
     steps = np.unique(np.concatenate([run.trace.steps for run in comparison.runs]))
     labels: dict[str, Any] = {

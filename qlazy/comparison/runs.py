@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qlazy.base.errors import require
+from qlazy.base.errors import did_you_mean, refuse
 from qlazy.base.tables import Table
 from qlazy.comparison.baselines import Baseline, baseline_table
 from qlazy.comparison.guarantees import Summary, bound_table, summaries
@@ -86,7 +86,9 @@ class Runs:
         NaN for runs that diverged, and where a law does not apply.
         """
         known = self.metrics
-        require(metric in known, "metric", f"be one of {', '.join(known)}", metric)
+        if metric not in known:
+            shown = f"{metric}{did_you_mean(metric, known)}"
+            refuse("metric", f"be one of {', '.join(known)}", shown)
         if (model, metric) not in self._measured:
             of = known[metric]
             self._measured[model, metric] = np.array(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, get_args
 
 from torch import nn
 
-from qlazy.base.errors import refuse, require
+from qlazy.base.errors import did_you_mean, refuse, require
 from qlazy.comparison.baselines import InfiniteCircuit, InfiniteNet
 from qlazy.data.datasets import Dataset
 from qlazy.kernels.infinite_nets import Activation
@@ -61,6 +63,37 @@ def parse_spec(text: str) -> Spec:
     return Spec(text.strip(), match["name"], options)
 
 
+def require_readable(text: str) -> None:
+    """Refuse a spec that cannot be read, whatever the data are: before models are made of others beside it.
+
+    Raises ValueError for the name of no family, FileNotFoundError for a file that is not there.
+    """
+    from qlazy.quantum.corpus import locate, names, program_names
+
+    spec = parse_spec(text)
+    if spec.is_net:
+        _net_options(spec)
+        return
+    families = (*names(), *program_names())
+    is_path = Path(spec.name).suffix or len(Path(spec.name).parts) > 1 or Path(spec.name).is_file()
+    if not is_path and spec.name not in families:
+        must = (
+            f"be the path of a file or one of {', '.join(names())}, {NET} for a net, or a program of "
+            "`qlazy circuits --programs`"
+        )
+        refuse("model", must, f"{spec.name!r}{did_you_mean(spec.name, (*families, NET))}")
+    path = locate(spec.name)
+    if not path.exists():
+        raise FileNotFoundError(errno.ENOENT, f"there is no such file{_near(path)}", str(path))
+    parse_sizes(spec.options, spec.text)
+
+
+def _near(path: Path) -> str:
+    """A file of a circuit beside it with a name like it."""
+    beside = path.parent.iterdir() if path.parent.is_dir() else ()
+    return did_you_mean(path.name, sorted(one.name for one in beside if one.suffix in (".py", ".qasm")))
+
+
 def build_models(texts: Sequence[str], data: Dataset, beside: Sequence[Model] = ()) -> dict[str, Model]:
     """The models of a comparison, by their specs, with the inputs and outputs of ``data``.
 
@@ -97,16 +130,22 @@ def build_net(spec: Spec, data: Dataset, budget: float | None = None) -> Model:
     Without widths, one hidden layer for about ``budget`` parameters, or of DEFAULT_WIDTH units.
     """
     inputs, outputs = data.x_train.shape[1], data.y_train.shape[1]
+    widths, named = _net_options(spec)
+    if not widths:
+        widths = [_width(inputs, outputs, budget)]
+    activation = ACTIVATIONS[named[0]] if named else nn.Tanh
+    return mlp([inputs, *widths, outputs], activation, dtype=data.x_train.dtype)
+
+
+def _net_options(spec: Spec) -> tuple[list[int], list[str]]:
+    """Hidden widths and an activation, or none."""
     named = [option for option in spec.options if not option.isdecimal()]
     widths = [int(option) for option in spec.options if option.isdecimal()]
     expected = f"name hidden widths, then at most one activation of {', '.join(ACTIVATIONS)}"
     in_order = list(spec.options) == [*map(str, widths), *named]
     require(in_order and len(named) <= 1 and set(named) <= set(ACTIVATIONS), "model", expected, spec.text)
     require(all(widths), "model", "have hidden layers of one unit or more", spec.text)
-    if not widths:
-        widths = [_width(inputs, outputs, budget)]
-    activation = ACTIVATIONS[named[0]] if named else nn.Tanh
-    return mlp([inputs, *widths, outputs], activation, dtype=data.x_train.dtype)
+    return widths, named
 
 
 def build_circuit(spec: Spec, data: Dataset) -> Circuit:

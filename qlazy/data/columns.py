@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -15,6 +16,9 @@ from qlazy.data.labels import Labels
 
 DECIMAL_POINTS = "write points, as pandas `read_csv(path, sep=';', decimal=',').to_csv(path, index=False)`"
 """What to do with a file of decimal commas."""
+
+_SHOWN = 12
+"""So many columns are named in a remedy."""
 
 _MISSING = {"", "na", "n/a", "nan", "null", "none", "?"}
 
@@ -57,13 +61,17 @@ class Table:
         rows = (row for row, cell in enumerate(column) if isinstance(cell, str) and not is_number(cell))
         return next((f"{self.where(row)}, {column[row]!r}{_remedy(column[row])}" for row in rows), "any")
 
-    def numbers(self, name: str) -> Floats:
-        """A column as numbers. Raises ValueError for missing values and texts, NotFiniteError for infinity and NaN."""
+    def numbers(self, name: str, among: Sequence[str] = ()) -> Floats:
+        """A column as numbers, one of the inputs ``among`` which it can be left out.
+
+        Raises ValueError for missing values and texts, NotFiniteError for infinity and NaN.
+        """
         column = self.columns[name]
         self._require_whole(name, column)
         if column.dtype == object:
             wrong = [row for row, cell in enumerate(column) if not is_number(cell)]
-            self._require_none(wrong, f"hold numbers, as 1.5, in column {name}", column)
+            must = f"hold numbers, as 1.5, in column {name}"
+            self._require_none(wrong, must, column, beside=lambda: self._without_texts(among))
         else:
             require(column.dtype.kind in "biuf", self.file, f"hold real numbers in {name}", str(column.dtype))
         values = column.astype(np.float64)
@@ -90,19 +98,38 @@ class Table:
             return column.dtype.kind in "biuf"
         return all(is_number(cell) or _is_missing(cell) for cell in column)
 
+    def _without_texts(self, among: Sequence[str]) -> str:
+        """How the columns of texts are left out, where some are left."""
+        left = [name for name in among if self.is_numeric(name)]
+        if not left:
+            return ""
+        if len(left) > _SHOWN:
+            return (
+                " (leave it out: name the other columns in columns=[...], or --columns on the command line)"
+            )
+        option = shlex.quote(",".join(f'"{name}"' if "," in name else name for name in left))
+        return f" (leave it out: columns={left}, or --columns {option} on the command line)"
+
     def _require_whole(self, name: str, column: Labels) -> None:
         if column.dtype.kind in "OU":
             wrong = [row for row, cell in enumerate(column.tolist()) if _is_missing(cell)]
             self._require_none(wrong, f"have a value in every row of column {name}", column)
 
     def _require_none(
-        self, wrong: Sequence[int], must: str, column: Labels, error: type[Exception] = ValueError
+        self,
+        wrong: Sequence[int],
+        must: str,
+        column: Labels,
+        error: type[Exception] = ValueError,
+        beside: Callable[[], str] = str,
     ) -> None:
         if wrong:
             more = f", and so on in {len(wrong)} rows" if len(wrong) > 1 else ""
             first = column.tolist()[wrong[0]]
             shown = repr(first) or "nothing"
-            refuse(self.file, must, f"{shown} in {self.where(wrong[0])}{more}{_remedy(first)}", error)
+            refuse(
+                self.file, must, f"{shown} in {self.where(wrong[0])}{more}{_remedy(first) or beside()}", error
+            )
 
 
 def _remedy(cell: object) -> str:

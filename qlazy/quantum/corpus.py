@@ -6,7 +6,6 @@ measure and branch. The folder stands beside the package in a checkout, and insi
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, NoReturn
 
-from qlazy.base.errors import path_of, refuse, require
+from qlazy.base.errors import did_you_mean, path_of, refuse, require
 from qlazy.quantum.program.program import Program
 from qlazy.quantum.qasm import Source, read
 from qlazy.quantum.qasm.source import is_file
@@ -147,8 +146,7 @@ def locate(name_or_path: str | PathLike[str]) -> Path:
 
 
 def _refuse_name(name: str) -> NoReturn:
-    close = difflib.get_close_matches(name, [*names(), *program_names()], n=1)
-    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    hint = did_you_mean(name, [*names(), *program_names()])
     known = (
         f"be the path of a file or one of {', '.join(names())}, or a program of `qlazy circuits --programs`"
     )

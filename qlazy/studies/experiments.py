@@ -68,15 +68,15 @@ def carry_out(
     summary: Callable[[Arrays], Sequence[Table]] = lambda arrays: (),
     out: str | os.PathLike[str] | None = None,
     progress: bool = True,
-    needs: Mapping[str, str] | None = None,
+    needs: Sequence[str] = (),
 ) -> StudyResult:
     """Every experiment in turn, by name; table, arrays, figures and report go to the folder ``out``, if given.
 
-    ``summary`` gives tables over all experiments, from their arrays, that stand before theirs. ``needs`` are packages,
-    each with the extra that brings it. Raises ImportError for one that is missing, before the first experiment.
+    ``summary`` gives tables over all experiments, from their arrays, that stand before theirs. ``needs`` are packages.
+    Raises ImportError for one that is missing, before the first experiment.
     """
-    for package, extra in (needs or {}).items():
-        require_package(package, f"the study {study} with these settings", extra)
+    for package in needs:
+        require_package(package, f"the study {study} with these settings")
     outcomes = []
     if out is not None:
         require_writable(out)

@@ -25,6 +25,7 @@ from qlazy.base.errors import (
     generator_of,
     number_of,
     positive_of,
+    refuse,
     require,
     require_choice,
     require_finite,
@@ -398,8 +399,22 @@ class GradientFlow(Method):
         return solver.y if solver.t == time else solver.dense_output()(time)
 
 
+_CALLED = {
+    "gd": "qlazy.GradientDescent()",
+    "gradient descent": "qlazy.GradientDescent()",
+    "sgd": "qlazy.SGD(0.1, batch_size=16)",
+    "adam": "qlazy.Adam(0.01)",
+    "lbfgs": "qlazy.LBFGS()",
+    "l-bfgs": "qlazy.LBFGS()",
+    "flow": "qlazy.GradientFlow(horizon=10.0)",
+}
+"""What stands in Python for the names that methods have in speech and on the command line."""
+
+
 def method_of(method: object) -> Method:
     """The method, or a :class:`TorchOptimizer` of a class or factory of torch.optim."""
+    if isinstance(method, str) and method.lower() in _CALLED:
+        refuse("method", f"be a method, `{_CALLED[method.lower()]}`", f"a text, {method!r}", TypeError)
     if isinstance(method, Method) or not callable(method) or _is_method(method):
         require_instance("method", method, Method, "GradientDescent() or torch.optim.AdamW")
         assert isinstance(method, Method)

@@ -68,7 +68,7 @@ SAID = {
     "{file}:nothing": "`model` must name something in .* \\(there: circuit, Line\\), but is nothing",
     "{file}": "`model` must name one model, as in .*of_a_user.py:NAME \\(there: circuit, Line\\)",
     "{file}/no.py:x": "`model` must be a Python file that is there",
-    "no_such_module_here:x": "the module no_such_module_here cannot be imported: ModuleNotFoundError",
+    "no_such_module_here:x": "but is no_such_module_here, and there is no such file or module",
 }
 
 

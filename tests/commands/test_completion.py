@@ -57,4 +57,4 @@ def test_other_shells_are_refused(capsys) -> None:
 def test_the_absence_of_shtab_is_said_with_the_remedy(monkeypatch, capsys) -> None:
     monkeypatch.setitem(sys.modules, "shtab", None)
     assert cli.main(["--completion", "bash"]) == cli.USAGE
-    assert "pip install 'qlazy-ntk[completion]'" in capsys.readouterr().err
+    assert "pip install shtab" in capsys.readouterr().err

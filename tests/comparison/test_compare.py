@@ -413,6 +413,10 @@ def test_a_frame_has_a_row_a_run_with_every_metric() -> None:
     net = frame[frame["model"] == "net"].pivot(index="alpha", columns="seed", values="output gap")
     np.testing.assert_array_equal(net.to_numpy(), found.values("net", "output gap"))
     assert set(found.metrics) <= set(frame.columns)
-    stopped = frame[frame["diverged"] != ""]
+    stopped, whole = frame[frame["diverged"]], frame[~frame["diverged"]]
+    assert frame["diverged"].dtype == bool
+    assert len(stopped) == sum(bool(run.diverged) for run in found.runs) > 0
+    assert list(stopped["reason"]) == [run.diverged for run in found.runs if run.diverged]
+    assert whole["reason"].isna().all()
     assert (stopped["model"] == "wild").all()
     assert stopped["kernel change"].isna().all()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import io
+import re
+import shlex
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -306,3 +309,27 @@ def test_samples_are_split_and_scaled_as_arrays_are(tmp_path: Path) -> None:
     data = load_data(tmp_path / "t.csv", target="label", scaling="none", train=6, test=6)
     rows = torch.cat([data.x_train, data.x_test])
     assert sorted(rows.tolist()) == sorted(found.x.tolist())
+
+
+def test_a_column_of_dates_is_refused_with_how_to_leave_it_out(tmp_path) -> None:
+    """And the remedy runs: in Python and, read as a shell does, on the command line."""
+    path = tmp_path / "dated.csv"
+    rows = [f"2024-01-{day:02d},{day}.5,{day * day},{day % 2}" for day in range(1, 21)]
+    path.write_text("\n".join(['day,"a, b",c d,label', *rows]))
+    with pytest.raises(ValueError, match=r"column day.*leave it out: columns=\['a, b', 'c d'\]") as caught:
+        qlazy.load_data(str(path), target="label", classes=None)
+    said = str(caught.value)
+    option = shlex.split(re.search(r"--columns (.+) on the command line", said)[1])
+    assert option == ['"a, b",c d']
+    found = qlazy.load_data(
+        str(path), target="label", columns=ast.literal_eval(re.search(r"columns=(\[.*?\])", said)[1])
+    )
+    assert found.x_train.shape[1] == 2
+
+
+def test_a_column_of_texts_among_texts_has_no_remedy(tmp_path) -> None:
+    path = tmp_path / "texts.csv"
+    path.write_text("\n".join(["one,two,label", *(f"t{i},u{i},{i % 2}" for i in range(12))]))
+    with pytest.raises(ValueError, match="column one") as caught:
+        qlazy.load_data(str(path), target="label")
+    assert "leave it out" not in str(caught.value)

@@ -35,10 +35,14 @@ def distinct_values(argument: str, values: Iterable[Any], kind: type, noun: str)
 def outputs_for(data: Dataset) -> str:
     """What a model must have to be trained on these data, for a refusal."""
     targets = data.y_train.shape[1]
+    values = "one expectation value" if targets == 1 else f"{targets} expectation values"
+    other = "other `classes=`" if data.classes else "other targets"
+    remedy = f"(let the circuit return {values}, or take {other})"
     if targets > 1:
         each = "one for each class" if len(data.classes) == targets else "as the data have targets"
-        return f"have {targets} outputs, {each}"
-    return "have one output, " + ("-1 for one class and +1 for the other" if data.classes else "as the data")
+        return f"have {targets} outputs, {each} {remedy}"
+    what = "-1 for one class and +1 for the other" if data.classes else "as the data"
+    return f"have one output, {what} {remedy}"
 
 
 def scales_of(alphas: Iterable[float]) -> tuple[float, ...]:

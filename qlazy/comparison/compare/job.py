@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from qlazy.base.errors import LearningRateWarning, path_of, require, require_flag, whole_of
+from qlazy.base.errors import LearningRateWarning, folder_of, require, require_flag, whole_of
 from qlazy.base.execution import require_workers
 from qlazy.base.storage import remove_stale_drafts, require_writable
 from qlazy.base.version import versions
@@ -137,7 +137,7 @@ def compare(
     check_baselines(baselines, may_stand=not callable(data) and until_loss is None)
     for baseline in baselines:
         baseline.check(splits[seeds[0]], loss, method)
-    folder = None if out is None else path_of("out", out).absolute()
+    folder = None if out is None else folder_of("out", out).absolute()
     tasks = tasks_of(seeded, alphas, folder)
     if folder is not None:
         remove_stale_drafts(require_writable(folder))

@@ -14,7 +14,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from qlazy.base.errors import refuse, require
+from qlazy.base.errors import refuse, require, require_choice
 from qlazy.base.keys import readable
 from qlazy.base.tables import drawable
 from qlazy.comparison.figures.bounds import bounds_figure
@@ -73,7 +73,7 @@ def comparison_figure(
     named = {**OVER_SCALES, "test accuracy": accuracy_figure}
     named |= {metric: _of_metric(metric) for metric in THEORY}
     known = (*dict.fromkeys((*ORDER, *named)),)
-    require(name in known, "name", f"be one of {', '.join(known)}", repr(name))
+    require_choice("name", name, known)
     comparison = _drawable(comparison)
     with settings_of(style, ax):
         drawn = named[name](comparison, against) if name in named else FIGURES[name](comparison)

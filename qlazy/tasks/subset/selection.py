@@ -15,9 +15,9 @@ from torch import Tensor
 
 from qlazy.base.errors import (
     NotFiniteError,
+    folder_of,
     generator_of,
     number_of,
-    path_of,
     positive_of,
     require,
     require_flag,
@@ -103,7 +103,7 @@ def select_subset(
         learning_rate = stable_rate(Objective(model, x, y, 1.0, loss), start)
     loop = Loop(task, selector, int(epochs), int(batch_size), float(learning_rate), seed, test)
     return loop.run(
-        None if out is None else path_of("out", out),
+        None if out is None else folder_of("out", out),
         progress,
         repr(data) if isinstance(data, Dataset) else "pair",
     )

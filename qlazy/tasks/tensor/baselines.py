@@ -90,7 +90,7 @@ def _tensorly() -> Any:
         import tensorly
         import tensorly.decomposition
     except ImportError as error:
-        raise ImportError("this baseline needs tensorly: pip install 'qlazy-ntk[tensor]'") from error
+        raise ImportError("this baseline needs tensorly: pip install tensorly") from error
     return tensorly
 
 
