@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -66,7 +65,7 @@ def parse_spec(text: str) -> Spec:
 def require_readable(text: str) -> None:
     """Refuse a spec that cannot be read, whatever the data are: before models are made of others beside it.
 
-    Raises ValueError for the name of no family, FileNotFoundError for a file that is not there.
+    Raises ValueError for the name of no family, a file that is not there, and options that mean nothing.
     """
     from qlazy.quantum.corpus import locate, names, program_names
 
@@ -84,7 +83,7 @@ def require_readable(text: str) -> None:
         refuse("model", must, f"{spec.name!r}{did_you_mean(spec.name, (*families, NET))}")
     path = locate(spec.name)
     if not path.exists():
-        raise FileNotFoundError(errno.ENOENT, f"there is no such file{_near(path)}", str(path))
+        refuse("model", "be a file that is there", f"{path}, and there is no such file{_near(path)}")
     parse_sizes(spec.options, spec.text)
 
 
@@ -188,6 +187,11 @@ def _check_fit(spec: Spec, program: Program, data: Dataset) -> None:
     )
     for own, theirs, count, wanted in pairs:
         if count != wanted:
-            refuse(
-                spec.text, f"have {wanted} {own}, as {data.name} has {wanted} {theirs}", f"of {count} {own}"
-            )
+            must = f"have {_counted(wanted, own)}, as {data.name} has {_counted(wanted, theirs)}"
+            classes = "; two classes take one" if data.classes else ""
+            remedy = f" (a `pragma qlazy.observable` is one{classes})" if own == "outputs" else ""
+            refuse(spec.text, f"{must}{remedy}", f"of {_counted(count, own)}")
+
+
+def _counted(count: int, nouns: str) -> str:
+    return f"{count} {nouns.removesuffix('s') if count == 1 else nouns}"

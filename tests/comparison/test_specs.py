@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+import qlazy
 from qlazy.comparison.specs import DEFAULT_WIDTH, Spec, build_models, parse_spec
 from qlazy.data.datasets import Dataset, from_split
 from qlazy.models.nets import Net
@@ -119,6 +120,14 @@ def test_specs_that_cannot_be_built_are_refused(specs: list[str], message: str) 
 
 def test_outputs_that_do_not_fit_are_refused() -> None:
     with pytest.raises(
-        ValueError, match="must have 4 outputs, as made up has 4 targets, but is of 1 outputs"
+        ValueError, match="must have 4 outputs, as made up has 4 targets .*is one; .*, but is of 1 output$"
     ):
         build_models(["hardware_efficient"], data(features=3, classes=4))
+
+
+@pytest.mark.parametrize(("classes", "wanted"), [((1, 2, 3), 3), ((1, 2, 3, 4), 4)])
+def test_outputs_that_do_not_fit_are_refused_with_what_an_output_is(classes, wanted) -> None:
+    data = qlazy.load_data("digits", classes=classes, features=2, train=12, test=8)
+    said = rf"{wanted} outputs, as digits has {wanted} targets \(a `pragma qlazy.observable` is one; two .*of 1 output$"
+    with pytest.raises(ValueError, match=said):
+        build_models(["hardware_efficient:n=2"], data)

@@ -147,7 +147,7 @@ class LazyVerdict(Laziness):
         """A change at the least scale; an interval that leaves open nearly everything is not spelt out."""
         found = self.intervals[name][0]
         if self.decisions(name)[0] == "undecided" and found.high > WIDE * found.mean:
-            return f"{percent(found.mean)} (an interval too wide to tell, over {self.seeds} seeds)"
+            return f"{percent(found.mean)} [an interval too wide to tell, over {self.seeds} seeds]"
         return percents(found)
 
     def _follows(self) -> str:
