@@ -21,6 +21,7 @@ from qlazy.commands.options import (
     read_method,
     read_qnodes,
 )
+from qlazy.training.effort import watched
 
 EXAMPLES = f"""\
 {MODELS_HELP}
@@ -57,19 +58,22 @@ def keeps(arguments: argparse.Namespace) -> Path | None:
 
 def run(arguments: argparse.Namespace) -> int:
     """``qlazy check``: ask, print the answers, leave a page."""
-    verdict = check(
-        arguments.subject,
-        read_data(arguments),
-        **read_qnodes(arguments),
-        panels=arguments.panels,
-        alphas=arguments.alphas,
-        seeds=arguments.seeds,
-        **read_method(arguments),
-        small=arguments.small,
-        out=arguments.out,
-        workers=arguments.workers,
-        progress=not arguments.quiet,
-    )
+    with watched() as effort:
+        verdict = check(
+            arguments.subject,
+            read_data(arguments),
+            **read_qnodes(arguments),
+            panels=arguments.panels,
+            alphas=arguments.alphas,
+            seeds=arguments.seeds,
+            **read_method(arguments),
+            small=arguments.small,
+            out=arguments.out,
+            workers=arguments.workers,
+            progress=not arguments.quiet,
+        )
+    if not arguments.quiet and effort.kept:
+        print(f"qlazy: {effort.kept_text}", file=sys.stderr)
     arguments.document = {
         "model": verdict.model, "data": verdict.data, "decisions": verdict.decisions, "sentence": verdict.sentence,
         "sentences": verdict.sentences(), "absent": verdict.absent, "facts": verdict.facts, "tables": verdict.tables(),

@@ -138,6 +138,8 @@ def run(arguments: argparse.Namespace) -> int:
             client=client,
             progress=not arguments.quiet,
         )
+    if not arguments.quiet and effort.kept:
+        print(f"qlazy: {effort.kept_text}", file=sys.stderr)
     if not arguments.quiet:
         _tell_effort(effort, str(data.x_train.dtype).removeprefix("torch."))
     print(data.description + ("" if arguments.splits == "one" else "; another split for every seed"))

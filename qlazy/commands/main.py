@@ -11,7 +11,8 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn, TextIO
 
 from qlazy.base.errors import NotConvergedError, NotFiniteError, did_you_mean
@@ -105,7 +106,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         arguments.command = shlex.join(["qlazy", *words])
         torch.set_num_threads(arguments.threads)
-        return _run(arguments)
+        with _warnings_in_a_line():
+            return _run(arguments)
     except SystemExit as stop:  # argparse leaves this way, --help and --version included
         return int(stop.code or 0)
     except KeyboardInterrupt:
@@ -130,6 +132,25 @@ def _has_kept(arguments: argparse.Namespace) -> bool:
     keeps = getattr(arguments, "keeps", None)
     folder = None if keeps is None else keeps(arguments)
     return folder is not None and any(p.is_file() and not p.name.startswith(".") for p in folder.rglob("*"))
+
+
+@contextlib.contextmanager
+def _warnings_in_a_line() -> Iterator[None]:
+    """Warnings of qlazy's own classes as a line on stderr; all others as Python shows them, with file and line."""
+    with warnings.catch_warnings():
+        others = warnings.showwarning
+
+        def show(
+            message: Warning | str, category: type[Warning], filename: str, lineno: int,
+            file: TextIO | None = None, line: str | None = None,
+        ) -> None:  # fmt: skip
+            if category.__module__.partition(".")[0] == "qlazy":
+                print(f"qlazy: warning: {printable(' '.join(str(message).split()))}", file=sys.stderr)
+            else:
+                others(message, category, filename, lineno, file, line)
+
+        warnings.showwarning = show
+        yield
 
 
 def _run(arguments: argparse.Namespace) -> int:

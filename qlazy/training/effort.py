@@ -1,4 +1,4 @@
-"""What training took: seconds, and the floating-point operations that its gradients need at least.
+"""What training took: seconds, and the floating-point operations that its gradients need at least; what was kept.
 
 Nothing of it is kept with a run, whose files are the same on every machine.
 """
@@ -20,16 +20,26 @@ from qlazy.training.methods import SGD, Adam, GradientDescent, Method
 
 @dataclass
 class Effort:
-    """Of the runs trained in a block: how many, in how many seconds, with how many flops (None: one has no count)."""
+    """Of the runs trained in a block: how many, in how many seconds, with how many flops (None: one has no count).
+
+    Of the runs ``asked`` for in it, ``kept`` were in a folder already and were taken up.
+    """
 
     runs: int = 0
     seconds: float = 0.0
     flops: int | None = 0
+    asked: int = 0
+    kept: int = 0
 
     @property
     def rate(self) -> float:
         """Flops a second; 0 where they are not known."""
         return self.flops / self.seconds if self.flops and self.seconds > 0 else 0.0
+
+    @property
+    def kept_text(self) -> str:
+        """How many runs were taken up, in words; nothing where none was."""
+        return f"{self.kept} of {self.asked} runs were there already" if self.kept else ""
 
 
 _WATCHED: ContextVar[Effort | None] = ContextVar("effort watched", default=None)
@@ -56,6 +66,14 @@ def timed() -> Iterator[None]:
         effort = _WATCHED.get()
         if effort is not None:
             effort.seconds += time.perf_counter() - start
+
+
+def count_kept(kept: int, asked: int) -> None:
+    """Count runs that are asked for, and those of them that are in a folder already, where efforts are watched."""
+    effort = _WATCHED.get()
+    if effort is not None:
+        effort.asked += asked
+        effort.kept += kept
 
 
 def count_run(model: Model, params: Tensor, x: Tensor, method: Method, trace: History) -> None:

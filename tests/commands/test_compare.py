@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from pathlib import Path
 
 import pytest
@@ -109,8 +110,26 @@ def test_compare_tells_how_far_its_training_was_from_the_machine(capsys, tmp_pat
     assert share == pytest.approx(100 * rate / most, rel=0.2)
     kept = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert cli.main(words) == cli.OK
-    assert capsys.readouterr().err == ""
+    assert capsys.readouterr().err == "qlazy: 3 of 3 runs were there already\n"
     assert {path: path.read_bytes() for path in kept} == kept
+
+
+def test_runs_that_were_there_are_counted_unless_quiet(capsys) -> None:
+    """Two scales of three are there: of another scale there is one run for each seed to be made."""
+    words = ["compare", "mlp:2", *TINY, "--seeds", "2", "--out", "here"]
+    assert cli.main([*words, "--alphas", "1,10", "--quiet"]) == cli.OK
+    assert capsys.readouterr().err == ""
+    assert cli.main([*words, "--alphas", "1,10,100"]) == cli.OK
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == "qlazy: 4 of 6 runs were there already"
+    assert second.startswith("qlazy: 2 runs trained in ")
+    assert cli.main([*words, "--alphas", "1,10,100", "--quiet"]) == cli.OK
+    assert capsys.readouterr().err == ""
+    words = ["check", "mlp:2", *TINY, "--seeds", "2", "--panels", "lazy", "--out", "checked"]
+    assert cli.main(words) == cli.OK
+    assert capsys.readouterr().err == ""
+    assert cli.main(words) == cli.OK
+    assert capsys.readouterr().err == "qlazy: 6 of 6 runs were there already\n"
 
 
 def test_the_defaults_have_about_the_same_number_of_parameters() -> None:
@@ -123,9 +142,13 @@ def test_the_defaults_have_about_the_same_number_of_parameters() -> None:
 def test_a_diverged_run_is_reported_and_fails(capsys) -> None:
     """And the figures and the page are drawn all the same, of a comparison in which nothing came to its end."""
     arguments = ["compare", "mlp:2", *TINY, "--steps", "60", "--learning-rate", "1e6", "--quiet"]
-    with pytest.warns(qlazy.LearningRateWarning):
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
         assert cli.main(arguments) == cli.FAILED
     captured = capsys.readouterr()
+    assert re.match("qlazy: warning: .*rate.*\n", captured.err)
+    assert "Warning" not in captured.err
+    assert ".py" not in captured.err
     assert "qlazy: mlp:2, seed 0, a = 1: " in captured.err
     assert "diverged at step" in captured.err
     assert "training diverged: nothing can be said" in captured.out

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from qlazy.base.execution import Results, in_processes, on_cluster, on_threads, progress_bar
 from qlazy.comparison.compare.seeded import SeededModel
 from qlazy.comparison.run import Run, is_saved
-from qlazy.training.effort import count_run, timed
+from qlazy.training.effort import count_kept, count_run, timed
 from qlazy.training.lanes import Lane, Outcome, train_lanes
 
 if TYPE_CHECKING:
@@ -102,6 +102,7 @@ def all_runs(
 ) -> list[tuple[str, Run]]:
     """Every task's run with its key, in the order of the tasks; only those that are missing are made."""
     missing = [i for i, task in enumerate(tasks) if task.folder is None or not is_saved(task.kept(seeded))]
+    count_kept(len(tasks) - len(missing), len(tasks))
     made: dict[int, Run] = {}
     bar = progress_bar(total=len(tasks), initial=len(tasks) - len(missing), unit="run", progress=progress)
     with bar:
