@@ -315,6 +315,7 @@ def calls(p):
                 "y_test": y,
                 "classes": ("a", "b"),
                 "description": "",
+                "features": ("one", "two"),
             },
         ),
         "Dataset.to": (p.data.to, {"dtype": torch.float32, "device": "cpu"}),

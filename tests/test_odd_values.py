@@ -103,6 +103,7 @@ TAKEN = {
     "Dataset name": {"letter", "digit", "empty text"},
     "Dataset description": {"letter", "digit", "empty text"},
     "Dataset classes": {"empty list", "tuple of texts"},
+    "Dataset features": {"empty list", "tuple of texts"},
     "Dataset x_train": {"integer tensor", "bool tensor", "NaN tensor"},  # NaN is refused where it is used
     "Dataset x_test": {"integer tensor", "bool tensor", "NaN tensor"},
     "Dataset.to dtype": {"None"},
@@ -271,6 +272,8 @@ def test_products_from_the_left():
         ({"y_test": torch.ones(6, 1)}, "`y_test` must have the dtype of y_train"),
         ({"classes": ("a", "b", "c")}, "`y_train` must have 3 columns for 3 classes"),
         ({"classes": "ab"}, "`classes` must be a tuple"),
+        ({"features": "ab"}, "`features` must be a tuple of texts, a name for each column"),
+        ({"features": ("one",)}, "`features` must have a name for each of the 2 columns of x_train, or none"),
         ({"x_test": torch.ones(4, 2, dtype=torch.float64)}, "`y_test` must have shape \\(4, c\\)"),
     ],
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Real
 
 from numpy.typing import ArrayLike
@@ -25,6 +25,7 @@ from qlazy.checking.models import Shapes, named_model
 from qlazy.checking.panels import PANELS, Question, facts_of
 from qlazy.checking.verdict import Verdict
 from qlazy.comparison.compare.arguments import distinct_values, seeds_of
+from qlazy.comparison.runs import UNREAD
 from qlazy.data.datasets import Dataset, from_arrays
 from qlazy.models.unread import warn_of_unread_columns
 from qlazy.training.losses import Loss, SquaredError, loss_of
@@ -71,7 +72,8 @@ def check(
     With ``out`` finished runs are kept in that folder and taken up again, and the verdict is saved there; ``key`` is a
     text of your own that stands for a model that cannot be told from another, as for :func:`compare`.
 
-    An :class:`UnreadInputsWarning` names the columns of the inputs that the model's outputs do not depend on.
+    An :class:`UnreadInputsWarning` names the columns of the inputs that the model's outputs do not depend on, and so
+    does the verdict.
 
     Raises ValueError for a model that does not fit the data and for settings that mean nothing, TypeError for what is
     no model or no data.
@@ -89,12 +91,17 @@ def check(
         loss=loss_of(loss), method=method_of(method), steps=steps, centered=centered, small=small, out=folder, key=key,
         workers=workers, progress=progress,
     )  # fmt: skip
+    unread: Mapping[str, str] = {}
     if "lazy" not in asked and "classical" in asked:  # a comparison says so itself
-        warn_of_unread_columns([(name, built)], data.x_train)
+        unread = warn_of_unread_columns([(name, built)], data.x_train, data.features)
     answers = {panel: PANELS[panel].ask(question) for panel in asked}
     lazy = answers.get("lazy")
     rates = lazy.comparison.rates_text() if isinstance(lazy, LazyPanel) else ""
     used = {"learning rate": rates} if rates else {}
+    if isinstance(lazy, LazyPanel):
+        unread = lazy.comparison.settings.get(UNREAD, {})
+    if name in unread:
+        used[UNREAD] = unread[name]
     verdict = Verdict(
         name,
         data.name,

@@ -13,6 +13,8 @@ from qlazy.base.storage import digest_of_file, read_as, read_json, require_own_f
 from qlazy.base.tables import Table, escaped, printable
 from qlazy.checking.panel import Panel
 from qlazy.checking.panels import PANELS
+from qlazy.comparison.runs import UNREAD
+from qlazy.comparison.verdict import unread_sentences
 
 if TYPE_CHECKING:
     from qlazy.drawing.style import Figure, Style
@@ -54,16 +56,21 @@ class Verdict:
         """The decision of each question, such as "not lazy"."""
         return {name: panel.decision for name, panel in self.panels.items()}
 
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """A sentence on the columns of the inputs that the model does not read, if there are any."""
+        return unread_sentences({self.model: self.facts[UNREAD]} if UNREAD in self.facts else {})
+
     def sentences(self) -> tuple[str, ...]:
-        """The sentence, and what each answer rests on."""
+        """The sentence, what the model does not read, and what each answer rests on."""
         found = (sentence for panel in self.panels.values() for sentence in panel.sentences())
-        return (self.sentence, *found, *self.absent.values())
+        return (self.sentence, *self.unread, *found, *self.absent.values())
 
     def paragraphs(self) -> tuple[str, ...]:
         """The sentences of each question together, after the sentence that answers all, captions at the end."""
         said = (" ".join(panel.sentences()) for panel in self.panels.values())
         captions = (panel.caption for panel in self.panels.values())
-        return (self.sentence, *said, *self.absent.values(), *captions)
+        return (self.sentence, *self.unread, *said, *self.absent.values(), *captions)
 
     def tables(self) -> tuple[Table, ...]:
         """What :meth:`table` prints, as values."""

@@ -51,7 +51,12 @@ def comparison_page(
     """The report of a comparison; without a ``command``, the call that made it stands at its end."""
     settings = comparison.settings
     found = verdicts(comparison)
-    lead = (*map(str, found), found.caption, *(f"{one} {one.caption}" for one in comparison.features))
+    lead = (
+        *found.unread,
+        *map(str, found),
+        found.caption,
+        *(f"{one} {one.caption}" for one in comparison.features),
+    )
     if "preprocessing" in settings:
         lead = (f"{', '.join(comparison.models)} on {settings['preprocessing']}.", *lead)
     facts = {name: text(value) for name, value in settings.items()}

@@ -41,6 +41,8 @@ from qlazy.comparison.run import Run
 from qlazy.training.drift import Slope, log_log_slope
 from qlazy.training.features.result import Features
 
+UNREAD = "unread inputs"
+"""The setting that holds which columns of the inputs a model does not read, in words, by the names of the models."""
 Floats = NDArray[np.floating[Any]]
 
 

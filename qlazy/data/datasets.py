@@ -51,7 +51,8 @@ class Dataset:
 
     Two classes give c = 1 with targets -1 (the class named first) and +1; more give c one-hot columns of
     zeros and ones, in the order of ``classes``. Regression has no classes, and a column for each target.
-    ``description`` says in one sentence how the samples were chosen and preprocessed.
+    ``description`` says in one sentence how the samples were chosen and preprocessed. ``features`` are names of the
+    columns of x, or none: those of a table's columns, where each is an input of its own and not mixed into components.
 
     ``name`` is what tables call it; ``x_train`` and ``y_train`` are trained on, ``x_test`` and ``y_test`` are kept
     aside. Raises TypeError for what is no text or no tensor, ValueError for shapes and dtypes that do not fit each
@@ -65,6 +66,7 @@ class Dataset:
     y_test: Tensor
     classes: tuple[str, ...]
     description: str
+    features: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("name", "description"):
@@ -74,8 +76,14 @@ class Dataset:
             isinstance(self.classes, tuple | list), "classes", "be a tuple of texts", self.classes, TypeError
         )
         require_texts("classes", self.classes, "('3', '8')")
+        must = "be a tuple of texts, a name for each column"
+        require(isinstance(self.features, tuple | list), "features", must, self.features, TypeError)
+        require_texts("features", self.features, "('age', 'height')")
         self._check("x_train", self.x_train, "y_train", self.y_train)
         self._check("x_test", self.x_test, "y_test", self.y_test)
+        width = self.x_train.shape[1]
+        must = f"have a name for each of the {width} columns of x_train, or none"
+        require(len(self.features) in (0, width), "features", must, len(self.features))
         columns = max(1, len(self.classes) - (len(self.classes) == 2))
         if self.classes:
             must = f"have {columns} columns for {len(self.classes)} classes"
@@ -224,6 +232,8 @@ def load_data(
         regression=found.regression,
         dtype=dtype,
     )
+    if found.columns and data.x_train.shape[1] == width:
+        data = replace(data, features=found.columns)
     return (
         replace(data, description=f"{data.description}; {found.description}") if found.description else data
     )

@@ -27,12 +27,13 @@ Columns = str | int | Sequence[str | int]
 
 
 class Samples(NamedTuple):
-    """Inputs (n, d), labels (n,) or real targets (n, c), and a line that says how they were read."""
+    """Inputs (n, d), labels (n,) or real targets (n, c), how they were read, and the names of the columns."""
 
     x: Floats
     y: Labels
     regression: bool
     description: str
+    columns: tuple[str, ...] = ()
 
 
 def is_table(name: object) -> bool:
@@ -70,7 +71,8 @@ def read_table(
     x = np.stack([table.numbers(name, inputs) for name in inputs], 1)
     y, told = _targets(table, targets, regression)
     _require_rows(table, len(y))
-    return Samples(x, y, told.startswith("real"), f"target {_few(targets)}: {told}; features {_few(inputs)}")
+    how = f"target {_few(targets)}: {told}; features {_few(inputs)}"
+    return Samples(x, y, told.startswith("real"), how, inputs)
 
 
 def _targets(table: Table, names: tuple[str, ...], regression: bool | None) -> tuple[Labels, str]:

@@ -22,6 +22,8 @@ SHUFFLES = 4
 """So often columns that none of these showed are shuffled, at other parameters, before they are named."""
 ROWS = 256
 """In so many rows of x, at most."""
+NAMED = 8
+"""So many columns are called by their names, at most."""
 ROUNDING = 64
 """Outputs that differ by less than so many times the precision of their dtype are the same."""
 
@@ -45,20 +47,33 @@ def unread_columns(model: Model, x: Tensor) -> tuple[int, ...]:
         return ()
 
 
-def warn_of_unread_columns(models: Iterable[tuple[str, Model]], x: Tensor, stacklevel: int = 3) -> None:
-    """One :class:`UnreadInputsWarning` for each model that leaves columns of x unread, which it names."""
+def warn_of_unread_columns(
+    models: Iterable[tuple[str, Model]], x: Tensor, names: Sequence[str] = (), stacklevel: int = 3
+) -> dict[str, str]:
+    """One :class:`UnreadInputsWarning` for each model that leaves columns of x unread; which they are, by its name.
+
+    ``names`` are those of all columns, where they are known.
+    """
+    found = {}
     for name, model in models:
         if unread := unread_columns(model, x):
-            warnings.warn(unread_text(name, unread, x.shape[1]), UnreadInputsWarning, stacklevel=stacklevel)
+            found[name] = unread_which(unread, x.shape[1], names)
+            warnings.warn(unread_text(name, found[name]), UnreadInputsWarning, stacklevel=stacklevel)
+    return found
 
 
-def unread_text(name: str, columns: Sequence[int], width: int) -> str:
+def unread_text(name: str, which: str) -> str:
     """What is said of a model that leaves columns of its inputs unread."""
+    return f"no output of {name} depends on {which}, whatever stands there; other models on these data may use it"
+
+
+def unread_which(columns: Sequence[int], width: int, names: Sequence[str] = ()) -> str:
+    """The columns in words, by their numbers, and by their names if these are known: eight names at most."""
     which = f"column {columns[0]}" if len(columns) == 1 else f"columns {_listed(columns)}"
-    return (
-        f"no output of {name} depends on {which} of the {width} of its inputs (counted from 0), whatever stands there; "
-        "other models on these data may use it"
-    )
+    called = [names[column] for column in columns[:NAMED]] if names else []
+    more = ", ..." if called and len(columns) > NAMED else ""
+    beside = f": {', '.join(called)}{more}" if called else ""
+    return f"{which} of the {width} of its inputs (counted from 0{beside})"
 
 
 def _listed(columns: Sequence[int]) -> str:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-import qlazy
 from qlazy.commands import main as cli
 from qlazy.commands.options import MODELS, read_data
 from qlazy.comparison.baselines.result import Surrogates

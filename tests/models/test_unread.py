@@ -12,7 +12,7 @@ import torch
 import qlazy
 from qlazy.checking import check as check_module
 from qlazy.checking.panels import PANELS
-from qlazy.models.unread import unread_columns, unread_text
+from qlazy.models.unread import unread_columns, unread_text, unread_which
 
 F64 = torch.float64
 WIDTH = 6
@@ -192,7 +192,50 @@ def test_compare_and_check_say_so_once(monkeypatch):
             assert [w.category for w in said] == [qlazy.UnreadInputsWarning]
 
 
+@pytest.mark.filterwarnings("ignore::qlazy.UnreadInputsWarning")
+def test_what_is_not_read_is_kept_and_said_by_all(tmp_path):
+    """Names of columns come from the file where each is an input of its own, and not where components mix them."""
+    rng = np.random.default_rng(6)
+    x = rng.normal(size=(24, 4))
+    rows = [",".join(map(str, [*row, int(row[3] > 0)])) for row in x.tolist()]
+    table = tmp_path / "mine.csv"
+    table.write_text("\n".join(["length,width,weight,<age>,label", *rows]))
+    data = qlazy.load_data(table, target="label", train=16)
+    assert data.features == ("length", "width", "weight", "<age>")
+    assert data.to(torch.float32).features == data.features
+    mixed = qlazy.load_data(table, target="label", train=16, features=3)
+    assert mixed.features == ()
+    models = {"circuit": qlazy.Circuit(two, {"w": (1,)}), "net": qlazy.mlp([4, 2, 1])}
+    settings = {"alphas": (1.0,), "seeds": 2, "steps": 2, "progress": False}
+    comparison = qlazy.compare(models, data, **settings, out=tmp_path / "kept")
+    which = "columns 2 and 3 of the 4 of its inputs (counted from 0: weight, <age>)"
+    said = f"No output of circuit depends on {which}, whatever stands there; other models on these data may use it."
+    for found in (comparison, qlazy.Comparison.load(tmp_path / "kept")):
+        assert found.settings["unread inputs"] == {"circuit": which}
+        verdict = found.verdict()
+        assert said in verdict.sentences()
+        assert str(verdict).endswith(f"\n{said}")
+        for page in (verdict._repr_html_(), found.report(tmp_path / "page").read_text()):
+            assert said.replace("<age>", "&lt;age&gt;") in page
+    net = qlazy.compare({"net": models["net"]}, data, **settings)
+    assert "unread inputs" not in net.settings
+    assert "No output" not in str(net.verdict())
+
+    checked = qlazy.check(models["circuit"], data, panels=("lazy",), out=tmp_path / "checked", **settings)
+    said = said.replace("circuit", "two")  # by its own name
+    for found in (checked, qlazy.Verdict.load(tmp_path / "checked")):
+        assert found.paragraphs()[1] == said
+        assert found.sentences()[1] == said
+        assert found.facts["unread inputs"] == which
+
+
 def test_columns_are_listed_in_words():
-    assert unread_text("a", (3,), 4).startswith("no output of a depends on column 3 of the 4 ")
-    assert " columns 0, 2 and 5 to 9 of " in unread_text("a", (0, 2, 5, 6, 7, 8, 9), 12)
-    assert " columns 0 and 1 of " in unread_text("a", (0, 1), 12)
+    assert unread_which((3,), 4) == "column 3 of the 4 of its inputs (counted from 0)"
+    assert unread_which((0, 2, 5, 6, 7, 8, 9), 12).startswith("columns 0, 2 and 5 to 9 of the 12 ")
+    assert unread_which((0, 1), 12).startswith("columns 0 and 1 of the 12 ")
+    many = tuple(f"f{i}" for i in range(12))
+    assert unread_which((1, 3), 12, many).endswith("(counted from 0: f1, f3)")
+    assert unread_which(range(1, 12), 12, many).endswith(
+        "(counted from 0: f1, f2, f3, f4, f5, f6, f7, f8, ...)"
+    )
+    assert unread_text("a", "column 3").startswith("no output of a depends on column 3, ")

@@ -28,6 +28,7 @@ from qlazy.comparison.compare.seeded import SeededModel
 from qlazy.comparison.compare.tasks import all_runs, tasks_of
 from qlazy.comparison.result import Comparison
 from qlazy.comparison.run import Run, is_saved
+from qlazy.comparison.runs import UNREAD
 from qlazy.data.datasets import Dataset
 from qlazy.models.model import Model
 from qlazy.models.unread import warn_of_unread_columns
@@ -104,7 +105,8 @@ def compare(
     ``client`` has workers of its own, which need to see ``out`` under the same path. The numbers are the same, bit
     for bit, on the same kind of processor.
 
-    An :class:`UnreadInputsWarning` names the columns of the inputs that a model's outputs do not depend on.
+    An :class:`UnreadInputsWarning` names the columns of the inputs that a model's outputs do not depend on; verdict and
+    report name them too, and ``settings["unread inputs"]`` holds them.
 
     Raises TypeError for what is no model, data set, loss or method; ValueError for models that do not fit the data, and
     for empty, repeated or impossible settings; KernelTooLargeError for a kernel that does not fit in memory.
@@ -142,7 +144,8 @@ def compare(
     if folder is not None:
         remove_stale_drafts(require_writable(folder))
     _warn_of_rates(seeded)
-    warn_of_unread_columns(models.items(), splits[seeds[0]].x_train)
+    first = splits[seeds[0]]
+    unread = warn_of_unread_columns(models.items(), first.x_train, first.features)
     runs = all_runs(seeded, tasks, workers or 1, client, progress)
     if folder is not None and client is not None:
         remove_stale_drafts(folder)  # of workers that died on the way
@@ -151,7 +154,9 @@ def compare(
     beside = tuple(baseline.train(splits[seeds[0]], method, steps) for baseline in baselines)
     made = tuple(run for _, run in runs)
     learnt = _features(seeded, made, float(min(alphas))) if features else ()
-    comparison = Comparison(made, _settings(seeded, alphas, seeds), beside, learnt)
+    comparison = Comparison(
+        made, {**_settings(seeded, alphas, seeds), **({UNREAD: unread} if unread else {})}, beside, learnt
+    )
     if folder is not None:
         _keep(comparison, folder, [name for name, _ in runs])
     return comparison

@@ -7,7 +7,7 @@ scale that was tried: the three metrics are told apart, because each can be smal
 """
 
 from qlazy.comparison.verdict.accuracies import Accuracies
-from qlazy.comparison.verdict.comparing import Verdicts, verdicts
+from qlazy.comparison.verdict.comparing import Verdicts, unread_sentences, verdicts
 from qlazy.comparison.verdict.decisions import METRICS, SMALL, Decision
 from qlazy.comparison.verdict.sentences import LazyVerdict
 from qlazy.comparison.verdict.summary import summary_table
@@ -20,5 +20,6 @@ __all__ = [
     "LazyVerdict",
     "Verdicts",
     "summary_table",
+    "unread_sentences",
     "verdicts",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import final, overload
 
@@ -13,11 +13,12 @@ from qlazy.base.errors import require
 from qlazy.base.over_seeds import Interval, geometric_interval
 from qlazy.base.tables import escaped, printable
 from qlazy.comparison.run import Run
-from qlazy.comparison.runs import Runs
+from qlazy.comparison.runs import UNREAD, Runs
 from qlazy.comparison.verdict.accuracies import accuracies_of
 from qlazy.comparison.verdict.decisions import METRICS, SMALL
 from qlazy.comparison.verdict.numbers import percent
 from qlazy.comparison.verdict.sentences import LazyVerdict
+from qlazy.models.unread import unread_text
 
 _KERNEL = (
     "The kernel's change is not that of the table, which is of the whole kernel at the last step: here it is the "
@@ -33,6 +34,8 @@ class Verdicts(Sequence[LazyVerdict]):
 
     of_models: tuple[LazyVerdict, ...]
     ordinary: str = ""  # what training at a = 1 is, where that was among the scales
+    unread: tuple[str, ...] = ()
+    """A sentence for each model that does not read all columns of its inputs, which."""
 
     def __len__(self) -> int:
         return len(self.of_models)
@@ -45,8 +48,8 @@ class Verdicts(Sequence[LazyVerdict]):
         return self.of_models[index]
 
     def sentences(self) -> tuple[str, ...]:
-        """All sentences, model after model."""
-        return tuple(sentence for verdict in self.of_models for sentence in verdict.sentences())
+        """All sentences, model after model, and what the models do not read."""
+        return (*(sentence for verdict in self.of_models for sentence in verdict.sentences()), *self.unread)
 
     @property
     def caption(self) -> str:
@@ -63,12 +66,12 @@ class Verdicts(Sequence[LazyVerdict]):
         )
 
     def __str__(self) -> str:
-        return printable("\n".join(map(str, self.of_models)))
+        return printable("\n".join((*map(str, self.of_models), *self.unread)))
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        lines = (*map(str, self.of_models), self.caption)
+        lines = (*map(str, self.of_models), *self.unread, self.caption)
         return "".join(f"<p>{escaped(line)}</p>" for line in lines)
 
 
@@ -76,7 +79,13 @@ def verdicts(comparison: Runs, small: float = SMALL) -> Verdicts:
     """What a comparison says of each of its models; a change of at most ``small`` is lazy."""
     require(0 < small < math.inf, "small", "be positive", small)
     found = tuple(_verdict(comparison, model, small) for model in comparison.models)
-    return Verdicts(found, _ordinary(comparison))
+    return Verdicts(found, _ordinary(comparison), unread_sentences(comparison.settings.get(UNREAD, {})))
+
+
+def unread_sentences(unread: Mapping[str, str]) -> tuple[str, ...]:
+    """What is said of models that leave columns of their inputs unread, given which by their names."""
+    said = (unread_text(name, which) for name, which in unread.items())
+    return tuple(f"{text[0].upper()}{text[1:]}." for text in said)
 
 
 def _ordinary(comparison: Runs) -> str:
