@@ -66,7 +66,10 @@ def test_connecting_to_a_scheduler(client, monkeypatch):
     with connected(client.scheduler.address) as other:
         assert dict(on_cluster(power, 3, [2], other)) == {0: 9}
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(ImportError, match=r"qlazy-ntk\[scale\]"), connected("tcp://127.0.0.1:1"):
+    with (
+        pytest.raises(ImportError, match=r"pip install 'dask\[distributed\]'"),
+        connected("tcp://127.0.0.1:1"),
+    ):
         pass
 
 
