@@ -38,6 +38,17 @@ def step_of(methods: Sequence[Method], starts: Tensor, alphas: Sequence[float]) 
     return _Descent(rates, first.momentum if isinstance(first, SGD) else 0.0)
 
 
+def batching(method: Method) -> tuple[int | None, int]:
+    """The size of its batches, or None for all samples, and the seed of their order."""
+    return (method.batch_size, method.seed) if isinstance(method, SGD | Adam | TorchOptimizer) else (None, 0)
+
+
+def batch_sizes(method: Method, samples: int) -> list[int]:
+    """How many samples the batches of an epoch have, each size once; none where a batch has all of them."""
+    size, _ = batching(method)
+    return sorted({size, samples % size or size}) if size is not None and size < samples else []
+
+
 class _Descent:
     """Along the gradient, and a share of the step before."""
 

@@ -20,13 +20,15 @@ from qlazy.data.datasets import Dataset
 from qlazy.models.lanes import Batches, Forward, lanes_on, lanes_on_batches, most_lanes
 from qlazy.models.model import Model
 from qlazy.training.history import DivergedError, History
-from qlazy.training.lane_steps import AskedAgainError, Step, step_of
+from qlazy.training.lane_steps import AskedAgainError, Step, batch_sizes, batching, step_of
 from qlazy.training.loop import RUNAWAY, Record, _copy, _objectives, _require_tame, _Row, _trace
 from qlazy.training.losses import Loss, Objective
-from qlazy.training.methods import SGD, Adam, Method, TorchOptimizer, batch_rows
+from qlazy.training.methods import Method, batch_rows
 
 FEWEST = 2
 """A batch of one takes other ways through torch, to other last digits: lanes are never fewer."""
+TAIL = 32
+"""torch may compute so many numbers at a tensor's end one by one, to other last digits: copies of a lane lie there."""
 
 
 class Lane(NamedTuple):
@@ -149,20 +151,11 @@ class _Lanes:
 
     def batch_rows(self) -> Iterator[Tensor | None]:
         """The samples of each step, the same for all lanes; None for all of them."""
-        return batch_rows(len(self.data.x_train), *self._batching)
+        return batch_rows(len(self.data.x_train), *batching(self.lanes[0].method))
 
     def like_batches(self) -> list[Tensor | None]:
         """All samples, and as many as the batches of an epoch have."""
-        samples, (size, _) = len(self.data.x_train), self._batching
-        sizes = {size, samples % size or size} if size is not None and size < samples else set()
-        return [None, *map(torch.arange, sorted(sizes))]
-
-    @property
-    def _batching(self) -> tuple[int | None, int]:
-        method = self.lanes[0].method
-        return (
-            (method.batch_size, method.seed) if isinstance(method, SGD | Adam | TorchOptimizer) else (None, 0)
-        )
+        return [None, *map(torch.arange, batch_sizes(self.lanes[0].method, len(self.data.x_train)))]
 
     def _evaluated(self, forward: Forward, params: Tensor, targets: Tensor) -> _Evaluated:
         with torch.no_grad():
@@ -206,7 +199,7 @@ def _group(lanes: Sequence[Lane], data: Dataset, loss: Loss) -> list[_Lanes] | N
             for rows in reversed(whole.like_batches()):  # all samples last
                 found = whole.pass_back(at, rows)
                 for one, i in zip(alone, places, strict=True):
-                    part = one.pass_back(at[i].expand(FEWEST, -1), rows)  # type: ignore[union-attr]
+                    part = one.pass_back(at[i].expand(len(one.starts), -1), rows)  # type: ignore[union-attr]
                     alike &= all(torch.equal(a[i], b[0]) for a, b in zip(found, part, strict=True))
     except Exception:  # whatever a model raises that cannot be mapped over its parameters
         return None
@@ -229,7 +222,8 @@ ROUNDING = 1e-4
 
 
 def _lanes(lanes: Sequence[Lane], data: Dataset, loss: Loss) -> _Lanes | None:
-    padded = [*lanes, *[lanes[-1]] * (FEWEST - len(lanes))]
+    copies = max(FEWEST - len(lanes), -(-TAIL // _fewest_rows(lanes[0].method, data)))
+    padded = [*lanes, *[lanes[-1]] * copies]
     models = [lane.model for lane in padded]
     batches = lanes_on_batches(models, data.x_train)
     test = lanes_on(models, data.x_test) if len(data.x_test) else None
@@ -238,6 +232,12 @@ def _lanes(lanes: Sequence[Lane], data: Dataset, loss: Loss) -> _Lanes | None:
     found = _Lanes(padded, data, loss, batches, test)
     found.count = len(lanes)
     return found
+
+
+def _fewest_rows(method: Method, data: Dataset) -> int:
+    """The least number of samples that are passed through the model at once."""
+    parts = [len(data.x_train), len(data.x_test), *batch_sizes(method, len(data.x_train))]
+    return min(size for size in parts if size)
 
 
 def _nearby(starts: Tensor) -> Tensor:

@@ -92,6 +92,28 @@ def test_a_lane_does_not_depend_on_what_stands_beside_it(data, model, method):
             assert all(map(np.array_equal, arrays(one.trace), arrays(other.trace)))
 
 
+ACTIVATIONS = torch.nn.ELU, torch.nn.SiLU, torch.nn.Softplus
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("samples", [3, 5, 9, 17])
+def test_the_last_numbers_of_a_tensor_are_those_of_any_place(samples, dtype):
+    """torch computes the end of a tensor one number after another, and rounds some functions in another way there."""
+    x = torch.randn(2 * samples, 2, generator=torch.Generator().manual_seed(0)).to(dtype)
+    y = x[:, :1].sign()
+    own = qlazy.Dataset("own", x[:samples], y[:samples], x[samples:], y[samples:], (), "none")
+    for activation in ACTIVATIONS:
+        lanes = lanes_of(
+            qlazy.mlp([2, 3, 1], activation, dtype=dtype), lambda i: Adam(0.1 + 0.1 * i, batch_size=4)
+        )
+        lanes = [lane._replace(start=lane.start.to(dtype)) for lane in lanes]
+        lanes = [lane._replace(model=Centered(lane.model.model, lane.start)) for lane in lanes]
+        whole = trained(lanes, own, steps=25, loss=Logistic())
+        for place in range(len(lanes)):
+            alone = trained(lanes[place : place + 1], own, steps=25, loss=Logistic())[0]
+            assert all(map(np.array_equal, arrays(alone.trace), arrays(whole[place].trace)))
+
+
 @pytest.mark.parametrize("loss", [SquaredError(), Logistic()])
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("model", MODELS)
