@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 import qlazy
+from qlazy.checking import targets
 from qlazy.checking.models import named_models
 from qlazy.commands import main as cli
 
@@ -73,6 +76,67 @@ def test_shapes_and_inputs_belong_to_qnodes(files, data):
             named_models(["mlp"], data, **options)
     with pytest.raises(ValueError, match="must be given once each"):
         named_models([f"{files[0]}:circuit"] * 2, data)
+
+
+HELPED = """
+import numpy as np
+import pennylane as qml
+import torch
+
+from helper import SCALE
+
+
+class Turned(torch.nn.Linear):
+    def __init__(self):
+        super().__init__(2, 1)
+
+    def forward(self, x):
+        return super().forward(SCALE * x)
+
+
+@qml.qnode(qml.device("default.qubit", wires=1))
+def circuit(inputs, weights=np.zeros(1)):
+    qml.RY(SCALE * inputs[0] + inputs[1] + weights[0], 0)
+    return qml.expval(qml.Z(0))
+"""
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> list[Path]:
+    made = [tmp_path / "a", tmp_path / "b"]
+    for scale, folder in enumerate(made, 1):
+        folder.mkdir()
+        (folder / "helper.py").write_text(f"SCALE = {scale}\n")
+        (folder / "own.py").write_text(HELPED)
+    return made
+
+
+def test_each_file_imports_its_own_neighbour(folders, data):
+    models = list(named_models([f"{folder}/own.py:circuit" for folder in folders], data).values())
+    at = torch.tensor([[0.3, 0.1]], dtype=torch.float64)
+    for scale, model in enumerate(models, 1):
+        assert float(model(torch.zeros(1).double(), at)) == pytest.approx(
+            np.cos(0.3 * scale + 0.1), abs=1e-12
+        )
+
+
+def test_files_of_one_name_go_to_workers(folders, data):
+    models = named_models([f"{folder}/own.py:Turned" for folder in folders], data)
+    found = [
+        qlazy.compare(models, data, alphas=(1, 10), seeds=2, steps=3, workers=workers, progress=False).rows()
+        for workers in (None, 2)
+    ]
+    assert found[0] == found[1]
+
+
+def test_a_neighbour_imported_later_is_refused_where_another_has_its_name(folders, data, monkeypatch):
+    later = "import torch\n\n\ndef made():\n    from helper import SCALE\n\n    return torch.nn.Linear(2, SCALE)\n"
+    (folders[1] / "late.py").write_text(later)
+    texts = [f"{folders[0]}/own.py:circuit", f"{folders[1]}/late.py:made"]
+    for order in (texts, texts[::-1]):
+        monkeypatch.setattr(targets, "_FOLDERS", {})
+        with pytest.raises(ValueError, match="must be in files that import helper at their heads"):
+            named_models(order, data)
 
 
 @pytest.mark.usefixtures("elsewhere")
