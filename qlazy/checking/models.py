@@ -30,8 +30,7 @@ def named_model(
             ((name, built),) = build_models([model], data).items()
             return name, built
         loaded = load_target(model)
-        name = getattr(loaded, "__name__", "") or model.rpartition(":")[2] or type(loaded).__name__
-        return name, _model(loaded, shapes, inputs)
+        return _loaded_name(model, loaded), _model(loaded, shapes, inputs)
     return _name(model), _model(model, shapes, inputs)
 
 
@@ -40,18 +39,20 @@ def named_models(
 ) -> dict[str, Model]:
     """Models by name, of texts that each name one: a spec, or ``file.py:name``, which gets the short name.
 
-    ``shapes`` and ``inputs`` are those of every QNode of a Python file. Raises ValueError for a text that names no
-    model, is given twice or does not fit the data.
+    ``shapes`` and ``inputs`` are those of the QNodes of Python files, each of which takes what it has an argument for.
+    Raises ValueError for a text that names no model, is given twice or does not fit the data.
     """
     for text in texts:
         require(list(texts).count(text) == 1, "models", "be given once each", text)
     for text in texts:  # what cannot be read is told before what is run
         if not is_python(text):
             require_readable(text)
-    own = {text: named_model(text, data, shapes, inputs) for text in texts if is_python(text)}
-    must = "be absent where no model is a QNode of a Python file"
-    require(shapes is None or own, "shapes", must, shapes)
-    require(inputs is None or own, "inputs", must, inputs)
+    loaded = {text: load_target(text) for text in texts if is_python(text)}
+    told = _told_apart(list(loaded.values()), shapes, inputs)
+    own = {
+        text: (_loaded_name(text, value), _model(value, *part))
+        for (text, value), part in zip(loaded.items(), told, strict=True)
+    }
     programs = [text for text in texts if text not in own]
     built = build_models(programs, data, [model for _, model in own.values() if not isinstance(model, Net)])
     short = [name for name, _ in own.values()]
@@ -60,6 +61,38 @@ def named_models(
         name, model = own[text] if text in own else (text, built[text])
         named[name if short.count(name) + programs.count(name) == 1 else text] = model
     return named
+
+
+def _loaded_name(text: str, loaded: object) -> str:
+    return getattr(loaded, "__name__", "") or text.rpartition(":")[2] or type(loaded).__name__
+
+
+def _told_apart(
+    values: Sequence[Any], shapes: Shapes | None, inputs: str | None
+) -> list[tuple[Shapes | None, str | None]]:
+    """The shapes and the data argument of each of several models: of a QNode those it has an argument for.
+
+    A function that makes a model gets all of them. Refuses what no model takes.
+    """
+    may_make_one = [not is_model(value) and not inspect.isclass(value) for value in values]
+    arguments = [
+        set(inspect.signature(value.func).parameters) if is_qnode(value) else set() for value in values
+    ]
+    known: set[str] = set().union(*arguments)
+    if not any(may_make_one):
+        must = f"name an argument of a QNode of a Python file ({', '.join(sorted(known)) or 'there is none'})"
+        for name in shapes or ():
+            require(name in known, "shapes", must, name)
+        require(inputs is None or inputs in known, "inputs", must, inputs)
+    return [
+        (shapes, inputs)
+        if maker
+        else (
+            {k: v for k, v in (shapes or {}).items() if k in own} or None,
+            inputs if inputs in own else None,
+        )
+        for maker, own in zip(may_make_one, arguments, strict=True)
+    ]
 
 
 def _model(value: object, shapes: Shapes | None, inputs: str | None) -> Model:

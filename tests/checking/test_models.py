@@ -72,8 +72,12 @@ def test_shapes_and_inputs_belong_to_qnodes(files, data):
     models = named_models([f"{files[0]}:free"], data, {"w": 1}, "x")
     assert models["free"].num_params == 1
     for options in ({"shapes": {"w": 1}}, {"inputs": "x"}):
-        with pytest.raises(ValueError, match="must be absent where no model is a QNode of a Python file"):
-            named_models(["mlp"], data, **options)
+        for texts in (["mlp"], ["mlp", f"{files[0]}:net"], ["mlp", f"{files[0]}:circuit"]):
+            with pytest.raises(ValueError, match="must name an argument of a QNode of a Python file"):
+                named_models(texts, data, **options)
+    mixed = [f"{files[0]}:{name}" for name in ("free", "net", "circuit")]
+    models = named_models(mixed, data, {"w": 1, "weights": (3, 2, 3)}, "x")
+    assert [model.num_params for model in models.values()] == [1, 3, 18]
     with pytest.raises(ValueError, match="must be given once each"):
         named_models([f"{files[0]}:circuit"] * 2, data)
 
