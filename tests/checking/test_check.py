@@ -197,7 +197,7 @@ def test_it_is_kept_reported_and_read_again(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_known_before_the_work(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OSError, match="file"):
+    with pytest.raises(ValueError, match="`out` must be a folder, but is a file"):
         qlazy.check(CIRCUIT, DATA, out=tmp_path / "file", **QUICK)
 
 
