@@ -77,11 +77,8 @@ class _PrintCompletion(argparse.Action):
         parser.exit()
 
 
-_SELDOM = (
-    10_000,
-    10,
-    10,
-)  # new objects between two looks for garbage; among older ones ten times more seldom each
+_SELDOM = 10_000, 10, 10
+"""New objects between two looks for garbage; among older ones ten times more seldom each."""
 
 
 def program() -> NoReturn:

@@ -22,8 +22,8 @@ Batches = Callable[[Tensor | slice], Forward]
 TOGETHER = 2**22
 """So much work (:meth:`Model.lane_work`) is done at a time, and so much memory taken: more lanes would save nothing."""
 
-LARGE = 2**21
-"""A model whose every lane is as much work as this gains nothing from lanes."""
+LARGE = 2**20
+"""A model whose every lane is more work than this gains nothing from lanes: fewer than four would go together."""
 
 
 def most_lanes(model: Model, params: Tensor, x: Tensor) -> int:

@@ -114,6 +114,24 @@ def test_the_last_numbers_of_a_tensor_are_those_of_any_place(samples, dtype):
             assert all(map(np.array_equal, arrays(alone.trace), arrays(whole[place].trace)))
 
 
+WEIGHTED = {
+    "softplus": lambda w, x: x @ torch.nn.functional.softplus(w[:3])[:, None],
+    "exp": lambda w, x: (x @ w[:3] * w[3:].exp()).unsqueeze(1),
+    "softmax": lambda w, x: x @ w[:3].softmax(0)[:, None],
+    "atan2": lambda w, x: (x.sum(1) * torch.atan2(w[0], w[1]) + w[2:].sum()).unsqueeze(1),
+}
+
+
+@pytest.mark.parametrize("name", WEIGHTED)
+def test_functions_of_few_weights(data, name):
+    """Of a few numbers a lane: alone torch computes them one by one, beside others many at a time."""
+    lanes = lanes_of(Function(WEIGHTED[name], 4), METHODS["descent"])
+    whole = trained(lanes, data, steps=100)
+    for place in range(len(lanes)):
+        alone = trained(lanes[place : place + 1], data, steps=100)[0]
+        assert all(map(np.array_equal, arrays(alone.trace), arrays(whole[place].trace)))
+
+
 @pytest.mark.parametrize("loss", [SquaredError(), Logistic()])
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("model", MODELS)
