@@ -151,7 +151,8 @@ def _decomposition(op: Any) -> Sequence[Any]:
 
     PennyLane's own way for a gate with several controls depends on its angle, and leaves it out where that is 0.
     """
-    if isinstance(op, BY_VALUE) and qml.operation.is_trainable(op):
+    inner = op.base if _is_controlled(op) else op
+    if isinstance(inner, BY_VALUE) and qml.operation.is_trainable(op):
         raise DeviceError(
             f"{NAME} has no derivative by the numbers of {op.name}: PennyLane decomposes it by their values; "
             "use qlazy.Circuit or default.qubit"

@@ -151,36 +151,38 @@ class _Slopes(PlainFunction):
         return None, None, _Rates.apply(ctx.point, weights, *ctx.saved_tensors)
 
 
-class _Rates(PlainFunction):
-    """The gradient of that, which has none itself."""
+class _Last(PlainFunction):
+    """A function whose derivative is refused in its own words."""
+
+    refusal: str
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        pass
+
+    @classmethod
+    def backward(cls, ctx: Any, *_: Tensor) -> Any:
+        raise DeviceError(cls.refusal)
+
+
+class _Rates(_Last):
+    """The gradient of that."""
+
+    refusal = THIRD
 
     @staticmethod
     def forward(point: _Point, weights: Tensor, parameters: Tensor) -> Tensor:
         return torch.from_numpy(point.rates(weights.numpy()))
 
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        pass
 
-    @staticmethod
-    def backward(ctx: Any, *_: Tensor) -> Any:
-        raise DeviceError(THIRD)
-
-
-class _Once(PlainFunction):
+class _Once(_Last):
     """A product with the Jacobian, a function of all parameters, whose cotangents PennyLane has made plain numbers."""
+
+    refusal = OF_A_BATCH
 
     @staticmethod
     def forward(product: Tensor, *parameters: Tensor) -> Tensor:
         return product.clone()
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        pass
-
-    @staticmethod
-    def backward(ctx: Any, *_: Tensor) -> Any:
-        raise DeviceError(OF_A_BATCH)
 
 
 @primitive
