@@ -27,24 +27,28 @@ from qlazy.quantum.interop.device_derivatives import (
     differentiated_once,
     with_parameters,
 )
-from qlazy.quantum.pennylane.rules.lowering import NotLoweredError, lower, observables
+from qlazy.quantum.interop.device_tapes import (
+    NAME,
+    TURNS,
+    batched,
+    decomposition,
+    is_controlled,
+    is_taken,
+    observables_of,
+    readable,
+    trains_a_batch,
+    variances,
+)
+from qlazy.quantum.pennylane.rules.lowering import NotLoweredError, lower
 from qlazy.quantum.second_derivatives import Engine
 from qlazy.simulator.cones.circuit import by_cones
 from qlazy.simulator.observables import Hermitian, Observable, num_outputs
-from qlazy.simulator.operations import MAX_DENSE_WIRES, Operation, PauliRotation
+from qlazy.simulator.operations import Operation, PauliRotation
 
 Real = NDArray[np.float64]
 
-NAME = "qlazy.adjoint"
 ENGINES = 64
 """Compiled circuits that a device keeps."""
-TURNS = (qml.RX, qml.RY, qml.RZ, qml.IsingXX, qml.IsingYY, qml.IsingZZ, qml.PauliRot, qml.MultiRZ,
-         qml.CRX, qml.CRY, qml.CRZ)  # fmt: skip
-"""Gates whose parameter is the angle of one Pauli rotation; all others are decomposed into these and fixed ones."""
-BY_VALUE = (qml.QubitUnitary, qml.ControlledQubitUnitary, qml.SpecialUnitary, qml.StatePrep,
-            qml.MottonenStatePreparation)  # fmt: skip
-"""What PennyLane decomposes in ways that depend on the numbers: its derivatives there are wrong or NaN at some."""
-
 PLAIN = {qml.RX, qml.RY, qml.RZ, qml.IsingXX, qml.IsingYY, qml.IsingZZ, qml.MultiRZ, qml.CNOT, qml.CZ, qml.CY,
          qml.SWAP, qml.Hadamard, qml.PauliX, qml.PauliY, qml.PauliZ, qml.S, qml.T, qml.SX, qml.Toffoli}  # fmt: skip
 """Gates that their class and wires tell, and one angle that is proportional to their parameter, if they have any."""
@@ -125,129 +129,6 @@ def _key(part: Operation | Observable) -> tuple[Any, ...]:
     return type(part), *fields
 
 
-def _is_taken(op: Any) -> bool:
-    """Whether an operator is run as it is."""
-    if isinstance(op, TURNS) or (_is_controlled(op) and isinstance(op.base, TURNS)):
-        return True
-    if isinstance(op, qml.GlobalPhase):
-        return True
-    if isinstance(op, qml.StatePrep | qml.BasisState | qml.ops.MidMeasure):
-        return False
-    is_matrix = type(op) is qml.QubitUnitary or (op.has_matrix and not op.has_decomposition)
-    if op.num_params and (not is_matrix or qml.operation.is_trainable(op)):
-        return False
-    return isinstance(op, qml.Identity | qml.Barrier | qml.Snapshot | qml.WireCut) or (
-        op.has_matrix and len(op.wires) <= MAX_DENSE_WIRES
-    )
-
-
-def _is_controlled(op: Any) -> bool:
-    """Whether an operator is another one with controls, and not a gate with a name and rules of its own."""
-    return type(op) in (qml.ops.Controlled, qml.ops.ControlledOp)
-
-
-def _decomposition(op: Any) -> Sequence[Any]:
-    """The operator as others, the same ones whatever its numbers are.
-
-    PennyLane's own way for a gate with several controls depends on its angle, and leaves it out where that is 0.
-    """
-    inner = op.base if _is_controlled(op) else op
-    if isinstance(inner, BY_VALUE) and qml.operation.is_trainable(op):
-        raise DeviceError(
-            f"{NAME} has no derivative by the numbers of {op.name}: PennyLane decomposes it by their values; "
-            "use qlazy.Circuit or default.qubit"
-        )
-    if _is_controlled(op) and isinstance(op.base, qml.GlobalPhase):
-        return _controlled_phase(op)
-    if _is_controlled(op) and op.num_params and op.base.has_decomposition:
-        return [
-            qml.ctrl(part, op.control_wires, control_values=op.control_values)
-            for part in op.base.decomposition()
-        ]
-    found: Sequence[Any] = op.decomposition()
-    return found
-
-
-def _controlled_phase(op: Any) -> list[Any]:
-    """A phase where all controls have their values, as one of the last control's with the others as controls."""
-    *controls, target = op.control_wires
-    *values, value = op.control_values
-    phase: Any = qml.PhaseShift(-op.base.data[0], target)
-    if controls:
-        phase = qml.ctrl(phase, controls, control_values=values)
-    return [phase] if value else [qml.X(target), phase, qml.X(target)]
-
-
-@qml.transform
-def _readable(tape: Any) -> Any:
-    """Refuse measurements that the simulator does not give."""
-    _observables(tape, {wire: n for n, wire in enumerate(tape.wires)})
-    return (tape,), lambda results: results[0]
-
-
-def _observables(tape: Any, index: dict[Any, int]) -> tuple[Observable, ...]:
-    script = qml.tape.QuantumScript([], tape.measurements)  # gates need no conversion here
-    [converted], _ = qml.transforms.convert_to_numpy_parameters(script)
-    try:
-        return observables(converted.measurements, index)
-    except NotLoweredError as error:
-        raise DeviceError(
-            f"{NAME} gives exact expectation values and probabilities: {error}; use default.qubit"
-        ) from error
-
-
-@qml.transform
-def _batched(tape: Any, by_vjp: bool) -> Any:
-    """A tape for each entry of a batch, but where only angles differ and numbers are measured.
-
-    Angles that are trained may differ only where products with the Jacobian are asked for, and not the Jacobian.
-    """
-    is_one_sweep = all(isinstance(m, qml.measurements.ExpectationMP) for m in tape.measurements) and all(
-        op.batch_size is None
-        or (isinstance(op, (*TURNS, qml.GlobalPhase)) and (by_vjp or not qml.operation.is_trainable(op)))
-        for op in tape.operations
-    )
-    if is_one_sweep:
-        return (tape,), lambda results: results[0]
-    return qml.transforms.broadcast_expand(tape)
-
-
-def _trains_a_batch(tape: Any) -> bool:
-    """Whether a parameter of a tape is trained that has a value of its own for each entry of a batch."""
-    return any(op.batch_size is not None and qml.operation.is_trainable(op) for op in tape.operations)
-
-
-@qml.transform
-def _variances(tape: Any) -> Any:
-    """Variances as <O^2> - <O>^2."""
-    if not any(isinstance(m, qml.measurements.VarianceMP) and m.obs is not None for m in tape.measurements):
-        return (tape,), lambda results: results[0]
-    measured: list[Any] = []
-    places: list[tuple[int, ...]] = []
-    for measurement in tape.measurements:
-        parts = [measurement]
-        if isinstance(measurement, qml.measurements.VarianceMP) and measurement.obs is not None:
-            parts = [qml.expval(measurement.obs), qml.expval(_squared(measurement.obs))]
-        places.append(tuple(range(len(measured), len(measured) + len(parts))))
-        measured += parts
-
-    def combined(results: Any) -> Any:
-        found = results[0]
-        values = [found[p[0]] if len(p) == 1 else found[p[1]] - found[p[0]] ** 2 for p in places]
-        return values[0] if len(values) == 1 else tuple(values)
-
-    return (tape.copy(measurements=measured),), combined
-
-
-def _squared(observable: Any) -> Any:
-    word = observable.pauli_rep
-    if word is not None:
-        square = (word @ word).operation(wire_order=observable.wires)
-        return square if square.wires else qml.Identity(observable.wires[0])
-    matrix = qml.matrix(observable, wire_order=observable.wires)
-    return qml.Hermitian(matrix @ matrix, wires=observable.wires)
-
-
 @final
 @simulator_tracking
 class AdjointDevice(Device):
@@ -286,7 +167,7 @@ class AdjointDevice(Device):
         at_once = circuit is None or not any(n >= _num_angles(circuit) for n in circuit.trainable_params)
         # torch asks for one product at a time; autograd's Jacobian for thousands, which PennyLane takes from ours.
         of_batch = circuit is not None and circuit.batch_size is not None
-        by_vjp = of_batch and (config.interface == qml.math.Interface.TORCH or _trains_a_batch(circuit))
+        by_vjp = of_batch and (config.interface == qml.math.Interface.TORCH or trains_a_batch(circuit))
         return replace(
             config, gradient_method="device", use_device_gradient=True, grad_on_execution=at_once and not by_vjp,
             use_device_jacobian_product=by_vjp,
@@ -307,16 +188,16 @@ class AdjointDevice(Device):
         program.add_transform(validate_device_wires, self.wires, name=NAME)
         program.add_transform(
             decompose,
-            stopping_condition=_is_taken,
+            stopping_condition=is_taken,
             skip_initial_state_prep=False,
-            decomposer=_decomposition,
+            decomposer=decomposition,
             name=NAME,
             error=DeviceError,
         )
-        program.add_transform(_variances)
-        program.add_transform(_readable)
+        program.add_transform(variances)
+        program.add_transform(readable)
         by_vjp = execution_config is not None and bool(execution_config.use_device_jacobian_product)
-        program.add_transform(_batched, by_vjp)
+        program.add_transform(batched, by_vjp)
         program.add_transform(with_parameters)
         return program
 
@@ -424,7 +305,7 @@ class AdjointDevice(Device):
             owner = mine[0] if mine else -1
             place += op.num_params
             is_wanted = is_differentiated and max(mine, default=-1) >= 0
-            turn = op.base if _is_controlled(op) else op
+            turn = op.base if is_controlled(op) else op
             if is_wanted and not isinstance(turn, (*TURNS, qml.GlobalPhase)):
                 raise DeviceError(f"{NAME} has no derivative by the matrix of {op.name}; use default.qubit")
             try:
@@ -440,7 +321,7 @@ class AdjointDevice(Device):
         if is_differentiated and any(n >= place for n in tape.trainable_params):
             raise DeviceError(f"{NAME} has no derivative by an observable's coefficients; use default.qubit")
         rows, is_batch = _rows(angles)
-        measured, width = _observables(tape, index), max(len(index), 1)
+        measured, width = observables_of(tape, index), max(len(index), 1)
         key = width, tuple(owners), tuple(map(_key, (*operations, *measured)))
         return _Lowered(tuple(operations), rows, tuple(owners), measured, width, is_batch, key)
 

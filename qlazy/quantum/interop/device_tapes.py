@@ -1,0 +1,144 @@
+"""What a tape is made into before the device runs it: gates of its own, measurements it gives, a tape for each row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pennylane as qml
+from pennylane.exceptions import DeviceError
+
+from qlazy.quantum.pennylane.rules.lowering import NotLoweredError, observables
+from qlazy.simulator.observables import Observable
+from qlazy.simulator.operations import MAX_DENSE_WIRES
+
+NAME = "qlazy.adjoint"
+TURNS = (qml.RX, qml.RY, qml.RZ, qml.IsingXX, qml.IsingYY, qml.IsingZZ, qml.PauliRot, qml.MultiRZ,
+         qml.CRX, qml.CRY, qml.CRZ)  # fmt: skip
+"""Gates whose parameter is the angle of one Pauli rotation; all others are decomposed into these and fixed ones."""
+BY_VALUE = (qml.QubitUnitary, qml.ControlledQubitUnitary, qml.SpecialUnitary, qml.StatePrep,
+            qml.MottonenStatePreparation)  # fmt: skip
+"""What PennyLane decomposes in ways that depend on the numbers: its derivatives there are wrong or NaN at some."""
+
+
+def is_taken(op: Any) -> bool:
+    """Whether an operator is run as it is."""
+    if isinstance(op, TURNS) or (is_controlled(op) and isinstance(op.base, TURNS)):
+        return True
+    if isinstance(op, qml.GlobalPhase):
+        return True
+    if isinstance(op, qml.StatePrep | qml.BasisState | qml.ops.MidMeasure):
+        return False
+    is_matrix = type(op) is qml.QubitUnitary or (op.has_matrix and not op.has_decomposition)
+    if op.num_params and (not is_matrix or qml.operation.is_trainable(op)):
+        return False
+    return isinstance(op, qml.Identity | qml.Barrier | qml.Snapshot | qml.WireCut) or (
+        op.has_matrix and len(op.wires) <= MAX_DENSE_WIRES
+    )
+
+
+def is_controlled(op: Any) -> bool:
+    """Whether an operator is another one with controls, and not a gate with a name and rules of its own."""
+    return type(op) in (qml.ops.Controlled, qml.ops.ControlledOp)
+
+
+def decomposition(op: Any) -> Sequence[Any]:
+    """The operator as others, the same ones whatever its numbers are.
+
+    PennyLane's own way for a gate with several controls depends on its angle, and leaves it out where that is 0.
+    """
+    inner = op.base if is_controlled(op) else op
+    if isinstance(inner, BY_VALUE) and qml.operation.is_trainable(op):
+        raise DeviceError(
+            f"{NAME} has no derivative by the numbers of {op.name}: PennyLane decomposes it by their values; "
+            "use qlazy.Circuit or default.qubit"
+        )
+    if is_controlled(op) and isinstance(op.base, qml.GlobalPhase):
+        return _controlled_phase(op)
+    if is_controlled(op) and op.num_params and op.base.has_decomposition:
+        return [
+            qml.ctrl(part, op.control_wires, control_values=op.control_values)
+            for part in op.base.decomposition()
+        ]
+    found: Sequence[Any] = op.decomposition()
+    return found
+
+
+def _controlled_phase(op: Any) -> list[Any]:
+    """A phase where all controls have their values, as one of the last control's with the others as controls."""
+    *controls, target = op.control_wires
+    *values, value = op.control_values
+    phase: Any = qml.PhaseShift(-op.base.data[0], target)
+    if controls:
+        phase = qml.ctrl(phase, controls, control_values=values)
+    return [phase] if value else [qml.X(target), phase, qml.X(target)]
+
+
+@qml.transform
+def readable(tape: Any) -> Any:
+    """Refuse measurements that the simulator does not give."""
+    observables_of(tape, {wire: n for n, wire in enumerate(tape.wires)})
+    return (tape,), lambda results: results[0]
+
+
+def observables_of(tape: Any, index: dict[Any, int]) -> tuple[Observable, ...]:
+    script = qml.tape.QuantumScript([], tape.measurements)  # gates need no conversion here
+    [converted], _ = qml.transforms.convert_to_numpy_parameters(script)
+    try:
+        return observables(converted.measurements, index)
+    except NotLoweredError as error:
+        raise DeviceError(
+            f"{NAME} gives exact expectation values and probabilities: {error}; use default.qubit"
+        ) from error
+
+
+@qml.transform
+def batched(tape: Any, by_vjp: bool) -> Any:
+    """A tape for each entry of a batch, but where only angles differ and numbers are measured.
+
+    Angles that are trained may differ only where products with the Jacobian are asked for, and not the Jacobian.
+    """
+    is_one_sweep = all(isinstance(m, qml.measurements.ExpectationMP) for m in tape.measurements) and all(
+        op.batch_size is None
+        or (isinstance(op, (*TURNS, qml.GlobalPhase)) and (by_vjp or not qml.operation.is_trainable(op)))
+        for op in tape.operations
+    )
+    if is_one_sweep:
+        return (tape,), lambda results: results[0]
+    return qml.transforms.broadcast_expand(tape)
+
+
+def trains_a_batch(tape: Any) -> bool:
+    """Whether a parameter of a tape is trained that has a value of its own for each entry of a batch."""
+    return any(op.batch_size is not None and qml.operation.is_trainable(op) for op in tape.operations)
+
+
+@qml.transform
+def variances(tape: Any) -> Any:
+    """Variances as <O^2> - <O>^2."""
+    if not any(isinstance(m, qml.measurements.VarianceMP) and m.obs is not None for m in tape.measurements):
+        return (tape,), lambda results: results[0]
+    measured: list[Any] = []
+    places: list[tuple[int, ...]] = []
+    for measurement in tape.measurements:
+        parts = [measurement]
+        if isinstance(measurement, qml.measurements.VarianceMP) and measurement.obs is not None:
+            parts = [qml.expval(measurement.obs), qml.expval(_squared(measurement.obs))]
+        places.append(tuple(range(len(measured), len(measured) + len(parts))))
+        measured += parts
+
+    def combined(results: Any) -> Any:
+        found = results[0]
+        values = [found[p[0]] if len(p) == 1 else found[p[1]] - found[p[0]] ** 2 for p in places]
+        return values[0] if len(values) == 1 else tuple(values)
+
+    return (tape.copy(measurements=measured),), combined
+
+
+def _squared(observable: Any) -> Any:
+    word = observable.pauli_rep
+    if word is not None:
+        square = (word @ word).operation(wire_order=observable.wires)
+        return square if square.wires else qml.Identity(observable.wires[0])
+    matrix = qml.matrix(observable, wire_order=observable.wires)
+    return qml.Hermitian(matrix @ matrix, wires=observable.wires)
