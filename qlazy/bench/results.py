@@ -20,7 +20,8 @@ class Measurement:
     """One tool on one workload: seconds of the first call, tracing and compiling included, and of later ones.
 
     ``problem`` says why there are no times, or not all of them. ``error`` is how far the result was from
-    the reference, relative to its largest entry or 1; ``words`` are those that a Pauli propagation left.
+    the reference, relative to its largest entry or 1; ``words`` are those that a Pauli propagation left, ``flops``
+    what a call of qlazy takes at least, where that is counted.
     """
 
     tool: str
@@ -34,6 +35,7 @@ class Measurement:
     import_seconds: float | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     words: int | None = None
+    flops: int | None = None
 
     @property
     def median(self) -> float | None:
@@ -50,7 +52,6 @@ class Report:
 
     measurements: tuple[Measurement, ...]
     titles: Mapping[str, str]
-    flops: Mapping[str, float]
     settings: Mapping[str, Any]
     machine: Mapping[str, Any]
     published: Mapping[str, int] = field(default_factory=dict)
@@ -91,7 +92,6 @@ class Report:
         return Report(
             measurements=tuple(Measurement(**{**m, "later": tuple(m["later"])}) for m in measurements),
             titles={name: about["title"] for name, about in described},
-            flops={name: about["sweep_flops"] for name, about in described if about["sweep_flops"]},
             settings=found["settings"],
             machine=found["machine"],
             published={n: about["published"] for n, about in described if about.get("published")},
@@ -105,7 +105,6 @@ class Report:
             self,
             measurements=kept + self.measurements,
             titles={name: titles[name] for name in sorted(titles)},
-            flops={**earlier.flops, **self.flops},
             published={**earlier.published, **self.published},
         )
 
@@ -115,11 +114,7 @@ class Report:
             "machine": dict(self.machine),
             "settings": dict(self.settings),
             "workloads": {
-                name: {
-                    "title": title,
-                    "sweep_flops": self.flops.get(name),
-                    "published": self.published.get(name),
-                }
+                name: {"title": title, "published": self.published.get(name)}
                 for name, title in self.titles.items()
             },
             "measurements": [
@@ -173,8 +168,8 @@ class Report:
         notes.append(
             f"qlazy's first call in a fresh process, its code compiled: {own.first - own.median:.2f} s over later ones"
         )
-        if name in self.flops:
-            rate = 1e-9 * self.flops[name] / own.median
+        if own.flops is not None:
+            rate = 1e-9 * own.flops / own.median
             notes.append(
                 f"qlazy: {rate:.1f} GFLOP/s of adjoint sweep, all Python time included; a matrix product "
                 f"reaches {self.machine['gflops']}"
@@ -196,12 +191,15 @@ def from_events(
     later: dict[str, list[float]] = {}
     problems: list[str] = []
     about: Mapping[str, Any] = {}
+    flops: int | None = None
     for event in events:
         match event["event"]:
             case "ready":
                 about = event
             case "first":
                 firsts[event["way"]] = event
+            case "counted":
+                flops = event["flops"]
             case "time":
                 later.setdefault(event["way"], []).append(event["seconds"])
             case _:
@@ -219,6 +217,7 @@ def from_events(
         import_seconds=about.get("import_seconds"),
         versions=about.get("versions", {}),
         words=first.get("words"),
+        flops=flops,
     )
 
 

@@ -86,12 +86,9 @@ def run(
     counts = {
         w.name: w.published for w in chosen.values() if isinstance(w, PropagationWorkload) and w.published
     }
-    swept = [w for w in chosen.values() if isinstance(w, CircuitWorkload) and w.is_full and not w.is_second]
-    flops = {w.name: _flops(w) for w in swept}
     return Report(
         measurements=tuple(measurements),
         titles=described,
-        flops=flops,
         published=counts,
         settings={
             "repeats": settings.repeats, "threads": settings.threads, "dtype": settings.dtype,
@@ -242,10 +239,3 @@ def _chosen(argument: str, names: Sequence[str] | None, known: Mapping[str, Any]
     unknown = sorted(set(names) - set(known))
     require(not unknown, argument, f"be among {', '.join(known)}", ", ".join(unknown))
     return {name: known[name] for name in known if name in names}
-
-
-def _flops(workload: CircuitWorkload) -> float:
-    """Of the adjoint sweep: about 58 an amplitude and fused one-qubit gate, for each output, sample and gradient."""
-    return (
-        58.0 * 2**workload.wires * workload.samples * workload.outputs * workload.fused * workload.gradients
-    )

@@ -47,7 +47,7 @@ def measure(
 
     Every way's first result is compared with ``reference`` before its later calls are timed, on new parameters
     and inputs each. Later calls are those of the fastest way, judged by its second call. ``keep`` gets the
-    first result.
+    first result. Behind them comes what a call of qlazy takes at least, "counted".
     """
     start = time.perf_counter()
     try:
@@ -83,6 +83,8 @@ def measure(
         _, way, compute = min(tried, key=lambda entry: entry[0])
         for seconds in _later(compute, draws, repeats, ready + limit):
             yield {"event": "time", "way": way, "seconds": seconds}
+    if tried and tool is QLAZY:
+        yield {"event": "counted", "flops": module.flops(workload, *draws(0))}
 
 
 class Draws:

@@ -49,9 +49,9 @@ class Gate:
 class CircuitWorkload:
     """<Z> of ``outputs`` wires from ``first`` on, after ``gates``, for ``samples`` rows of as many features as wires.
 
-    The outputs of a circuit that is not ``is_full`` depend on few of its wires. Training is gradient descent at
-    ``learning_rate`` on F_a(w) = sum ||a (h(w) - h(w0)) - y||^2 / (2 n a^2), ``steps`` of it from each of ``seeds``
-    starts w0 at each scale a of ``alphas``, from which the parameters at the end are asked for.
+    Training is gradient descent at ``learning_rate`` on F_a(w) = sum ||a (h(w) - h(w0)) - y||^2 / (2 n a^2), ``steps``
+    of it from each of ``seeds`` starts w0 at each scale a of ``alphas``, from which the parameters at the end are asked
+    for.
     """
 
     name: str
@@ -63,7 +63,6 @@ class CircuitWorkload:
     outputs: int = 1
     task: TimedTask = "jacobian"
     first: int = 0
-    is_full: bool = True
     steps: int = 0
     seeds: int = 0
     alphas: tuple[float, ...] = ()
@@ -83,18 +82,6 @@ class CircuitWorkload:
     def angles(self) -> tuple[Angle, ...]:
         """Every angle of the circuit, in the order in which the gates act."""
         return tuple(angle for gate in self.gates for angle in gate.angles)
-
-    @property
-    def fused(self) -> int:
-        """How many one-qubit unitaries are left once those between two entanglers are one."""
-        pending, count = set[int](), 0
-        for gate in self.gates:
-            if gate.name in ("CNOT", "CZ"):
-                count += len(pending & set(gate.wires))
-                pending -= set(gate.wires)
-            elif any(angle.shift is not None or angle.scale is not None for angle in gate.angles):
-                pending.update(gate.wires)
-        return count + len(pending)
 
     def draw(self, seed: int) -> tuple[Array, ...]:
         """Parameters (p,), inputs (n, d) and, for a loss, targets (n, c), or for a product a direction (p,).
@@ -264,7 +251,7 @@ def _brickwork(name: str, n: int, depth: int = 3, samples: int = 4) -> CircuitWo
     title = (
         f"Jacobian: n={n}, brickwork of RY and CZ, depth {depth}, {samples} inputs, <Z> of the middle wire"
     )
-    return CircuitWorkload(name, title, n, tuple(gates), depth * n, samples, first=n // 2, is_full=False)
+    return CircuitWorkload(name, title, n, tuple(gates), depth * n, samples, first=n // 2)
 
 
 WORDS_TITLES: dict[WordsTask, str] = {

@@ -13,15 +13,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from qlazy.bench import Measurement, Report, Settings, run
 from qlazy.bench.angles import Angles
 from qlazy.bench.command import _earlier, _pair
-from qlazy.bench.peers import PEERS, QLAZY, Tool
+from qlazy.bench.peers import PEERS, QLAZY, Tool, own
 from qlazy.bench.peers.words import Left, codes
 from qlazy.bench.results import from_events, summary
 from qlazy.bench.runner import _events, _expanded, takes
-from qlazy.bench.worker import deviation, held, measure
+from qlazy.bench.worker import Draws, deviation, held, measure
 from qlazy.bench.workloads import Angle, Array, CircuitWorkload, PropagationWorkload, Workload, workloads
 from qlazy.simulator import PauliRotation, PauliSum, PauliWord, RotationCircuit
 
@@ -195,9 +196,22 @@ def test_the_workloads_have_the_sizes_they_claim() -> None:
     assert full["W12"].num_params == 64
     assert len(full["W12"].draw(0)[1]) == 4
     assert full["W12-product"].draw(0)[2].shape == (64,)
-    w1 = full["W1"]
-    assert isinstance(w1, CircuitWorkload)
-    assert w1.fused == 100  # one unitary a qubit and layer: RY and RZ between two rings of CNOTs
+
+
+def test_the_flops_of_a_call_are_those_that_the_model_counts() -> None:
+    """In closed form: one unitary a qubit and layer, RY and RZ between rings of CNOTs. The first ones cost 12, the
+    others 54, and the one behind which the ring leaves nothing of Z on its qubit costs nothing.
+    """
+    wires, layers, samples = 3, 2, 5  # of W1, and in other sizes of the rest
+    events = list(measure(QLAZY, QUICK["W1"], repeats=1))
+    (counted,) = [event["flops"] for event in events if event["event"] == "counted"]
+    assert counted == samples * 2**wires * (12 * wires + 54 * (wires * (layers - 1) - 1))
+    assert from_events("qlazy", "W1", events, None).flops == counted
+    training = QUICK["W10"]
+    assert isinstance(training, CircuitWorkload)
+    once = own.flops(replace(training, steps=1), *Draws(training, torch.from_numpy)(0))
+    assert own.flops(training, *Draws(training, torch.from_numpy)(0)) == training.steps * once > 0
+    assert own.flops(QUICK["W12"], *Draws(QUICK["W12"], torch.from_numpy)(0)) is None
 
 
 def test_every_call_has_parameters_and_inputs_of_its_own() -> None:
@@ -276,13 +290,12 @@ def test_the_fastest_way_counts_and_a_stopped_run_keeps_what_it_measured() -> No
 
 
 def report() -> Report:
-    own = Measurement("qlazy", "W1", "Circuit.jacobian", first=0.5, later=(0.2, 0.1, 0.3))
+    own = Measurement("qlazy", "W1", "Circuit.jacobian", first=0.5, later=(0.2, 0.1, 0.3), flops=2 * 10**9)
     peer = from_events("peer", "W1", EVENTS, None)
     absent = from_events("absent", "W1", [{"event": "missing", "message": "no module"}], None)
     return Report(
         (peer, absent, own, replace(own, dtype="float32", later=(0.1,))),
         {"W1": "a title"},
-        {"W1": 2e9},
         {"dtype": "float64", "threads": 2},
         {"cpu": "a processor", "cores": 2, "vectors": "AVX2", "gflops": 20.0},
     )
@@ -302,9 +315,7 @@ def test_the_table_shows_times_ratios_and_what_is_missing() -> None:
 def test_words_left_stand_beside_those_published(tmp_path: Path) -> None:
     own = Measurement("qlazy", "W13-8", "propagate", first=0.5, later=(0.2,), words=4701)
     peer = replace(own, tool="peer", later=(0.4,), words=5000)
-    one = replace(
-        report(), measurements=(own, peer), titles={"W13-8": "chain"}, published={"W13-8": 4701}, flops={}
-    )
+    one = replace(report(), measurements=(own, peer), titles={"W13-8": "chain"}, published={"W13-8": 4701})
     assert "propagate; 4,701 words" in one.table()
     assert "published: 4,701 words; qlazy: 4,701" in one.table()
     assert "W13-8 chain; published 4,701 words, left by qlazy |" in summary(one)
@@ -325,7 +336,7 @@ def test_a_saved_report_comes_back_and_keeps_workloads_that_were_not_run_again(t
     first.save(tmp_path)
     assert Report.load(tmp_path) == first
     own = Measurement("qlazy", "W2", first=0.5, later=(0.2,), versions={})
-    second = replace(first, measurements=(own,), titles={"W2": "another"}, flops={})
+    second = replace(first, measurements=(own,), titles={"W2": "another"})
     both = second.after(Report.load(tmp_path))
     assert set(both.titles) == {"W1", "W2"}
     assert both.medians("W1") == {"peer": 1.0, "qlazy": 0.2}

@@ -15,7 +15,7 @@ from qlazy.bench.workloads import Array, CircuitWorkload, PropagationWorkload, W
 if TYPE_CHECKING:
     from qlazy.quantum.circuit import Circuit
 
-__all__ = ["native", "ways"]
+__all__ = ["flops", "native", "ways"]
 
 
 def ways(workload: Workload, dtype: str, threads: int) -> Ways:
@@ -33,16 +33,32 @@ def ways(workload: Workload, dtype: str, threads: int) -> Ways:
     return {"Net.gram": lambda: Net(net).gram}
 
 
-def _circuit(workload: CircuitWorkload) -> Ways:
+def flops(workload: Workload, params: Tensor, x: Tensor, *others: Tensor) -> int | None:
+    """Of the gradients that a workload asks for, by ``Circuit.gradient_flops``.
+
+    None for what is not counted by gradients: second derivatives, Jacobians of several outputs, which share their way
+    forward, and what is no circuit.
+    """
+    if not isinstance(workload, CircuitWorkload) or workload.is_second:
+        return None
+    if workload.task == "jacobian" and workload.outputs > 1:
+        return None
+    once = _maker(workload)().gradient_flops(params.reshape(-1, workload.num_params)[0], x)
+    return None if once is None else once * workload.gradients
+
+
+def _maker(workload: CircuitWorkload) -> Callable[[], Circuit]:
     import pennylane as qml
 
     from qlazy.bench.peers.pennylane_circuit import qnode
     from qlazy.quantum.circuit import Circuit
 
     node = qnode(workload, qml.device("default.qubit", wires=workload.wires))
+    return lambda: Circuit(node, {"weights": (workload.num_params,)})
 
-    def model() -> Circuit:
-        return Circuit(node, {"weights": (workload.num_params,)})
+
+def _circuit(workload: CircuitWorkload) -> Ways:
+    model = _maker(workload)
 
     ways: dict[str, Ways] = {
         "jacobian": {"Circuit.jacobian": lambda: model().jacobian},

@@ -18,19 +18,27 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from qlazy.base.errors import SlowBackendWarning, UnsupportedModelError, refuse, require_shape
-from qlazy.base.torch_private import (
-    gradients_along,
-    in_plain_autograd,
-    plain_params,
-    plain_rows,
-    within_inference,
-    within_transform,
+from qlazy.base.errors import SlowBackendWarning, UnsupportedModelError, refuse
+from qlazy.base.torch_private import in_plain_autograd, plain_params, plain_rows
+from qlazy.models.derivatives.rules import (
+    BLOCK_BYTES,
+    Function,
+    along,
+    along_in_reverse,
+    forward_derivatives,
+    forward_product,
+    forward_twice,
+    hessian_product,
+    is_plain,
+    is_recorded,
+    jacobian_by_rows,
+    mapped_jacobian,
+    pulled_back,
+    rewritten_product,
+    rewritten_second,
+    second_derivative,
+    units_of,
 )
-from qlazy.models.modules.twice import TwiceDifferentiable
-
-Function = Callable[[Tensor, Tensor], Tensor]
-"""(params (p,), x (n, ...)) -> outputs (n, c), row by row."""
 
 Key = tuple[Any, ...]
 
@@ -43,14 +51,8 @@ TRIED_DIRECTIONS = 3
 TRIED_TANGENTS = 64
 """Forward mode is tried on so many rows, spread over x."""
 
-
-BLOCK_BYTES = 2**26
-"""Where J v needs J itself, so much of it is kept at a time (64 MiB), and never less than a sample."""
-
-
 SecondForm = Literal["mapped", "forward", "reverse", "rewritten"]
 """Forward mode over gradients, mapped over directions or not; backward twice; that with functions written otherwise."""
-
 
 Bending = Callable[[Function, Tensor, Tensor, Tensor], Tensor]
 """A rule for D^2 f[v, v], from f, params, x and v."""
@@ -90,9 +92,9 @@ class Derivatives:
         """J v for v (p,): (n, c)."""
         form = self._form(f, params, x)
         if form == "forward":
-            return _forward(f, params, x, tangent)
+            return along(f, params, x, tangent)
         if form == "reverse":
-            return _reverse(f, params, x, tangent)
+            return along_in_reverse(f, params, x, tangent)
         size = self._block_size(f, params, x)
         return torch.cat([self.jacobian(f, params, rows) @ tangent for rows in x.split(size)])
 
@@ -106,26 +108,26 @@ class Derivatives:
         if form == "reverse":
             return hessian_product(f, params, x, cotangent, tangent)
         if form == "rewritten":
-            return _rewritten_product(f, params, x, cotangent, tangent)
-        return _forward_product(f, params, x, cotangent, tangent)
+            return rewritten_product(f, params, x, cotangent, tangent)
+        return forward_product(f, params, x, cotangent, tangent)
 
     def second_derivative(self, f: Function, params: Tensor, x: Tensor, tangent: Tensor) -> Tensor:
         """D^2 f[v, v] for v (p,): (n, c). Along single rows and outputs where nothing faster agrees with H v."""
-        if not _is_plain(params, x, tangent) or _is_recorded(params, x, tangent):
-            return _forward_twice(f, params, x, tangent)
+        if not is_plain(params, x, tangent) or is_recorded(params, x, tangent):
+            return forward_twice(f, params, x, tangent)
         key = kind_of(params, x)
         if key not in self._bending and len(x):
             at, rows = plain_params(params), plain_rows(x)
             with in_plain_autograd():
                 self._bending[key] = self._try_bending(f, at, spread(rows, TRIED_ROWS))
-        return self._bending.get(key, _forward_twice)(f, params, x, tangent)
+        return self._bending.get(key, forward_twice)(f, params, x, tangent)
 
     def _try_bending(self, f: Function, params: Tensor, x: Tensor) -> Bending:
         """The first rule for which <u, D^2 f[v, v]> = <H_u v, v>."""
         weights, direction = _random(f(params, x)), _random(params)
         product = self.hvp(f, params, x, weights, direction)
         size = product.norm() * direction.norm()
-        for rule in (second_derivative, _rewritten_second, _forward_twice):
+        for rule in (second_derivative, rewritten_second, forward_twice):
             try:
                 found = (weights * rule(f, params, x, direction)).sum()
             except Exception:  # no derivatives in this form
@@ -136,7 +138,7 @@ class Derivatives:
 
     def _one_by_one(self, f: Function, params: Tensor, x: Tensor, tangent: Tensor) -> Tensor:
         with torch.no_grad():
-            units = _units(f(params, x[:1]))
+            units = units_of(f(params, x[:1]))
         rows = ([self.hvp(f, params, row, unit, tangent) @ tangent for unit in units] for row in x.split(1))
         return torch.stack([torch.stack(row) for row in rows])
 
@@ -150,7 +152,7 @@ class Derivatives:
             unit = torch.eye(len(params), dtype=params.dtype, device=params.device)
             return torch.stack([self.hvp(f, params, x, cotangent, v) for v in unit])
         with torch.no_grad():
-            units = _units(f(params, x[:1]))
+            units = units_of(f(params, x[:1]))
         rows = [torch.stack([self.hessian(f, params, row, unit) for unit in units]) for row in x.split(1)]
         return torch.stack(rows)
 
@@ -178,7 +180,7 @@ class Derivatives:
             if self._is_mapped_twice(f, params, x, weights, direction, expected, size):
                 return "mapped"
             forms: dict[SecondForm, Any] = {
-                "forward": _forward_product, "reverse": hessian_product, "rewritten": _rewritten_product
+                "forward": forward_product, "reverse": hessian_product, "rewritten": rewritten_product
             }  # fmt: skip
             for name, form in forms.items():
                 try:
@@ -196,7 +198,7 @@ class Derivatives:
     ) -> bool:  # fmt: skip
         try:
             directions = torch.stack([direction, -direction])
-            found = torch.func.vmap(lambda v: _forward_product(f, params, x, weights, v))(directions)
+            found = torch.func.vmap(lambda v: forward_product(f, params, x, weights, v))(directions)
         except Exception:  # no forward mode, or no map
             return False
         return _nearly_agree(found[0], expected, size) and self.is_mapped(f, params, x)
@@ -275,7 +277,7 @@ class Derivatives:
         weights, direction = _random(outputs), _random(params)
         gradient = self._gradient(f, params, x, weights)
         expected, size = gradient @ direction, gradient.norm() * direction.norm()
-        forms: dict[Literal["forward", "reverse"], Any] = {"forward": _forward, "reverse": _reverse}
+        forms: dict[Literal["forward", "reverse"], Any] = {"forward": along, "reverse": along_in_reverse}
         for name, form in forms.items():
             if name == "forward" and recorder.found:
                 continue
@@ -288,130 +290,6 @@ class Derivatives:
         return "rows"
 
 
-def mapped_jacobian(f: Function, params: Tensor, x: Tensor) -> Tensor:
-    """(n, c, p) by ``torch.func``, all samples at once."""
-
-    def single(params: Tensor, row: Tensor) -> Tensor:
-        return f(params, row.unsqueeze(0)).squeeze(0)
-
-    return torch.func.vmap(torch.func.jacrev(single), (None, 0))(params, x)
-
-
-def jacobian_by_rows(f: Function, params: Tensor, x: Tensor) -> Tensor:
-    """(n, c, p) by one backward pass an output and sample."""
-    return torch.cat([_row_jacobian(f, params, row) for row in x.split(1)])
-
-
-def pulled_back(f: Function, params: Tensor, x: Tensor, cotangent: Tensor) -> Tensor:
-    """J^T u (p,): by plain autograd, within transforms by ``torch.func``."""
-    if not _is_plain(params, x, cotangent):
-        return _pulled(f, params, x, cotangent)
-    recorded = _is_recorded(params, x, cotangent)
-    with torch.enable_grad():
-        leaf = _leaf(params)
-        outputs = f(leaf, x)
-        require_shape("cotangent", cotangent, tuple(outputs.shape))
-        return _gradient(outputs, leaf, cotangent, recorded)
-
-
-def hessian_product(f: Function, params: Tensor, x: Tensor, cotangent: Tensor, tangent: Tensor) -> Tensor:
-    """H v (p,) for the Hessian H of sum(cotangent * f): by double backward, within transforms by ``torch.func``."""
-    if not _is_plain(params, x, cotangent, tangent):
-        return _forward_product(f, params, x, cotangent, tangent)
-    recorded = _is_recorded(params, x, cotangent, tangent)
-    with torch.enable_grad():
-        leaf = _leaf(params)
-        outputs = f(leaf, x)
-        require_shape("cotangent", cotangent, tuple(outputs.shape))
-        gradient = _gradient(outputs, leaf, cotangent, recorded=True)
-        return _gradient(gradient, leaf, tangent, recorded)
-
-
-def second_derivative(f: Function, params: Tensor, x: Tensor, tangent: Tensor) -> Tensor:
-    """D^2 f[v, v] (n, c) for v (p,), by plain autograd: J v as the derivative of J^T u along v, and the same of J v."""
-    with torch.enable_grad():
-        leaf = params.detach().requires_grad_()
-        found = f(leaf, x)
-        for _ in range(2):
-            weights = torch.zeros_like(found, requires_grad=True)
-            gradient = _gradient(found, leaf, weights, recorded=True)
-            found = _gradient(gradient, weights, tangent, recorded=True)
-    return found.detach()
-
-
-def _rewritten_second(f: Function, params: Tensor, x: Tensor, tangent: Tensor) -> Tensor:
-    with TwiceDifferentiable():
-        return second_derivative(f, params, x, tangent)
-
-
-def _forward_twice(f: Function, params: Tensor, x: Tensor, tangent: Tensor) -> Tensor:
-    return torch.func.jvp(lambda w: _forward(f, w, x, tangent), (params,), (tangent,))[1]
-
-
-def _rewritten_product(f: Function, params: Tensor, x: Tensor, cotangent: Tensor, tangent: Tensor) -> Tensor:
-    with TwiceDifferentiable():
-        return hessian_product(f, params, x, cotangent, tangent)
-
-
-def forward_derivatives(of: Callable[[Tensor], Tensor], params: Tensor, samples: int) -> Tensor:
-    """The derivatives (..., p) of a function of the parameters, by forward mode along many of them at a time.
-
-    About BLOCK_BYTES are used for as many rows (p,) as there are samples.
-    """
-    size = max(1, BLOCK_BYTES // max(1, samples * len(params) * params.element_size()))
-    units = torch.eye(len(params), dtype=params.dtype, device=params.device)
-    found: Tensor = torch.func.vmap(lambda v: torch.func.jvp(of, (params,), (v,))[1], chunk_size=size)(units)
-    return found.movedim(0, -1)
-
-
-def _forward_product(f: Function, params: Tensor, x: Tensor, cotangent: Tensor, tangent: Tensor) -> Tensor:
-    return torch.func.jvp(lambda w: _pulled(f, w, x, cotangent), (params,), (tangent,))[1]
-
-
-def _row_jacobian(f: Function, params: Tensor, row: Tensor) -> Tensor:
-    if not _is_plain(params, row):
-        outputs, pull = _outputs_and_pull(f, params, row)
-        return torch.stack([pull(unit)[0] for unit in _units(outputs)]).unsqueeze(0)
-    recorded = _is_recorded(params, row)
-    with torch.enable_grad():
-        leaf = _leaf(params)
-        outputs = f(leaf, row)
-        gradients = [_gradient(outputs, leaf, unit, recorded, keep=True) for unit in _units(outputs)]
-        return torch.stack(gradients).unsqueeze(0)
-
-
-def _pulled(f: Function, params: Tensor, x: Tensor, cotangent: Tensor) -> Tensor:
-    outputs, pull = _outputs_and_pull(f, params, x)
-    require_shape("cotangent", cotangent, tuple(outputs.shape))
-    gradient: Tensor = pull(cotangent)[0]
-    return gradient
-
-
-def _outputs_and_pull(f: Function, params: Tensor, x: Tensor) -> tuple[Tensor, Any]:
-    outputs, pull, *_ = torch.func.vjp(lambda w: f(w, x), params)
-    return outputs, pull
-
-
-def _forward(f: Function, params: Tensor, x: Tensor, tangent: Tensor) -> Tensor:
-    within_inference()  # refuses where torch would give zeros
-    return torch.func.jvp(lambda w: f(w, x), (params,), (tangent,))[1]
-
-
-def _reverse(f: Function, params: Tensor, x: Tensor, tangent: Tensor) -> Tensor:
-    """J v as the derivative of J^T u, linear in u, along v: two backward passes."""
-    if not _is_plain(params, x, tangent):
-        outputs, pull = _outputs_and_pull(f, params, x)
-        return torch.func.vjp(lambda u: pull(u)[0], torch.zeros_like(outputs))[1](tangent)[0]
-    recorded = _is_recorded(params, x, tangent)
-    with torch.enable_grad():
-        leaf = _leaf(params)
-        outputs = f(leaf, x)
-        weights = torch.zeros_like(outputs, requires_grad=True)
-        gradient = _gradient(outputs, leaf, weights, recorded=True)
-        return _gradient(gradient, weights, tangent, recorded)
-
-
-@final
 class _PaddingRecorder(TorchFunctionMode):
     """Notes embeddings with a padding index, which has no gradient: rows that were not tried may hold it."""
 
@@ -432,35 +310,6 @@ def _contraction(f: Function) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
         return (f(params, row.unsqueeze(0)) * weights).sum(1)
 
     return contraction
-
-
-def _is_plain(*tensors: Tensor) -> bool:
-    """Whether plain autograd can be used: no transform, no dual numbers, no inference mode."""
-    if within_transform() or within_inference():
-        return False
-    unpack = torch.autograd.forward_ad.unpack_dual
-    return not any(t.is_inference() or unpack(t).tangent is not None for t in tensors)
-
-
-def _is_recorded(*tensors: Tensor) -> bool:
-    return torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
-
-
-def _leaf(params: Tensor) -> Tensor:
-    return params if params.requires_grad else params.detach().requires_grad_()
-
-
-def _gradient(
-    outputs: Tensor, leaf: Tensor, cotangent: Tensor, recorded: bool, *, keep: bool = False
-) -> Tensor:
-    if not outputs.requires_grad:
-        return torch.zeros_like(leaf)
-    return gradients_along([(outputs, cotangent)], [leaf], recorded=recorded, keep=keep)[0]
-
-
-def _units(outputs: Tensor) -> Tensor:
-    """The unit cotangents (c, 1, c) of outputs (1, c)."""
-    return torch.eye(outputs.shape[1], dtype=outputs.dtype, device=outputs.device).unsqueeze(1)
 
 
 def _random(like: Tensor, seed: int = 0) -> Tensor:
