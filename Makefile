@@ -105,8 +105,12 @@ $(VENV)/.created:
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.created $(PINS)
-	@echo 'Installing PennyLane, PyTorch and the rest into $(VENV): a few minutes, in silence.'
-	$(INSTALL) --editable .
+	@echo 'Installing into $(VENV), a few minutes in all. 1 of 3: PyTorch, the largest'
+	@$(INSTALL) torch
+	@echo '2 of 3: PennyLane and numba'
+	@$(INSTALL) pennylane numba
+	@echo '3 of 3: qlazy and what is left'
+	@$(INSTALL) --editable .
 	@touch $@
 
 $(VENV)/.installed-%: $(VENV)/.installed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from fractions import Fraction
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import torch
@@ -106,6 +106,14 @@ OPTIONS = {
     "bars_and_stripes": {"height": 2, "width": 2, "noise": 0.1},
 }
 """Of the data sets that are drawn."""
+
+
+@cache
+def compared():
+    """A comparison of one run, made once: its methods leave it as it is."""
+    return qlazy.compare(
+        {"net": Point(None).net}, Point(None).data, alphas=[1.0], seeds=[0], steps=1, progress=False
+    )
 
 
 class Point:
@@ -422,6 +430,20 @@ def calls(p):
         ),
         "Trainability.load": (qlazy.Trainability.load, {"folder": p.file("absent")}),
         "Comparison.load": (qlazy.Comparison.load, {"folder": p.file("absent")}),
+        "Comparison.figure": (
+            compared().figure,
+            {"name": "gap", "ax": None, "against": "alpha", "style": {"font.size": 9.0}},
+        ),
+        "Comparison.values": (compared().values, {"model": "net", "metric": "output gap"}),
+        "Comparison.slopes": (compared().slopes, {"least": 10.0}),
+        "Comparison.geometry": (compared().geometry, {"ridge": 1e-3}),
+        "Comparison.verdict": (compared().verdict, {"small": 0.1}),
+        "Comparison.xarray": (compared().xarray, {}),
+        "Comparison.frame": (compared().frame, {}),
+        "Verdict.load": (qlazy.Verdict.load, {"folder": p.file("absent")}),
+        "Run.load": (qlazy.Run.load, {"folder": p.file("absent")}),
+        "Subset.load": (qlazy.subset.Subset.load, {"path": p.file("absent")}),
+        "SelfTrained.load": (qlazy.self_training.SelfTrained.load, {"path": p.file("absent")}),
         "History.load": (qlazy.History.load, {"path": p.file("absent")}),
         "select_subset": (
             qlazy.select_subset,

@@ -154,6 +154,11 @@ TAKEN = {
     "trainability x": {"None"},
     "trainability sizes": {"None", "empty list", "empty dict"},
     "trainability seed": {"zero", "negative"},
+    "Comparison.figure ax": {"None"},
+    "Comparison.figure style": {"None", "empty list", "empty dict"},
+    "Comparison.slopes least": NUMBERS | {"zero", "negative", "infinity"},
+    "Comparison.geometry ridge": NUMBERS,
+    "Comparison.verdict small": NUMBERS,
     "compare out": {"None"} | PATHS,
     "compare workers": {"None"},
     "compare client": {"None"},
@@ -195,6 +200,10 @@ FILES = {
     "Features.load",
     "Surrogates.load",
     "History.load",
+    "Verdict.load",
+    "Run.load",
+    "Subset.load",
+    "SelfTrained.load",
 }  # a missing file is the operating system's error
 
 

@@ -26,6 +26,10 @@ class Table:
         body = aligned([tuple(map(printable, row)) for row in (self.head, *self.rows)])
         return f"{printable(self.title)}\n{body}" if self.title else body
 
+    def narrowed(self, *columns: int) -> Table:
+        """The table with some of its columns, counted from 0."""
+        return Table(self.title, _at(self.head, columns), tuple(_at(row, columns) for row in self.rows))
+
     def html(self) -> str:
         """The table as HTML, every cell escaped; columns of numbers are set to the right."""
         kinds = [
@@ -40,6 +44,10 @@ class Table:
 
     def _repr_html_(self) -> str:
         return self.html()
+
+
+def _at(cells: Sequence[str], columns: Sequence[int]) -> tuple[str, ...]:
+    return tuple(cells[column] for column in columns)
 
 
 def printable(text: str) -> str:

@@ -17,7 +17,7 @@ from qlazy.base.storage import read_as, read_json, write_json
 from qlazy.base.tables import Table
 from qlazy.comparison.result import Comparison
 from qlazy.comparison.run import Run
-from qlazy.comparison.verdict import Decision, LazyVerdict
+from qlazy.comparison.verdict import Decision, LazyVerdict, summary_table
 
 if TYPE_CHECKING:
     from qlazy.drawing.style import Figure
@@ -133,6 +133,10 @@ class LazyPanel:
     def tables(self) -> tuple[Table, ...]:
         """Those of the comparison."""
         return self.comparison.tables()
+
+    def summary(self) -> Table:
+        """From which scale it is lazy by each metric, and what was reached, in a line."""
+        return summary_table(self.comparison, self.comparison.verdict(self.small))
 
     def table(self) -> str:
         """The tables as text."""

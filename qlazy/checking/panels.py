@@ -51,12 +51,15 @@ class Question:
 class Asked(NamedTuple):
     """How a question is asked, and what is made of its answer.
 
-    ``ask`` gives a text where there is no answer, ``words`` the answer in a few, ``figures`` those of a page by name.
+    ``ask`` gives a text where there is no answer, ``words`` the answer in a few, ``claim`` in a sentence or two with
+    what it rests on, ``short`` the tables that one reads first, ``figures`` those of a page by name.
     """
 
     ask: Callable[[Question], Panel | str]
     load: Callable[[str | os.PathLike[str]], Any]
     words: Callable[[Any], str]
+    claim: Callable[[Any], str]
+    short: Callable[[Any], tuple[Table, ...]]
     tables: Callable[[Any], tuple[Table, ...]]
     figures: Callable[[Any], Mapping[str, Figure]]
 
@@ -123,6 +126,14 @@ def classical_words(panel: Surrogates) -> str:
     return "whether a classical model does as well is undecided"
 
 
+_WHO_DOES_AS_WELL = (0, 3, 4, 5, 6)
+"""The columns of a table of surrogates that one reads first: not how they were tuned, and how long it took."""
+
+
+def _first_sentence(panel: Panel) -> str:
+    return panel.sentences()[0]
+
+
 def _listed(names: Sequence[str]) -> str:
     first = called(names[0])
     if len(names) == 1:
@@ -132,11 +143,21 @@ def _listed(names: Sequence[str]) -> str:
 
 
 PANELS: Mapping[str, Asked] = {
-    "lazy": Asked(ask_lazy, LazyPanel.load, lambda panel: panel.words, LazyPanel.tables, LazyPanel.figures),
+    "lazy": Asked(
+        ask_lazy,
+        LazyPanel.load,
+        lambda panel: panel.words,
+        lambda panel: " ".join(panel.verdict.answer()),
+        lambda panel: (panel.summary(),),
+        LazyPanel.tables,
+        LazyPanel.figures,
+    ),
     "flat": Asked(
         ask_flat,
         Trainability.load,
         lambda panel: FLAT[panel.decision],
+        _first_sentence,
+        lambda panel: (),
         Trainability.tables,
         lambda panel: {"flat": panel.plot()},
     ),
@@ -144,6 +165,8 @@ PANELS: Mapping[str, Asked] = {
         ask_classical,
         Surrogates.load,
         classical_words,
+        _first_sentence,
+        lambda panel: (panel.as_table().narrowed(*_WHO_DOES_AS_WELL),),
         lambda panel: (panel.as_table(),),
         lambda panel: {"classical": panel.plot()},
     ),

@@ -66,6 +66,15 @@ class Verdict:
         found = (sentence for panel in self.panels.values() for sentence in panel.sentences())
         return (self.sentence, *self.unread, *found, *self.absent.values())
 
+    def answer(self) -> tuple[str, ...]:
+        """The sentence, what the model does not read, and of each question the claim with what it rests on."""
+        claims = (PANELS[name].claim(panel) for name, panel in self.panels.items())
+        return (self.sentence, *self.unread, *claims, *self.absent.values())
+
+    def summary(self) -> tuple[Table, ...]:
+        """The tables that one reads first: from which scale it is lazy, and who does as well."""
+        return tuple(table for name, panel in self.panels.items() for table in PANELS[name].short(panel))
+
     def paragraphs(self) -> tuple[str, ...]:
         """The sentences of each question together, after the sentence that answers all, captions at the end."""
         said = (" ".join(panel.sentences()) for panel in self.panels.values())

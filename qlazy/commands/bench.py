@@ -8,7 +8,7 @@ from pathlib import Path
 from qlazy.bench.command import EXAMPLES, add_bench
 from qlazy.bench.command import bench as run
 from qlazy.commands.json_documents import add_json
-from qlazy.commands.options import add_figures
+from qlazy.commands.options.output import add_figures
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,18 +9,12 @@ from pathlib import Path
 from qlazy.checking.check import ALPHAS, SEEDS, check
 from qlazy.checking.panels import PANELS
 from qlazy.commands import FAILED, OK
-from qlazy.commands.options import (
-    MODELS_HELP,
-    add_data,
-    add_output,
-    add_qnodes,
-    add_training,
-    names,
-    positive,
-    read_data,
-    read_method,
-    read_qnodes,
-)
+from qlazy.commands.options.data import add_data, read_data
+from qlazy.commands.options.kinds import names, positive
+from qlazy.commands.options.models import MODELS_HELP, add_qnodes, read_qnodes
+from qlazy.commands.options.output import add_output
+from qlazy.commands.options.training import add_training, read_method
+from qlazy.commands.showing.answer import add_tables, print_answer, tell_replaced
 from qlazy.training.effort import watched
 
 EXAMPLES = f"""\
@@ -49,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--workers", type=positive, metavar="N", help="that many runs at a time")
     add_output(parser, Path("qlazy-out/check"))
+    add_tables(parser)
 
 
 def keeps(arguments: argparse.Namespace) -> Path | None:
@@ -58,10 +53,12 @@ def keeps(arguments: argparse.Namespace) -> Path | None:
 
 def run(arguments: argparse.Namespace) -> int:
     """``qlazy check``: ask, print the answers, leave a page."""
+    data = read_data(arguments)
+    tell_replaced(arguments.out, arguments)
     with watched() as effort:
         verdict = check(
             arguments.subject,
-            read_data(arguments),
+            data,
             **read_qnodes(arguments),
             panels=arguments.panels,
             alphas=arguments.alphas,
@@ -80,9 +77,8 @@ def run(arguments: argparse.Namespace) -> int:
         "folder": arguments.out,
     }  # fmt: skip
     page = verdict.report(arguments.out, arguments.command)
-    print(
-        f"{verdict}\n\n{verdict.table()}\n\nfigures, tables and arrays: {arguments.out}; all in one page: {page}"
-    )
+    print(f"{data.description}\n{verdict.model}: {verdict.facts['parameters']} parameters\n")
+    print_answer(arguments, verdict.answer(), verdict.summary(), verdict.paragraphs(), verdict.tables(), page)
     diverged = [run for run in getattr(verdict.panels.get("lazy"), "runs", ()) if run.diverged]
     for one in diverged:
         print(f"qlazy: seed {one.seed}, a = {one.alpha:g}: {one.diverged}", file=sys.stderr)

@@ -8,7 +8,7 @@ from pathlib import Path
 from qlazy.base.errors import require
 from qlazy.commands import OK
 from qlazy.commands.json_documents import add_json
-from qlazy.commands.options import add_sizes, read_sizes
+from qlazy.commands.options.models import add_sizes, read_sizes
 
 EXAMPLES = """\
 examples:

@@ -1,11 +1,11 @@
-"""``qlazy compare``: train models at several output scales, print the tables, leave a folder."""
+"""``qlazy compare``: train models at several output scales, print what follows, leave a folder."""
 
 from __future__ import annotations
 
 import argparse
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -15,34 +15,25 @@ import torch
 
 from qlazy.base.errors import require
 from qlazy.base.execution import connected
-from qlazy.base.keys import readable
-from qlazy.base.tables import printable
+from qlazy.base.tables import Table, printable
 from qlazy.commands import FAILED, OK
-from qlazy.commands.options import (
-    MODELS,
-    MODELS_HELP,
-    add_data,
-    add_output,
-    add_qnodes,
-    add_training,
-    add_workers,
-    read_data,
-    read_method,
-    read_qnodes,
-)
+from qlazy.commands.options.data import add_data, read_data
+from qlazy.commands.options.models import MODELS, MODELS_HELP, add_qnodes, read_qnodes
+from qlazy.commands.options.output import add_output
+from qlazy.commands.options.training import add_training, add_workers, read_method
+from qlazy.commands.showing.answer import add_tables, print_answer, tell_replaced
+from qlazy.comparison.baselines import baseline_table
 from qlazy.comparison.compare import compare
 from qlazy.comparison.compare.job import ALPHAS
 from qlazy.comparison.kernel_pairs import RIDGE
 from qlazy.comparison.metrics import AXES
-from qlazy.data.datasets import Dataset
-from qlazy.models.model import Model
 from qlazy.training.effort import Effort, watched
 
 if TYPE_CHECKING:
-    from qlazy.comparison.baselines.result import Surrogates
+    from qlazy.commands.showing.beside import Asked
     from qlazy.comparison.kernel_pairs import KernelPair
     from qlazy.comparison.result import Comparison
-    from qlazy.theory.trainability.result import Trainability
+    from qlazy.drawing.page import Page
 
 EXAMPLES = f"""\
 {MODELS_HELP}
@@ -105,6 +96,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="ask of each circuit whether its gradients and kernels vanish with its size, at random angles",
     )  # fmt: skip
     add_output(parser, Path("qlazy-out/compare"))
+    add_tables(parser)
 
 
 def keeps(arguments: argparse.Namespace) -> Path | None:
@@ -113,15 +105,17 @@ def keeps(arguments: argparse.Namespace) -> Path | None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """``qlazy compare``: train, print the tables, leave a folder."""
+    """``qlazy compare``: train, print the answer, leave a folder."""
     from qlazy.checking.models import named_models
-    from qlazy.comparison.kernel_pairs import pair_table
+    from qlazy.commands.showing.beside import asked_beside, documents
+    from qlazy.comparison.report import write_comparison
     from qlazy.comparison.specs import build_baseline
 
     require(arguments.ridge > 0, "--ridge", "be positive", arguments.ridge)
     data = read_data(arguments)
     models = named_models(arguments.models or MODELS, data, **read_qnodes(arguments))
     baselines = [build_baseline(text, data) for text in arguments.baselines]
+    tell_replaced(arguments.out, arguments)
     with connected(arguments.scheduler) as client, watched() as effort:
         comparison = compare(
             models,
@@ -142,28 +136,20 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"qlazy: {effort.kept_text}", file=sys.stderr)
     if not arguments.quiet:
         _tell_effort(effort, str(data.x_train.dtype).removeprefix("torch."))
-    print(data.description + ("" if arguments.splits == "one" else "; another split for every seed"))
-    for name, model in models.items():
-        print(f"{name}: {model.num_params} parameters")
-    if comparison.learning_rates():
-        print(f"learning rates, least to greatest over seeds and scales: {comparison.rates_text()}")
-    print(f"\n{comparison.table()}\n")
     pairs = comparison.geometry(arguments.ridge)
-    if pairs:
-        print(f"{pair_table(pairs)}\n")
     arguments.document = comparison_document(comparison, pairs, data.description, arguments.out)
-    page = comparison.report(
-        arguments.out, arguments.command, against=arguments.against, ridge=arguments.ridge
-    )
-    verdict = comparison.verdict()
-    learnt = "".join(f"\n\n{one}\n\n{one.caption}" for one in comparison.features)
-    if arguments.surrogates:
-        arguments.document["surrogates"] = _print_surrogates(arguments, models, data)
-    if arguments.trainability:
-        arguments.document["trainability"] = _print_trainability(arguments, models, data)
-    print(
-        f"{verdict}\n\n{verdict.caption}{learnt}\n\nfigures, table and arrays: {arguments.out}; all in one page: {page}"
-    )
+    beside = tuple(asked_beside(arguments, models, data))
+    arguments.document |= documents(arguments, beside)
+    page = write_comparison(
+        comparison, arguments.out, arguments.command, against=arguments.against, ridge=arguments.ridge,
+        beside=[one.page for one in beside],
+    )  # fmt: skip
+    print(data.description + ("" if arguments.splits == "one" else "; another split for every seed"))
+    print("; ".join(f"{name}: {model.num_params} parameters" for name, model in models.items()) + "\n")
+    print_answer(
+        arguments, (*_answer(comparison), *(one.claim for one in beside)), _short(comparison, page, beside),
+        page.lead, page.tables, page.save(arguments.out),
+    )  # fmt: skip
     failed = [one for one in comparison.runs if one.diverged]
     for one in failed:
         print(
@@ -171,6 +157,20 @@ def run(arguments: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     return FAILED if failed else OK
+
+
+def _answer(comparison: Comparison) -> tuple[str, ...]:
+    """The verdict on each model and what it rests on at the least scale, and what was learnt, where that was asked."""
+    found = comparison.verdict()
+    learnt = (one.sentences()[0] for one in comparison.features)
+    return (*(" ".join(one.answer()) for one in found), *found.unread, *learnt)
+
+
+def _short(comparison: Comparison, page: Page, beside: Sequence[Asked]) -> tuple[Table, ...]:
+    """The one table of all models, and those that were asked for by an option."""
+    first = () if page.first is None else (page.first,)
+    asked = (baseline_table(comparison.baselines, bool(comparison.settings.get("classes"))),)
+    return (*first, *(asked if comparison.baselines else ()), *(one.page.tables[0] for one in beside))
 
 
 def _tell_effort(effort: Effort, dtype: str) -> None:
@@ -212,52 +212,6 @@ def comparison_document(
         "caption": verdicts.caption, "features": {one.model: one.sentences() for one in comparison.features},
         "folder": folder,
     }  # fmt: skip
-
-
-def _print_surrogates(
-    arguments: argparse.Namespace, models: Mapping[str, Model], data: Dataset
-) -> dict[str, Any]:
-    """Each model beside its twin and classical ones, on the data and seeds of the comparison."""
-    from qlazy.comparison.baselines.surrogates import surrogates
-
-    said = {}
-    for index, (name, model) in enumerate(models.items()):
-        panel = surrogates(
-            model,
-            data if arguments.splits == "one" else partial(read_data, arguments),
-            seeds=range(arguments.seeds),
-            steps=arguments.steps,
-            progress=not arguments.quiet,
-        )
-        panel.save(arguments.out / "surrogates" / f"{index}-{readable(name)}")
-        _print_panel(f"{name} beside others", panel)
-        said[name] = _panel_document(panel)
-    return said
-
-
-def _print_trainability(
-    arguments: argparse.Namespace, models: Mapping[str, Model], data: Dataset
-) -> dict[str, Any]:
-    """Whether the gradients of each circuit vanish, at sizes of its family."""
-    from qlazy.quantum.circuit import Circuit
-    from qlazy.theory.trainability.panel import trainability
-
-    said = {}
-    for index, (name, model) in enumerate(models.items()):
-        if isinstance(model, Circuit):
-            panel = trainability(model, data, progress=not arguments.quiet)
-            panel.save(arguments.out / "trainability" / f"{index}-{readable(name)}")
-            _print_panel(f"{name} over random angles", panel)
-            said[name] = _panel_document(panel)
-    return said
-
-
-def _panel_document(panel: Surrogates | Trainability) -> dict[str, Any]:
-    return {"decision": panel.decision, "sentences": panel.sentences(), "caption": panel.caption}
-
-
-def _print_panel(title: str, panel: Surrogates | Trainability) -> None:
-    print(f"{title}\n{panel.table()}\n\n{panel}\n\n{panel.caption}\n")
 
 
 def _specs(text: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from qlazy.base.execution import require_package
-from qlazy.commands.options import folder
+from qlazy.commands.options.kinds import folder
 
 
 def script(parser: argparse.ArgumentParser, shell: str) -> str:

@@ -12,7 +12,8 @@ import torch
 from qlazy.base.errors import require
 from qlazy.commands import FAILED, OK
 from qlazy.commands.json_documents import add_json
-from qlazy.commands.options import add_sizes, folder, read_sizes
+from qlazy.commands.options.kinds import folder
+from qlazy.commands.options.models import add_sizes, read_sizes
 
 CHECKED = 1e-7
 """What a derivative may be off from central differences."""

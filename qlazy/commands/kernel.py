@@ -12,16 +12,11 @@ import torch
 from qlazy.base.errors import UnsupportedModelError, require
 from qlazy.base.storage import remove_stale_drafts, require_writable
 from qlazy.commands import OK
-from qlazy.commands.options import (
-    MODELS_HELP,
-    add_data,
-    add_model,
-    add_output,
-    add_qnodes,
-    positive,
-    read_data,
-    read_qnodes,
-)
+from qlazy.commands.options.data import add_data, read_data
+from qlazy.commands.options.kinds import positive
+from qlazy.commands.options.models import MODELS_HELP, add_model, add_qnodes, read_qnodes
+from qlazy.commands.options.output import add_output
+from qlazy.commands.showing.answer import tell_replaced
 from qlazy.kernels.operator import tangent_kernel
 
 if TYPE_CHECKING:
@@ -54,10 +49,11 @@ def run(arguments: argparse.Namespace) -> int:
     from qlazy.checking.models import named_models
     from qlazy.kernels.facts import facts_text, kernel_facts
     from qlazy.kernels.figures import plot_kernel
-    from qlazy.kernels.report import write_kernel
+    from qlazy.kernels.report import learnable, write_kernel
 
     data = read_data(arguments)
     remove_stale_drafts(require_writable(arguments.out))
+    tell_replaced(arguments.out, arguments)
     ((name, model),) = named_models([arguments.model], data, **read_qnodes(arguments)).items()
     generator = torch.Generator().manual_seed(arguments.seed)
     params = model.init(generator).to(data.x_train)
@@ -66,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     facts = kernel_facts(tangent, data.y_train)
     facts = {"model": f"{name}, {model.num_params} parameters", "data": data.description, **facts}
     facts |= {} if shown is None else shown[0]
-    print(facts_text(facts))
+    print(f"{learnable(facts)}\n\n{facts_text(facts)}")
     matrix = tangent.to_dense()
     arguments.document = {
         "model": name, "parameters": model.num_params, "data": data.description, "classes": data.classes,

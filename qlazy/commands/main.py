@@ -152,7 +152,7 @@ def _warnings_in_a_line() -> Iterator[None]:
 
 def _run(arguments: argparse.Namespace) -> int:
     from qlazy.commands.json_documents import printed
-    from qlazy.commands.options import figures_asked_for
+    from qlazy.commands.options.output import figures_asked_for
 
     as_json = getattr(arguments, "json", False)
     with (
@@ -202,7 +202,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
 
 
 def _fill(parser: argparse.ArgumentParser, name: str) -> None:
-    from qlazy.commands.options import positive
+    from qlazy.commands.options.kinds import positive
 
     command = importlib.import_module(f"qlazy.commands.{name}")
     parser.epilog = command.EXAMPLES

@@ -9,18 +9,11 @@ import torch
 
 from qlazy.base.execution import connected
 from qlazy.commands import OK
-from qlazy.commands.options import (
-    MODELS_HELP,
-    add_data,
-    add_model,
-    add_qnodes,
-    add_quiet,
-    add_workers,
-    folder,
-    positive,
-    read_data,
-    read_qnodes,
-)
+from qlazy.commands.options.data import add_data, read_data
+from qlazy.commands.options.kinds import folder, positive
+from qlazy.commands.options.models import MODELS_HELP, add_model, add_qnodes, read_qnodes
+from qlazy.commands.options.output import add_quiet
+from qlazy.commands.options.training import add_workers
 from qlazy.kernels.tiles.computing import tiled_kernel
 
 EXAMPLES = f"""\

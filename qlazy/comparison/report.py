@@ -6,10 +6,10 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from qlazy.base.storage import atomic_write
-from qlazy.base.tables import csv_text
+from qlazy.base.tables import Table, csv_text
 from qlazy.comparison.figures.all import comparison_figures
 from qlazy.comparison.kernel_pairs import RIDGE, KernelPair, pair_table
 from qlazy.comparison.runs import Runs
@@ -23,6 +23,15 @@ from qlazy.training.methods import LBFGS, SGD, Adam, GradientDescent, GradientFl
 PAIRS = "geometric_differences.csv"
 
 
+class Beside(NamedTuple):
+    """What was asked of one model beside a comparison: its part of the page, ``name`` that of the figure's files."""
+
+    name: str
+    text: str
+    tables: tuple[Table, ...]
+    figure: Figure
+
+
 def write_comparison(
     comparison: Runs,
     folder: str | os.PathLike[str],
@@ -31,15 +40,18 @@ def write_comparison(
     formats: Sequence[str] | None = None,
     style: Style | None = None,
     ridge: float = RIDGE,
-) -> Path:
-    """Every figure, drawn once, the page that holds them all, and the pairs of kernels; returns the page's path."""
-    figures = drawings(comparison_figures(comparison, against, style))
+    beside: Sequence[Beside] = (),
+) -> Page:
+    """Every figure, drawn once, and the pairs of kernels, into a folder; returns the page that holds them all."""
+    figures = drawings(
+        {**comparison_figures(comparison, against, style), **{one.name: one.figure for one in beside}}
+    )
     replace_figures(figures, folder, formats)
     pairs = comparison.geometry(ridge)
     if pairs:
         with atomic_write(Path(folder, PAIRS)) as file:
             file.write(csv_text([asdict(pair) for pair in pairs]).encode())
-    return comparison_page(comparison, figures, command, pairs).save(folder)
+    return comparison_page(comparison, figures, command, pairs, beside)
 
 
 def comparison_page(
@@ -47,6 +59,7 @@ def comparison_page(
     figures: Mapping[str, Figure | Drawing],
     command: str | None = None,
     pairs: Sequence[KernelPair] = (),
+    beside: Sequence[Beside] = (),
 ) -> Page:
     """The report of a comparison; without a ``command``, the call that made it stands at its end."""
     settings = comparison.settings
@@ -56,6 +69,7 @@ def comparison_page(
         *map(str, found),
         found.caption,
         *(f"{one} {one.caption}" for one in comparison.features),
+        *(one.text for one in beside),
     )
     if "preprocessing" in settings:
         lead = (f"{', '.join(comparison.models)} on {settings['preprocessing']}.", *lead)
@@ -65,12 +79,16 @@ def comparison_page(
     rates = comparison.rates_text()
     if rates:
         facts["learning rate"] = f"{rates} (least to greatest over seeds and scales)"
-    tables = comparison.tables()
+    tables = (
+        *comparison.tables(),
+        *((pair_table(pairs),) if pairs else ()),
+        *(table for one in beside for table in one.tables),
+    )
     return Page(
         "Lazy, or learning?",
         lead,
         facts,
-        (*tables, pair_table(pairs)) if pairs else tables,
+        tables,
         figures,
         command or _call(comparison),
         summary_table(comparison, found),

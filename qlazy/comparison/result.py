@@ -137,9 +137,9 @@ class Comparison(Runs):
         """
         from qlazy.comparison.report import write_comparison
 
-        return write_comparison(
-            self, path_of("folder", folder), command, against, formats, style, positive_of("ridge", ridge)
-        )
+        folder = path_of("folder", folder)
+        page = write_comparison(self, folder, command, against, formats, style, positive_of("ridge", ridge))
+        return page.save(folder)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the table, the settings and every run's arrays into a folder."""

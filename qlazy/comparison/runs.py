@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qlazy.base.errors import did_you_mean, refuse
+from qlazy.base.errors import number_of, positive_of, require, require_choice
 from qlazy.base.tables import Table
 from qlazy.comparison.baselines import Baseline, baseline_table
 from qlazy.comparison.guarantees import Summary, bound_table, summaries
@@ -85,12 +85,11 @@ class Runs:
     def values(self, model: str, metric: str) -> Floats:
         """A metric of one model, a name in ``metrics``, as (scales, seeds).
 
-        NaN for runs that diverged, and where a law does not apply.
+        NaN for runs that diverged, and where a law does not apply. Raises ValueError for other names.
         """
         known = self.metrics
-        if metric not in known:
-            shown = f"{metric}{did_you_mean(metric, known)}"
-            refuse("metric", f"be one of {', '.join(known)}", shown)
+        require_choice("model", model, self.models)
+        require_choice("metric", metric, known)
         if (model, metric) not in self._measured:
             of = known[metric]
             self._measured[model, metric] = np.array(
@@ -113,6 +112,8 @@ class Runs:
         is zero somewhere has none either (a linear model's kernel does not change at any scale), nor has a
         model of which a run diverged.
         """
+        least = number_of("least", least)
+        require(not math.isnan(least), "least", "be a number", least)
         tail = [i for i, alpha in enumerate(self.alphas) if alpha >= least]
         chosen = tail if len(tail) >= 3 else list(range(len(self.alphas)))
         if len(chosen) < 3:
@@ -215,8 +216,9 @@ class Runs:
     def geometry(self, ridge: float = RIDGE) -> list[KernelPair]:
         """The kernels at initialisation of every model and baseline, each against each.
 
-        Empty where there is one model, or where a kernel is zero.
+        Empty where there is one model, or where a kernel is zero. Raises ValueError for a ridge that is not positive.
         """
+        ridge = positive_of("ridge", ridge)
         if ridge not in self._pairs:
             self._pairs[ridge] = self._kernel_pairs(ridge)
         return list(self._pairs[ridge])

@@ -168,7 +168,10 @@ def parse_sizes(options: Sequence[str], text: str) -> dict[str, int]:
     """Sizes such as ("n=6", "layers=3") as integers. Raises ValueError naming ``text``."""
     pairs = [re.fullmatch(r"(\w+)\s*=\s*(-?\d+)", option) for option in options]
     sizes = {pair[1]: int(pair[2]) for pair in pairs if pair}
-    require(len(sizes) == len(options), "sizes", "be name=integer, each once, as in n=6,layers=3", repr(text))
+    bare = next((option for option in options if re.fullmatch(r"[^\W\d]\w*\s*=?", option)), "")
+    hint = f" (did you mean '{bare.rstrip(' =')}=3'?)" if bare else ""
+    must = "be name=integer, each once, as in n=6,layers=3"
+    require(len(sizes) == len(options), "sizes", must, f"{text!r}{hint}")
     return sizes
 
 

@@ -135,7 +135,18 @@ class Page:
         return f"<h2>What was asked, and the conventions</h2>\n<dl>\n{entries}</dl>\n"
 
     def _command(self) -> str:
-        return f"<h2>To run it again</h2>\n<pre>{escaped(self.command)}</pre>\n"
+        return f"{_AGAIN}{escaped(self.command)}</pre>\n"
+
+
+_AGAIN = "<h2>To run it again</h2>\n<pre>"
+
+
+def command_of(folder: str | os.PathLike[str]) -> str | None:
+    """What made the page that stands in a folder; None where there is none that tells."""
+    path = Path(folder, NAME)
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    _, again, rest = text.rpartition(_AGAIN)
+    return html.unescape(rest.partition("</pre>")[0]) if again else None
 
 
 def _boxed(table: Table) -> str:

@@ -23,12 +23,13 @@ def write_kernel(
 
 def kernel_page(facts: Mapping[str, str], figure: Figure | Drawing, command: str) -> Page:
     """The report of one tangent kernel, from the facts of :func:`qlazy.kernels.facts.kernel_facts`."""
-    lead = (f"{facts['model']}, on {facts['data']}.", _learnable(facts))
+    lead = (f"{facts['model']}, on {facts['data']}.", learnable(facts))
     shown = {**facts, "angle convention": CONVENTIONS["angle convention"], **versions()}
     return Page(f"Tangent kernel of {facts['model']}", lead, shown, (), {"kernel": figure}, command)
 
 
-def _learnable(facts: Mapping[str, str]) -> str:
+def learnable(facts: Mapping[str, str]) -> str:
+    """What a lazy model with the kernel learns first, in a sentence, from the facts of the kernel."""
     tops = {name: value for name, value in facts.items() if name.startswith("label energy in top")}
     if not tops:
         return f"Its participation ratio is {facts['participation ratio']}."

@@ -75,10 +75,11 @@ def study_page(result: StudyResult, figures: Mapping[str, Figure | Drawing]) -> 
         **versions(),
     }
     tables = (*result.tables, result.findings_table())
-    return Page(f"Study {result.study}", _claims(result), facts, tables, figures, _study_call(result))
+    return Page(f"Study {result.study}", claims_of(result), facts, tables, figures, _study_call(result))
 
 
-def _claims(result: StudyResult) -> tuple[str, ...]:
+def claims_of(result: StudyResult) -> tuple[str, ...]:
+    """How many claims of a study hold, and in a sentence each which fail and which are left undecided."""
     claims = [finding for finding in result.findings if finding.relation]
     failed = [finding for finding in claims if finding.disagrees]
     undecided = [finding for finding in claims if not finding.agrees and not finding.disagrees]

@@ -148,7 +148,7 @@ def test_commands_take_files(files, data, capsys, refused):
     mine, _ = files
     options = ("--alphas", "1,10", "--seeds", "2", "--steps", "3", "--workers", "2")
     assert cli.main(["compare", f"{mine}:circuit", "mlp", *SHORT, *options]) == cli.OK
-    assert "circuit: 12 parameters\nmlp: 13 parameters" in capsys.readouterr().out
+    assert "circuit: 12 parameters; mlp: 13 parameters" in capsys.readouterr().out
     assert cli.main(["kernel", f"{mine}:free", "--inputs", "x", "--shapes", "w=1", *SHORT]) == cli.OK
     assert "free, 1 parameters" in capsys.readouterr().out
     assert cli.main(["tiles", f"{mine}:net", *SHORT]) == cli.OK

@@ -96,7 +96,7 @@ def test_a_file_that_does_not_run_says_where(text: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("elsewhere")
-def test_the_command_prints_the_sentence_first_and_leaves_a_page(capsys, file: Path, tmp_path: Path) -> None:
+def test_the_command_prints_what_it_runs_and_the_sentence(capsys, file: Path, tmp_path: Path) -> None:
     options = [
         "--seeds",
         "2",
@@ -116,8 +116,10 @@ def test_the_command_prints_the_sentence_first_and_leaves_a_page(capsys, file: P
         == cli.OK
     )
     out = capsys.readouterr().out
-    assert out.startswith("maker on digits: ")
-    assert out.endswith("figures, tables and arrays: here; all in one page: here/report.html\n")
+    _, model, _, sentence, *_ = out.splitlines()
+    assert model.startswith("maker: ")
+    assert sentence.startswith("maker on digits: ")
+    assert "figures, tables and arrays: here; all in one page: here/report.html" in out.splitlines()[-1]
     page = (tmp_path / "here" / "report.html").read_text()
     assert f"qlazy check {file}:maker" in page
     for words, said in (

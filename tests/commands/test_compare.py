@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import warnings
 from pathlib import Path
@@ -9,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from qlazy.commands import main as cli
-from qlazy.commands.options import MODELS, read_data
+from qlazy.commands.options.data import read_data
+from qlazy.commands.options.models import MODELS
 from qlazy.comparison.baselines.result import Surrogates
 from qlazy.comparison.result import Comparison
 from qlazy.comparison.specs import build_models
+from qlazy.comparison.verdict import summary_table
 from qlazy.theory.trainability import panel
 from qlazy.theory.trainability.result import Trainability
 
@@ -21,15 +24,20 @@ pytestmark = pytest.mark.usefixtures("elsewhere")
 TINY = ["--train", "8", "--test", "12", "--steps", "3", "--alphas", "1,10,100", "--seeds", "1"]
 
 
-def test_compare_prints_tables_and_leaves_a_folder(capsys, tmp_path: Path) -> None:
+def test_compare_prints_the_answer_and_leaves_a_folder(capsys, tmp_path: Path) -> None:
     assert cli.main(["compare", "hardware_efficient:layers=1", "mlp:2", *TINY, "--out", "here"]) == cli.OK
     captured = capsys.readouterr()
     comparison = Comparison.load(tmp_path / "here")
     assert comparison.models == ("hardware_efficient:layers=1", "mlp:2")
-    assert comparison.table() in captured.out
+    assert comparison.table() not in captured.out
+    short = summary_table(comparison, comparison.verdict())
+    assert f"\n\n{short}\n\n" in captured.out
     assert "hardware_efficient:layers=1: 8 parameters" in captured.out
     assert captured.out.startswith("digits, classes 3 (-1) and 8 (+1), 8 training and 12 test samples")
-    assert captured.out.endswith("figures, table and arrays: here; all in one page: here/report.html\n")
+    where = (
+        "figures, tables and arrays: here; all in one page: here/report.html (--tables prints all tables)\n"
+    )
+    assert captured.out.endswith(where)
     page = (tmp_path / "here" / "report.html").read_text()
     assert "qlazy compare hardware_efficient:layers=1 mlp:2" in page
     assert "hardware_efficient:layers=1 was trained from one seed, which allows no claim" in page
@@ -58,7 +66,14 @@ def test_compare_in_one_unit_at_one_loss_over_splits(capsys, tmp_path: Path) -> 
     )
     printed = capsys.readouterr().out
     assert "; another split for every seed" in printed
-    assert Surrogates.load(tmp_path / "here" / "surrogates" / "0-mlp-2").table() in printed
+    page = (tmp_path / "here" / "report.html").read_text()
+    panel = Surrogates.load(tmp_path / "here" / "surrogates" / "0-mlp-2")
+    assert f"mlp:2: {panel.sentences()[0]}" in printed
+    for text in (str(panel), panel.caption):
+        assert text not in printed
+        assert html.escape(text) in page
+    assert f"mlp:2\n{panel.table()}" in printed
+    assert (tmp_path / "here" / "surrogates-0-mlp-2.svg").exists()
     found = Comparison.load(tmp_path / "here")
     first, second = found.select("mlp:2", 1.0)
     assert not (first.test_targets == second.test_targets).all()
@@ -79,7 +94,11 @@ def test_compare_asks_circuits_whether_they_are_flat(
     assert cli.main(["compare", *models, *TINY, "--trainability", "--quiet", "--out", "here"]) == cli.OK
     (folder,) = (tmp_path / "here" / "trainability").iterdir()
     found = Trainability.load(folder)
-    assert found.table() in capsys.readouterr().out
+    first, second = found.tables()
+    printed = capsys.readouterr().out
+    assert f"hardware_efficient:layers=1: {first}" in printed
+    assert str(second) not in printed
+    assert second.rows[0][0] in (tmp_path / "here" / "report.html").read_text()
     assert [at.qubits for at in found.sizes] == [2, 3]
 
 
@@ -119,7 +138,8 @@ def test_runs_that_were_there_are_counted_unless_quiet(capsys) -> None:
     assert cli.main([*words, "--alphas", "1,10", "--quiet"]) == cli.OK
     assert capsys.readouterr().err == ""
     assert cli.main([*words, "--alphas", "1,10,100"]) == cli.OK
-    first, second = capsys.readouterr().err.splitlines()
+    replaced, first, second = capsys.readouterr().err.splitlines()
+    assert replaced.startswith("qlazy: this report takes the place of that of `qlazy compare mlp:2 ")
     assert first == "qlazy: 4 of 6 runs were there already"
     assert second.startswith("qlazy: 2 runs trained in ")
     assert cli.main([*words, "--alphas", "1,10,100", "--quiet"]) == cli.OK
@@ -153,9 +173,14 @@ def test_a_diverged_run_is_reported_and_fails(capsys) -> None:
     assert "training diverged: nothing can be said" in captured.out
 
 
-def test_features_are_an_option(capsys, tmp_path) -> None:
+def test_features_are_an_option(capsys, tmp_path: Path) -> None:
     arguments = ["compare", "mlp:2", *TINY, "--learnt-features", "--quiet"]
     assert cli.main(arguments) == 0
+    said = capsys.readouterr().out
+    (learnt,) = Comparison.load(tmp_path / "qlazy-out" / "compare").features
+    assert learnt.sentences()[0] in said
+    assert "error barrier" not in said
+    assert cli.main([*arguments, "--tables"]) == 0
     said = capsys.readouterr().out
     assert "kernel regression with the kernel at the end of training has a test accuracy" in said.lower()
     assert "error barrier" in said

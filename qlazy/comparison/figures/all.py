@@ -87,7 +87,7 @@ def _of_metric(metric: str) -> Callable[[Runs, str], Figure | None]:
 
 
 def _require_runs(comparison: Runs, against: str) -> None:
-    require(against in AXES, "against", f"be one of {', '.join(AXES)}", against)
+    require_choice("against", against, AXES)
     require(len(comparison.runs), "comparison", "hold at least one run", "empty")
 
 

@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from qlazy.base.errors import positive_of, require, whole_of
+from qlazy.base.errors import path_of, positive_of, require, whole_of
 from qlazy.base.storage import (
     digest_of_file,
     load_arrays,
@@ -91,12 +91,13 @@ class RecordedRun:
 
         Raises ValueError naming a damaged file, and one of another run or without all that a run has.
         """
-        path = Path(folder, "run.npz")
+        folder = path_of("folder", folder)
+        path = folder / "run.npz"
         arrays, settings = load_arrays(path)
         own, beside = settings.pop("key", None), settings.pop("trace", None)
-        if own != Path(folder).name:
+        if own != folder.name:
             raise ValueError(f"{path} is that of another run, {own}")
-        trace = Path(folder, "trace.npz")
+        trace = folder / "trace.npz"
         require_own_files(path, {trace.name: beside}, {trace.name: digest_of_file(trace)})
         contents: dict[str, Any] = {**settings, **arrays}
         history = History.load(trace)

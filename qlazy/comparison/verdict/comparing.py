@@ -9,7 +9,7 @@ from typing import final, overload
 
 import numpy as np
 
-from qlazy.base.errors import require
+from qlazy.base.errors import positive_of
 from qlazy.base.over_seeds import Interval, geometric_interval
 from qlazy.base.tables import escaped, printable
 from qlazy.comparison.run import Run
@@ -77,7 +77,7 @@ class Verdicts(Sequence[LazyVerdict]):
 
 def verdicts(comparison: Runs, small: float = SMALL) -> Verdicts:
     """What a comparison says of each of its models; a change of at most ``small`` is lazy."""
-    require(0 < small < math.inf, "small", "be positive", small)
+    small = positive_of("small", small)
     found = tuple(_verdict(comparison, model, small) for model in comparison.models)
     return Verdicts(found, _ordinary(comparison), unread_sentences(comparison.settings.get(UNREAD, {})))
 

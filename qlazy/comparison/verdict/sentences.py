@@ -24,17 +24,16 @@ class LazyVerdict(Laziness):
 
     def sentences(self) -> tuple[str, ...]:
         """The verdict, what it rests on, and what follows."""
+        return (*self.answer(), *(self._beside() if self._measured and not self._diverged[0] else ()))
+
+    def answer(self) -> tuple[str, ...]:
+        """The verdict, and what it rests on at the least scale."""
         if not self._measured:
             return (
                 f"{self.model} has nothing to learn: at the start its outputs are the targets, and changes relative to "
                 "what is left have no value.",
             )
-        return (
-            f"{self.model} {self._regimes()}.",
-            *self._rate(),
-            self._at_least_scale(),
-            *(() if self._diverged[0] else self._beside()),
-        )
+        return (f"{self.model} {self._regimes()}.", *self._rate(), self._at_least_scale())
 
     def __str__(self) -> str:
         return " ".join(self.sentences())
