@@ -78,6 +78,15 @@ def require_tensor(argument: str, tensor: object) -> None:
     require(not tensor.is_meta, argument, "hold values", "on the meta device")
 
 
+def require_unmasked(argument: str, array: object) -> None:
+    """Refuse an array with masked entries, whose mask NumPy drops on the way to an array without."""
+    import numpy as np
+
+    hidden = int(np.ma.count_masked(array)) if isinstance(array, np.ma.MaskedArray) else 0
+    must = "have a value in every entry (fill or leave out what is masked)"
+    require(not hidden, argument, must, f"masked in {hidden} of {getattr(array, 'size', 0)}")
+
+
 def _kind(value: object) -> str:
     return f"class, {value.__name__}" if isinstance(value, type) else type(value).__name__
 

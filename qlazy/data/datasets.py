@@ -22,13 +22,13 @@ from qlazy.base.errors import (
     refuse,
     require,
     require_dtype,
-    require_finite,
     require_flag,
     require_real_dtype,
     require_tensor,
     require_texts,
     whole_of,
 )
+from qlazy.data.arrays import array_of, real_array, require_same_columns
 from qlazy.data.fitting import Floats
 from qlazy.data.labels import (
     Labels,
@@ -36,7 +36,6 @@ from qlazy.data.labels import (
     class_labels,
     describe_classes,
     encoder,
-    real_targets,
     require_known,
 )
 from qlazy.data.named import KEPT, SOURCES, Source
@@ -276,18 +275,20 @@ def from_arrays(
 ) -> Dataset:
     """A data set from inputs x (n, d) and labels y (n,), split at random and preprocessed.
 
-    Labels are texts, whole numbers or booleans; with ``regression``, y is a real target (n,) or several (n, c).
+    Arrays, tensors, lists and tables of pandas go in. Labels are texts, whole numbers or booleans; with ``regression``,
+    y is a real target (n,) or several (n, c).
 
     ``classes`` chooses classes and their order (default: all, sorted); ``train`` and ``test`` count samples
     (default: 70 % for training, and all that remain for the other part). The split is stratified, so that
     both parts hold the classes in the proportions of the whole, and is a function of ``seed`` alone. See
     :func:`from_split` for the preprocessing, which is fitted on the training part.
 
-    Raises TypeError for a name that is no text; ValueError for empty or mismatched arrays, classes that are absent or
-    fewer than two, more features or samples than there are; NotFiniteError for NaN or infinity in x or y.
+    Raises TypeError for a name that is no text; ValueError for empty, sparse or mismatched arrays, masked entries,
+    classes that are absent or fewer than two, or given for real targets, more features or samples than there are;
+    NotFiniteError for NaN, infinity and missing values in x or y.
     """
     require(isinstance(name, str), "name", "be a text", name, TypeError)
-    require_flag("regression", regression)
+    _require_task(regression, classes)
     inputs, labels = _arrays("x", x, "y", y, regression)
     names = () if regression else choose_classes(classes, labels)
     if not regression:
@@ -335,10 +336,12 @@ def from_split(
     ``scaling="standard"`` stops after step 3, ``scaling="none"`` does step 2 alone. Regression targets
     are brought to mean 0 and standard deviation 1 over the training part, each.
 
-    Raises as :func:`from_arrays`.
+    Raises as :func:`from_arrays`, and ValueError for tables whose columns are not the same in the same order.
     """
     require_real_dtype("dtype", dtype)
-    require_flag("regression", regression)
+    _require_task(regression, classes)
+    require_same_columns("x_test", x_test, "x_train", x_train)
+    require_same_columns("y_test", y_test, "y_train", y_train)
     x_fit, labels_fit = _arrays("x_train", x_train, "y_train", y_train, regression)
     x_held, labels_held = _arrays("x_test", x_test, "y_test", y_test, regression)
     width = x_fit.shape[1]
@@ -368,6 +371,11 @@ def from_split(
     )
 
 
+def _require_task(regression: bool, classes: Sequence[object] | None) -> None:
+    require_flag("regression", regression)
+    require(classes is None or not regression, "classes", "be absent where targets are real", classes)
+
+
 def _tensor(array: Floats, dtype: torch.dtype) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(array)).to(dtype)
 
@@ -376,34 +384,23 @@ def _or(count: int | None, default: int) -> int:
     return default if count is None else count
 
 
-def _array(argument: str, values: ArrayLike | Tensor) -> Labels:
-    if isinstance(values, Tensor):
-        require_tensor(argument, values)
-        widened = values.double() if values.dtype == torch.bfloat16 else values
-        return widened.detach().cpu().resolve_conj().resolve_neg().numpy()
-    try:
-        return np.asarray(values)
-    except (TypeError, ValueError) as error:
-        return refuse(argument, "be an array, with rows of one length", f"none ({error})")
-
-
 def _arrays(
     x_name: str, x: ArrayLike | Tensor, y_name: str, y: ArrayLike | Tensor, regression: bool
 ) -> tuple[Floats, Labels]:
-    inputs, labels = _array(x_name, x), _array(y_name, y)
-    require(inputs.ndim == 2, x_name, "have shape (n, d)", inputs.shape)
-    require(inputs.size, x_name, "hold at least one sample and one feature", f"of shape {inputs.shape}")
-    require(inputs.dtype.kind in "biuf", x_name, "hold real numbers", f"of dtype {inputs.dtype}")
-    inputs = inputs.astype(np.float64)
-    require_finite(x_name, torch.from_numpy(inputs))
+    shape = array_of(x_name, x).shape
+    hint = " (`x.reshape(len(x), -1)`, or a qlazy.Dataset of tensors as they are)" if len(shape) > 2 else ""
+    require(len(shape) == 2, x_name, f"have shape (n, d){hint}", shape)
+    require(0 not in shape, x_name, "hold at least one sample and one feature", f"of shape {shape}")
+    inputs, labels = real_array(x_name, x), array_of(y_name, y)
     count = len(inputs)
     if regression:
         expected = f"have shape ({count},) or ({count}, c), a row of targets for each row of {x_name}"
         require(
             labels.ndim in (1, 2) and len(labels) == count and labels.size, y_name, expected, labels.shape
         )
-        return inputs, real_targets(y_name, labels.reshape(count, -1))
-    expected = f"have shape ({count},), one label for each row of {x_name}"
+        return inputs, real_array(y_name, y).reshape(count, -1)
+    hint = " (`y.argmax(1)` where rows are one-hot)" if labels.ndim == 2 and len(labels) == count else ""
+    expected = f"have shape ({count},), one label for each row of {x_name}{hint}"
     require(labels.shape in {(count,), (count, 1)}, y_name, expected, labels.shape)
     return inputs, class_labels(y_name, labels.reshape(-1))
 

@@ -12,15 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from qlazy.base.errors import require, require_finite
+from qlazy.data.arrays import is_missing
 from qlazy.data.fitting import Floats
 
 Labels = NDArray[Any]
-
-
-def real_targets(name: str, targets: Labels) -> Floats:
-    require(targets.dtype.kind in "biuf", name, "hold real numbers", f"of dtype {targets.dtype}")
-    require_finite(name, torch.from_numpy(targets.astype(np.float64)))
-    return targets.astype(np.float64)
 
 
 def class_labels(name: str, labels: Labels) -> Labels:
@@ -29,9 +24,12 @@ def class_labels(name: str, labels: Labels) -> Labels:
         require_finite(name, torch.from_numpy(labels.astype(np.float64)))
         broken = labels[labels != np.round(labels)].tolist()
         require(not broken, name, "hold class labels unless regression=True", broken)
+    if labels.dtype.kind == "S":
+        labels = np.char.decode(labels, "utf-8", "backslashreplace")
     names = labels.tolist()
-    missing = [i for i, label in enumerate(names) if label is None or label != label]
-    require(not missing, name, "have a label for every sample", f"without one at {missing}")
+    missing = [i for i, label in enumerate(names) if is_missing(label)]
+    shown = f"without one at {', '.join(map(str, missing[:8]))}{', ...' * (len(missing) > 8)} (from 0)"
+    require(not missing, name, "have a label for every sample", shown)
     return np.array([_label(label) for label in names])
 
 
@@ -48,7 +46,7 @@ def choose_classes(chosen: Sequence[object] | None, labels: Labels) -> tuple[str
     unknown = [name for name in names if name not in present]
     require(not unknown, "classes", f"be among {', '.join(present)}", ", ".join(unknown))
     require(len(set(names)) == len(names), "classes", "name each class once", ", ".join(names))
-    require(len(names) >= 2, "classes", "be at least two", ", ".join(names) or "none")
+    require(len(names) >= 2, "classes", "be at least two", f"{names[0]} alone" if names else "none")
     return names
 
 

@@ -19,6 +19,7 @@ from qlazy.base.errors import (
     require_full_precision,
     require_generator,
     require_tensor,
+    require_unmasked,
     whole_of,
 )
 from qlazy.base.memory import require_memory
@@ -467,6 +468,7 @@ def _inputs(argument: str, model: Model, params: Tensor, x: Tensor | NDArray[np.
 
 
 def _from_numpy(argument: str, params: Tensor, array: NDArray[np.generic]) -> Tensor:
+    require_unmasked(argument, array)
     is_numpys = params.dtype != torch.bfloat16
     require(is_numpys, argument, "be a torch tensor where params are of dtype bfloat16", "a NumPy array")
     wanted = torch.empty(0, dtype=params.dtype).numpy().dtype

@@ -89,8 +89,7 @@ class _Optimizers:
         slopes = self.alphas * gradient
         for place, made, slope, risk in zip(self.places, self.made, slopes, risks.tolist(), strict=True):
             place.grad = slope
-            made.optimizer.step(_once(risk))
-            made.schedule(risk)
+            made.step(_once(risk), risk)
         return torch.stack(self.places) / self.alphas
 
 

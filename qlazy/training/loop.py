@@ -111,7 +111,7 @@ def train(
     method, loss = method_of(method), loss_of(loss)
     require_instance("record", record, Record, "Record()")
     require(observer is None or callable(observer), "observer", "be a function of step and loss", observer)
-    start = as_tensor(params)
+    start = as_tensor("params", params)
     objective, held = _objectives(model, start, data, float(alpha), loss)
     wanted = set(record.steps(int(steps)))
     start = start.detach().clone()

@@ -30,6 +30,7 @@ from qlazy.base.errors import (
     require_instance,
     require_shape,
     require_tensor,
+    require_unmasked,
 )
 from qlazy.data.datasets import Dataset
 from qlazy.models.model import Model
@@ -49,7 +50,7 @@ class Loss(abc.ABC):
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The mean over samples, a scalar tensor. Raises ValueError where the targets do not fit."""
         self.check(outputs, targets)
-        return self.value(outputs, targets)
+        return _unwritten(self.value, outputs, targets)
 
     def check(self, outputs: Tensor, targets: Tensor) -> None:
         """Refuse targets that do not fit the outputs or the loss."""
@@ -61,8 +62,7 @@ class Loss(abc.ABC):
 
     def on_lanes(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The losses (l,) of many outputs (l, n, c) on the same targets (n, c)."""
-        found: Tensor = torch.func.vmap(self.value, (0, None))(outputs, targets)
-        return found
+        return _unwritten(torch.func.vmap(self.value, (0, None)), outputs, targets)
 
 
 @final
@@ -170,12 +170,27 @@ def loss_of(loss: object) -> Loss:
     return FunctionLoss(loss)
 
 
+def _unwritten(value: Callable[[Tensor, Tensor], Tensor], outputs: Tensor, targets: Tensor) -> Tensor:
+    """The loss, unless it writes to its arguments: outputs go on into records, and targets are the user's data."""
+    before = _versions(outputs, targets)
+    found = value(outputs, targets)
+    must = "leave outputs and targets as they are (`f - y` for `f.sub_(y)`, or a .clone() first)"
+    require(_versions(outputs, targets) == before, "loss", must, "one that writes to them", TypeError)
+    return found
+
+
+def _versions(*tensors: Tensor) -> list[int]:
+    """How often each was written to; inference tensors do not count."""
+    return [0 if tensor.is_inference() else tensor._version for tensor in tensors]
+
+
 Pair = tuple[Tensor, Tensor]
 """Inputs (n, ...) and targets (n, c)."""
 
 
-def as_tensor(value: Any) -> Any:
+def as_tensor(argument: str, value: Any) -> Any:
     """A copy of a NumPy array of floats as a tensor; all else as it is, for others to judge."""
+    require_unmasked(argument, value)
     is_floats = isinstance(value, np.ndarray) and value.dtype in (np.float64, np.float32)
     return torch.from_numpy(value.copy()) if is_floats else value
 
@@ -189,7 +204,7 @@ def examples_of(
     pair = isinstance(data, tuple) and len(data) == 2
     must = "be a Dataset or a pair (x, y) of tensors or NumPy arrays of floats"
     require(pair, "data", must, type(data).__name__)
-    x, y = map(as_tensor, data)
+    x, y = map(as_tensor, ("x", "y"), data)
     for name, part in (("x", x), ("y", y)):
         must = "be a torch tensor or a NumPy array of float64 or float32"
         kind = f"of {part.dtype}" if isinstance(part, np.ndarray) else type(part).__name__
@@ -238,6 +253,11 @@ class Objective:
         require_shape(y_name, self.y, tuple(outputs.shape))
         require_dtype(y_name, self.y, params, "params")
         self.loss.check(outputs, self.y)
+        with torch.no_grad():
+            first, second = (self.loss(outputs.clone(), self.y.clone()) for _ in range(2))
+        same = torch.equal(first.nan_to_num(), second.nan_to_num())
+        must = "be a function of outputs and targets alone, without random numbers"
+        require(same, "loss", must, "another number at a second call")
 
     @cached_property
     def _on_inputs(self) -> Callable[[Tensor], Tensor]:

@@ -41,6 +41,9 @@ Solver = Literal["LSODA", "Radau", "BDF", "RK45", "DOP853"]
 Factory = Callable[[list[Tensor]], Any]
 """From a list with the one tensor of parameters to an optimiser, or to a pair (optimiser, scheduler)."""
 
+Evaluate = Callable[[], float]
+"""What torch.optim calls a closure: it gives the loss, and leaves its gradient with the parameters."""
+
 
 class State(NamedTuple):
     """Where a run stands after ``step`` steps; ``risk`` is R(a h(w)), None where it would cost extra."""
@@ -251,11 +254,31 @@ class Made(NamedTuple):
     optimizer: torch.optim.Optimizer
     scheduler: Any
 
-    def schedule(self, risk: float) -> None:
-        """What comes behind a step, with the loss before it."""
-        if self.scheduler is not None:
-            plateau = isinstance(self.scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau)
-            self.scheduler.step(*([risk] if plateau else []))
+    def step(self, evaluate: Evaluate, risk: float) -> None:
+        """One step of both, where ``risk`` is the loss before it.
+
+        Raises ValueError where one of them cannot step; what ``evaluate`` raises goes on as it is.
+        """
+        raised: list[Exception] = []
+
+        def closure() -> float:
+            try:
+                return evaluate()
+            except Exception as error:
+                raised.append(error)
+                raise
+
+        try:
+            self.optimizer.step(closure)
+            if self.scheduler is not None:
+                plateau = isinstance(self.scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau)
+                self.scheduler.step(*([risk] if plateau else []))
+        except Exception as error:
+            if error in raised:
+                raise
+            names = " with ".join(type(one).__name__ for one in self if one is not None)
+            said = f"{names}, which raises {type(error).__name__}: {error}"
+            raise ValueError(f"`method` must be able to take every step, but is {said}") from error
 
 
 @final
@@ -302,7 +325,7 @@ class TorchOptimizer(Method):
         made = self.made(place := params * objective.alpha)
         parts = batches(objective, self.batch_size, self.seed)
         magnified = (Magnified(part, origin) for part in parts)
-        for state in optimize(made.optimizer, magnified, steps, 1.0, made.schedule):
+        for state in optimize(made.optimizer, magnified, steps, 1.0, made.step):
             yield state._replace(params=place / objective.alpha)
 
     def made(self, tensor: Tensor) -> Made:
@@ -473,23 +496,22 @@ def optimize(
     objectives: Iterator[Objective | Magnified],
     steps: int,
     tick: float,
-    after: Callable[[float], None] | None = None,
+    step_by: Callable[[Evaluate, float], None] | None = None,
 ) -> Iterator[State]:
     """Let ``optimizer`` take ``steps`` steps, the k-th on the k-th objective; the clock ticks by ``tick``.
 
-    ``after`` is called behind every step, with the loss before it.
+    ``step_by`` steps in its place, by what evaluates the objective and the loss before the step.
     """
     (params,) = optimizer.param_groups[0]["params"]
     for step, objective in zip(range(steps + 1), objectives, strict=False):
         risk, params.grad = objective.risk_and_gradient(params)
         yield State(step, tick * step, params, risk)
         if step < steps:
-            optimizer.step(_closure(params, objective, risk))
-            if after is not None:
-                after(risk)
+            evaluate = _closure(params, objective, risk)
+            optimizer.step(evaluate) if step_by is None else step_by(evaluate, risk)
 
 
-def _closure(params: Tensor, objective: Objective | Magnified, risk: float) -> Callable[[], float]:
+def _closure(params: Tensor, objective: Objective | Magnified, risk: float) -> Evaluate:
     """What torch.optim evaluates: first the risk whose gradient is there already, then afresh."""
     known = [risk]
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any
+import operator
+from typing import Any, final
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+import qlazy
 from qlazy.base.errors import NotFiniteError
 from qlazy.training.losses import CrossEntropy, Logistic, Loss, SquaredError, accuracy, loss_of
 from tests.systems import normal
@@ -151,3 +153,57 @@ def test_accuracy_refuses_what_has_no_class() -> None:
         accuracy(torch.ones(2, 1), torch.zeros(2, 1))
     with pytest.raises(NotFiniteError, match="`outputs` must be finite"):
         accuracy(torch.full((2, 1), torch.nan), torch.ones(2, 1))
+
+
+WRITING: dict[str, Any] = {
+    "sub_": lambda f, y: f.sub_(y).square().mean(),
+    "-=": lambda f, y: operator.isub(f, y).square().mean(),
+    "clamp_": lambda f, y: (f.clamp_(-0.5, 0.5) - y).square().mean(),
+    "row": lambda f, y: (operator.setitem(f, 0, 0.0), (f - y).square().mean())[1],
+    "view": lambda f, y: (f.T.neg_(), (f - y).square().mean())[1],
+    "out=": lambda f, y: (torch.add(y, 0, out=y), (f - y).square().mean())[1],
+    "targets": lambda f, y: (f - y.mul_(2)).square().mean(),
+    "targets to 0 and 1": lambda f, y: torch.nn.functional.binary_cross_entropy_with_logits(
+        f, y.add_(1).div_(2)
+    ),
+}
+
+
+@final
+class Writes(Loss):
+    """A loss of one's own that writes to its outputs."""
+
+    convention = "writes"
+
+    def value(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return outputs.sub_(targets).square().mean()
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+@pytest.mark.parametrize("name", [*WRITING, "a class"])
+def test_a_loss_that_writes_to_its_arguments_is_refused_before_it_spoils_data(name: str) -> None:
+    """Outputs go on into accuracies and gaps, which were those of the changed ones; targets are the user's data."""
+    loss = WRITING.get(name, Writes())
+    model, x = qlazy.mlp([2, 1]), normal(6, 2)
+    y = x[:, :1].sign()
+    before = y.clone()
+    with pytest.raises(TypeError, match="`loss` must leave outputs and targets as they are"):
+        qlazy.train(model, model.init(0), (x, y), loss=loss, steps=2)
+    assert torch.equal(y, before)
+    for several in (False, True):
+        f = normal(3, 6, 1) if several else normal(6, 1)
+        with pytest.raises(TypeError, match="one that writes to them"):
+            loss_of(loss).on_lanes(f, y) if several else loss_of(loss)(f, y)
+
+
+def test_a_loss_that_draws_is_refused_and_one_that_is_not_a_number_diverges() -> None:
+    model, x = qlazy.mlp([2, 1]), normal(6, 2)
+
+    def run(loss: Any) -> object:
+        return qlazy.train(model, model.init(0), (x, x[:, :1]), loss=loss, steps=1)
+
+    for draw in (torch.rand, torch.randn):
+        with pytest.raises(ValueError, match="`loss` must be a function of outputs and targets alone"):
+            run(lambda f, y, draw=draw: (f - y).mean() * draw(()))
+    with pytest.raises(qlazy.DivergedError):
+        run(lambda f, y: (f - y).mean() * math.nan)

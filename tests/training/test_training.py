@@ -221,6 +221,53 @@ def test_a_scheduler_a_loss_of_torch_and_batches_are_a_plain_loop(
     assert (trace.learning_rate, trace.loss) == (0.2, "function MSELoss(reduction='mean')")
 
 
+def worn_out(params: list[Tensor]) -> tuple[torch.optim.Optimizer, Any]:
+    optimizer = torch.optim.SGD(params, lr=0.1)
+    return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.1, total_steps=3)
+
+
+UNABLE: dict[str, Any] = {
+    "SparseAdam": torch.optim.SparseAdam,
+    "Adam": lambda params: torch.optim.Adam(params, capturable=True),
+    "SGD with OneCycleLR": worn_out,
+}
+
+
+@pytest.mark.parametrize("seeds", [1, 4])
+@pytest.mark.parametrize("name", UNABLE)
+def test_an_optimizer_that_cannot_step_is_refused_by_its_name(name: str, seeds: int) -> None:
+    w, (x, y) = problem(tanh_net())
+    data = qlazy.Dataset("d", x, y, x, y, (), "drawn")
+
+    def one() -> object:
+        return train(tanh_net(), w, (x, y), steps=8, method=UNABLE[name])
+
+    def several() -> object:
+        net = {"net": tanh_net()}
+        return qlazy.compare(net, data, seeds=seeds, steps=8, method=UNABLE[name], progress=False)
+
+    with pytest.raises(ValueError, match=f"`method` must be able to take every step, but is {name}, which"):
+        one() if seeds == 1 else several()
+
+
+@pytest.mark.parametrize("make", [torch.optim.LBFGS, torch.optim.Adam])
+@pytest.mark.parametrize("calls", [4, 5, 9, 17])
+def test_what_a_model_raises_within_a_step_is_not_laid_on_the_optimizer(make: Any, calls: int) -> None:
+    left = iter(range(calls))
+
+    class StopError(Exception): ...
+
+    def breaks(params: Tensor, x: Tensor) -> Tensor:
+        if next(left, None) is None:
+            raise StopError
+        return (x @ params).tanh().unsqueeze(1)
+
+    model = Function(breaks, 3)
+    x = torch.randn(5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(StopError):
+        train(model, model.init(0), (x, x[:, :1]), steps=20, method=make)
+
+
 @pytest.mark.parametrize(
     ("method", "make", "other"),
     [
