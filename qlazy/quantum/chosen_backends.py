@@ -25,7 +25,7 @@ from qlazy.quantum.backends.backend import (
 )
 from qlazy.quantum.backends.lowered import Lowering
 from qlazy.quantum.backends.programs import choose_for, lowered_program
-from qlazy.quantum.pennylane.surroundings import Surroundings
+from qlazy.quantum.pennylane.surroundings.traced import Surroundings
 from qlazy.quantum.program.program import Program
 from qlazy.quantum.torch_engine.backend import OnDevice
 from qlazy.simulator.paulis.propagation import Truncation
