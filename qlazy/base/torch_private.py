@@ -18,6 +18,7 @@ from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 __all__ = [
     "WEIGHT_NORM",
     "are_transforms_active",  # torch's own autograd.Function.apply asks it, before it binds signatures
+    "default_device",
     "gradients_along",
     "has_global_hooks",
     "in_plain_autograd",
@@ -166,6 +167,11 @@ _GLOBAL_HOOKS = [
 def has_global_hooks() -> bool:
     """Whether hooks are registered for every module there is: outputs may then be other than those of the layers."""
     return any(_GLOBAL_HOOKS)
+
+
+def default_device() -> str:
+    """Where torch makes tensors; quickly where no mode of any kind says so, by which torch sets it."""
+    return str(torch.get_default_device()) if torch._C._len_torch_function_stack() else "cpu"
 
 
 WEIGHT_NORM = torch._weight_norm

@@ -25,7 +25,9 @@ from qlazy.quantum.backends.backend import (
 )
 from qlazy.quantum.backends.lowered import Lowering
 from qlazy.quantum.backends.programs import choose_for, lowered_program
-from qlazy.quantum.pennylane.surroundings.traced import Surroundings
+from qlazy.quantum.pennylane.surroundings.opened import opened_within
+from qlazy.quantum.pennylane.surroundings.places import Surroundings, are_one
+from qlazy.quantum.pennylane.surroundings.reading import surroundings_of
 from qlazy.quantum.program.program import Program
 from qlazy.quantum.torch_engine.backend import OnDevice
 from qlazy.simulator.paulis.propagation import Truncation
@@ -51,7 +53,7 @@ class ChosenBackends:
         self._choices: dict[Row, Choice] = {}
         self._lowerings: dict[Row, Lowering] = {}
         self._read: dict[Row, Surroundings] = {}
-        self._ran: dict[Row, tuple[Any, Any]] = {}
+        self._ran: dict[Row, tuple[Any, ...]] = {}
         self._elsewhere: dict[tuple[LoweredBackend, torch.device], OnDevice] = {}
 
     @cached_property
@@ -63,18 +65,23 @@ class ChosenBackends:
 
         return to_qnode(self._source)[0]
 
+    @cached_property
+    def _transforms(self) -> Any:
+        from qlazy.quantum.pennylane.tapes import transforms_of
+
+        return transforms_of(self.qnode)
+
     @property
     def function(self) -> Any:
         """The QNode's function, and all that its transforms do with what it queues."""
-        from qlazy.quantum.pennylane.tapes import transforms_of
-
-        transforms = [(t.tape_transform, t.args, t.kwargs) for t in transforms_of(self.qnode)]
+        transforms = [(t.tape_transform, t.args, t.kwargs) for t in self._transforms]
         return (self.qnode.func, *transforms) if transforms else self.qnode.func
 
     @property
-    def _parts(self) -> tuple[Any, Any]:
+    def _parts(self) -> tuple[Any, ...]:
         """What of a QNode may be replaced in place."""
-        return self.qnode.func, self.qnode.device
+        device = self.qnode.device
+        return self.qnode.func, device, getattr(device, "readout_err", None), *self._transforms
 
     @property
     def first(self) -> tuple[Row, Choice] | None:
@@ -98,9 +105,7 @@ class ChosenBackends:
         Or has another function or device.
         """
         row = tuple(x.shape[1:])
-        if row in self._ran and any(
-            now is not then for now, then in zip(self._parts, self._ran[row], strict=True)
-        ):
+        if row in self._ran and not are_one(self._parts, self._ran[row]):
             return True
         return row in self._read and not self._read[row].are_as_before()
 
@@ -111,12 +116,15 @@ class ChosenBackends:
 
     def choose(self, row: Row, sample: Sample = NOTHING) -> Choice:
         """The backend for rows of a shape, chosen anew."""
-        before = None if isinstance(self._source, Program) else Surroundings(self.function)
-        if before is not None:
-            self._ran[row] = self._parts
-        self._choices[row] = choice = self._found(row, sample)
-        if isinstance(choice.backend, LoweredBackend) and before is not None:
-            self._read[row] = Surroundings(self.function, before)
+        if isinstance(self._source, Program):
+            self._choices[row] = choice = self._found(row, sample)
+            return choice
+        before = surroundings_of(self.function)
+        self._ran[row] = self._parts
+        with opened_within() as opened:
+            self._choices[row] = choice = self._found(row, sample)
+        if isinstance(choice.backend, LoweredBackend):
+            self._read[row] = surroundings_of(self.function, before, opened)
         return choice
 
     def differentiable(self, params: Tensor | None, x: Tensor) -> Choice:

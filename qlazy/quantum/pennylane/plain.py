@@ -28,7 +28,7 @@ from torch.overrides import TorchFunctionMode
 from qlazy.base.chance import random_states, state_of
 from qlazy.base.errors import UnsupportedModelError, require
 from qlazy.quantum.pennylane.plain_batch import BROADCAST, CONSTANT, NotTogetherError, results_of, wires_of
-from qlazy.quantum.pennylane.surroundings.traced import generators_of
+from qlazy.quantum.pennylane.surroundings.reading import generators_of
 from qlazy.quantum.pennylane.symbolic.detaching import stops_gradient
 from qlazy.quantum.pennylane.symbolic.doubles import Doubles
 from qlazy.quantum.pennylane.tapes import TREE, by_cones, executed, flat, is_dynamic, real, transforms_of

@@ -16,6 +16,8 @@ from pennylane.devices import ExecutionConfig
 from pennylane.devices.qubit import measure
 from pennylane.tape import QuantumScript
 
+from qlazy.quantum.pennylane.surroundings.settings import decomposes_by_graph
+
 States = NDArray[np.complex128]
 """One state a point, (k, 2^n), the first wire the most significant bit."""
 
@@ -71,14 +73,14 @@ def results_of(tapes: Sequence[QuantumScript], device: Any) -> list[Any]:
 
 
 def _known(operations: Iterable[Any]) -> list[Any] | None:
-    """Known gates that operations come down to; None for others."""
+    """Known gates that operations come down to; None for others, and where the device chooses how these are made."""
     found: list[Any] = []
     for op in operations:
         if type(op) in KNOWN:
             found.append(op)
             continue
         is_whole = op.has_matrix or not op.has_decomposition or isinstance(op, qml.operation.StatePrepBase)
-        inner = None if is_whole else _known(op.decomposition())
+        inner = None if is_whole or decomposes_by_graph() else _known(op.decomposition())
         if inner is None:
             return None
         found += inner

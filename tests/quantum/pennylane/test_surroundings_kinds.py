@@ -1,8 +1,4 @@
-"""A change is seen in every kind of object that Python lets a circuit read: the numbers are those of a plain call.
-
-Each kind is a getter of 1.0 and a change to it; the circuit turns by the getter's number, so that outputs are
-cos(g w + x), and the oracle of each is the getter itself.
-"""
+"""A change is seen in every kind of object that Python lets a circuit read: the numbers are those of a plain call."""
 
 from __future__ import annotations
 
@@ -17,7 +13,6 @@ import operator
 import sys
 import types
 import weakref
-from collections.abc import Callable
 
 import numpy as np
 import pennylane as qml
@@ -25,16 +20,12 @@ import pytest
 import torch
 
 from qlazy import Circuit
+from tests.quantum.pennylane.changes import Kinds, of_a_class, registered, see_a_change, trace_once
 
 F64 = torch.float64
 PARAMS, X = torch.tensor([0.3], dtype=F64), torch.tensor([[0.4]], dtype=F64)
-Kind = Callable[[], tuple[Callable[[], float], Callable[[float], object]]]
-KINDS: dict[str, Kind] = {}
-
-
-def kind(make: Kind) -> Kind:
-    KINDS[make.__name__] = make
-    return make
+KINDS: Kinds = {}
+kind = registered(KINDS)
 
 
 @kind
@@ -119,16 +110,6 @@ def bound_getattr():
     thing = types.SimpleNamespace(k=1.0)
     get = functools.partial(getattr, thing)
     return lambda: get("k"), lambda v: setattr(thing, "k", v)
-
-
-def of_a_class(make: Callable[[dict[str, float]], Callable[[], float]]) -> Kind:
-    """A kind whose getter makes or asks something of a class that reads a dict."""
-
-    def found():
-        box = {"k": 1.0}
-        return make(box), lambda v: box.update(k=v)
-
-    return found
 
 
 def made_by_init(box):
@@ -276,7 +257,7 @@ for made in (
     KINDS[made.__name__] = of_a_class(made)
 
 
-def subclassed(base: type, *given: object) -> Kind:
+def subclassed(base: type, *given: object):
     """A number, container or array with an attribute of its own."""
 
     def found():
@@ -350,39 +331,16 @@ def attribute_that_appears():
     return lambda: 2.5 if hasattr(thing, "k") else 1.0, lambda v: setattr(thing, "k", v)
 
 
+@kind
 def column_of_a_table():
     pandas = pytest.importorskip("pandas")
     series = pandas.Series([1.0, 2.0])
     return lambda: float(series.iloc[0]), lambda v: series.__setitem__(0, v)
 
 
-@pytest.mark.slow  # all that the table's package may read is looked at
-def test_a_change_is_seen_in_a_table():
-    see_a_change(column_of_a_table)
-
-
 @pytest.mark.parametrize("name", KINDS)
 def test_a_change_is_seen_in_every_kind_of_object(name):
     see_a_change(KINDS[name])
-
-
-def see_a_change(make):
-    get, change = make()
-
-    def circuit(inputs, w):
-        qml.RX(get() * w[0] + inputs[0], 0)
-        return qml.expval(qml.Z(0))
-
-    model = Circuit(qml.QNode(circuit, qml.device("default.qubit", wires=1)), {"w": (1,)})
-    assert get() == pytest.approx(1.0)
-    torch.testing.assert_close(model(PARAMS, X), torch.cos(PARAMS + X), rtol=0, atol=1e-12)
-    assert model.backend == "adjoint"
-    change(2.5)
-    factor = get()
-    assert factor == pytest.approx(2.5)
-    torch.testing.assert_close(model(PARAMS, X), torch.cos(factor * PARAMS + X), rtol=0, atol=1e-12)
-    slope = -factor * torch.sin(factor * PARAMS + X)
-    torch.testing.assert_close(model.jacobian(PARAMS, X)[0], slope, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("backend", ["auto", "torch", "device"])
@@ -401,20 +359,7 @@ def test_another_function_of_the_qnode_is_seen(backend):
         torch.testing.assert_close(model(PARAMS, X), torch.cos(factor * PARAMS + X), rtol=0, atol=1e-12)
 
 
-def test_what_nobody_changes_is_traced_once():
+@pytest.mark.parametrize("name", KINDS)
+def test_what_nobody_changes_is_traced_once(name):
     """None of these kinds looks changed where it is not."""
-    for name, make in KINDS.items():
-        get, kept = make()
-        calls = []
-
-        def circuit(inputs, w, get=get, calls=calls):
-            calls.append(get())
-            qml.RX(calls[-1] * w[0] + inputs[0], 0)
-            return qml.expval(qml.Z(0))
-
-        model = Circuit(qml.QNode(circuit, qml.device("default.qubit", wires=1)), {"w": (1,)})
-        model(PARAMS, X)
-        traced = len(calls)
-        for _ in range(2):
-            model(PARAMS, X)
-        assert len(calls) == traced, (name, kept)
+    trace_once(KINDS[name])

@@ -1,26 +1,36 @@
-"""Places where a change may come from, with what stands in them: looked at before every call."""
+"""Places where a change may come from, with what stands in them, and whether anything has changed since."""
 
 from __future__ import annotations
 
 import array
+import contextvars
 import ctypes
 import functools
+import io
+import mmap
 import operator
 import types
+import weakref
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Any, final
+from typing import Any, Protocol, final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from qlazy.base.identity import content_of
+from qlazy.quantum.pennylane.surroundings.opened import File
 
 ARRAY_BYTES = 2**24
 """Arrays of more bytes are told by a checksum."""
-BUFFERS = (array.array, bytearray, memoryview, ctypes._SimpleCData, ctypes.Array, ctypes.Structure)
+BUFFERS = (
+    array.array, bytearray, memoryview, mmap.mmap, np.void,
+    ctypes._SimpleCData, ctypes.Array, ctypes.Structure, ctypes.Union,
+)  # fmt: skip
+HOLDERS = (*BUFFERS, ctypes._Pointer, io.StringIO, io.BytesIO)
+"""What holds bytes that can be looked at."""
 MISSING = object()
 
 Place = tuple[int, str]
@@ -34,6 +44,7 @@ class Places:
     """Every place that was looked at, and what stood there; each method notes one, and returns what is there."""
 
     def __init__(self) -> None:
+        self._answers: list[tuple[Callable[[], object], object]] = []
         self._names: list[tuple[Get, str, Any]] = []
         self._cells: list[tuple[types.CellType, Any]] = []
         self._lists: list[tuple[Any, list[Any]]] = []
@@ -42,11 +53,14 @@ class Places:
         self._tensors: list[tuple[torch.Tensor, int]] = []
         self._memory: list[tuple[torch.Tensor, int]] = []
         self._arrays: list[tuple[NDArray[Any], bytes | int]] = []
-        self._buffers: list[tuple[Any, bytes]] = []
+        self._buffers: list[tuple[Any, bytes | int | None]] = []
         self._keys: list[tuple[Mapping[str, Any], list[str]]] = []
 
-    def are_as_before(self) -> bool:
+    def are_untouched(self) -> bool:
         """Whether the same objects stand in all places, with the same numbers in arrays and buffers."""
+        for ask, answer in self._answers:
+            if ask() != answer:
+                return False
         for get, name, value in self._names:
             if get(name, MISSING) is not value:
                 return False
@@ -57,13 +71,15 @@ class Places:
             if tensor._version != version:
                 return False
         for now, before in self._lists:
-            if not _are_one(list(now), before):
+            if not are_one(list(now), before):
                 return False
         for mapping, keys, values in self._mappings:
-            if not (_are_one(list(mapping), keys) and _are_one(list(mapping.values()), values)):
+            if len(mapping) != len(keys):
+                return False
+            if keys and not (are_one(list(mapping), keys) and are_one(list(mapping.values()), values)):
                 return False
         return (
-            all(_are_one(list(own), keys) for own, keys in self._keys)
+            all(are_one(list(own), keys) for own, keys in self._keys)
             and all(numbers == before for numbers, before in self._sets)
             and all(tensor.data_ptr() == address for tensor, address in self._memory)
             and all(_bytes(array) == content for array, content in self._arrays)
@@ -78,13 +94,18 @@ class Places:
         cells = {
             (id(cell), ""): cell for cell, value in self._cells if content_of(cell, MISSING) is not value
         }
-        lists = {(id(now), ""): now for now, before in self._lists if not _are_one(list(now), before)}
+        lists = {(id(now), ""): now for now, before in self._lists if not are_one(list(now), before)}
         return {**names, **cells, **lists}
 
     def name(self, get: Get, name: str) -> Any:
         """What stands under a name; MISSING where nothing does."""
         self._names.append((get, name, value := get(name, MISSING)))
         return value
+
+    def answer(self, ask: Callable[[], object]) -> object:
+        """What a question is answered now."""
+        self._answers.append((ask, answer := ask()))
+        return answer
 
     def cell(self, cell: types.CellType) -> Any:
         self._cells.append((cell, value := content_of(cell, MISSING)))
@@ -122,12 +143,57 @@ class Places:
         self._arrays.append((array, content := _bytes(array)))
         return content
 
-    def buffer(self, value: Any) -> bytes | None:
-        """The bytes of one of BUFFERS, or of the numbers in a table; None where there are none to see."""
+    def buffer(self, value: Any) -> bytes | int | None:
+        """The bytes of a file, of one of HOLDERS, or of the numbers in a table; None where there are none to see."""
         content = _content_now(value)
-        if content is not None:
+        if content is not None or isinstance(value, File):
             self._buffers.append((value, content))
         return content
+
+
+class Read(Protocol):
+    """What was read, as a walk over it finds it."""
+
+    found: list[Any]
+    places: Places
+    is_untold: bool
+
+
+@final
+class Surroundings:
+    """What a function read when it was traced; ``read`` reads it again, ``is_told`` says that all of it is seen."""
+
+    def __init__(self, read: Callable[[], Read], is_told: bool = True) -> None:
+        self._read, self._last = read, read()
+        self._is_told = is_told and not self._last.is_untold
+
+    def are_as_before(self) -> bool:
+        """Whether the function reads the same now, as far as that can be seen."""
+        if not self._is_told:
+            return False
+        if self._last.places.are_untouched():
+            return True
+        now = self._read()
+        if now.found != self._last.found:
+            return False
+        self._last = now  # equal values in other objects
+        return True
+
+    def moved(self) -> dict[Place, Any]:
+        """The places where something else stands now, with what they are in."""
+        return self._last.places.moved()
+
+
+def class_of(value: Any, *_: Any) -> type:
+    return type(value)
+
+
+def content_of_variable(variable: contextvars.ContextVar[Any], _: str, default: Any) -> Any:
+    return variable.get(default)
+
+
+def referent_of(reference: weakref.ref[Any], *_: Any) -> Any:
+    return reference()
 
 
 def place_of(get: Get, name: str) -> Place:
@@ -136,19 +202,27 @@ def place_of(get: Get, name: str) -> Place:
     return id(owner), name
 
 
-def _content_now(value: Any) -> bytes | None:
-    return memoryview(value).tobytes() if isinstance(value, BUFFERS) else _numbers_of(value)
+def _content_now(value: Any) -> bytes | int | None:
+    if isinstance(value, np.void):
+        return value.tobytes()
+    if isinstance(value, BUFFERS):
+        return memoryview(value).tobytes()  # type: ignore[arg-type]
+    if isinstance(value, ctypes._Pointer):
+        return memoryview(value.contents).tobytes() if value else None
+    if isinstance(value, io.StringIO | io.BytesIO):
+        return repr((value.getvalue(), value.tell())).encode("utf-8", "surrogatepass")
+    return value.content() if isinstance(value, File) else _numbers_of(value)
 
 
 def _numbers_of(value: Any) -> bytes | None:
-    """The numbers in an installed package's table or series; None where it is none, or holds other objects."""
+    """The numbers and texts in an installed package's table or series; None where it is none."""
     if not hasattr(type(value), "__array__"):
         return None
     try:
         found = np.asarray(value)
     except Exception:  # whatever an object does that is no array
         return None
-    return None if found.dtype.hasobject else found.tobytes()
+    return repr(found.tolist()).encode("utf-8", "replace") if found.dtype.hasobject else found.tobytes()
 
 
 def _bytes(array: NDArray[Any]) -> bytes | int:
@@ -157,5 +231,6 @@ def _bytes(array: NDArray[Any]) -> bytes | int:
     return zlib.crc32(np.ascontiguousarray(array).view(np.uint8).data)
 
 
-def _are_one(now: list[Any], before: list[Any]) -> bool:
+def are_one(now: Sequence[Any], before: Sequence[Any]) -> bool:
+    """Whether both hold the same objects."""
     return len(now) == len(before) and all(map(operator.is_, now, before))
