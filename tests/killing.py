@@ -3,12 +3,15 @@
 ``python -m tests.killing MODE JOB COUNT SEED FOLDER``; JOB "all" is each in turn.
 Every job leaves a folder, which must come out with the same
 bytes however often it was killed. MODE "random" kills after random times, "step" at every step of writing a file in
-turn, "pair" kills one of two that work on one folder. Prints what it did, as JSON; a broken promise is an error.
+turn, "pair" kills one of two that work on one folder, "slow" kills after random times on a disk that takes its time.
+Prints what it did, as JSON; a broken promise is an error.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
+import io
 import json
 import os
 import random
@@ -19,6 +22,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import torch
 from tqdm import tqdm
@@ -30,6 +34,8 @@ from tests.makers import curved_function, inputs
 from tests.studies.test_result import Sizes
 
 Job = Callable[[Path], object]
+SLOWLY, PIECE = 0.002, 512
+"""Seconds for each thing that is done to a file on a slow disk, and bytes that it takes at once."""
 
 
 def sweep(folder: Path) -> None:
@@ -234,6 +240,46 @@ def kills_of_one_of_two(job: Job, count: int, rng: random.Random, root: Path) ->
     return {"pairs": count}
 
 
+class SlowFile(io.FileIO):
+    """A file on a disk that takes few bytes at once and its time for them."""
+
+    def write(self, data: Any) -> int:
+        time.sleep(SLOWLY)
+        return super().write(memoryview(data).cast("B")[:PIECE])
+
+
+def on_a_slow_disk(job: Job, folder: Path) -> None:
+    """Do the job where whatever is done to files takes its time, and where half of a file may long be there."""
+
+    def late(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            time.sleep(SLOWLY)
+            result = function(*arguments, **options)
+            time.sleep(SLOWLY)
+            return result
+
+        return call
+
+    def opened(path: Path, mode: str = "r", *arguments: Any, **options: Any) -> Any:
+        if mode in ("wb", "xb"):
+            return io.BufferedWriter(SlowFile(path, mode[0]))
+        return plainly(path, mode, *arguments, **options)
+
+    plainly = Path.open
+    os.fsync, os.link = late(os.fsync), late(os.link)
+    Path.open = late(opened)  # type: ignore[method-assign]
+    Path.replace, Path.unlink, Path.mkdir = late(Path.replace), late(Path.unlink), late(Path.mkdir)  # type: ignore[method-assign]
+    job(folder)
+
+
+def kills_on_a_slow_disk(job: Job, count: int, rng: random.Random, root: Path) -> dict[str, int]:
+    """Random kills on a slow disk; what it leaves is what a quick one holds."""
+    reference, _ = uninterrupted(job, root)
+    found = random_kills(functools.partial(on_a_slow_disk, job), count, rng, root / "slow")
+    assert finished_files(root / "slow" / "reference") == reference
+    return found
+
+
 def uninterrupted(job: Job, root: Path) -> tuple[dict[str, bytes], float]:
     """The bytes of a job that nobody disturbs, and how long it takes."""
     assert ended(begin(job, root / "warm"))  # compiles, where nothing was compiled yet
@@ -245,7 +291,9 @@ def uninterrupted(job: Job, root: Path) -> tuple[dict[str, bytes], float]:
     return reference, seconds
 
 
-MODES = {"random": random_kills, "step": kills_at_every_step, "pair": kills_of_one_of_two}
+MODES = {
+    "random": random_kills, "step": kills_at_every_step, "pair": kills_of_one_of_two, "slow": kills_on_a_slow_disk,
+}  # fmt: skip
 
 
 def preload(folder: Path) -> None:

@@ -38,6 +38,14 @@ def test_random_kills(job, count, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("job", "count"), [("small_sweep", 8), ("small_tiles", 40)])
+def test_kills_on_a_slow_disk(job, count, tmp_path):
+    found = killing("slow", job, count, tmp_path)
+    assert found["kills"] == count
+    assert found["drafts"], "no kill came while a file was written"
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("job", "count"), [("sweep", 200), ("tiles", 200)])
 def test_two_hundred_random_kills(job, count, tmp_path):
     assert killing("random", job, count, tmp_path, seed=1)["kills"] == count
