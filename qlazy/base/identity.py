@@ -10,10 +10,13 @@ What cannot be told (open files, generators, what is read from the clock or the 
 
 from __future__ import annotations
 
+import builtins
+import decimal
 import dis
 import enum
 import functools
 import importlib
+import io
 import sys
 import threading
 import types
@@ -27,6 +30,8 @@ from typing import Any, NoReturn, final
 import numpy as np
 import torch
 
+from qlazy.base.torch_private import default_device
+
 _NUMBERS = (bool, int, float, complex, str, bytes, type(None), type(...), type(NotImplemented), range, slice)
 _LIBRARIES = frozenset({*sys.stdlib_module_names, "pennylane", "torch", "numpy", "scipy", "numba", "qlazy"}) - {
     "__main__", "builtins",
@@ -36,6 +41,10 @@ _OUTSIDE = frozenset({
     "datetime",
 })  # fmt: skip
 """Modules that read what no value shows."""
+_READING = frozenset({"load", "loadtxt", "genfromtxt", "fromfile", "memmap", "open_memmap", "open", "imread"})
+"""Functions of libraries that read files, beside those whose names begin with ``read_``."""
+_BY_TEXT = {"sys": frozenset({"modules", "argv", "_getframe"}), "importlib": frozenset({"import_module"})}
+"""What of these modules reaches others by a text."""
 _OUTSIDE_BUILTINS = frozenset({"open", "eval", "exec", "globals", "input", "__import__", "compile"})
 _NOT_DECIDING = frozenset({
     "__module__", "__doc__", "__dict__", "__weakref__", "__qualname__", "__annotations__", "__annotate__",
@@ -63,10 +72,12 @@ def identity(value: Any, x: torch.Tensor | None = None) -> str:
 
 
 def numerics() -> dict[str, str]:
-    """What else decides numbers: Python, whose bytecode differs, and torch's default type."""
+    """What else decides numbers: Python, whose bytecode differs, and torch's settings."""
     return {
         "python": f"{sys.version_info.major}.{sys.version_info.minor}",
         "default dtype": str(torch.get_default_dtype()),
+        "default device": default_device(),
+        "precision of products": torch.get_float32_matmul_precision(),
     }
 
 
@@ -124,9 +135,21 @@ class _Walk:
 
     def _array(self, value: np.ndarray[Any, Any]) -> bytes:
         about = f"{value.dtype.descr}{value.shape}{type(value).__name__}"
+        is_plain = type(value) in (np.ndarray, np.memmap) or not hasattr(value, "__dict__")
+        own = b"" if is_plain else self._state(value)  # such as a mask
+        content = np.asarray(value)
         if value.dtype.hasobject:
-            return _hash("array", about, self.of(value.tolist()))
-        return _hash("array", about, np.ascontiguousarray(value).tobytes())
+            return _hash("array", about, own, self.of(content.tolist()))
+        return _hash("array", about, own, np.ascontiguousarray(content).tobytes())
+
+    def _ufunc(self, value: np.ufunc) -> bytes:
+        libraries = (name for name in ("numpy", "scipy.special") if _stands_in(name, value))
+        if (home := next(libraries, None)) is None:
+            _refuse(f"{value.__name__}, a ufunc that is not NumPy's or SciPy's")
+        return _hash("ufunc", home, value.__name__, _version(home.split(".")[0]))
+
+    def _text_in_memory(self, value: io.StringIO | io.BytesIO) -> bytes:
+        return _hash("in memory", self.of(type(value)), repr((value.getvalue(), value.tell())))
 
     def _number(self, value: np.generic) -> bytes:
         return _hash(
@@ -157,7 +180,9 @@ class _Walk:
         if home in _OUTSIDE:
             _refuse(f"the module {home}, which reads what is outside of the program")
         if _is_library(home):
-            return _hash("library", module.__name__, _version(home))
+            for name in names or ():
+                _require_seen(home, name, getattr(module, name, None))
+            return _hash("library", module.__name__, _version(home), _settings(home))
         space = vars(module)
         wanted = sorted(space.keys() if names is None else set(names) & space.keys())
         return _hash(
@@ -174,32 +199,42 @@ class _Walk:
         )  # fmt: skip
 
     def _function(self, function: types.FunctionType) -> bytes:
+        names = _names(function.__code__)[2]
         cells = [content_of(cell) for cell in function.__closure__ or ()]
-        beside = (function.__defaults__, function.__kwdefaults__, *cells)
+        beside = (function.__defaults__, function.__kwdefaults__)
+        within = [
+            self._module(cell, names) if isinstance(cell, types.ModuleType) else self.of(cell)
+            for cell in cells
+        ]
         home = str(function.__globals__.get("__name__", "")).split(".")[
             0
         ]  # `functools.wraps` copies a function's module
         if home in _OUTSIDE:
             _refuse(f"{home}.{function.__name__}, which reads what is outside of the program")
         if _is_library(home):
+            _require_seen(home, function.__name__, function)
             own = _hash("library", f"{function.__module__}.{function.__qualname__}", _version(home))
-            return _hash("function", own, *map(self.of, beside))
+            return _hash("function", own, *map(self.of, beside), *within)
         attributes = {name: part for name, part in vars(function).items() if not name.startswith("__")}
         return _hash(
-            "function", self._code(function.__code__), *map(self.of, beside), self.of(attributes),
+            "function", self._code(function.__code__), *map(self.of, beside), *within, self.of(attributes),
             *self._globals(function),
         )  # fmt: skip
 
     def _globals(self, function: types.FunctionType) -> Iterator[bytes]:
         """The globals that a function names and the modules it imports, by value."""
         loaded, imported, names = _names(function.__code__)
+        if not names.isdisjoint(("str", "repr", "format", "print")):
+            yield _hash("format of arrays", repr(sorted(np.get_printoptions().items(), key=str)))
         space = function.__globals__
         for name in loaded:
             value = space.get(name, _MISSING)
             if value is _MISSING:
                 if name in _OUTSIDE_BUILTINS:
                     _refuse(f"a function that calls {name}")
-                continue
+                value = getattr(builtins, name, _MISSING)
+                if value is _MISSING or isinstance(value, types.BuiltinFunctionType | type):
+                    continue
             yield name.encode()
             yield self._module(value, names) if isinstance(value, types.ModuleType) else self.of(value)
         for name in imported:
@@ -220,7 +255,7 @@ class _Walk:
     def _class(self, kind: type) -> bytes:
         home = _home(kind)
         if (home == "builtins" or _is_library(home)) and _stands_in_its_module(kind):
-            return _hash("class", f"{kind.__module__}.{kind.__qualname__}", _version(home))
+            return _hash("class", f"{kind.__module__}.{kind.__qualname__}", _version(home), _settings(home))
         # The class of an enumeration, a named tuple, a dataclass: all by what stands in it.
         space = {name: part for name, part in sorted(vars(kind).items()) if name not in _NOT_DECIDING}
         bases = [base for base in kind.__bases__ if base is not object]
@@ -281,6 +316,9 @@ _LOOKS: tuple[tuple[Any, Any], ...] = (
     (np.ndarray, _Walk._array),
     (np.generic, _Walk._number),
     (np.random.Generator | np.random.RandomState, _unfit),
+    (np.ufunc, _Walk._ufunc),
+    (io.StringIO | io.BytesIO, _Walk._text_in_memory),
+    (io.IOBase, _unfit),
     (type, _Walk._class),
     (types.FunctionType, _Walk._function),
     (types.MethodType, _parts("__func__", "__self__")),
@@ -311,6 +349,21 @@ def _hash(*parts: str | bytes) -> bytes:
 
 def _refuse(what: str) -> NoReturn:
     raise UnkeyedError(what)
+
+
+def _stands_in(module: str, value: np.ufunc) -> bool:
+    return getattr(sys.modules.get(module), value.__name__, None) is value
+
+
+def _require_seen(home: str, name: str, value: object) -> None:
+    """Refuse a function of a library that reads files, and what reaches modules by a text."""
+    if name in _BY_TEXT.get(home, ()) or (callable(value) and (name in _READING or name.startswith("read_"))):
+        _refuse(f"{home}.{name}, which reads what no value shows")
+
+
+def _settings(home: str) -> str:
+    """Settings of a library that decide what its objects compute."""
+    return repr(decimal.getcontext()) if home == "decimal" else ""
 
 
 def content_of(cell: types.CellType, empty: object = None) -> Any:
