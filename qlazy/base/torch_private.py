@@ -8,6 +8,7 @@ from functools import partial, wraps
 from typing import Any, TypeVar
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch._C import DisableTorchFunctionSubclass as without_overrides
 from torch._C import _are_functorch_transforms_active as are_transforms_active
@@ -23,14 +24,17 @@ __all__ = [
     "has_global_hooks",
     "in_plain_autograd",
     "is_differentiated",
+    "is_followed",
     "is_transformed",
     "outside_transforms",
     "plain_params",
     "plain_rows",
+    "require_mapped_anew",
     "tree_flatten",  # torch's results are nested tuples, and torch.func has no public way through them
     "tree_map",
     "tree_unflatten",
     "unwrap_dead_wrappers",  # apply() does it to tensors that outlived their transform
+    "values_of",
     "with_dual_numbers",
     "within_inference",
     "within_transform",
@@ -90,8 +94,32 @@ def is_differentiated(*tensors: Tensor) -> bool:
     return recorded or within_transform() or any(map(_has_tangent, tensors))
 
 
+def is_followed(tensor: Tensor) -> bool:
+    """Whether autograd or a transform of ``torch.func`` may follow a tensor to where it came from, or map over it.
+
+    What is constant within a transform is wrapped like all others, and is not.
+    """
+    functorch = torch._C._functorch
+    while not (tensor.requires_grad or _has_tangent(tensor)):
+        if not functorch.is_functorch_wrapped_tensor(tensor):
+            return False
+        if functorch.is_batchedtensor(tensor):
+            return True
+        tensor = functorch.get_unwrapped(tensor)
+    return True
+
+
 def _has_tangent(tensor: Tensor) -> bool:
     return torch.autograd.forward_ad.unpack_dual(tensor).tangent is not None
+
+
+def require_mapped_anew(tensor: Tensor) -> None:
+    """Refuse what ``torch.autograd.functional`` maps over by rules older than those of ``torch.func``."""
+    if torch._C._functorch.is_legacy_batchedtensor(tensor):
+        raise RuntimeError(
+            "a circuit is not differentiated with vectorize=True of torch.autograd.functional: leave it out, or take "
+            "torch.func.jacrev"
+        )
 
 
 def within_transform() -> bool:
@@ -124,6 +152,14 @@ def plain_params(params: Tensor) -> Tensor:
 def plain_rows(x: Tensor) -> Tensor:
     """Inputs (n, ...) without wrappers and history: the rows of all that a transform maps over."""
     return _plain(_unwrapped(x, lambda batch: batch.flatten(0, 1)))
+
+
+def values_of(tensor: Tensor) -> NDArray[Any]:
+    """The numbers of a tensor, without wrappers and history: of all entries that a transform maps over."""
+    plain = _plain(_unwrapped(tensor, lambda batch: batch))
+    with outside_transforms():
+        values: NDArray[Any] = plain.resolve_conj().cpu().numpy()
+        return values
 
 
 def _unwrapped(tensor: Tensor, merge: Callable[[Tensor], Tensor]) -> Tensor:

@@ -27,7 +27,10 @@ from qlazy.simulator.cones.circuit import ConeCircuit, moved_rows
 from qlazy.simulator.paulis.circuit import PauliCircuit
 from qlazy.simulator.rotations import Derivatives, Real, RotationCircuit
 
-THIRD = "third derivatives of a circuit need backend='torch': the adjoint sweep gives first and second derivatives"
+THIRD = (
+    "third derivatives of a circuit need backend='torch', or default.qubit in place of qlazy.adjoint: the adjoint "
+    "sweep gives first and second derivatives"
+)
 
 
 WithLanes = RotationCircuit | ConeCircuit | BranchedCircuit

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qlazy.base.torch_private import is_transformed, tree_map, with_dual_numbers
+from qlazy.base.torch_private import is_transformed, require_mapped_anew, tree_map, with_dual_numbers
 from qlazy.quantum.second_derivatives import (
     DerivativeRates,
     Engine,
@@ -65,6 +65,7 @@ class _Swept(PlainFunction):
 
     @staticmethod
     def backward(ctx: Any, weights: Tensor, *_: Tensor) -> tuple[None, Tensor, Tensor]:
+        require_mapped_anew(weights)
         return None, *_Contracted.apply(ctx.engine, weights, *ctx.saved_tensors)
 
 
@@ -123,6 +124,7 @@ class _Expectations(PlainFunction):
 
     @staticmethod
     def backward(ctx: Any, weights: Tensor) -> tuple[None, Tensor, Tensor]:
+        require_mapped_anew(weights)
         return None, *_Weighted.apply(ctx.engine, weights, *ctx.saved_tensors)
 
     @staticmethod

@@ -1,8 +1,8 @@
-"""Jacobians of the device as functions of a tape's parameters, which give second derivatives.
+"""Jacobians of the device as functions of a tape's parameters in autograd, which give second derivatives.
 
-PennyLane hands a device tapes of plain numbers and takes the Jacobian that comes back for a constant: a second
-derivative would be 0. The parameters as they stood in the tape, tensors of torch or boxes of autograd, are kept beside
-its measurements (:func:`with_parameters`), and the Jacobian is made a function of them. Third derivatives are refused.
+With autograd PennyLane hands a device tapes of plain numbers and takes the Jacobian that comes back for a constant: a
+second derivative would be 0. The parameters as they stood in the tape, boxes of autograd, are kept beside its
+measurements (:func:`with_parameters`), and the Jacobian is made a function of them. Third derivatives are refused.
 """
 
 from __future__ import annotations
@@ -19,25 +19,24 @@ from autograd.extend import Box, defvjp, primitive
 from autograd.tracer import trace_stack
 from numpy.typing import NDArray
 from pennylane.exceptions import DeviceError
-from torch import Tensor
 
-from qlazy.quantum.second_derivatives import DerivativeRates, Engine, PlainFunction
+from qlazy.quantum.second_derivatives import DerivativeRates, Engine
 
 Real = NDArray[np.float64]
 
 MARK = "_qlazy_parameters"
 THIRD = "qlazy.adjoint has first and second derivatives; use default.qubit for third ones"
 OF_A_BATCH = (
-    "qlazy.adjoint has first derivatives alone where a batch is given in torch or trained; for second ones give its "
-    "rows one at a time, or use default.qubit"
+    "qlazy.adjoint has first derivatives alone where a batch is trained in autograd; for second ones give its rows one "
+    "at a time, or use torch or default.qubit"
 )
 
 
 @qml.transform
 def with_parameters(tape: Any) -> Any:
-    """The tape with its parameters kept beside its measurements, where another library differentiates by them."""
+    """The tape with its parameters kept beside its measurements, where autograd differentiates by them."""
     parameters = tape.get_parameters(trainable_only=False)
-    if not any(isinstance(p, Tensor | Box) for p in parameters):
+    if not any(isinstance(p, Box) for p in parameters):
         return (tape,), lambda results: results[0]
     first, *others = tape.measurements
     first = copy.copy(_with_plain_numbers(first))
@@ -89,9 +88,6 @@ def differentiable(engine: Engine, angles: Real, owners: Sequence[int], found: R
     if any(isinstance(p, Box) for p in parameters):
         stacked = autograd.numpy.stack([autograd.numpy.reshape(p, ()) for p in parameters])
         return _slopes(stacked, point, found)
-    if any(isinstance(p, Tensor) and p.requires_grad for p in parameters):
-        stacked = torch.stack([torch.as_tensor(p).reshape(()).double().cpu() for p in parameters])
-        return _Slopes.apply(point, torch.from_numpy(found), stacked)
     return found
 
 
@@ -101,10 +97,7 @@ def differentiated_once(products: Sequence[Real], tape: Any) -> Sequence[Any]:
     boxes = [p for p in parameters if isinstance(p, Box)]
     if len({box._trace for box in boxes}) > 1 or any(isinstance(box._value, Box) for box in boxes):
         raise DeviceError(OF_A_BATCH)
-    differentiated = [p for p in parameters if isinstance(p, Tensor) and p.requires_grad]
-    if not torch.is_grad_enabled() or not differentiated:
-        return products
-    return [_Once.apply(torch.from_numpy(product), *differentiated) for product in products]
+    return products
 
 
 def _parameters(tape: Any) -> list[Any] | None:
@@ -132,57 +125,6 @@ class _Point:
         none, angles = torch.zeros(0, dtype=torch.float64), torch.from_numpy(self._angles)
         found: Real = DerivativeRates.apply(self._engine, none, angles, along[..., :0], along)[1].numpy()
         return found.sum((0, 1)) @ self._owned.T
-
-
-class _Slopes(PlainFunction):
-    """Parameters (k,) to the Jacobian (B, c, k) that was found there."""
-
-    @staticmethod
-    def forward(point: _Point, found: Tensor, parameters: Tensor) -> Tensor:
-        return found.clone()
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        ctx.point, _, parameters = inputs
-        ctx.save_for_backward(parameters)
-
-    @staticmethod
-    def backward(ctx: Any, weights: Tensor) -> tuple[None, None, Tensor]:
-        return None, None, _Rates.apply(ctx.point, weights, *ctx.saved_tensors)
-
-
-class _Last(PlainFunction):
-    """A function whose derivative is refused in its own words."""
-
-    refusal: str
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        pass
-
-    @classmethod
-    def backward(cls, ctx: Any, *_: Tensor) -> Any:
-        raise DeviceError(cls.refusal)
-
-
-class _Rates(_Last):
-    """The gradient of that."""
-
-    refusal = THIRD
-
-    @staticmethod
-    def forward(point: _Point, weights: Tensor, parameters: Tensor) -> Tensor:
-        return torch.from_numpy(point.rates(weights.numpy()))
-
-
-class _Once(_Last):
-    """A product with the Jacobian, a function of all parameters, whose cotangents PennyLane has made plain numbers."""
-
-    refusal = OF_A_BATCH
-
-    @staticmethod
-    def forward(product: Tensor, *parameters: Tensor) -> Tensor:
-        return product.clone()
 
 
 @primitive

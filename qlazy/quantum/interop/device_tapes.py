@@ -7,12 +7,20 @@ from typing import Any
 
 import pennylane as qml
 from pennylane.exceptions import DeviceError
+from torch import Tensor
 
+from qlazy.quantum.interop.device_evolutions import (
+    NAME,
+    as_rotations,
+    is_exponential,
+    is_trained,
+    is_trained_number,
+    plain_number,
+)
 from qlazy.quantum.pennylane.rules.lowering import NotLoweredError, observables
 from qlazy.simulator.observables import Observable
 from qlazy.simulator.operations import MAX_DENSE_WIRES
 
-NAME = "qlazy.adjoint"
 TURNS = (qml.RX, qml.RY, qml.RZ, qml.IsingXX, qml.IsingYY, qml.IsingZZ, qml.PauliRot, qml.MultiRZ,
          qml.CRX, qml.CRY, qml.CRZ)  # fmt: skip
 """Gates whose parameter is the angle of one Pauli rotation; all others are decomposed into these and fixed ones."""
@@ -27,10 +35,10 @@ def is_taken(op: Any) -> bool:
         return True
     if isinstance(op, qml.GlobalPhase):
         return True
-    if isinstance(op, qml.StatePrep | qml.BasisState | qml.ops.MidMeasure):
+    if isinstance(op, qml.StatePrep | qml.BasisState | qml.ops.MidMeasure) or is_exponential(op):
         return False
     is_matrix = type(op) is qml.QubitUnitary or (op.has_matrix and not op.has_decomposition)
-    if op.num_params and (not is_matrix or qml.operation.is_trainable(op)):
+    if op.data and (not is_matrix or is_trained(op)):
         return False
     return isinstance(op, qml.Identity | qml.Barrier | qml.Snapshot | qml.WireCut) or (
         op.has_matrix and len(op.wires) <= MAX_DENSE_WIRES
@@ -48,20 +56,21 @@ def decomposition(op: Any) -> Sequence[Any]:
     PennyLane's own way for a gate with several controls depends on its angle, and leaves it out where that is 0.
     """
     inner = op.base if is_controlled(op) else op
-    if isinstance(inner, BY_VALUE) and qml.operation.is_trainable(op):
+    if isinstance(inner, BY_VALUE) and is_trained(op):
         raise DeviceError(
-            f"{NAME} has no derivative by the numbers of {op.name}: PennyLane decomposes it by their values; "
-            "use qlazy.Circuit or default.qubit"
+            f"{NAME} has no derivative by the numbers of {op.name}, and maps over none: PennyLane decomposes it by "
+            "their values; use qlazy.Circuit or default.qubit"
         )
     if is_controlled(op) and isinstance(op.base, qml.GlobalPhase):
         return _controlled_phase(op)
-    if is_controlled(op) and op.num_params and op.base.has_decomposition:
-        return [
-            qml.ctrl(part, op.control_wires, control_values=op.control_values)
-            for part in op.base.decomposition()
-        ]
-    found: Sequence[Any] = op.decomposition()
-    return found
+    if (found := as_rotations(inner)) is None:
+        if not (is_controlled(op) and op.data and inner.has_decomposition):
+            whole: Sequence[Any] = op.decomposition()
+            return whole
+        found = inner.decomposition()
+    if not is_controlled(op):
+        return found
+    return [qml.ctrl(part, op.control_wires, control_values=op.control_values) for part in found]
 
 
 def _controlled_phase(op: Any) -> list[Any]:
@@ -83,7 +92,10 @@ def readable(tape: Any) -> Any:
 
 def observables_of(tape: Any, index: dict[Any, int]) -> tuple[Observable, ...]:
     script = qml.tape.QuantumScript([], tape.measurements)  # gates need no conversion here
-    [converted], _ = qml.transforms.convert_to_numpy_parameters(script)
+    numbers = script.get_parameters(trainable_only=False)
+    if any(isinstance(number, Tensor) and is_trained_number(number) for number in numbers):
+        raise DeviceError(f"{NAME} has no derivative by an observable's coefficients; use default.qubit")
+    converted = script.bind_new_parameters(list(map(plain_number, numbers)), range(len(numbers)))
     try:
         return observables(converted.measurements, index)
     except NotLoweredError as error:
@@ -93,14 +105,14 @@ def observables_of(tape: Any, index: dict[Any, int]) -> tuple[Observable, ...]:
 
 
 @qml.transform
-def batched(tape: Any, by_vjp: bool) -> Any:
+def batched(tape: Any, may_train: bool) -> Any:
     """A tape for each entry of a batch, but where only angles differ and numbers are measured.
 
-    Angles that are trained may differ only where products with the Jacobian are asked for, and not the Jacobian.
+    Angles that are trained may differ only where no Jacobian is asked for, but products with it.
     """
     is_one_sweep = all(isinstance(m, qml.measurements.ExpectationMP) for m in tape.measurements) and all(
         op.batch_size is None
-        or (isinstance(op, (*TURNS, qml.GlobalPhase)) and (by_vjp or not qml.operation.is_trainable(op)))
+        or (isinstance(op, (*TURNS, qml.GlobalPhase)) and (may_train or not is_trained(op)))
         for op in tape.operations
     )
     if is_one_sweep:
@@ -110,7 +122,7 @@ def batched(tape: Any, by_vjp: bool) -> Any:
 
 def trains_a_batch(tape: Any) -> bool:
     """Whether a parameter of a tape is trained that has a value of its own for each entry of a batch."""
-    return any(op.batch_size is not None and qml.operation.is_trainable(op) for op in tape.operations)
+    return any(op.batch_size is not None and is_trained(op) for op in tape.operations)
 
 
 @qml.transform

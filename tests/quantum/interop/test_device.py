@@ -13,6 +13,7 @@ from pennylane import numpy as pnp
 from pennylane.exceptions import DeviceError
 
 from qlazy.quantum.interop.device import AdjointDevice
+from qlazy.quantum.interop.device_lowering import Lowering
 
 W = 3
 MEASURED: dict[str, Callable[[], Any]] = {
@@ -133,7 +134,7 @@ def test_a_torch_layer_trains_as_on_default_qubit_and_a_batch_is_one_sweep() -> 
             track.append(loss.item())
         losses.append(track)
         if isinstance(device, AdjointDevice):
-            assert len(device._engines) == 1
+            assert len(device._lowering._engines) == 1
     assert np.allclose(*losses, atol=1e-9, rtol=0)
     assert losses[0][-1] < losses[0][0]
 
@@ -260,9 +261,9 @@ def test_a_batch_gives_what_default_qubit_gives(name: str, is_trained: bool) -> 
 
 
 def test_a_batch_of_inputs_is_one_tape(monkeypatch: pytest.MonkeyPatch) -> None:
-    lowered, lower = [], AdjointDevice._lower
+    lowered, lower = [], Lowering.lowered
     monkeypatch.setattr(
-        AdjointDevice, "_lower", lambda *args, **kw: lowered.append(lower(*args, **kw)) or lowered[-1]
+        Lowering, "lowered", lambda *args, **kw: lowered.append(lower(*args, **kw)) or lowered[-1]
     )
     device = AdjointDevice(wires=1)
 
@@ -313,11 +314,11 @@ def test_one_device_runs_many_tapes_of_few_forms_as_default_qubit_does(seed: int
             found.append([outputs.detach(), *products])
         for ours, theirs in zip(*found, strict=True):
             torch.testing.assert_close(ours, theirs, atol=1e-10, rtol=0)
-    assert len(device._forms) <= 8
+    assert len(device._lowering._forms) <= 8
 
 
-def test_a_batch_of_trained_angles_is_one_tape_and_two_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Products with the Jacobian: one sweep for the first, one for all that follow, and none for values."""
+def test_a_batch_of_trained_angles_is_one_sweep_a_product(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And one for all products that a transform asks for at once; none for values."""
     from qlazy.simulator.cones.circuit import ConeCircuit
     from qlazy.simulator.rotations import RotationCircuit
 
@@ -338,11 +339,14 @@ def test_a_batch_of_trained_angles_is_one_tape_and_two_sweeps(monkeypatch: pytes
     w = torch.linspace(-1, 1, 10, dtype=torch.float64).reshape(2, 5).requires_grad_()
     outputs = torch.stack(circuit(w))
     assert not calls
-    for row in outputs.flatten():
-        torch.autograd.grad(row, w, retain_graph=True)
-    assert sorted({name for name, _ in calls}) == ["sweep", "weighted"]
+    rows = [torch.autograd.grad(row, w, retain_graph=True)[0] for row in outputs.flatten()]
+    assert {name for name, _ in calls} == {"weighted"}
     assert [rows for _, rows in calls] == [5] * len(calls)
-    assert len(calls) <= 4  # of the circuit, and of what it hands on to
+    assert len(calls) <= 2 * len(rows)  # of the circuit, and of what it hands on to
+    calls.clear()
+    jacobian = torch.func.jacrev(lambda w: torch.stack(circuit(w)))(w)
+    assert len(calls) <= 2
+    torch.testing.assert_close(jacobian.flatten(0, 1), torch.stack(rows))
 
 
 def _counted(method: Callable[..., Any], name: str, calls: list[tuple[str, int]]) -> Callable[..., Any]:

@@ -256,7 +256,7 @@ def _evolution(op: Any, index: Index) -> list[Lowered]:
     time, words = _time(op), op.base.pauli_rep
     if time is None:
         return []
-    if words is not None and all(map(is_number, words.values())) and _commute(tuple(words)):
+    if words is not None and all(map(is_number, words.values())) and commute(tuple(words)):
         return [
             Lowered(PauliRotation("".join(word.values()), wires_of(tuple(word), index)), 2 * _real(c) * time)
             for word, c in words.items()
@@ -278,7 +278,8 @@ def _time(op: Any) -> Angle | None:
     return None if qml.math.is_abstract(qml.math.real(coefficient)) else -qml.math.imag(coefficient)
 
 
-def _commute(words: Sequence[Any]) -> bool:
+def commute(words: Sequence[Any]) -> bool:
+    """Whether words of Pauli letters, 64 at most, commute pair by pair."""
     return len(words) <= 64 and all(a.commutes_with(b) for n, a in enumerate(words) for b in words[:n])
 
 
@@ -293,11 +294,19 @@ def _exponential(
     generator: NDArray[np.complex128], angle: Angle, wires: tuple[int, ...]
 ) -> Iterator[Lowered]:
     """exp(i angle G) in the eigenbasis of G, where it is a product of rotations about words of Z."""
+    if not is_hermitian(generator):
+        raise NotLoweredError("an evolution under what is not Hermitian")
     eigenvalues, vectors = np.linalg.eigh(generator)
     yield Lowered(_fixed(vectors.conj().T, wires))
     for word, coefficient in walsh(eigenvalues):
         yield Lowered(PauliRotation(word, wires), -2 * coefficient * angle)
     yield Lowered(_fixed(vectors, wires))
+
+
+def is_hermitian(matrix: NDArray[np.complex128]) -> bool:
+    """Whether a matrix is its own adjoint, to twelve digits of its largest entry."""
+    off = np.abs(matrix - matrix.conj().T).max(initial=0.0)
+    return bool(off <= 1e-12 * np.abs(matrix).max(initial=0.0))
 
 
 def walsh(eigenvalues: NDArray[np.float64]) -> Iterator[tuple[str, float]]:
