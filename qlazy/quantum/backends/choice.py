@@ -46,7 +46,7 @@ from qlazy.quantum.pennylane.plain import NoTangents, PlainQNode, Watch
 from qlazy.quantum.pennylane.rules.lowering import NotLoweredError
 from qlazy.quantum.pennylane.symbolic.doubles import in_doubles
 from qlazy.quantum.pennylane.tapes import transforms_of
-from qlazy.quantum.pennylane.tracing import Traced, traced_qnode
+from qlazy.quantum.pennylane.tracing import Traced, traced_point, traced_qnode
 from qlazy.simulator.paulis.propagation import Truncation
 
 _DYNAMIC = "it measures on its way"
@@ -100,6 +100,8 @@ def choose(
         with _errors_of_the_qnode(), Watch() as watch:
             traced = traced_qnode(qnode, INPUTS, row, shapes)
         reference.see(traced.tapes[0], watch.stops)
+        if reference.unable and not plain.queues(traced.tapes, traced_point(INPUTS, row, shapes)):
+            raise NotLoweredError("it queues other numbers for formulas than for arrays")
         name = wanted if wanted in (LIGHTNING, PAULIS) and not traced.is_dynamic else _simulator(traced)
         if wanted not in (AUTO, name):
             raise NotLoweredError(_WRONG[wanted])
@@ -206,9 +208,8 @@ def _on_torch(lock: Lock, qnode: qml.QNode, shapes: Shapes, row: tuple[int, ...]
         return unchecked
 
     def check_call(params: Tensor, x: Tensor, found: Tensor | Exception) -> None:
-        if isinstance(found, Exception):
-            with _refused_under_torch():
-                raise DisagreementError(f"it raises {type(found).__name__}: {found}") from found
+        _require_outcome(params, x, found)
+        assert isinstance(found, Tensor)
         call = Sample.of(params, x)
         if call.params is None or call.row is None:
             backend.unchecked = lock.check_outputs(backend)
@@ -223,9 +224,16 @@ def _on_torch(lock: Lock, qnode: qml.QNode, shapes: Shapes, row: tuple[int, ...]
     lock.reference.require_own()
     if lock.reference.unable:
         lock.reference.require_meaning()
+        backend.first = _require_outcome
         return Choice(TORCH, backend, unchecked=lock.reference.unable)
     backend.first = check_call
     return Choice(TORCH, backend, check_derivative=check_derivative)
+
+
+def _require_outcome(params: Tensor, x: Tensor, found: Tensor | Exception) -> None:
+    if isinstance(found, Exception):
+        with _refused_under_torch():
+            raise DisagreementError(f"it raises {type(found).__name__}: {found}") from found
 
 
 @contextmanager

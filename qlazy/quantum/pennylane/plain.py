@@ -29,6 +29,7 @@ from qlazy.base.chance import random_states, state_of
 from qlazy.base.errors import UnsupportedModelError, require
 from qlazy.quantum.pennylane.plain_batch import BROADCAST, CONSTANT, NotTogetherError, results_of, wires_of
 from qlazy.quantum.pennylane.surroundings.reading import generators_of
+from qlazy.quantum.pennylane.symbolic.carriers import numbers_of
 from qlazy.quantum.pennylane.symbolic.detaching import stops_gradient
 from qlazy.quantum.pennylane.symbolic.doubles import Doubles
 from qlazy.quantum.pennylane.tapes import TREE, by_cones, executed, flat, is_dynamic, real, transforms_of
@@ -121,13 +122,15 @@ class PlainQNode:
 
     def tape(self, point: Point, stops: Stops | None = None) -> QuantumScript:
         """What the QNode queues at a point, in NumPy. Raises what the QNode raises."""
-        build = self._construct
         try:
             tensors = {name: torch.from_numpy(value.copy()) for name, value in point.arguments.items()}
             with torch.enable_grad(), stops or Stops(), Doubles():
-                tape = build(**tensors)
-        except TypeError:  # from a function that wants arrays
-            return build(**point.arguments)
+                tape = self._construct(**tensors)
+        except Exception as error:  # from a function that wants arrays, perhaps
+            try:
+                return self._of_arrays(point)
+            except Exception:
+                raise error from None
         return tape.copy(
             operations=[in_numpy(op) for op in tape.operations],
             measurements=[in_numpy(measurement) for measurement in tape.measurements],
@@ -190,6 +193,14 @@ class PlainQNode:
         except Exception:  # a function written for torch
             return True
         return have_same_numbers(tape, other)
+
+    def queues(self, tapes: Sequence[QuantumScript], point: Point) -> bool:
+        """Whether the QNode, called with arrays at a point, queues these tapes; True where it does not take them."""
+        try:
+            found, _ = self.transformed(self._of_arrays(point))
+        except Exception:  # a function written for torch, or outside of its domain
+            return True
+        return len(found) == len(tapes) and all(map(have_same_numbers, tapes, found))
 
     def random_states(self) -> dict[str, object]:
         """Where each generator stands from which the QNode's function may draw: the global ones and those it reads."""
@@ -387,6 +398,7 @@ def _gates(op: Any) -> int:
 
 
 def _array(leaf: Any) -> Any:
+    leaf = numbers_of(leaf)
     return leaf.detach().resolve_conj().numpy() if isinstance(leaf, torch.Tensor) else leaf
 
 

@@ -23,6 +23,7 @@ from pennylane.tape import QuantumScript
 
 from qlazy.base.errors import UnsupportedModelError, require
 from qlazy.quantum.pennylane.rules.lowering import NotLoweredError, lower_after, walsh
+from qlazy.quantum.pennylane.symbolic.arrays import has_formulas, joined
 from qlazy.quantum.pennylane.symbolic.carriers import formula
 from qlazy.quantum.program.classical import BIT, Classical, Literal, Operation, Register, Variable
 from qlazy.quantum.program.expression import Constant, Expression
@@ -62,7 +63,23 @@ def tapes_of(qnode: qml.QNode, **arguments: Any) -> tuple[tuple[QuantumScript, .
     Raises NotLoweredError for transforms whose outputs are not linear in results.
     """
     batch, combine = qml.workflow.construct_batch(qnode, level="user")(**arguments)
-    return tuple(batch), _affine(batch, combine) if transforms_of(qnode) else None
+    combined = _affine(batch, combine) if transforms_of(qnode) else None
+    return tuple(map(_of_tensors, batch)), combined
+
+
+def _of_tensors(tape: QuantumScript) -> QuantumScript:
+    """The same tape, where arrays of formulas, which NumPy made, are tensors of formulas."""
+    if not any(has_formulas(number) for op in tape.operations for number in op.data):
+        return tape
+    return tape.copy(operations=[_of_tensor(op) for op in tape.operations], trainable_params=[])
+
+
+def _of_tensor(op: Any) -> Any:
+    if not any(map(has_formulas, op.data)):
+        return op
+    if isinstance(op, Conditional):
+        return Conditional(op.meas_val, _of_tensor(op.base))
+    return qml.ops.functions.bind_new_parameters(op, [joined(number) for number in op.data])
 
 
 def transforms_of(qnode: qml.QNode) -> Any:
@@ -227,10 +244,15 @@ def wire_order(qnode: qml.QNode, tape: QuantumScript) -> tuple[Any, ...]:
 
 
 def copies_of(tape: QuantumScript, index: Mapping[Any, int]) -> dict[Any, int]:
-    """The wires, behind all others, to which measured values that are outputs are copied, to be read there."""
+    """The wires, behind all others, to which measured values that are outputs are copied, to be read there.
+
+    Where PennyLane has deferred the measurements, it has copied them itself.
+    """
     values = [value for m in tape.measurements for value in measured_values(m)]
-    uids = dict.fromkeys(m.meas_uid for value in values for m in value.measurements)
-    return {uid: len(index) + place for place, uid in enumerate(uids)}
+    wires = {m.meas_uid: m.wires for value in values for m in value.measurements}
+    if not is_dynamic(tape):
+        return {uid: index[wire] for uid, (wire,) in wires.items()}
+    return {uid: len(index) + place for place, uid in enumerate(wires)}
 
 
 def statements_of(tape: QuantumScript, index: Mapping[Any, int]) -> Block:

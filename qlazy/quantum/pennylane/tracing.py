@@ -22,6 +22,7 @@ from qlazy.quantum.backends.lowered import (
     require_cones,
     require_wires,
 )
+from qlazy.quantum.pennylane.plain import Point
 from qlazy.quantum.pennylane.rules.lowering import NotLoweredError, lower_all
 from qlazy.quantum.pennylane.rules.outputs import Read, joined, of_observables, read
 from qlazy.quantum.pennylane.symbolic.abstract import abstract
@@ -167,11 +168,16 @@ def _starts(weights: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
 def _tape(
     qnode: qml.QNode, data: str, row: tuple[int, ...], weights: Mapping[str, tuple[int, ...]]
 ) -> tuple[tuple[qml.tape.QuantumScript, ...], Affine | None]:
-    # Values that no formula is likely to hit by chance; only the formulas matter.
-    arguments = {name: symbols(name, _values(shape, 0.3)) for name, shape in weights.items()}
-    inputs: Any = symbols(data, _values(row, 0.1))
+    values = traced_point(data, row, weights).arguments
+    arguments = {name: symbols(name, torch.from_numpy(numbers)) for name, numbers in values.items()}
     with abstract():
-        return tapes_of(qnode, **{data: inputs}, **arguments)
+        return tapes_of(qnode, **arguments)
+
+
+def traced_point(data: str, row: tuple[int, ...], weights: Mapping[str, tuple[int, ...]]) -> Point:
+    """Where a QNode is traced: values that no formula is likely to hit by chance; only the formulas matter."""
+    own = {name: _values(shape, 0.3).numpy() for name, shape in weights.items()}
+    return Point(own, data, _values(row, 0.1).numpy())
 
 
 def _values(shape: tuple[int, ...], start: float) -> torch.Tensor:

@@ -308,10 +308,9 @@ OUTSIDE = {
     "float": float,
     "item": lambda t: t.item(),
     "math": lambda t: math.sin(t),
-    "numpy": lambda t: np.sin(t),
     "tolist": lambda t: t.tolist(),
-    "array": lambda t: np.asarray(t) * 2,
 }
+IN_NUMPY = {"numpy": lambda t: np.sin(t), "array": lambda t: np.asarray(t) * 2}
 
 
 @pytest.mark.parametrize("backend", EXACT)
@@ -319,6 +318,16 @@ OUTSIDE = {
 def test_weights_that_leave_torch_are_refused(name, backend):
     with pytest.raises(UnsupportedModelError, match="`qnode` must"):
         called(stopping(OUTSIDE[name]), backend)
+
+
+@pytest.mark.parametrize("backend", EXACT)
+@pytest.mark.parametrize("name", IN_NUMPY)
+def test_numpy_on_weights_is_run_but_under_torch(name, backend):
+    if backend == "torch":
+        with pytest.raises(UnsupportedModelError, match="`qnode` must"):
+            called(stopping(IN_NUMPY[name]), backend)
+    else:
+        check(stopping(IN_NUMPY[name]), backend)
 
 
 # -- the lock seen to fail -----------------------------------------------------------------------------------------
@@ -365,6 +374,21 @@ def test_with_gradients_not_stopped_it_refuses(monkeypatch, name, backend):
     monkeypatch.setattr(tensor, "stops_gradient", lambda func: False)  # the reference has it by its own name
     with pytest.raises(UnsupportedModelError, match="derivative along a random direction"):
         called(stopping(STOPPED[name]), backend)
+
+
+@pytest.mark.parametrize("backend", EXACT)
+@pytest.mark.parametrize("constants", [1, 20])
+def test_a_lost_derivative_is_seen_beside_outputs_that_never_change(monkeypatch, constants, backend):
+    def circuit(inputs, weights):
+        qml.RY(inputs[0] * weights[0], 0)
+        qml.RX(weights[1], 0)
+        return [qml.expval(qml.Z(0)), *(qml.expval(qml.X(2)) for _ in range(constants))]
+
+    monkeypatch.setattr(lock, "_slope", lambda backend, around, weights: 0.0)
+    lost = (lambda *_: None) if backend == "torch" else (lambda *_: np.zeros((1 + constants, 2)))
+    monkeypatch.setattr(lock, "_jacobian", lost)
+    with pytest.raises(UnsupportedModelError, match="along a random direction is 0, where"):
+        called(qnode_of(circuit, wires=3), backend)
 
 
 def test_auto_goes_on_to_the_next_backend(monkeypatch):
@@ -552,6 +576,7 @@ def test_derivatives_are_held_before_the_first_of_them(monkeypatch, name, backen
     model = Circuit(qnode_of(in_order), {"weights": 2}, backend=backend)
     params, x = torch.tensor(WEIGHTS), torch.tensor(ROW)[None]
     model(params, x)
+    monkeypatch.setattr(lock, "_jacobian", lambda backend, around: None)
     monkeypatch.setattr(lock, "_slope", lambda backend, around, weights: 0.123)
     for _ in range(2):
         with pytest.raises(UnsupportedModelError, match="derivative along a random direction is 0.123"):

@@ -36,6 +36,7 @@ Angle = Any  # a number or a scalar tensor, possibly one that is being traced
 Index = Mapping[Any, int]
 
 MAX_DEPTH = 20
+MAX_POWER = 64
 
 
 class NotLoweredError(Exception):
@@ -243,12 +244,25 @@ def _phase_on(controls: tuple[int, ...], values: tuple[int, ...], phase: Angle) 
 
 
 def _parts(op: Any, depth: int) -> list[Any]:
-    try:
-        if not op.has_decomposition or depth >= MAX_DEPTH:
-            return []
-        return list(op.decomposition())
-    except (TypeError, NotSymbolic):  # arithmetic that has no formula, as in FermionicSWAP
+    if depth >= MAX_DEPTH:
         return []
+    try:
+        parts = list(op.decomposition()) if op.has_decomposition else []
+    except (TypeError, NotSymbolic):  # arithmetic that has no formula, as in FermionicSWAP
+        parts = []
+    return parts or _repeated(op)
+
+
+def _repeated(op: Any) -> list[Any]:
+    """A whole power of a gate, for which PennyLane has no rule, as the gate so many times; nothing for others."""
+    if isinstance(op, qml.ops.Controlled):
+        values = list(op.control_values)
+        return [qml.ctrl(part, op.control_wires, control_values=values) for part in _repeated(op.base)]
+    power = op.z if isinstance(op, qml.ops.Pow) else None
+    if not isinstance(power, int | np.integer) or abs(power) > MAX_POWER:
+        return []
+    repeated = [op.base if power > 0 else qml.adjoint(op.base)] * abs(power)
+    return repeated or [qml.Identity(op.wires)]
 
 
 def _evolution(op: Any, index: Index) -> list[Lowered]:

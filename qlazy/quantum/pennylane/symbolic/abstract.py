@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import sys
 import threading
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import pennylane as qml
 import torch
-from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from qlazy.quantum.pennylane.symbolic.arrays import has_formulas, stacked
 from qlazy.quantum.pennylane.symbolic.carriers import is_constant
 from qlazy.quantum.pennylane.symbolic.doubles import Doubles
 from qlazy.quantum.pennylane.symbolic.tensor import Symbolic, without_gradient
 
 _lock, _open = threading.Lock(), 0
-_is_abstract = qml.math.is_abstract
+_is_abstract, _allclose = qml.math.is_abstract, qml.math.allclose
+MERGING = "pennylane.transforms.optimization.merge_rotations"
 
 
 @contextmanager
@@ -26,21 +30,32 @@ def abstract() -> Iterator[None]:
     global _open
     with _lock:
         _open += 1
-        qml.math.is_abstract = _is_without_values
+        qml.math.is_abstract, qml.math.allclose = _is_without_values, _are_close
     try:
-        with Doubles(), Lists():
+        with Doubles(), Lists(), warnings.catch_warnings():
+            warnings.filterwarnings(
+                "ignore", "Contains tensors of types"
+            )  # PennyLane's arrays beside formulas
             yield
     finally:
         with _lock:
             _open -= 1
             if not _open:
-                qml.math.is_abstract = _is_abstract
+                qml.math.is_abstract, qml.math.allclose = _is_abstract, _allclose
 
 
 def _is_without_values(tensor: Any, like: str | None = None) -> bool:
     if isinstance(tensor, Symbolic):
         return not is_constant(tensor)
+    if has_formulas(tensor):
+        return True
     return bool(_is_abstract(tensor, like))
+
+
+def _are_close(one: Any, other: Any, **options: Any) -> bool:
+    """False where PennyLane merges rotations by formulas: it asks, and does not look at the answer."""
+    is_asked_in_vain = sys._getframe(1).f_globals.get("__name__") == MERGING and _is_without_values(one)
+    return False if is_asked_in_vain else bool(_allclose(one, other, **options))
 
 
 class Lists(TorchFunctionMode):
@@ -49,20 +64,14 @@ class Lists(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        is_made = func in (torch.as_tensor, torch.tensor) and args and isinstance(args[0], list | tuple)
-        if not is_made or not any(isinstance(part, Symbolic) for part in _leaves(args[0])):
+        if func not in (torch.as_tensor, torch.tensor) or not args or not _is_list_of_formulas(args[0]):
             return func(*args, **(kwargs or {}))
-        found = _stacked(args[0])
+        parts = args[0].tolist() if isinstance(args[0], np.ndarray) else args[0]
+        found = stacked(parts)
         return without_gradient(found.to((kwargs or {}).get("dtype") or found.dtype))
 
 
-def _leaves(parts: Sequence[Any]) -> Iterator[Any]:
-    for part in parts:
-        yield from _leaves(part) if isinstance(part, list | tuple) else (part,)
-
-
-def _stacked(parts: Sequence[Any]) -> Tensor:
-    """Nested lists of numbers and tensors as one tensor."""
-    found = [_stacked(part) if isinstance(part, list | tuple) else part for part in parts]
-    dtype = next((part.dtype for part in found if isinstance(part, Tensor)), None)
-    return torch.stack([torch.as_tensor(part, dtype=dtype) for part in found])
+def _is_list_of_formulas(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return any(isinstance(part, Symbolic) or _is_list_of_formulas(part) for part in value)
+    return has_formulas(value)

@@ -48,7 +48,13 @@ def formulas_of(argument: Any) -> Any:
         return argument.formulas
     if isinstance(argument, Tensor):
         return np.asarray(argument.tolist(), dtype=object)
+    if isinstance(argument, np.ndarray) and argument.dtype.hasobject:
+        return np.asarray(np.frompyfunc(_element, 1, 1)(argument.view(np.ndarray)), dtype=object)
     return argument
+
+
+def _element(value: Any) -> Any:
+    return value.formulas.item() if isinstance(value, Carrier) else value
 
 
 def complex_formulas_of(argument: Any) -> Any:

@@ -12,9 +12,19 @@ from typing import Any
 import autoray
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from qlazy.base.torch_private import tree_flatten, tree_map, tree_unflatten, without_overrides
+from qlazy.quantum.pennylane.symbolic.arrays import (
+    OPERATORS,
+    Size,
+    called,
+    elements_of,
+    goes_back,
+    joined,
+    taking_arrays,
+)
 from qlazy.quantum.pennylane.symbolic.blocks import evaluated
 from qlazy.quantum.pennylane.symbolic.carriers import (
     Carrier,
@@ -56,16 +66,48 @@ class Symbolic(Carrier):
             with without_overrides():
                 return without_gradient(func(*args, **(kwargs or {})))
         name = getattr(func, "__name__", "")
-        if name in ("numpy", "__array__"):
+        if name == "numpy":
             if not is_constant(args[0]):
                 raise NotSymbolic("NumPy on weights or inputs")
             return args[0].numbers.numpy()
+        if name == "__getitem__" and goes_back(args[1]):
+            places = np.arange(args[0].numel()).reshape(args[0].shape)[args[1]]
+            return args[0].reshape(-1)[torch.from_numpy(places.copy())]
         if name in STRUCTURAL or name in WRITING or (name in RULES and not kwargs):
             # The operation of that name means the same in __torch_dispatch__, but on the way there torch imports its
             # distributed tensors and SymPy when first called: most of a second.
             return _with_formulas(func, name, args, dict(kwargs or {}))
         with without_overrides():
             return func(*args, **(kwargs or {}))
+
+    def __array_function__(
+        self, function: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        return called(function, args, kwargs)
+
+    def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
+        return joined(array)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.asarray(elements_of(self), dtype=dtype)
+
+    radians, degrees, conjugate = Tensor.deg2rad, Tensor.rad2deg, Tensor.conj
+
+    @property
+    def size(self) -> Size:
+        return Size.of(self)
+
+    def view(self, *form: Any) -> Tensor:
+        return self if form and isinstance(form[0], type) else super().view(*form)
+
+    def astype(self, dtype: Any, **_: Any) -> Tensor:
+        """An array's, which a QNode written for NumPy calls."""
+        known = dtype if isinstance(dtype, torch.dtype) else torch.from_numpy(np.empty(0, dtype)).dtype
+        return self.to(known)
+
+    def copy(self) -> Tensor:
+        """An array's."""
+        return self.clone()
 
     @classmethod
     def __torch_dispatch__(  # type: ignore[override]
@@ -75,6 +117,8 @@ class Symbolic(Carrier):
 
 
 autoray.register_backend(Symbolic, "torch")
+for operator in OPERATORS:
+    setattr(Symbolic, operator, taking_arrays(getattr(Tensor, operator)))
 
 
 def symbols(name: str, values: Tensor) -> Symbolic:
