@@ -15,10 +15,12 @@ from typing import final
 import torch
 from torch import Tensor
 
+from qlazy.quantum.pennylane.symbolic.kept import Kept
 from qlazy.quantum.program.expression import (
     BINARY,
     CALLED,
     Binary,
+    Block,
     Call,
     Choose,
     Constant,
@@ -32,6 +34,9 @@ from qlazy.quantum.program.partial_derivative import derivative
 
 PARAMS, ROW = "params", "x"
 Evaluate = Callable[[Tensor, Tensor], Tensor]
+
+_compiled, _values = Kept(), Kept()
+"""Evaluations of blocks, and their numbers by evaluation, parameters and inputs."""
 
 
 @dataclass(frozen=True)
@@ -303,17 +308,18 @@ def _compile_all(formulas: Sequence[Expression], layout: Layout) -> Evaluate:
     groups: dict[object, list[int]] = {}
     for position, formula in enumerate(formulas):
         groups.setdefault(_form(formula, layout), []).append(position)
-    parts = [_compile([formulas[i] for i in group], layout) for group in groups.values()]
+    with _compiled.scope():
+        parts = [_compile([formulas[i] for i in group], layout) for group in groups.values()]
     order = torch.tensor([i for group in groups.values() for i in group], dtype=torch.long)
     back = None if torch.equal(order, torch.arange(len(order))) else torch.argsort(order)
     sampled = any(_depends_on_data(formula, layout) for formula in formulas)
 
     def evaluate(params: Tensor, x: Tensor) -> Tensor:
         shape = (len(x),) if sampled else params.shape[:-1]
-        if len(parts) == 1:  # in order, then
-            [values] = (part(params, x) for part in parts)
-            return values.expand(*shape, values.shape[-1])
-        columns = [part(params, x) for part in parts]
+        with _values.scope():
+            columns = [part(params, x) for part in parts]
+        if len(columns) == 1:  # in order, then
+            return columns[0].expand(*shape, columns[0].shape[-1])
         columns = [c.expand(*shape, c.shape[-1]).movedim(-1, 0) for c in columns]
         values = torch.cat(columns) if columns else params.new_empty(0, *shape)
         return (values if back is None else values.index_select(0, back)).movedim(0, -1)
@@ -352,10 +358,26 @@ def _compile(group: Sequence[Expression], layout: Layout) -> Evaluate:
             ]
             return lambda params, x: _chosen(*(part(params, x) for part in parts))
         case Entry(block):
-            arguments = _compile_all(block.arguments, layout)
+            numbers = _compile_block(block, layout)
             index = torch.tensor([e.index for e in group], dtype=torch.long)  # type: ignore[attr-defined]
-            return lambda params, x: block.function(arguments(params, x)).index_select(-1, index)
+            return lambda params, x: numbers(params, x).index_select(-1, index)
     raise TypeError(f"unknown expression {type(group[0]).__name__}")
+
+
+def _compile_block(block: Block, layout: Layout) -> Evaluate:
+    """All numbers of a block, (..., k): compiled once, and evaluated once a call, however many formulas have them."""
+    if id(block) in _compiled.found:
+        return _compiled.found[id(block)]
+    arguments = _compile_all(block.arguments, layout)
+
+    def evaluate(params: Tensor, x: Tensor) -> Tensor:
+        key = id(evaluate), id(params), id(x)
+        if key not in _values.found:
+            _values.found[key] = block.function(arguments(params, x))
+        return _values.found[key]
+
+    _compiled.found[id(block)] = evaluate
+    return evaluate
 
 
 def _chosen(condition: Tensor, chosen: Tensor, other: Tensor) -> Tensor:

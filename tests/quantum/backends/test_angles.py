@@ -14,7 +14,7 @@ from qlazy.quantum.backends.angles import AngleMap, Layout
 from qlazy.quantum.pennylane.symbolic.carriers import formula
 from qlazy.quantum.pennylane.symbolic.elements import NotSymbolic
 from qlazy.quantum.pennylane.symbolic.tensor import symbols
-from qlazy.quantum.program.expression import Constant, Expression, Input, call
+from qlazy.quantum.program.expression import Block, Constant, Entry, Expression, Input, call
 from qlazy.quantum.program.partial_derivative import derivative
 from tests.makers import inputs
 
@@ -172,3 +172,20 @@ NOT_TRACED = {
 def test_what_has_no_formula_is_refused(name):
     with pytest.raises((NotSymbolic, RuntimeError, TypeError)):
         formula(NOT_TRACED[name](symbols("w", inputs(6))))
+
+
+def test_a_block_that_stands_in_many_others_is_evaluated_once():
+    """Each step below has the one before twice: without that, thirty of them would take 2^30 evaluations."""
+    seen = []
+
+    def counted(numbers):
+        seen.append(numbers.shape)
+        return numbers.sum(-1, keepdim=True) / 2
+
+    step = Input("w", 0, (1,))
+    for _ in range(30):
+        step = Entry(Block("mean", counted, (step, step)), 0)
+    angles = AngleMap([step], Layout({"w": 0}, {}))
+    shared = angles.shared_values(torch.tensor([0.7], dtype=torch.float64), torch.zeros(1, 0).double())
+    assert shared.item() == pytest.approx(0.7)
+    assert len(seen) == 30

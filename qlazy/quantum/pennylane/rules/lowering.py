@@ -258,8 +258,8 @@ def _repeated(op: Any) -> list[Any]:
     if isinstance(op, qml.ops.Controlled):
         values = list(op.control_values)
         return [qml.ctrl(part, op.control_wires, control_values=values) for part in _repeated(op.base)]
-    power = op.z if isinstance(op, qml.ops.Pow) else None
-    if not isinstance(power, int | np.integer) or abs(power) > MAX_POWER:
+    power: Any = op.z if isinstance(op, qml.ops.Pow) else None
+    if not isinstance(power, int) or abs(power) > MAX_POWER:
         return []
     repeated = [op.base if power > 0 else qml.adjoint(op.base)] * abs(power)
     return repeated or [qml.Identity(op.wires)]
