@@ -121,3 +121,14 @@ def test_pages_and_notebooks_import_no_figures_and_no_verdicts() -> None:
     for path in (ROOT / "README.md", *PAGES, *notebooks):
         text = path.read_text(encoding="utf-8")
         assert not re.search(r"(from|import) qlazy[.\w]*\.(figures|verdict|report)\b", text), path.name
+
+
+def test_members_that_the_site_hides_are_there_and_are_taught_nowhere() -> None:
+    """A name that has gone would hide another one day, and one that a page calls is for users."""
+    site = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    hidden = {name for names in re.findall(r'"!\^\(([\w|]+)\)\$"', site) for name in names.split("|")}
+    code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "qlazy").rglob("*.py"))
+    taught = "".join(path.read_text(encoding="utf-8") for path in (*PAGES, ROOT / "README.md"))
+    assert len(hidden) > 15
+    assert not [name for name in hidden if f"def {name}(" not in code and f"    {name}:" not in code]
+    assert not [name for name in hidden if re.search(rf"(?<!qlazy)\.{name}\(", taught)]

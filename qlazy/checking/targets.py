@@ -27,7 +27,16 @@ _IN_MODULE = re.compile(r"(?P<module>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):(?P<name>[
 def is_python(text: str) -> bool:
     """Whether a target names something in a Python file or module, and not a family, a program or a net."""
     match = _IN_MODULE.fullmatch(text)
-    return bool(_IN_FILE.fullmatch(text)) or (match is not None and match["module"] != NET)
+    return bool(_IN_FILE.fullmatch(text)) or (match is not None and not _is_known(match["module"]))
+
+
+def _is_known(name: str) -> bool:
+    """Whether a name is that of a net or a family, and of no module that could be imported: its sizes are misspelt."""
+    if name == NET:
+        return True
+    from qlazy.quantum.corpus import names, program_names
+
+    return name in (*names(), *program_names()) and importlib.util.find_spec(name) is None
 
 
 def load_target(text: str) -> Any:

@@ -95,6 +95,16 @@ def test_a_file_that_does_not_run_says_where(text: str, tmp_path: Path) -> None:
     assert "broken_of_a_user" not in sys.modules
 
 
+def test_a_module_with_the_name_of_a_family_is_a_module(tmp_path: Path, monkeypatch) -> None:
+    """And without one the text is of the family, at sizes that cannot be read."""
+    assert not is_python("tfim:n")
+    (tmp_path / "tfim.py").write_text("import qlazy\nn = qlazy.mlp([2, 3, 1])\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert is_python("tfim:n")
+    assert load_target("tfim:n").num_params == 13
+    del sys.modules["tfim"]
+
+
 @pytest.mark.usefixtures("elsewhere")
 def test_the_command_prints_what_it_runs_and_the_sentence(capsys, file: Path, tmp_path: Path) -> None:
     options = [

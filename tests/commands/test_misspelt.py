@@ -80,6 +80,9 @@ def test_a_choice_of_words_says_what_was_meant() -> None:
         (["compare", "mlp", "--loss", "sqare"], "did you mean 'square'?"),
         (["kernel", "hardware_eficient"], "did you mean 'hardware_efficient'?"),
         (["compare", "mpl"], "did you mean 'mlp'?"),
+        (["compare", "hardware_efficient:layers"], "did you mean 'layers=3'?"),
+        (["circuits", "hardware_efficient:n=4,layers="], "did you mean 'layers=3'?"),
+        (["kernel", "mlp:2", "--data", "hidden_manifold:dimensions=3"], "did you mean 'dimension'?"),
     ],
 )
 def test_the_command_line_says_what_was_meant(words: list[str], meant: str, capsys) -> None:

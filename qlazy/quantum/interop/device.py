@@ -40,9 +40,6 @@ from qlazy.quantum.interop.device_tapes import (
 from qlazy.quantum.second_derivatives import Engine
 from qlazy.simulator.observables import Hermitian, Observable, num_outputs
 
-_METHODS = ("best", "device", "backprop", None)
-"""Names of what the device does in torch; outside of it "backprop" is none."""
-
 
 class _Swept(NamedTuple):
     """Of which tapes a product was asked for last, and their Jacobian (n, c, T) once there was a second."""
@@ -77,7 +74,9 @@ class AdjointDevice(Device):
         """First and second derivatives, of every circuit without shots; of a trained batch in autograd first ones."""
         if circuit is not None and circuit.shots:
             return False
-        return execution_config is None or execution_config.gradient_method in _METHODS
+        if execution_config is None or execution_config.gradient_method in ("best", "device", None):
+            return True
+        return _is_in_torch(execution_config)
 
     def setup_execution_config(self, config: ExecutionConfig | None = None, circuit: Any = None) -> Any:
         """The device's own derivatives where no other method is named; in torch its results are functions of torch.
@@ -85,14 +84,14 @@ class AdjointDevice(Device):
         Raises DeviceError for adjoint, and outside of torch for backprop.
         """
         config = config or ExecutionConfig()
-        if config.interface == qml.math.Interface.TORCH and config.gradient_method in _METHODS:
+        if _is_in_torch(config):
             return replace(
                 config, gradient_method="backprop", use_device_gradient=True, grad_on_execution=False,
                 use_device_jacobian_product=False, convert_to_numpy=False,
             )  # fmt: skip
         if config.gradient_method in ("backprop", "adjoint"):
             raise DeviceError(f"{NAME} differentiates by itself: use diff_method='device' or 'best'")
-        if config.gradient_method not in _METHODS:
+        if config.gradient_method not in ("best", "device", None):
             return config
         at_once = circuit is None or not any(n >= _num_angles(circuit) for n in circuit.trainable_params)
         by_vjp = circuit is not None and circuit.batch_size is not None and trains_a_batch(circuit)
@@ -218,6 +217,12 @@ class AdjointDevice(Device):
             self._lowering.lowered(tape, self.wires, in_torch=in_torch, differentiated=differentiated)
             for tape in tapes
         ]
+
+
+def _is_in_torch(config: ExecutionConfig) -> bool:
+    """Whether derivatives are those of torch, which follows the results of the device to its parameters."""
+    is_ours = config.gradient_method in ("best", "device", "backprop", None)
+    return is_ours and config.interface == qml.math.Interface.TORCH
 
 
 def _num_angles(tape: Any) -> int:

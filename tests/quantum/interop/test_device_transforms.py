@@ -11,7 +11,7 @@ from typing import Any
 import pennylane as qml
 import pytest
 import torch
-from pennylane.exceptions import DeviceError
+from pennylane.exceptions import DeviceError, QuantumFunctionError
 from torch.autograd import forward_ad
 from torch.func import grad, hessian, jacfwd, jacrev, jvp, vjp, vmap
 
@@ -112,6 +112,13 @@ def test_a_copy_of_a_device_runs_as_the_device_does(copied: Callable[[Any], Any]
     device = AdjointDevice(wires=3)
     expected = outputs(device)(X, WEIGHTS)
     torch.testing.assert_close(outputs(copied(device))(X, WEIGHTS), expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("method", ["backprop", "adjoint"])
+@pytest.mark.parametrize("interface", ["torch", "autograd"])
+def test_methods_of_other_devices_are_refused_by_name(interface: str, method: str) -> None:
+    with pytest.raises(QuantumFunctionError, match=f"does not support {method}"):
+        qml.QNode(layers, AdjointDevice(wires=3), interface=interface, diff_method=method)
 
 
 def layers(x: Any, w: Any) -> Any:
