@@ -72,6 +72,7 @@ def test_a_comparison_sets_circuit_against_net(capsys, monkeypatch, tmp_path) ->
         *arguments,
         "--ridge",
         "0.5",
+        "--tables",
         "--out",
         str(tmp_path),
     ]
