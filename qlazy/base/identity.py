@@ -20,6 +20,7 @@ import io
 import sys
 import threading
 import types
+import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from hashlib import sha256
@@ -329,6 +330,7 @@ _LOOKS: tuple[tuple[Any, Any], ...] = (
     (property, _parts("fget", "fset")),
     (functools.cached_property, _parts("func")),
     (functools.partial, _parts("func", "args", "keywords")),
+    (weakref.ref, lambda walk, value: walk._all("weak", [value()])),  # recurrent layers of torch hold some
     (types.GeneratorType | types.CoroutineType | types.FrameType, _unfit),
     (torch.dtype | torch.device | torch.Size | PurePath, lambda walk, value: _hash("value", repr(value))),
     (_LOCKS, lambda walk, value: _hash("lock")),  # decide nothing

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, final
 
 import numpy as np
 
-from qlazy.base.errors import path_of, positive_of
+from qlazy.base.errors import folder_of, positive_of
 from qlazy.base.over_seeds import LEAST, Interval, geometric_interval
 from qlazy.base.storage import read_as, read_json, write_json
 from qlazy.base.tables import Table
@@ -148,7 +148,7 @@ class LazyPanel:
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """The comparison, unless it is kept there already, and the threshold in ``lazy.json``."""
-        folder = path_of("folder", folder)
+        folder = folder_of("folder", folder)
         is_there = self.kept is not None and self.kept.absolute() == folder.absolute()
         if not (is_there and (folder / "comparison.json").exists()):
             self.comparison.save(folder)
@@ -157,7 +157,7 @@ class LazyPanel:
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> LazyPanel:
         """What :meth:`save` wrote. Raises ValueError naming a damaged file."""
-        folder = path_of("folder", folder)
+        folder = folder_of("folder", folder)
         comparison, path = Comparison.load(folder), folder / NAME
         with read_as(path, "is damaged or not a panel"):
             small = positive_of("small", read_json(path)["small"])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
-from qlazy.base.errors import path_of
+from qlazy.base.errors import folder_of
 from qlazy.base.storage import digest_of_file, read_as, read_json, require_own_files, write_json
 from qlazy.base.tables import Table, escaped, printable
 from qlazy.checking.panel import Panel
@@ -109,7 +109,8 @@ class Verdict:
         """Draw every figure into a folder, as PNG and SVG or as the ``formats`` named; returns the paths."""
         from qlazy.drawing.files import save_figures
 
-        return save_figures(self.figures(style), path_of("folder", folder), formats)
+        place = folder_of("folder", folder)
+        return save_figures(self.figures(style), place, formats)
 
     def report(
         self,
@@ -126,7 +127,7 @@ class Verdict:
         from qlazy.drawing.files import drawings, replace_figures
         from qlazy.drawing.page import Page
 
-        folder = path_of("folder", folder)
+        folder = folder_of("folder", folder)
         figures = drawings(self.figures(style))
         replace_figures(figures, folder, formats)
         again = command or self._call()
@@ -152,7 +153,7 @@ class Verdict:
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write ``verdict.json`` and a folder for each question: NumPy arrays and JSON."""
-        folder = path_of("folder", folder)
+        folder = folder_of("folder", folder)
         for name, panel in self.panels.items():
             panel.save(folder / name)
         index: dict[str, Any] = {
@@ -168,7 +169,7 @@ class Verdict:
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> Verdict:
         """The verdict that :meth:`save` wrote. Raises ValueError naming a damaged file."""
-        folder = path_of("folder", folder)
+        folder = folder_of("folder", folder)
         path = folder / NAME
         index = read_json(path)
         with read_as(path, "is damaged or not a verdict"):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from qlazy.base.errors import path_of, positive_of
+from qlazy.base.errors import folder_of, positive_of
 from qlazy.base.storage import atomic_write, digest_of_file, read_as, read_json, require_own_files, write_json
 from qlazy.base.tables import csv_text
 from qlazy.comparison.baselines import Baseline
@@ -118,7 +118,7 @@ class Comparison(Runs):
         """
         from qlazy.comparison.figures.all import plot_comparison
 
-        return plot_comparison(self, folder, against, formats, style)
+        return plot_comparison(self, folder_of("folder", folder), against, formats, style)
 
     def report(
         self,
@@ -137,13 +137,13 @@ class Comparison(Runs):
         """
         from qlazy.comparison.report import write_comparison
 
-        folder = path_of("folder", folder)
+        folder = folder_of("folder", folder)
         page = write_comparison(self, folder, command, against, formats, style, positive_of("ridge", ridge))
         return page.save(folder)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the table, the settings and every run's arrays into a folder."""
-        folder = path_of("folder", folder)
+        folder = folder_of("folder", folder)
         for index, run in enumerate(self.runs):
             run.save(Path(folder, "runs", f"{index:04d}"))
         self.write_summary(folder, [f"{index:04d}" for index in range(len(self.runs))])
@@ -167,7 +167,7 @@ class Comparison(Runs):
 
         Raises ValueError naming a damaged file, FileNotFoundError for a folder to which no comparison was saved.
         """
-        folder = path_of("folder", folder)
+        folder = folder_of("folder", folder)
         path = Path(folder, "comparison.json")
         if not path.exists():
             saved = (

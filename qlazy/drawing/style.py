@@ -99,6 +99,8 @@ def style(asked: Style | None = None, on: Place | None = None) -> Iterator[None]
     """
     must = "be matplotlib axes, a figure or a subfigure"
     require(on is None or isinstance(on, Place), "ax", must, type(on).__name__, TypeError)
+    bent = isinstance(on, Axes) and on.name != "rectilinear"
+    require(not bent, "ax", "be plain axes, with a straight x and y", getattr(on, "name", ""))
     chosen = _ASKED.get() if asked is None and on is None else _as_it_is(asked)
     places, asking = _PLACE.set(on), _ASKED.set(chosen)
     try:

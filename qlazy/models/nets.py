@@ -27,6 +27,7 @@ from qlazy.models.layerwise.chains import Part
 from qlazy.models.model import AutogradModel, blocks_of
 from qlazy.models.modules.conversions import conversions_of
 from qlazy.models.modules.flops import gradient_flops
+from qlazy.models.modules.keyed import keyed
 from qlazy.models.modules.known_modules import maps_each_sample
 from qlazy.models.modules.outputs import Picked
 from qlazy.models.modules.starts import foreign, reset, seeded
@@ -167,11 +168,7 @@ class Net(AutogradModel):
 
         The module with all it holds, but for the values of its trainable parameters, in whose place others are put.
         """
-        module = copied(self.module)
-        for parameter in module.parameters():
-            if parameter.requires_grad:
-                parameter.data.zero_()
-        return module, self._init, self._make, self._output
+        return keyed(self.module), self._init, self._make, self._output
 
     def check(self, params: Tensor, x: Tensor) -> None:
         super().check(params, x)

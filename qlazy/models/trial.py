@@ -271,8 +271,11 @@ def require_outputs(outputs: Any, x: Tensor, module: nn.Module) -> None:
         "be a dense tensor",
         "nested" if outputs.is_nested else f"of layout {outputs.layout}",
     )
-    must = f"have shape (n, c) with n = {len(x)}"
-    require(outputs.ndim == 2 and len(outputs) == len(x), "outputs", must, tuple(outputs.shape))
+    shape, rows = tuple(outputs.shape), len(x)
+    remedy = " (`.unsqueeze(1)`)" if shape == (rows,) else ""
+    returned = f"{type(module).__name__}, which returns shape {shape} for {rows} rows"
+    fits = len(shape) == 2 and shape[0] == rows
+    require(fits, "module", f"return outputs of shape (n, c){remedy}", returned, UnsupportedModelError)
 
 
 def _moved(params: Tensor) -> Tensor:

@@ -27,6 +27,17 @@ def test_models_may_stand_on_both_sides_of_the_options(monkeypatch: pytest.Monke
     assert seen == [["a", "b", "c"], []]
 
 
+EMPTY = [
+    ["compare", "mlp", "--out", ""],
+    ["check", "mlp", "--out="],
+    ["kernel", "mlp", "--out", ""],
+    ["study", "lazy", "--out", ""],
+    ["diff", "p2", "--wrt", "a", "--out", ""],
+    ["tiles", "mlp", "--store", ""],
+]
+"""What `--out "$FOLDER"` is where the variable is not set."""
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -39,6 +50,7 @@ def test_models_may_stand_on_both_sides_of_the_options(monkeypatch: pytest.Monke
         (["diff", "p2", "--count", "--out", "d"], "--out: not allowed with argument --count"),
         (["kernel", "mlp", "--out", __file__], f"--out: must be a folder, but {__file__} is a file"),
         (["study", "lazy", "--out", __file__], "must be a folder"),
+        *((words, "must name a folder, but is empty") for words in EMPTY),
         (["tiles", "mlp", "--tile", "0"], "--tile: must be a positive integer, but is '0'"),
         (
             ["kernel", "data_reuploading:layers=1", "--shots", "5"],

@@ -182,6 +182,10 @@ def test_a_folder_is_no_file(tmp_path) -> None:
     ):
         with pytest.raises(ValueError, match=r"^`out` must be a folder, but is a file, .*afile$"):
             ask(tmp_path / "afile")
+    run = qlazy.compare({"net": qlazy.mlp([2, 2, 1])}, data, alphas=(1,), seeds=1, steps=2, progress=False)
+    for write in (run.plot, run.report, run.save, run.runs[0].save, qlazy.Comparison.load):
+        with pytest.raises(ValueError, match=r"^`folder` must be a folder, but is a file, .*afile$"):
+            write(tmp_path / "afile")
 
 
 def test_a_folder_without_a_comparison(tmp_path) -> None:

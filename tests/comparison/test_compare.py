@@ -42,6 +42,14 @@ def comparison(data, tmp_path_factory):
     return qlazy.compare(models, data, alphas=SCALES, seeds=(0, 1), steps=60, out=out, progress=False), out
 
 
+def test_data_without_test_samples_are_refused_by_their_name():
+    x = inputs(6, 2)
+    for make in (qlazy.Dataset, lambda *parts: lambda seed: qlazy.Dataset(*parts)):
+        data = make("all", x, x[:, :1].sign(), x[:0], x[:0, :1], ("-", "+"), "all to train on")
+        with pytest.raises(ValueError, match="`data` must hold test samples"):
+            qlazy.compare({"net": mlp([2, 2, 1])}, data, seeds=2, progress=False)
+
+
 @pytest.mark.parametrize("model", ["net", "circuit"])
 @pytest.mark.parametrize("metric", METRICS)
 def test_slopes_against_the_scale(comparison, model, metric):

@@ -155,6 +155,14 @@ def test_other_values_draw_on_a_figure_of_the_user() -> None:
             draw(3)
 
 
+@pytest.mark.parametrize("projection", ["polar", "mollweide"])
+def test_axes_that_are_bent_are_refused(projection: str) -> None:
+    page = Figure().add_subplot(projection=projection)
+    for name in ("parameter gap", "test accuracy"):
+        with pytest.raises(ValueError, match=f"`ax` must be plain axes, .* but is {projection}"):
+            made_up().figure(name, page)
+
+
 def test_other_names_of_figures_are_refused() -> None:
     with pytest.raises(ValueError, match="`name` must be one of drift, gap, .*parameter gap.*but is 'gaps'"):
         made_up().figure("gaps")

@@ -20,6 +20,8 @@ def positive(text: str) -> int:
 
 def folder(text: str) -> Path:
     """An option that is a folder, there already or not; refused before any work is done where it is a file."""
+    if not text:
+        raise argparse.ArgumentTypeError("must name a folder, but is empty")
     path = Path(text)
     if path.exists() and not path.is_dir():
         raise argparse.ArgumentTypeError(f"must be a folder, but {text} is a file")

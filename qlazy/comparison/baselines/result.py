@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, final
 import numpy as np
 from numpy.typing import NDArray
 
-from qlazy.base.errors import path_of, require
+from qlazy.base.errors import folder_of, require
 from qlazy.base.over_seeds import Interval, half_interval
 from qlazy.base.storage import load_arrays, read_as, require_arrays, save_arrays
 from qlazy.base.tables import Table
@@ -184,12 +184,12 @@ class Surrogates:
             "own_splits": self.own_splits, "margin": self.margin, "left_out": dict(self.left_out),
             "settings": dict(self.settings),
         }  # fmt: skip
-        save_arrays(Path(path_of("folder", folder), FILE), {"answers": self.answers}, settings)
+        save_arrays(Path(folder_of("folder", folder), FILE), {"answers": self.answers}, settings)
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> Surrogates:
         """What :meth:`save` wrote. Raises ValueError naming a damaged file."""
-        path = Path(path_of("folder", folder), FILE)
+        path = Path(folder_of("folder", folder), FILE)
         arrays, found = load_arrays(path)
         contents: dict[str, Any] = {**found, **arrays}
         with read_as(path, "is not a panel of surrogates"):

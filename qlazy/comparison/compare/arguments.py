@@ -74,6 +74,7 @@ def splits_of(
     for one in found.values():
         must = "be a qlazy Dataset, as qlazy.from_arrays(x, y) makes one, or a function from a seed to one"
         require(isinstance(one, Dataset), "data", must, type(one).__name__, TypeError)
+        require(len(one.x_test), "data", "hold test samples (a comparison scores them)", "without any")
         alike = [
             (d.classes, d.x_train.shape, d.y_train.shape, d.y_test.shape, d.x_train.dtype)
             for d in (first, one)

@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from qlazy.base.errors import path_of, positive_of, require, whole_of
+from qlazy.base.errors import folder_of, positive_of, require, whole_of
 from qlazy.base.storage import (
     digest_of_file,
     load_arrays,
@@ -76,6 +76,7 @@ class RecordedRun:
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write to a folder; ``run.npz`` comes last and marks it as finished."""
+        folder = folder_of("folder", folder)
         self.trace.save(Path(folder, "trace.npz"))
         settings = {
             name: getattr(self, name) for name in _SETTINGS if getattr(self, name) == getattr(self, name)
@@ -91,7 +92,7 @@ class RecordedRun:
 
         Raises ValueError naming a damaged file, and one of another run or without all that a run has.
         """
-        folder = path_of("folder", folder)
+        folder = folder_of("folder", folder)
         path = folder / "run.npz"
         arrays, settings = load_arrays(path)
         own, beside = settings.pop("key", None), settings.pop("trace", None)

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from qlazy.base.errors import refuse
+from qlazy.base.errors import UnsupportedModelError, refuse
 
 
 class Picked:
@@ -25,5 +25,5 @@ class Picked:
             return returned[self.output]
         except (LookupError, AttributeError, TypeError):
             found = f" with {', '.join(map(str, returned))}" if isinstance(returned, Mapping) else ""
-            actual = f"{self.output!r}, but it returns a {type(returned).__name__}{found}"
-            return refuse("output", "be part of what the module returns", actual)
+            must = f"be part of what the module returns, a {type(returned).__name__}{found}"
+            return refuse("output", must, repr(self.output), UnsupportedModelError)

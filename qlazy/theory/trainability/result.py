@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, final
 
 import torch
 
-from qlazy.base.errors import path_of
+from qlazy.base.errors import folder_of
 from qlazy.base.storage import load_arrays, read_as, save_arrays
 from qlazy.base.tables import Table
 from qlazy.theory.trainability.algebra import LieAlgebra
@@ -167,12 +167,12 @@ class Trainability:
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write ``trainability.npz`` into a folder; returns its path."""
-        return save_arrays(Path(path_of("folder", folder), NAME), _arrays(self), _settings(self))
+        return save_arrays(Path(folder_of("folder", folder), NAME), _arrays(self), _settings(self))
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> Trainability:
         """What :meth:`save` wrote. Raises ValueError naming a damaged file."""
-        path = Path(path_of("folder", folder), NAME)
+        path = Path(folder_of("folder", folder), NAME)
         arrays, settings = load_arrays(path)
         with read_as(path, "is damaged or not a trainability"):
             found = _loaded(arrays, settings)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, final
 import numpy as np
 from numpy.typing import NDArray
 
-from qlazy.base.errors import path_of
+from qlazy.base.errors import folder_of
 from qlazy.base.intervals import student_reach
 from qlazy.base.over_seeds import half_interval
 from qlazy.base.storage import load_arrays, read_as, require_arrays, save_arrays
@@ -145,13 +145,13 @@ class Features:
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write ``features.npz`` into a folder."""
         save_arrays(
-            Path(path_of("folder", folder), FILE), {n: getattr(self, n) for n in _ARRAYS}, self._settings
+            Path(folder_of("folder", folder), FILE), {n: getattr(self, n) for n in _ARRAYS}, self._settings
         )
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> Features:
         """What :meth:`save` wrote. Raises ValueError naming a damaged file."""
-        path = Path(path_of("folder", folder), FILE)
+        path = Path(folder_of("folder", folder), FILE)
         arrays, settings = load_arrays(path)
         with read_as(path, "has no features of a model"):
             require_arrays(arrays, _SHAPES)

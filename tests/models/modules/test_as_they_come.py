@@ -1,5 +1,6 @@
 """Modules as people have them: attention, recurrent layers, bags, weight norm, several outputs; all under the laws."""
 
+import re
 import types
 
 import pytest
@@ -8,6 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from qlazy import Net
+from qlazy.base.errors import UnsupportedModelError
 from qlazy.models.modules.twice import TwiceDifferentiable
 from qlazy.testing import check_model
 
@@ -171,9 +173,28 @@ def test_one_of_several_outputs_is_picked(form, output):
 def test_a_missing_output_is_refused_by_name(form, output):
     net = Net(Several(form).double(), output=output)
     with pytest.raises(
-        ValueError, match=rf"`output` must be part of what the module returns, but is {output!r}"
+        ValueError, match=rf"`output` must be part of what the module returns, a .*, but is {output!r}"
     ):
         net(net.init(1), _rows())
+
+
+@pytest.mark.parametrize("shape", ["(3,)", "()", "(3, 2, 1)", "(1, 6)"])
+def test_outputs_of_another_shape_are_told_with_the_module(shape):
+    class Flat(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(4, 2)
+
+        def forward(self, x):
+            found = self.layer(x)
+            forms = {"(3,)": found[:, 0], "()": found.sum(), "(3, 2, 1)": found[..., None]}
+            return forms.get(shape, found.reshape(1, -1))
+
+    net = Net(Flat().double())
+    remedy = re.escape(" (`.unsqueeze(1)`)" if shape == "(3,)" else "")
+    must = rf"`module` must return outputs of shape \(n, c\){remedy}, but is Flat, which returns shape"
+    with pytest.raises(UnsupportedModelError, match=rf"{must} {re.escape(shape)} for 3 rows"):
+        net.jacobian(net.init(1), torch.ones(3, 4, dtype=torch.float64))
 
 
 @pytest.mark.parametrize("output", [True, 1.5, ["logits"]])
