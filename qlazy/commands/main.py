@@ -13,6 +13,7 @@ import shlex
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 from qlazy.base.errors import NotConvergedError, NotFiniteError, did_you_mean
@@ -88,6 +89,9 @@ def program() -> NoReturn:
     and another tenth was its last look at exit, at what the system frees at once.
     """
     gc.set_threshold(*_SELDOM)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed, `2>&-`: what is printed there would go to the other one
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - until the process ends
     code = main()
     gc.freeze()
     sys.exit(code)

@@ -9,6 +9,7 @@ import torch
 
 from qlazy.base.execution import connected
 from qlazy.commands import OK
+from qlazy.commands.json_documents import add_json
 from qlazy.commands.options.data import add_data, read_data
 from qlazy.commands.options.kinds import folder, positive
 from qlazy.commands.options.models import MODELS_HELP, add_model, add_qnodes, read_qnodes
@@ -41,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder (%(default)s)",
     )
     parser.add_argument("--verify", action="store_true", help="read every tile back and check it")
+    add_json(parser)
     add_quiet(parser)
 
 
@@ -63,9 +65,11 @@ def run(arguments: argparse.Namespace) -> int:
         )  # fmt: skip
     if arguments.verify:
         stored.verify(progress=not arguments.quiet)
-    rows, columns = stored.shape
-    print(
-        f"{name}: {rows} x {columns}, trace {float(stored.trace()):.6g}, tiles of {stored.description.tile} samples"
-    )
+    (rows, columns), tile, trace = stored.shape, stored.description.tile, float(stored.trace())
+    arguments.document = {
+        "model": name, "parameters": model.num_params, "data": data.description, "seed": arguments.seed,
+        "shape": [rows, columns], "tile": tile, "trace": trace, "store": arguments.store,
+    }  # fmt: skip
+    print(f"{name}: {rows} x {columns}, trace {trace:.6g}, tiles of {tile} samples")
     print(f"Zarr array `kernel`: {arguments.store}")
     return OK

@@ -5,6 +5,7 @@ Figures are made without pyplot: no backend is chosen, no global state is touche
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import warnings
@@ -173,6 +174,13 @@ class Plate(Figure):
 
     caption: str = ""
     asked: Style | None = None
+
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows where matplotlib was not told to show figures there."""
+        picture = io.BytesIO()
+        with style(self.asked):
+            self.savefig(picture, format="png")
+        return picture.getvalue()
 
 
 def grid(

@@ -42,6 +42,10 @@ RUNS: dict[str, tuple[list[str], set[str]]] = {
         },
     ),
     "kernel": (["kernel", "mlp:3", *SMALL], {"model", "facts", "trace", "eigenvalues", "seed", "classes"}),
+    "tiles": (
+        ["tiles", "mlp:3", *SMALL, "--tile", "5"],
+        {"model", "parameters", "data", "seed", "shape", "tile", "trace", "store"},
+    ),
     "derivative": (
         ["diff", "p2", "--wrt", "a[3, 0]"],
         {"program", "wrt", "count", "mode", "loops", "programs"},
@@ -80,7 +84,8 @@ def document(text: str) -> dict[str, Any]:
 def ran(request, tmp_path_factory) -> tuple[str, dict[str, Any], str, Path]:
     words, _ = RUNS[request.param]
     folder = tmp_path_factory.mktemp("out")
-    out = ["--out", str(folder)] if words[0] in ("check", "compare", "kernel") else []
+    option = {"check": "--out", "compare": "--out", "kernel": "--out", "tiles": "--store"}.get(words[0])
+    out = [] if option is None else [option, str(folder)]
     import contextlib
     import io
 
@@ -111,6 +116,11 @@ def test_every_command_prints_one_document(ran) -> None:
         }  # fmt: skip
     if name == "kernel":
         assert result["trace"] == pytest.approx(sum(result["eigenvalues"]))
+    if name == "tiles":
+        kept_tiles = qlazy.TiledKernel.load(result["store"])
+        dense = kept_tiles.block(slice(None), slice(None))
+        assert result["trace"] == pytest.approx(float(dense.trace()))
+        assert [*dense.shape] == result["shape"]
     if name == "circuits":
         assert {one["name"] for one in result["circuits"]} > {"tfim", "hardware_efficient"}
     if name == "circuit":

@@ -7,6 +7,7 @@ import io
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.image import imread as plt_image
 
 from qlazy.drawing.files import Drawing, save
 from qlazy.drawing.page import inline_svg
@@ -34,6 +35,22 @@ def test_files_are_those_that_matplotlib_saves(tmp_path):
             buffer = io.BytesIO()
             figure.savefig(buffer, format=kind, metadata={without: None, "Publisher": "qlazy"})
             assert (tmp_path / f"figure.{kind}").read_bytes() == buffer.getvalue()
+
+
+def test_a_notebook_shows_a_figure_without_being_told_to():
+    """Without `%matplotlib inline` IPython knows nothing of figures, and shows what they have themselves."""
+    figure = curves()
+    canvas, dpi = figure.canvas, figure.dpi
+    picture = figure._repr_png_()
+    assert picture[:8] == b"\x89PNG\r\n\x1a\n"
+    assert (figure.canvas, figure.dpi) == (canvas, dpi)
+    formatters = pytest.importorskip("IPython.core.formatters")
+    shown, _ = formatters.DisplayFormatter().format(figure)
+    assert shown["image/png"] == picture
+    with style({"figure.facecolor": "red"}):
+        red, _ = grid(1, 1)
+    pixels = plt_image(io.BytesIO(red._repr_png_()))
+    assert tuple(pixels[0, 0, :3]) == (1, 0, 0)
 
 
 def test_files_and_page_share_two_draws_and_one_layout(tmp_path, monkeypatch):
