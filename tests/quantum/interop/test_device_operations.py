@@ -18,6 +18,8 @@ from pennylane import numpy as pnp
 from pennylane.exceptions import DeviceError
 from scipy.linalg import block_diag, expm
 
+from qlazy.quantum.pennylane.rules.lowering import NotLoweredError, lower
+
 W = 6
 HERMITIAN = np.array([[0.3, 0.2 - 0.5j], [0.2 + 0.5j, -1.1]])
 SUM = qml.dot([0.5, -0.7, 0.3], [qml.X(0), qml.Z(1), qml.Y(0) @ qml.Z(1)])
@@ -202,3 +204,11 @@ REFUSED = {
 def test_evolutions_that_are_refused(make: Callable[[Any], Any], words: str, interface: str) -> None:
     with pytest.raises(DeviceError, match=f"{words}.*use default.qubit"):
         answers("qlazy.adjoint", Case(1, make), interface)
+
+
+def test_an_evolution_under_what_is_not_hermitian_is_not_lowered() -> None:
+    """Its lower triangle alone would be read, and be taken for the whole."""
+    op = qml.evolve(qml.prod(qml.Hadamard(0), qml.Hermitian(HERMITIAN, 0)), torch.tensor(0.3))
+    with pytest.raises(NotLoweredError, match="an evolution under what is not Hermitian"):
+        list(lower(op, {0: 0}))
+    assert list(lower(qml.evolve(qml.Hermitian(HERMITIAN, 0), torch.tensor(0.3)), {0: 0}))
