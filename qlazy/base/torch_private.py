@@ -14,11 +14,14 @@ from torch._C import DisableTorchFunctionSubclass as without_overrides
 from torch._C import _are_functorch_transforms_active as are_transforms_active
 from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
 from torch._functorch.utils import unwrap_dead_wrappers
+from torch._vmap_internals import _vmap
+from torch.autograd.graph import _engine_run_backward
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 __all__ = [
     "WEIGHT_NORM",
     "are_transforms_active",  # torch's own autograd.Function.apply asks it, before it binds signatures
+    "cotangents_of",
     "default_device",
     "gradients_along",
     "has_global_hooks",
@@ -81,6 +84,29 @@ def gradients_along(
         total, list(leaves), create_graph=recorded, retain_graph=recorded or keep,
         allow_unused=True, materialize_grads=True,
     )  # fmt: skip
+
+
+FEW_OUTPUTS = 4
+"""Of fewer outputs the gradients are sooner had one after the other than mapped over."""
+
+
+def cotangents_of(outputs: Tensor, values: Sequence[Tensor]) -> list[Tensor]:
+    """The gradients of sum_i outputs[i, k] by values (n, ...) on the way to outputs (n, c): (n, c, ...) each.
+
+    What ``torch.autograd.grad`` does with ``is_grads_batched``, without the import of sympy by its first call.
+    """
+    units = torch.eye(outputs.shape[1], dtype=outputs.dtype, device=outputs.device)
+    weights = units.unsqueeze(1).expand(len(units), *outputs.shape)
+
+    def gradients(weight: Tensor) -> tuple[Tensor, ...]:
+        found: tuple[Tensor, ...] = _engine_run_backward(
+            (outputs,), (weight,), True, False, tuple(values), False, accumulate_grad=False
+        )
+        return found
+
+    if len(units) < FEW_OUTPUTS:
+        return [torch.stack(one, 1) for one in zip(*map(gradients, weights), strict=True)]
+    return [found.transpose(0, 1) for found in _vmap(gradients)(weights)]
 
 
 def is_transformed(*tensors: Tensor) -> bool:

@@ -22,8 +22,15 @@ from qlazy.base.errors import (
 from qlazy.base.memory import require_bytes
 from qlazy.base.torch_private import in_plain_autograd, plain_params, plain_rows
 from qlazy.models.derivatives import Derivatives, Key, hessian_product, kind_of, second_derivative
-from qlazy.models.layerwise import chain_jacobian, chain_of, is_applicable, layerwise_gram, layerwise_jacobian
-from qlazy.models.layerwise.chains import Part
+from qlazy.models.layerwise import (
+    Part,
+    chain_of,
+    choice,
+    is_applicable,
+    is_dense,
+    layerwise_gram,
+    layerwise_jacobian,
+)
 from qlazy.models.model import AutogradModel, blocks_of
 from qlazy.models.modules.conversions import conversions_of
 from qlazy.models.modules.flops import gradient_flops
@@ -33,15 +40,6 @@ from qlazy.models.modules.outputs import Picked
 from qlazy.models.modules.starts import foreign, reset, seeded
 from qlazy.models.thread_copies import ReplicaPerThread, copied
 from qlazy.models.trial import BATCH, GROWTH, Trial, called, require_outputs
-
-JACOBIAN_COST, PRODUCT_COST = 3.5e-5, 7e-8
-"""Milliseconds an entry of a Jacobian by ``torch.func``, and a product of two of them in a kernel."""
-
-ENTRY_COST, LAYERS_SHARE, OUTPUT_SHARE = 1.2e-5, 1.2, 0.25
-"""Milliseconds that layers save an entry of a Jacobian, and that reading them takes in all, and for each output."""
-
-LAYERS_COST, OUTPUT_COST = 6.0, 2.0
-"""Milliseconds that reading a net layer by layer takes before anything is contracted, and for each output."""
 
 
 @final
@@ -67,9 +65,9 @@ class Net(AutogradModel):
     ``output`` picks the outputs (n, c) of a module that returns several: the index of a tuple, the name in a dict or of
     an attribute, "logits", or a function of what the module returns.
 
-    The Jacobian is that of plain autograd, row by row: layer by layer for chains of linear layers and pointwise
-    functions, and for what is large and no convolution; by ``torch.func`` otherwise. A module that ``torch.func``
-    cannot map over samples (recurrent layers) is differentiated row by row, with a SlowBackendWarning.
+    The Jacobian is that of plain autograd, row by row: layer by layer for chains of torch's own layers, convolutions
+    and norms among them, and for what is large; by ``torch.func`` otherwise. A module that ``torch.func`` cannot map
+    over samples (recurrent layers) is differentiated row by row, with a SlowBackendWarning.
 
     Raises TypeError for what is no module and makes none, ValueError for an ``init`` or ``output`` of another kind.
     """
@@ -95,11 +93,14 @@ class Net(AutogradModel):
         self._output = output
         self._replicas = ReplicaPerThread(self.module)
         self._features = _features(self.module)
-        self._has_patches = any(isinstance(part, nn.Conv1d | nn.Conv2d) for part in self.module.modules())
+        self._has_patches = any(
+            isinstance(part, nn.Conv1d | nn.Conv2d | nn.Conv3d) for part in self.module.modules()
+        )
         self._init = init
         self._foreign: str | None = None  # a parameter that is not as torch draws it; none for ""
         self._tried: dict[Key, int] = {}  # how many rows that differ were seen
         self._largest: dict[Key, int] = {}  # batches that were held to their rows, where rows may mix
+        self._outputs: dict[Key, int] = {}  # of rows of each kind
         self._derivatives = Derivatives("module")
         trainable = {name: p for name, p in self.module.named_parameters() if p.requires_grad}
         require(trainable, "module", "have a trainable parameter", "without one", UnsupportedModelError)
@@ -192,35 +193,37 @@ class Net(AutogradModel):
 
     def jacobian(self, params: Tensor, x: Tensor) -> Tensor:
         self.check(params, x)
-        if (parts := self._chain(params, x)) is not None:
-            return chain_jacobian(parts, self.state(params), self._blocks, x)
-        if self._is_large(params, x):
-            return layerwise_jacobian(self, params, x)
+        chain = self._chain(params, x)
+        if chain is not None or self._is_large(params, x):
+            return layerwise_jacobian(self, params, x, chain)
         return self._derivatives.jacobian(self, params, x)
 
     def _chain(self, params: Tensor, x: Tensor) -> list[Part] | None:
-        """The parts of a net of linear layers and pointwise functions, where nothing is recorded or transformed."""
+        """The parts of a net that is a chain of torch's own layers, where nothing is recorded or transformed."""
         is_plain = is_applicable(params, x) and x.dtype == params.dtype
         return chain_of(self.module, x) if is_plain else None
+
+    def _is_dense(self, params: Tensor, x: Tensor) -> bool:
+        """Whether it is a chain of linear layers and pointwise functions, which plain autograd differentiates twice."""
+        parts = self._chain(params, x)
+        return parts is not None and is_dense(parts)
 
     def _is_large(self, params: Tensor, x: Tensor) -> bool:
         """Whether the Jacobian is sooner had from the layers, whose reading takes a while, than by ``torch.func``."""
         entries = len(x) * self.num_params
-        if self._has_patches or not is_applicable(params, x) or entries * ENTRY_COST < OUTPUT_SHARE:
-            return False  # patches of images take longer to unfold than to differentiate
-        with torch.no_grad():
-            outputs = self(params, x[:1]).shape[1]
-        return outputs * (entries * ENTRY_COST - OUTPUT_SHARE) > LAYERS_SHARE
+        if not is_applicable(params, x) or not choice.may_come_from_layers(entries):
+            return False
+        return choice.comes_from_layers(entries, self._num_outputs(params, x), self._has_patches)
 
     def hvp(self, params: Tensor, x: Tensor, cotangent: Tensor, tangent: Tensor) -> Tensor:
         self.check_second(params, x, cotangent, tangent)
-        if self._chain(params, x) is not None and is_applicable(cotangent, tangent):
+        if self._is_dense(params, x) and is_applicable(cotangent, tangent):
             return hessian_product(self, params, x, cotangent, tangent)
         return self._derivatives.hvp(self, params, x, cotangent, tangent)
 
     def second_derivative(self, params: Tensor, x: Tensor, tangent: Tensor) -> Tensor:
         self.check_second(params, x, None, tangent)
-        if self._chain(params, x) is not None and is_applicable(tangent):
+        if self._is_dense(params, x) and is_applicable(tangent):
             return second_derivative(self, params, x, tangent)
         return self._derivatives.second_derivative(self, params, x, tangent)
 
@@ -233,23 +236,30 @@ class Net(AutogradModel):
         given = (x,) if y is None else (x, y)
         for inputs in given:
             self.check(params, inputs)
-        if is_applicable(params, *given) and not self._is_small(params, *given):
-            return layerwise_gram(self, params, x, y)
+        if is_applicable(params, *given):
+            chain = self._chain(params, x) if y is None or self._chain(params, y) is not None else None
+            if not self._is_small(chain, params, *given):
+                return layerwise_gram(self, params, x, y, chain)
         return super().gram(params, x, y)
 
-    def _is_small(self, params: Tensor, *given: Tensor) -> bool:
-        """Whether the kernel is sooner had from the Jacobian than from the layers, by milliseconds of one core."""
-        samples = [len(given[0]), len(given[-1])]
+    def _is_small(self, chain: list[Part] | None, params: Tensor, *given: Tensor) -> bool:
+        """Whether the kernel is sooner had from the Jacobian than from the layers."""
+        costs, samples = choice.costs_of(chain), [len(given[0]), len(given[-1])]
         entries = sum(samples[: len(given)]) * self.num_params
-        if entries * JACOBIAN_COST > LAYERS_COST + 100 * OUTPUT_COST:
+        if not choice.may_come_from_jacobian(entries, costs):
             return False
-        if self._chain(params, given[0]) is None and not self._derivatives.maps(self, params, given[0]):
+        if chain is None and not self._derivatives.maps(self, params, given[0]):
             return False
-        with torch.no_grad():
-            outputs = self(params, given[0][:1]).shape[1]
-        products = samples[0] * samples[1] * outputs**2 * self.num_params
-        jacobian = outputs * entries * JACOBIAN_COST + products * PRODUCT_COST
-        return jacobian <= LAYERS_COST + outputs * OUTPUT_COST
+        outputs, pairs = self._num_outputs(params, given[0]), samples[0] * samples[1]
+        return choice.comes_from_jacobian(entries, pairs, outputs, self.num_params, costs)
+
+    def _num_outputs(self, params: Tensor, x: Tensor) -> int:
+        """Of rows like those of x (n, ...)."""
+        kind = kind_of(params, x)
+        if kind not in self._outputs:
+            with torch.no_grad():
+                self._outputs[kind] = self(params, x[:1]).shape[1]
+        return self._outputs[kind]
 
     def is_mapped(self, params: Tensor, x: Tensor) -> bool:
         """Whether ``torch.func`` maps the module's gradients over samples; otherwise they are taken row by row."""

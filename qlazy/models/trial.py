@@ -21,7 +21,7 @@ from qlazy.base.chance import random_states
 from qlazy.base.errors import NotFiniteError, UnsupportedModelError, ZeroJacobianError, refuse, require
 from qlazy.base.torch_private import within_transform
 from qlazy.models.derivatives import pulled_back, spread
-from qlazy.models.layerwise.plan import ParametrisedModule
+from qlazy.models.layerwise.sources import ParametrisedModule
 from qlazy.models.thread_copies import copied, replica
 
 ROWS = 3

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from qlazy import Net
 from qlazy.models import nets
-from qlazy.models.layerwise import chain_of, layerwise_jacobian
+from qlazy.models.layerwise import chain_of, choice, is_dense, jacobians, layerwise_gram, layerwise_jacobian
 from qlazy.models.modules.known_modules import POINTWISE
 from tests.makers import rng
 
@@ -58,6 +58,70 @@ def test_jacobian_of_a_chain(seed: int) -> None:
     torch.testing.assert_close(net.jacobian(params, x), expected, rtol=1e-10, atol=1e-12)
     recorded = net.jacobian(params.clone().requires_grad_(), x)
     torch.testing.assert_close(recorded.detach(), expected, rtol=1e-10, atol=1e-12)
+
+
+def drawn_images(seed: int) -> tuple[nn.Sequential, Tensor]:
+    """Convolutions in one to three dimensions with drawn settings, norms, pooling, one to seven outputs; and inputs."""
+    random = rng(1000 + seed)
+
+    def one_of(*choices):
+        return choices[int(torch.randint(len(choices), (1,), generator=random))]
+
+    d = 1 + seed % 3
+    convolution, norm = getattr(nn, f"Conv{d}d"), getattr(nn, f"BatchNorm{d}d")
+    parts: list[nn.Module] = []
+    for fan_in, fan_out in ((2, 4), (4, 4)):
+        modes = ("zeros", "reflect", "replicate", "circular") if d < 3 else ("zeros", "replicate", "circular")
+        settings = {"groups": one_of(1, 2), "bias": one_of(True, False), "dilation": one_of(1, 2)}
+        settings |= one_of({"stride": 2}, {"padding": 1, "padding_mode": one_of(*modes)}, {"padding": "same"})
+        size = (
+            one_of(1, 3) if settings.get("padding") == "same" else one_of(1, 2, 3)
+        )  # of even ones torch warns
+        parts.append(convolution(fan_in, fan_out, size, **settings))
+        parts += [one_of(nn.GroupNorm(2, 4), norm(4), nn.Tanh()), one_of(nn.ReLU, nn.SiLU, nn.Identity)()]
+    if d < 3:
+        kinds = ("AvgPool", "MaxPool", "AdaptiveAvgPool")
+        parts.append(getattr(nn, f"{one_of(*kinds)}{d}d")(1 if d == 2 else 2))
+    body = nn.Sequential(*parts, nn.Flatten()).double().eval()
+    for part in body:
+        if isinstance(part, norm):
+            part.running_mean.normal_(generator=random)
+            part.running_var.uniform_(0.5, 2.0, generator=random)
+    x = torch.randn(1 + seed % 4, 2, *[9 - d] * d, generator=random, dtype=torch.float64)
+    return nn.Sequential(body, nn.Linear(body(x).shape[1], one_of(1, 3, 7)).double()).eval(), x
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_jacobian_and_kernel_of_a_convolutional_chain(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever its kernel, stride, padding, groups and norms; frozen parts too, at once and a sample at a time."""
+    module, x = drawn_images(seed)
+    own = list(module.parameters())
+    if seed % 4 == 0:
+        own[seed % len(own)].requires_grad_(False)
+    net = Net(module, init="own")
+    params = torch.randn(net.num_params, generator=rng(seed), dtype=torch.float64)
+    chain = chain_of(net.module, x)
+    assert chain is not None
+    assert not is_dense(chain)
+    expected = by_transforms(net, params, x)
+    close = {"rtol": 1e-9, "atol": 1e-10 * (1 + float(expected.abs().max()))}
+    torch.testing.assert_close(net.jacobian(params, x), expected, **close)
+    kernel = torch.einsum("icp,jdp->icjd", expected, expected)
+    wide = {"rtol": 1e-9, "atol": 1e-10 * (1 + float(kernel.abs().max()))}
+    torch.testing.assert_close(layerwise_gram(net, params, x, None, chain), kernel, **wide)
+    torch.testing.assert_close(layerwise_gram(net, params, x, x[:1], chain), kernel[:, :, :1], **wide)
+    for name in ("CHUNK_BYTES", "SMALL"):
+        monkeypatch.setattr(jacobians, name, 1)
+    torch.testing.assert_close(net.jacobian(params, x), expected, **close)
+
+
+def test_a_norm_that_learns_from_the_batch_is_no_chain() -> None:
+    module = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 1)).double()
+    x = torch.randn(5, 3, generator=rng(0), dtype=torch.float64)
+    assert chain_of(module, x) is None
+    assert chain_of(module.eval(), x) is not None
+    unknown = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4, track_running_stats=False)).double().eval()
+    assert chain_of(unknown, x) is None
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -134,12 +198,13 @@ def test_layer_by_layer(outputs: int, monkeypatch: pytest.MonkeyPatch) -> None:
     x = torch.randn(7, 4, generator=rng(2), dtype=torch.float64)
     expected = by_transforms(net, params, x)
     torch.testing.assert_close(layerwise_jacobian(net, params, x), expected)
-    monkeypatch.setattr("qlazy.models.layerwise.plan.READ_BYTES", 1)
+    for name in ("CHUNK_BYTES", "SMALL"):
+        monkeypatch.setattr(jacobians, name, 1)
     torch.testing.assert_close(layerwise_jacobian(net, params, x), expected)
-    monkeypatch.setattr(nets, "LAYERS_SHARE", -1e9)
+    monkeypatch.setattr(choice, "LAYERS_SHARE", -1e9)
     called = []
     monkeypatch.setattr(nets, "layerwise_jacobian", lambda *a: called.append(1) or layerwise_jacobian(*a))
-    monkeypatch.setattr(nets, "ENTRY_COST", 1.0)
+    monkeypatch.setattr(choice, "ENTRY_COST", 1.0)
     torch.testing.assert_close(net.jacobian(params, x), expected)
     assert called
 

@@ -10,8 +10,7 @@ from torch import nn
 
 from qlazy import Net
 from qlazy.base.errors import UnsupportedModelError
-from qlazy.models import nets
-from qlazy.models.layerwise import RULES, assemble, capture, plan
+from qlazy.models.layerwise import RULES, assemble, capture, choice, layerwise_gram, plan
 from qlazy.models.model import Model
 from tests.makers import inputs, residual_net, rng, tanh_net
 
@@ -19,9 +18,10 @@ from tests.makers import inputs, residual_net, rng, tanh_net
 @pytest.fixture(autouse=True, scope="module")
 def layer_by_layer():
     """Small nets too, whose kernels come from their Jacobian otherwise."""
-    kept, nets.LAYERS_COST = nets.LAYERS_COST, -float("inf")
-    yield
-    nets.LAYERS_COST = kept
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("DENSE_COSTS", "CHAIN_COSTS", "READING_COSTS"):
+            patch.setattr(choice, name, getattr(choice, name)._replace(layers=-float("inf")))
+        yield
 
 
 def randomized(net: Net, dtype: torch.dtype = torch.float64) -> torch.Tensor:
@@ -33,10 +33,12 @@ def assert_default(module: nn.Module, x: torch.Tensor, y: torch.Tensor | None = 
     net = Net(module)
     params = randomized(net)
     for right in (None, x[:1] if y is None else y):
-        actual, expected = net.gram(params, x, right), Model.gram(net, params, x, right)
-        assert actual.shape == expected.shape
-        assert actual.dtype == params.dtype
-        torch.testing.assert_close(actual, expected, rtol=1e-9, atol=1e-11 * float(expected.abs().max() + 1))
+        chosen, expected = net.gram(params, x, right), Model.gram(net, params, x, right)
+        for actual in (chosen, layerwise_gram(net, params, x, right)):  # chains too as any other net
+            assert actual.shape == expected.shape
+            assert actual.dtype == params.dtype
+            close = {"rtol": 1e-9, "atol": 1e-11 * float(expected.abs().max() + 1)}
+            torch.testing.assert_close(actual, expected, **close)
 
 
 def read_layers(module: nn.Module, x: torch.Tensor) -> set[str]:
@@ -331,9 +333,9 @@ def test_a_rule_that_is_wrong_is_found_out(monkeypatch):
             return 1.001 * super().read(x)
 
     monkeypatch.setitem(RULES, nn.Linear, Wrong)
-    module = nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4), nn.Linear(4, 2)).double()
+    module = nn.Sequential(nn.Linear(3, 4), Skip(nn.LayerNorm(4)), nn.Linear(4, 2)).double()
     assert_default(module, inputs(4, 3))
-    assert read_layers(module, inputs(4, 3)) == {"1.weight", "1.bias"}
+    assert read_layers(module, inputs(4, 3)) == {"1.inner.weight", "1.inner.bias"}
 
 
 def test_single_precision():

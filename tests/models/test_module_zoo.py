@@ -17,7 +17,7 @@ from torch.utils.checkpoint import checkpoint
 
 from qlazy import Linearized, Net, Readout, tangent_kernel
 from qlazy.base.errors import SlowBackendWarning, UnsupportedModelError
-from qlazy.models import nets
+from qlazy.models.layerwise import choice
 from tests.makers import inputs, rng
 
 N = 4
@@ -27,9 +27,10 @@ GRAMMAR = re.compile(r"`[\w\[\]']+` must .*, but (is |\w+ |in )", re.DOTALL)
 @pytest.fixture(autouse=True, scope="module")
 def layer_by_layer():
     """Small nets too, whose kernels come from their Jacobian otherwise."""
-    kept, nets.LAYERS_COST = nets.LAYERS_COST, -float("inf")
-    yield
-    nets.LAYERS_COST = kept
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("DENSE_COSTS", "CHAIN_COSTS", "READING_COSTS"):
+            patch.setattr(choice, name, getattr(choice, name)._replace(layers=-float("inf")))
+        yield
 
 
 class Using(nn.Module):

@@ -27,6 +27,10 @@ class Layer:
     rule: Rule
     parameters: Mapping[str, str]
 
+    def positions(self, cotangents: Tensor) -> Tensor:
+        """Cotangents (r, c, t, out) from those in the form of the module's outputs, (r, c, ...)."""
+        return self.rule.positions(cotangents.flatten(0, 1)).unflatten(0, cotangents.shape[:2])
+
     def factor(self, calls: Sequence[LayerCall], cotangents: Sequence[Tensor]) -> ReadFactor:
         """From cotangents (n, c, t, out) of each call: several calls are so many more positions."""
         seen = _joined([call.seen for call in calls], 1)

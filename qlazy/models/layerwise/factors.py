@@ -49,6 +49,10 @@ class ReadFactor(Factor):
     """A factor in the form in which it is read, which can be held to the gradient of the net."""
 
     @abc.abstractmethod
+    def write(self, blocks: Sequence[Tensor]) -> None:
+        """Write J into blocks (n, c, q), one for each parameter."""
+
+    @abc.abstractmethod
     def gradient(self, weights: Tensor) -> tuple[Tensor, Tensor]:
         """J^T u (q,) for u (n, c), and the size of the terms it is a sum of, to judge rounding by."""
 
@@ -75,6 +79,11 @@ class Explicit(ReadFactor):
 
     def add_kernel(self, other: Explicit, kernel: Tensor) -> None:
         kernel.addmm_(self.jacobian.flatten(0, 1), other.jacobian.flatten(0, 1).T)
+
+    def write(self, blocks: Sequence[Tensor]) -> None:
+        parts = self.jacobian.split([block.shape[2] for block in blocks], 2)
+        for block, part in zip(blocks, parts, strict=True):
+            block.copy_(part)
 
     def gradient(self, weights: Tensor) -> tuple[Tensor, Tensor]:
         terms = self.jacobian.flatten(0, 1) * weights.reshape(-1, 1)
@@ -138,6 +147,11 @@ class Outer(ReadFactor):
             for h, inner_products in zip(right, row, strict=True):
                 scales = inner_products.repeat_interleave(outputs, 1).unsqueeze(1)
                 blocks.addcmul_((g @ h.T).view(samples, outputs, -1), scales)
+
+    def write(self, blocks: Sequence[Tensor]) -> None:
+        self.inputs.write_outer(self.cotangents, blocks[0])
+        if self.bias:
+            torch.sum(self.cotangents, 2, out=blocks[1])
 
     def gradient(self, weights: Tensor) -> tuple[Tensor, Tensor]:
         total = torch.zeros_like(self.cotangents[:, 0])

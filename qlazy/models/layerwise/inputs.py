@@ -35,6 +35,10 @@ class Inputs(abc.ABC):
     def outer(self, cotangents: Tensor) -> Tensor:
         """Gradients of the weight (n, c, features x out) for cotangents (n, c, t, out), in its own layout."""
 
+    def write_outer(self, cotangents: Tensor, into: Tensor) -> None:
+        """The same, written into (n, c, features x out)."""
+        into.copy_(self.outer(cotangents))
+
     @abc.abstractmethod
     def total(self, cotangents: Tensor) -> Tensor:
         """Gradient of the weight (features x out,) for cotangents (n, t, out), summed over the samples."""
@@ -85,6 +89,13 @@ class Vectors(Inputs):
         # One product a sample for all outputs together.
         rows = cotangents.transpose(2, 3).flatten(1, 2)
         return (rows @ self.values).view(len(rows), cotangents.shape[1], -1)
+
+    def write_outer(self, cotangents: Tensor, into: Tensor) -> None:
+        if self.values.shape[1] > 1:
+            return super().write_outer(cotangents, into)
+        shape = cotangents.shape[3], self.features
+        torch.mul(cotangents[:, :, 0, :, None], self.values[:, None], out=into.unflatten(2, shape))
+        return None
 
     def total(self, cotangents: Tensor) -> Tensor:
         if self.values.is_contiguous():

@@ -87,8 +87,7 @@ class Reading:
 
     def _positions(self, layer: Layer, cotangents: Sequence[Tensor]) -> Tensor:
         """Cotangents (n, c, t, out) from those of each output in the form of the module's (r, ...)."""
-        stacked = torch.stack(list(cotangents), 1)
-        rows = layer.rule.positions(stacked.flatten(0, 1)).unflatten(0, stacked.shape[:2])
+        rows = layer.positions(torch.stack(list(cotangents), 1))
         folded = len(rows) // self._samples
         if folded == 1:
             return rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import math
 from collections.abc import Collection
 from typing import ClassVar
 
@@ -78,22 +79,24 @@ class EmbeddingRule(LinearRule):
 
 
 class ConvolutionRule(Rule):
-    """``Conv1d`` and ``Conv2d``: a linear layer on patches, one for each group of channels."""
+    """``Conv1d`` to ``Conv3d``: a linear layer on patches, one for each group of channels."""
 
-    module: nn.Conv1d | nn.Conv2d
+    module: nn.Conv1d | nn.Conv2d | nn.Conv3d
 
     def admits(self, x: Tensor) -> bool:
         return super().admits(x) and x.ndim == 2 + len(self.module.kernel_size)
 
     def read(self, x: Tensor) -> Tensor:
-        module = self.module
+        module, axes = self.module, range(2, x.ndim)
         mode = "constant" if module.padding_mode == "zeros" else module.padding_mode
-        padded = F.pad(x, self._padding(), mode)
-        kernel, dilation, stride = module.kernel_size, module.dilation, module.stride
-        if x.ndim == 3:  # as an image of height one
-            padded = padded.unsqueeze(2)
-            kernel, dilation, stride = (1, *kernel), (1, *dilation), (1, *stride)
-        return F.unfold(padded, kernel, dilation, 0, stride).transpose(1, 2)
+        patches = F.pad(x, self._padding(), mode)  # (n, channels, positions, kernel): views, written out once
+        for axis, size, step, stride in zip(
+            axes, module.kernel_size, module.dilation, module.stride, strict=True
+        ):
+            patches = patches.unfold(axis, step * (size - 1) + 1, stride)[..., ::step]
+        kernel = [axis + len(axes) for axis in axes]
+        patches = patches.permute(0, 1, *kernel, *axes)
+        return patches.reshape(len(x), math.prod(patches.shape[1 : x.ndim]), -1).transpose(1, 2)
 
     def positions(self, outputs: Tensor) -> Tensor:
         return outputs.flatten(2).transpose(1, 2)
@@ -169,7 +172,13 @@ class BatchNormRule(ChannelRule):
 
     def read(self, x: Tensor) -> Tensor:
         module = self.module
-        return self.positions(F.batch_norm(x, module.running_mean, module.running_var, eps=module.eps))
+        assert module.running_mean is not None
+        assert module.running_var is not None
+        mean, variance = (
+            module.running_mean.to(x),
+            module.running_var.to(x),
+        )  # as buffers follow the parameters
+        return self.positions(F.batch_norm(x, mean, variance, eps=module.eps))
 
 
 class PReLURule(ChannelRule):
@@ -192,6 +201,7 @@ RULES: dict[type[nn.Module], type[Rule]] = {
     nn.Embedding: EmbeddingRule,
     nn.Conv1d: ConvolutionRule,
     nn.Conv2d: ConvolutionRule,
+    nn.Conv3d: ConvolutionRule,
     nn.LayerNorm: LayerNormRule,
     nn.GroupNorm: GroupNormRule,
     nn.BatchNorm1d: BatchNormRule,

@@ -19,7 +19,12 @@ SPATIAL = {
 }  # fmt: skip
 """Modules on images of so many dimensions, which come as (n, channels, ...): with one less they are a single one."""
 
-_ALL: tuple[Any, ...] = (*POINTWISE, *SPATIAL, nn.Linear, nn.LayerNorm, nn.Flatten, nn.Sequential)
+BATCH_NORMS = {nn.BatchNorm1d: (2, 3), nn.BatchNorm2d: (4,), nn.BatchNorm3d: (5,)}
+"""Modules that map each sample on its own with running statistics, by the numbers of dimensions that they take."""
+
+_ALL: tuple[Any, ...] = (
+    *POINTWISE, *SPATIAL, *BATCH_NORMS, nn.Linear, nn.LayerNorm, nn.GroupNorm, nn.Flatten, nn.Sequential,
+)  # fmt: skip
 _FORWARD = {kind: kind.forward for kind in _ALL}
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
@@ -50,9 +55,11 @@ def _dimensions(module: nn.Module, ndim: int) -> int | None:
 def _keeps_dimensions(kind: type[nn.Module], module: nn.Module, ndim: int) -> bool:
     if kind in SPATIAL:
         return ndim == SPATIAL[kind] + 2
+    if kind in BATCH_NORMS:
+        return ndim in BATCH_NORMS[kind] and not module.training and module.running_mean is not None
     if kind is nn.LayerNorm:
         return len(module.normalized_shape) < ndim  # type: ignore[arg-type]
-    return kind is nn.Linear or kind in POINTWISE
+    return kind is nn.GroupNorm or kind is nn.Linear or kind in POINTWISE
 
 
 def _is_as_made(module: nn.Module) -> bool:
@@ -65,5 +72,5 @@ def _is_as_made(module: nn.Module) -> bool:
         and not has_global_hooks()
         and not kept("inplace")
         and all(type(p) is nn.Parameter for p in module._parameters.values() if p is not None)
-        and not module._buffers
+        and (not module._buffers or type(module) in BATCH_NORMS)
     )

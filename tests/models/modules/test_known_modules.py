@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from qlazy import Net, UnsupportedModelError, mlp
 from qlazy.models import nets
 from qlazy.models.modules import known_modules
-from qlazy.models.modules.known_modules import POINTWISE, SPATIAL, maps_each_sample
+from qlazy.models.modules.known_modules import BATCH_NORMS, POINTWISE, SPATIAL, maps_each_sample
 
 F64 = torch.float64
 
@@ -30,6 +30,17 @@ KNOWN = {
     },
     **{kind.__name__: image_net(dimensions, kind) for kind, dimensions in SPATIAL.items()},
     "norm": (nn.Sequential(nn.Linear(4, 3), nn.LayerNorm(3)), torch.randn(3, 4, dtype=F64)),
+    "norm of groups": (
+        nn.Sequential(nn.Conv2d(2, 4, 2), nn.GroupNorm(2, 4), nn.Flatten()),
+        torch.randn(3, 2, 4, 4, dtype=F64),
+    ),
+    **{
+        kind.__name__: (
+            nn.Sequential(kind(2), nn.Flatten()).eval(),
+            torch.randn(3, 2, *(4,) * (ndims[-1] - 2), dtype=F64),
+        )
+        for kind, ndims in BATCH_NORMS.items()
+    },
     "within": (
         nn.Sequential(nn.Sequential(nn.Linear(4, 3), nn.Tanh()), nn.Flatten()),
         torch.randn(3, 2, 4, dtype=F64),
@@ -62,6 +73,12 @@ def with_another_forward() -> nn.Module:
     return module
 
 
+def with_buffer() -> nn.Module:
+    module = nn.Sequential(nn.Linear(4, 4), nn.Tanh())
+    module[1].register_buffer("shift", torch.ones(4))
+    return module
+
+
 UNKNOWN = {
     "a class of one's own": (lambda: nn.Sequential(Own(4, 4)), (3, 4)),
     "a hook": (with_hook, (3, 4)),
@@ -75,7 +92,9 @@ UNKNOWN = {
     "one image": (lambda: nn.Sequential(nn.Conv2d(3, 2, 2), nn.Flatten()), (3, 4, 4)),
     "a norm over samples": (lambda: nn.Sequential(nn.Linear(4, 4), nn.LayerNorm((3, 4))), (3, 4)),
     "three dimensions": (lambda: nn.Linear(4, 4), (3, 2, 4)),
-    "buffers": (lambda: nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4)).eval(), (3, 4)),
+    "buffers": (with_buffer, (3, 4)),
+    "statistics of the batch": (lambda: nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4)), (3, 4)),
+    "no others": (lambda: nn.BatchNorm1d(4, track_running_stats=False).eval(), (3, 4)),
 }
 
 
