@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import builtins
 import contextlib
+import io
 import json
 import os
 import pickle
@@ -10,6 +12,7 @@ import runpy
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -203,6 +206,32 @@ def test_files_that_a_circuit_writes_are_no_change(tmp_path):
         return 1.0
 
     trace_once(lambda: (get, None))
+
+
+def test_threads_that_trace_see_their_own_files_and_leave_python_as_it_was(tmp_path):
+    before = builtins.open, io.open, os.open, os.listdir, subprocess.Popen.__init__
+    errors = []
+
+    def trace(i):
+        try:
+            path = tmp_path / str(i)
+            path.write_text(f"{i}.0")
+            model = Circuit(turning(lambda: opened(path)), {"w": (1,)})
+            for k in (float(i), i + 0.5):
+                path.write_text(str(k))
+                torch.testing.assert_close(model(PARAMS, X), torch.cos(k * PARAMS + X), rtol=0, atol=1e-12)
+            (read,) = model._chosen._read.values()
+            assert len(read._last.places._buffers) == 1, "the file of another thread is looked at"
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=trace, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    assert before == (builtins.open, io.open, os.open, os.listdir, subprocess.Popen.__init__)
 
 
 def by_row(qnode, x):

@@ -5,5 +5,6 @@ to nothing: numbers, strings, arrays and tensors by value, all else by identity.
 from are noted once (:mod:`.places`), and only where another object stands in one of them is everything read anew
 (:mod:`.reading`). Names are those of a function's code with all code within it: comprehensions, lambdas, inner
 functions (:mod:`.names`). Of an object the attributes are looked at that are named in any code that is reached, since
-objects are handed on, and what its methods and properties of such names read (:mod:`.kinds`).
+objects are handed on, and what its methods and properties of such names read; of a library's object all attributes
+(:mod:`.kinds`). Files are noted as they are opened (:mod:`.opened`), and settings of libraries too (:mod:`.settings`).
 """

@@ -134,7 +134,9 @@ def _note_file(opened: Opened, *arguments: Any, **options: Any) -> None:
         arguments = arguments[1:]
     path = arguments[0] if arguments else options.get("file", options.get("path"))
     how = arguments[1] if len(arguments) > 1 else options.get("mode", options.get("flags", "r"))
-    is_only_written = how & os.O_ACCMODE == os.O_WRONLY if isinstance(how, int) else not {"r", "+"} & set(how)
+    is_only_written = (
+        how & os.O_ACCMODE == os.O_WRONLY if isinstance(how, int) else not {"r", "+"} & set(str(how))
+    )
     if isinstance(path, str | bytes | os.PathLike) and not is_only_written:
         opened.paths[os.fsdecode(path)] = None
 
