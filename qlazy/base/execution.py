@@ -11,6 +11,7 @@ import importlib.util
 import os
 import pickle
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -62,30 +63,45 @@ def on_threads(function: TaskFunction, shared: Any, tasks: Sequence[Any], worker
 
 def in_processes(function: TaskFunction, shared: Any, tasks: Sequence[Any], workers: int) -> Results:
     """Run tasks in processes of this machine, which start anew: no `if __name__ == "__main__"` is needed."""
-    import cloudpickle
     import torch
     from joblib import Parallel, delayed, parallel_config
 
     threads = torch.get_num_threads()
-    # An array rather than bytes: joblib puts a large one where all workers map it.
-    packed = np.frombuffer(cloudpickle.dumps((function, shared)), np.uint8)
-    name = sha256(packed.tobytes()).hexdigest()
+    name, packed = _packed(function, shared)
     calls = (delayed(_in_process)(name, packed, threads, index, task) for index, task in enumerate(tasks))
     with parallel_config(backend="loky", inner_max_num_threads=threads):
         yield from Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1)(calls)
 
 
 _unpacked: dict[str, tuple[TaskFunction, Any]] = {}
+_unpacking = threading.Lock()
+
+
+def _packed(function: TaskFunction, shared: Any) -> tuple[str, NDArray[np.uint8]]:
+    """A function and what all tasks share in one piece, with its name: objects that are one stay one.
+
+    An array rather than bytes: joblib puts a large one where all workers map it.
+    """
+    import cloudpickle
+
+    packed = np.frombuffer(cloudpickle.dumps((function, shared)), np.uint8)
+    return sha256(packed.tobytes()).hexdigest(), packed
+
+
+def _unpack(name: str, packed: NDArray[np.uint8]) -> tuple[TaskFunction, Any]:
+    """What was packed, unpacked once by every worker."""
+    with _unpacking:
+        if name not in _unpacked:
+            _unpacked.clear()
+            _unpacked[name] = pickle.loads(packed.tobytes())
+        return _unpacked[name]
 
 
 def _in_process(name: str, packed: NDArray[np.uint8], threads: int, index: int, task: Any) -> tuple[int, Any]:
     import torch
 
     torch.set_num_threads(threads)  # of this worker, which is ours alone
-    if name not in _unpacked:
-        _unpacked.clear()
-        _unpacked[name] = pickle.loads(packed.tobytes())
-    function, shared = _unpacked[name]
+    function, shared = _unpack(name, packed)
     return index, function(shared, task)
 
 
@@ -96,9 +112,10 @@ def on_cluster(function: TaskFunction, shared: Any, tasks: Sequence[Any], client
 
     if not tasks:
         return
-    handle = client.scatter(shared, broadcast=True, hash=False)
+    name, packed = _packed(function, shared)  # Dask takes lists apart, and then what runs share are copies
+    handle = client.scatter(packed, broadcast=True, hash=False)
     threads = torch.get_num_threads()
-    futures = [client.submit(_on_worker, function, handle, task, threads, pure=False) for task in tasks]
+    futures = [client.submit(_on_worker, name, handle, task, threads, pure=False) for task in tasks]
     places = {future.key: index for index, future in enumerate(futures)}
     try:
         for future, result in as_finished(futures, client.loop, with_results=True):
@@ -107,9 +124,10 @@ def on_cluster(function: TaskFunction, shared: Any, tasks: Sequence[Any], client
         client.cancel([*futures, handle])
 
 
-def _on_worker(function: TaskFunction, shared: Any, task: Any, threads: int) -> Any:
+def _on_worker(name: str, packed: NDArray[np.uint8], task: Any, threads: int) -> Any:
     import torch
 
+    function, shared = _unpack(name, packed)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

@@ -36,6 +36,28 @@ def test_processes_take_what_cannot_be_pickled_and_run_torch_as_this_one_does():
     assert dict(in_processes(task, 2, range(5), 2)) == {i: (2**i, threads) for i in range(5)}
 
 
+def are_one(shared: list[object], places: tuple[int, int]) -> bool:
+    return shared[places[0]] is shared[places[1]]
+
+
+def test_what_tasks_share_stays_one_object_in_other_processes():
+    """Runs whose models were copies of each other went other ways, to other last digits."""
+    from distributed import Client, LocalCluster
+
+    one = {"a model": 1}
+    with (
+        LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0"
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        assert dict(on_cluster(are_one, [one, one, dict(one)], [(0, 1), (0, 2)], client)) == {
+            0: True,
+            1: False,
+        }
+    assert dict(in_processes(are_one, [one, one, dict(one)], [(0, 1), (0, 2)], 2)) == {0: True, 1: False}
+
+
 def test_errors_come_as_they_were_raised(client):
     for run in (
         lambda: on_threads(power, 2, [1, -1], 2),
