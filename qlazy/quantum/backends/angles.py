@@ -15,7 +15,6 @@ from typing import final
 import torch
 from torch import Tensor
 
-from qlazy.quantum.pennylane.symbolic.kept import Kept
 from qlazy.quantum.program.expression import (
     BINARY,
     CALLED,
@@ -27,6 +26,7 @@ from qlazy.quantum.program.expression import (
     Entry,
     Expression,
     Input,
+    Kept,
     Negative,
     Stopped,
 )

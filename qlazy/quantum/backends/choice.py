@@ -187,6 +187,12 @@ def _require_outputs(tape: QuantumScript, qnode: qml.QNode) -> None:
     require(tape.measurements, "qnode", must, "returning nothing measured", UnsupportedModelError)
     if not transforms_of(qnode):
         require(not kinds, "qnode", must, f"returning {', '.join(kinds)}", UnsupportedModelError)
+    drawn = [op.name for op in tape.operations if _draws(op)]
+    must, actual = (
+        "give the same at every call",
+        f"drawing {', '.join(drawn)} anew each time (without a seed)",
+    )
+    require(not drawn, "qnode", must, actual, UnsupportedModelError)
     channels = {op.name for op in tape.operations if isinstance(op, qml.operation.Channel)}
     require(
         not channels or qnode.device.name != "default.qubit", "qnode",
@@ -195,13 +201,21 @@ def _require_outputs(tape: QuantumScript, qnode: qml.QNode) -> None:
     )  # fmt: skip
 
 
+def _draws(op: Any) -> bool:
+    """Whether an operator, or one that it is made of, draws its gates without a seed."""
+    parts = getattr(op, "hyperparameters", {})
+    if "seed" in parts and parts["seed"] is None:
+        return True
+    return any(isinstance(part, qml.operation.Operator) and _draws(part) for part in parts.values())
+
+
 def _on_torch(lock: Lock, qnode: qml.QNode, shapes: Shapes, row: tuple[int, ...]) -> Choice:
     backend = TorchBackend(on_default_qubit(qnode), shapes)
     require_wires(len(qnode.device.wires or ()))
     _require_dependence(lock.reference.sees_rows or changes_with_row(backend, _size(shapes), row), row)
 
     def check_derivative() -> str:
-        with _refused_under_torch():
+        with _refused_under_torch(lock):
             unchecked = lock.check_derivative(backend)
         if lock.reference.stops:
             backend.within = NoTangents
@@ -212,10 +226,11 @@ def _on_torch(lock: Lock, qnode: qml.QNode, shapes: Shapes, row: tuple[int, ...]
         assert isinstance(found, Tensor)
         call = Sample.of(params, x)
         if call.params is None or call.row is None:
-            backend.unchecked = lock.check_outputs(backend)
+            with _refused_under_torch(lock):
+                backend.unchecked = lock.check_outputs(backend)
             return
         precision = DOUBLE if found.dtype == torch.float64 else SINGLE
-        with _refused_under_torch():
+        with _refused_under_torch(lock):
             outputs = found[0].detach().to("cpu", torch.float64).numpy()
             is_held = lock.check_call(call.params, call.row, outputs, precision)
             if not (is_held and call.is_generic):
@@ -237,10 +252,12 @@ def _require_outcome(params: Tensor, x: Tensor, found: Tensor | Exception) -> No
 
 
 @contextmanager
-def _refused_under_torch() -> Iterator[None]:
+def _refused_under_torch(lock: Lock | None = None) -> Iterator[None]:
     try:
         yield
     except DisagreementError as reason:
+        if lock is not None:
+            lock.reference.require_repeatable()
         must = "give the same under torch as called in NumPy (no weight may leave torch: float(), .item(), math, NumPy)"
         refuse("qnode", must, f"not: {reason}", UnsupportedModelError)
 

@@ -63,6 +63,8 @@ def tapes_of(qnode: qml.QNode, **arguments: Any) -> tuple[tuple[QuantumScript, .
     Raises NotLoweredError for transforms whose outputs are not linear in results.
     """
     batch, combine = qml.workflow.construct_batch(qnode, level="user")(**arguments)
+    if not batch:
+        raise NotLoweredError("its transforms leave no circuit to run")
     combined = _affine(batch, combine) if transforms_of(qnode) else None
     return tuple(map(_of_tensors, batch)), combined
 
@@ -332,7 +334,8 @@ def _statements(
 def _measurement(op: Any, index: Mapping[Any, int], bits: dict[Any, Variable]) -> Iterator[Statement]:
     if op.postselect is not None:
         raise NotLoweredError(
-            "postselection divides by a probability, so that outputs are no expectation values"
+            "postselection divides by a probability, so that outputs are no expectation values (qlazy.Function of "
+            "params, x that gives torch.stack([qnode(row, weights) for row in x]) runs it on PennyLane's torch)"
         )
     (wire,) = op.wires
     bits[op.meas_uid] = bit = Variable(f"m{len(bits)}", BIT)

@@ -8,9 +8,11 @@ so every transform of torch.func passes through it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
 
 import torch
 
@@ -236,6 +238,30 @@ class Block:
     function: Callable[[Tensor], Tensor] = field(compare=False)
     arguments: tuple[Expression, ...]
     options: str = ""
+
+
+@final
+class Kept(threading.local):
+    """What is found of blocks, in a thread from the outermost :meth:`scope` to its end: they stand in each other."""
+
+    def __init__(self) -> None:
+        self._found: dict[Any, Any] | None = None
+
+    @property
+    def found(self) -> dict[Any, Any]:
+        assert self._found is not None
+        return self._found
+
+    @contextmanager
+    def scope(self) -> Iterator[None]:
+        if self._found is not None:
+            yield
+            return
+        self._found = {}
+        try:
+            yield
+        finally:
+            self._found = None
 
 
 @dataclass(frozen=True)

@@ -302,3 +302,64 @@ def test_transforms_that_make_several_circuits() -> None:
         circuit.jacobian(PARAMS, X), circuit_of(body).jacobian(PARAMS, X), rtol=0, atol=1e-12
     )
     assert (circuit.backend, circuit.backend_reason) == ("adjoint", "")
+
+
+class Drawn(qml.operation.Operation):
+    num_wires = num_params = 1
+
+    @staticmethod
+    def compute_decomposition(angle: Any, wires: Any) -> list[Any]:
+        return [qml.RX(angle + np.random.default_rng().uniform(), wires)]
+
+
+HAMILTONIAN = qml.dot([0.3, 0.4], [qml.X(0), qml.Z(1)])
+DRAWN: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "RandomLayers": (lambda w: qml.RandomLayers(w[None], [0, 1], seed=None), "drawing RandomLayers anew"),
+    "QDrift": (lambda w: qml.QDrift(HAMILTONIAN, w[0], n=3), "drawing QDrift anew"),
+    "within": (lambda w: qml.adjoint(qml.QDrift(HAMILTONIAN, w[0], n=3)), "drawing Adjoint"),
+    "of one's own": (lambda w: Drawn(w[0], 0), "giving other numbers each time"),
+}
+
+
+@pytest.mark.parametrize("backend", ["auto", "torch"])
+@pytest.mark.parametrize("name", DRAWN)
+def test_a_gate_that_draws_is_refused_in_words(name, backend):
+    body, words = DRAWN[name]
+
+    def circuit(inputs, weights):
+        qml.AngleEmbedding(inputs, [0, 1])
+        body(weights)
+        return qml.expval(qml.Z(0)), qml.expval(qml.X(1))
+
+    with pytest.raises(qlazy.UnsupportedModelError, match=f"give the same at every call, but is {words}"):
+        circuit_of(circuit, backend)(PARAMS, X)
+
+
+def test_a_transform_that_leaves_no_circuit_is_refused_in_words():
+    @qml.gradients.param_shift
+    @qml.qnode(qml.device("default.qubit", wires=1))
+    def circuit(inputs, w):
+        qml.RX(w + inputs[0], 0)
+        return qml.expval(qml.Z(0))
+
+    params, x = torch.zeros(1, dtype=torch.float64), torch.zeros(2, 1, dtype=torch.float64)
+    with pytest.raises(qlazy.UnsupportedModelError, match="No trainable parameters"):
+        qlazy.Circuit(circuit, {"w": 1})(params, x)
+
+
+def test_the_remedy_for_postselection_gives_the_numbers_of_plain_calls():
+    @qml.qnode(qml.device("default.qubit"))
+    def circuit(inputs, w):
+        qml.RX(inputs[0] + w[0], 0)
+        qml.CRY(w[1], [0, 1])
+        qml.measure(0, postselect=1)
+        return qml.expval(qml.Z(1))
+
+    params, x = torch.tensor([0.3, 0.7], dtype=torch.float64), torch.rand(3, 1, dtype=torch.float64)
+    with pytest.raises(
+        qlazy.UnsupportedModelError, match=r"qlazy.Function of params, x that gives torch.stack"
+    ):
+        qlazy.Circuit(circuit, {"w": 2})(params, x)
+    model = qlazy.Function(lambda w, rows: torch.stack([circuit(row, w) for row in rows])[:, None], 2)
+    plain = [[float(circuit(row.numpy(), params.numpy()))] for row in x]
+    torch.testing.assert_close(model(params, x), torch.tensor(plain, dtype=torch.float64), rtol=0, atol=1e-12)

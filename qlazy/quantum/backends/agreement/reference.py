@@ -36,6 +36,9 @@ Array = NDArray[np.float64]
 WORK = 2.0**22
 """Updates of an amplitude in a plain run, above which a circuit is not checked: those of 64 gates on 16 qubits."""
 
+CALLS = 6
+"""Of a QNode that may draw at random, to see whether it does."""
+
 STEPS = (1e-4, 1e-5, 1e-6)
 """Of the differences, in radians: the later ones only where the first disagrees, as for high frequencies."""
 
@@ -120,6 +123,19 @@ class Reference:
                 self._plain.run(self._own_tape)
             except Exception as error:
                 self._refuse_own(error)
+
+    def require_repeatable(self) -> None:
+        """Refuse a QNode whose own call gives other numbers each time, by a random template for instance."""
+        own = self.points.own
+        if own is None or not self.allows(CALLS):
+            return
+        calls = [self._tried(self._plain.outputs, own) for _ in range(CALLS)]
+        found = [outputs for outputs in calls if outputs is not None]
+        require(
+            all(np.allclose(found[0], other, rtol=1e-9, atol=1e-9, equal_nan=True) for other in found[1:]), "qnode",
+            "give the same at every call", "giving other numbers each time (a random template needs a seed)",
+            UnsupportedModelError,
+        )  # fmt: skip
 
     @cached_property
     def _own_outputs(self) -> Array | None:
