@@ -288,7 +288,7 @@ def test_training_wants_instances(setting, value):
 def test_a_missing_label_is_no_class(missing):
     labels = np.array(["a", "b", missing, "a", "b", "a"], dtype=object)
     with pytest.raises(
-        ValueError, match=r"`y` must have a label for every sample, but is without one at \[2\]"
+        ValueError, match=r"`y` must have a label for every sample, but is without one at 2 \(from 0\)"
     ):
         from_arrays(np.zeros((6, 2)), labels, train=4, test=2)
 

@@ -194,7 +194,7 @@ def test_outputs_of_another_shape_are_told_with_the_module(shape):
     remedy = re.escape(" (`.unsqueeze(1)`)" if shape == "(3,)" else "")
     must = rf"`module` must return outputs of shape \(n, c\){remedy}, but is Flat, which returns shape"
     with pytest.raises(UnsupportedModelError, match=rf"{must} {re.escape(shape)} for 3 rows"):
-        net.jacobian(net.init(1), torch.ones(3, 4, dtype=torch.float64))
+        net.jacobian(net.init(1), torch.arange(12.0, dtype=torch.float64).reshape(3, 4))
 
 
 @pytest.mark.parametrize("output", [True, 1.5, ["logits"]])
