@@ -371,10 +371,14 @@ def _compile_block(block: Block, layout: Layout) -> Evaluate:
     arguments = _compile_all(block.arguments, layout)
 
     def evaluate(params: Tensor, x: Tensor) -> Tensor:
-        key = id(evaluate), id(params), id(x)
-        if key not in _values.found:
-            _values.found[key] = block.function(arguments(params, x))
-        return _values.found[key]
+        found, key = _values.found, (id(evaluate), id(params), id(x))
+        if key not in found:
+            found[key] = (
+                block.function(arguments(params, x)),
+                params,
+                x,
+            )  # held, so that no other has their ids
+        return found[key][0]
 
     _compiled.found[id(block)] = evaluate
     return evaluate

@@ -276,7 +276,7 @@ class Reading:
         self.met.update(dict.fromkeys(names))
         space = function.__globals__
         self._note(space.get, names, depth)
-        built_in = function.__builtins__  # type: ignore[attr-defined]
+        built_in = function.__builtins__
         self._note(built_in.get, [name for name in names if name not in space and name in built_in], depth)
         if not OF_ALL_GLOBALS.isdisjoint(names):
             # by names that may be made up as it runs: not what lies within
