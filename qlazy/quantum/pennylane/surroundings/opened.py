@@ -10,7 +10,6 @@ import functools
 import io
 import os
 import socket
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -25,6 +24,15 @@ import numpy as np
 
 from qlazy.quantum.pennylane.surroundings.kinds import is_a_library
 
+
+def _data_bases() -> tuple[tuple[Any, str], ...]:
+    try:
+        import sqlite3
+    except ImportError:  # Python may be built without it
+        return ()
+    return ((sqlite3, "connect"),)
+
+
 LARGEST = 2**24
 """Files of more bytes are told by a checksum."""
 _OPENING: tuple[tuple[Any, str], ...] = (
@@ -32,8 +40,8 @@ _OPENING: tuple[tuple[Any, str], ...] = (
     (np.lib.npyio.DataSource, "open"),  # which keeps a function of its own
 )  # fmt: skip
 _BEYOND: tuple[tuple[Any, str], ...] = (
-    (os, "listdir"), (os, "scandir"), (os, "system"), (sqlite3, "connect"), (subprocess.Popen, "__init__"),
-    (socket.socket, "__init__"),
+    (os, "listdir"), (os, "scandir"), (os, "system"), (subprocess.Popen, "__init__"), (socket.socket, "__init__"),
+    *_data_bases(),
 )  # fmt: skip
 """Through these a function looks at what else is outside of the program: it is traced anew at every call."""
 
