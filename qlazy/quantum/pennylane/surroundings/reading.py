@@ -12,7 +12,7 @@ import weakref
 from collections import UserList, defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, MappingView
 from collections.abc import Set as AbstractSet
-from typing import Any, final
+from typing import Any, cast, final
 
 import numpy as np
 import torch
@@ -276,7 +276,7 @@ class Reading:
         self.met.update(dict.fromkeys(names))
         space = function.__globals__
         self._note(space.get, names, depth)
-        built_in = function.__builtins__
+        built_in = cast(Any, function).__builtins__  # which mypy knows or not, by its cache
         self._note(built_in.get, [name for name in names if name not in space and name in built_in], depth)
         if not OF_ALL_GLOBALS.isdisjoint(names):
             # by names that may be made up as it runs: not what lies within
