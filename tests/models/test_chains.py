@@ -110,7 +110,7 @@ def test_jacobian_and_kernel_of_a_convolutional_chain(seed: int, monkeypatch: py
     wide = {"rtol": 1e-9, "atol": 1e-10 * (1 + float(kernel.abs().max()))}
     torch.testing.assert_close(layerwise_gram(net, params, x, None, chain), kernel, **wide)
     torch.testing.assert_close(layerwise_gram(net, params, x, x[:1], chain), kernel[:, :, :1], **wide)
-    for name in ("CHUNK_BYTES", "SMALL"):
+    for name in ("READ_BYTES", "SMALL"):
         monkeypatch.setattr(jacobians, name, 1)
     torch.testing.assert_close(net.jacobian(params, x), expected, **close)
 
@@ -198,7 +198,7 @@ def test_layer_by_layer(outputs: int, monkeypatch: pytest.MonkeyPatch) -> None:
     x = torch.randn(7, 4, generator=rng(2), dtype=torch.float64)
     expected = by_transforms(net, params, x)
     torch.testing.assert_close(layerwise_jacobian(net, params, x), expected)
-    for name in ("CHUNK_BYTES", "SMALL"):
+    for name in ("READ_BYTES", "SMALL"):
         monkeypatch.setattr(jacobians, name, 1)
     torch.testing.assert_close(layerwise_jacobian(net, params, x), expected)
     monkeypatch.setattr(choice, "LAYERS_SHARE", -1e9)

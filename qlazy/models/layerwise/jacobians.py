@@ -13,6 +13,7 @@ from qlazy.models.layerwise.capture import Layer
 from qlazy.models.layerwise.chains import Part
 from qlazy.models.layerwise.reading import Misread
 from qlazy.models.layerwise.sources import (
+    READ_BYTES,
     ParametrisedModule,
     Source,
     read,
@@ -21,9 +22,6 @@ from qlazy.models.layerwise.sources import (
     rest_of,
     source_of,
 )
-
-CHUNK_BYTES = 2**24
-"""What is read from the net at a time takes about this much memory, and never less than a sample."""
 
 SMALL = 2**13
 """Inputs of so few numbers are read at once, without a trial that tells how much memory a sample takes."""
@@ -59,7 +57,7 @@ class _Explicit:
         self.size = len(x) if x.numel() <= SMALL else self._tried(x[:1])
 
     def _tried(self, row: Tensor) -> int:
-        return max(1, CHUNK_BYTES // max(1, read(self.source, row, self.layers).nbytes))
+        return max(1, READ_BYTES // max(1, read(self.source, row, self.layers).nbytes))
 
     def jacobian(self, x: Tensor) -> Tensor:
         found: Tensor | None = None

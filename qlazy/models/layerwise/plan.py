@@ -16,6 +16,7 @@ from qlazy.models.layerwise.factors import Explicit, Factor, Outer
 from qlazy.models.layerwise.reading import Misread
 from qlazy.models.layerwise.separable import separated
 from qlazy.models.layerwise.sources import (
+    READ_BYTES,
     ParametrisedModule,
     Source,
     read,
@@ -24,9 +25,6 @@ from qlazy.models.layerwise.sources import (
     rest_of,
     source_of,
 )
-
-READ_BYTES = 2**24
-"""What is read from the net at a time takes about this much memory (16 MiB), and never less than a sample."""
 
 Form = Callable[[Any], Factor | None]
 """What a factor is turned into before it is contracted; None where it cannot be."""

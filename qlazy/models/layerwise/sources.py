@@ -14,6 +14,9 @@ from qlazy.models.layerwise.reading import Reading
 
 Source = Chain | Instrumented
 
+READ_BYTES = 2**24
+"""What is read from a net at a time takes about this much memory (16 MiB), and never less than a sample."""
+
 
 class ParametrisedModule(Protocol):
     """What is needed of a :class:`qlazy.models.nets.Net`."""
