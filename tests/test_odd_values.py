@@ -16,6 +16,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 NUMBERS = {"half", "huge", "fraction", "0-d array", "0-d tensor"}
 PATHS = {"letter", "digit"}
+TABLES = {"floats", "integer tensor", "bool tensor", "bfloat16"}
 TAKEN = {
     "Function f": {"a function", "a module", "a lambda without arguments"},
     "Function init": {"None", "a class", "a function", "a module", "a lambda without arguments"},
@@ -63,10 +64,10 @@ TAKEN = {
     "InfiniteNet bias_scale": NUMBERS | {"zero"},
     "TangentFeatures.fit seed": {"zero", "negative"},
     "TangentFeatures.fit params": {"None"},
-    "TangentFeatures.fit X": {"floats", "integer tensor", "bool tensor"},
-    "TangentFeatures.transform X": {"floats", "integer tensor", "bool tensor"},
+    "TangentFeatures.fit X": TABLES,
+    "TangentFeatures.transform X": TABLES,
     **{
-        f"{name}.{part} X": {"floats", "integer tensor", "bool tensor"}
+        f"{name}.{part} X": TABLES
         for name in ("LinearizedRegressor", "LinearizedClassifier")
         for part in ("fit", "predict")
     },
@@ -79,7 +80,7 @@ TAKEN = {
             ("random_state", {"None", "zero", "True"}),
         )
     },
-    "LinearizedRegressor.fit y": {"floats", "integer tensor", "bool tensor"},
+    "LinearizedRegressor.fit y": TABLES,
     **{
         f"{name} {part}": {"None"}
         for name in ("load_data", "from_arrays")

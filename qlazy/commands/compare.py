@@ -135,7 +135,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.quiet and effort.kept:
         print(f"qlazy: {effort.kept_text}", file=sys.stderr)
     if not arguments.quiet:
-        _tell_effort(effort, str(data.x_train.dtype).removeprefix("torch."))
+        _tell_effort(effort, str(data.y_train.dtype).removeprefix("torch."))
     pairs = comparison.geometry(arguments.ridge)
     arguments.document = comparison_document(comparison, pairs, data.description, arguments.out)
     beside = tuple(asked_beside(arguments, models, data))

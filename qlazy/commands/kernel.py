@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     tell_replaced(arguments.out, arguments)
     ((name, model),) = named_models([arguments.model], data, **read_qnodes(arguments)).items()
     generator = torch.Generator().manual_seed(arguments.seed)
-    params = model.init(generator).to(data.x_train)
+    params = model.init(generator).to(data.y_train)
     tangent = tangent_kernel(model, params, data.x_train)
     shown = None if arguments.shots is None else _from_shots(tangent, arguments, generator)
     facts = kernel_facts(tangent, data.y_train)

@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     data = read_data(arguments)
     ((name, model),) = named_models([arguments.model], data, **read_qnodes(arguments)).items()
-    params = model.init(torch.Generator().manual_seed(arguments.seed)).to(data.x_train)
+    params = model.init(torch.Generator().manual_seed(arguments.seed)).to(data.y_train)
     with connected(arguments.scheduler) as client:
         stored = tiled_kernel(
             model, params, data.x_train, store=arguments.store, tile=arguments.tile,

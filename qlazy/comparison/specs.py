@@ -133,7 +133,7 @@ def build_net(spec: Spec, data: Dataset, budget: float | None = None) -> Model:
     if not widths:
         widths = [_width(inputs, outputs, budget)]
     activation = ACTIVATIONS[named[0]] if named else nn.Tanh
-    return mlp([inputs, *widths, outputs], activation, dtype=data.x_train.dtype)
+    return mlp([inputs, *widths, outputs], activation, dtype=data.y_train.dtype)
 
 
 def _net_options(spec: Spec) -> tuple[list[int], list[str]]:

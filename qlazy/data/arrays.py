@@ -16,6 +16,7 @@ from qlazy.base.errors import refuse, require, require_finite, require_tensor, r
 from qlazy.data.fitting import Floats
 
 Objects = NDArray[Any]
+_FLOATS = (np.float64, np.float32, np.float16)
 
 
 def array_of(argument: str, values: ArrayLike | Tensor) -> Objects:
@@ -50,6 +51,33 @@ def real_array(argument: str, values: ArrayLike | Tensor) -> Floats:
     numbers = array.astype(np.float64)
     require_finite(argument, torch.from_numpy(numbers))
     return numbers
+
+
+def tensor_of(argument: str, array: Objects, dtype: torch.dtype) -> Tensor:
+    """A copy as a tensor: floats in the precision that they have, whole numbers and booleans as numbers of ``dtype``.
+
+    Raises ValueError for masked entries and for what holds anything else.
+    """
+    require_unmasked(argument, array)
+    is_whole = array.dtype.kind in "biu"
+    must = "be a torch tensor, or a NumPy array of floats (float64 or shorter), whole numbers or booleans"
+    require(is_whole or array.dtype in _FLOATS, argument, must, f"of dtype {array.dtype}")
+    copied = np.array(array, dtype=np.float64 if is_whole else array.dtype, order="C")
+    return torch.from_numpy(copied).to(dtype) if is_whole else torch.from_numpy(copied)
+
+
+def for_scikit_learn(argument: str, values: Any) -> Any:
+    """Tensors as arrays, all else as it is, with the names of its columns. Refuses what NumPy would turn into numbers.
+
+    That are masked entries, times and records.
+    """
+    if isinstance(values, Tensor):
+        return array_of(argument, values)
+    require_unmasked(argument, values)
+    dtype = getattr(values, "dtype", None)
+    is_number = not isinstance(dtype, np.dtype) or dtype.kind not in "mMV"
+    require(is_number, argument, "hold real numbers", f"of dtype {dtype}")
+    return values
 
 
 def column_names(values: object) -> tuple[str, ...]:

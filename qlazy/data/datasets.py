@@ -104,13 +104,17 @@ class Dataset:
         require_dtype(y_name, y, self.y_train, "y_train")
 
     def to(self, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> Dataset:
-        """The same data in another dtype or on another device."""
+        """The same data in another dtype or on another device. Inputs of whole numbers, such as words, stay whole."""
         if dtype is not None:
             require_real_dtype("dtype", dtype)
+
+        def wanted(tensor: Tensor) -> torch.dtype:
+            return dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
+
         known = device is None or isinstance(device, str | torch.device)
         require(known, "device", "be a device of torch, such as 'cpu'", device, TypeError)
         try:
-            return self._map(lambda tensor: tensor.to(dtype=dtype or tensor.dtype, device=device))
+            return self._map(lambda tensor: tensor.to(dtype=wanted(tensor), device=device))
         except RuntimeError as error:
             raise ValueError(f"`device` must be a device that is there, but is {device}: {error}") from error
 

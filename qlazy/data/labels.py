@@ -20,8 +20,10 @@ Labels = NDArray[Any]
 
 def class_labels(name: str, labels: Labels) -> Labels:
     """Labels as strings; 3, 3.0 and "3" are one class."""
+    require(labels.dtype.kind not in "cV", name, "hold labels, texts or whole numbers", f"of {labels.dtype}")
     if labels.dtype.kind == "f":
-        require_finite(name, torch.from_numpy(labels.astype(np.float64)))
+        labels = labels.astype(np.float64)
+        require_finite(name, torch.from_numpy(labels))
         broken = labels[labels != np.round(labels)].tolist()
         require(not broken, name, "hold class labels unless regression=True", broken)
     if labels.dtype.kind == "S":

@@ -19,10 +19,10 @@ from qlazy.base.errors import (
     require_full_precision,
     require_generator,
     require_tensor,
-    require_unmasked,
     whole_of,
 )
 from qlazy.base.memory import require_memory
+from qlazy.data.arrays import tensor_of
 from qlazy.kernels.iterative import conjugate_gradients, leading_eigenpairs, leading_of_matrix
 from qlazy.kernels.spectrum import eigenvalues, require_ridge, require_right, ridge_solve
 from qlazy.models.model import (
@@ -450,7 +450,7 @@ class TangentKernel:
 
 def _inputs(argument: str, model: Model, params: Tensor, x: Tensor | NDArray[np.generic]) -> Tensor:
     require_model("model", model)
-    tensor = _from_numpy(argument, params, x) if isinstance(x, np.ndarray) else x
+    tensor = tensor_of(argument, x, params.dtype).to(params.device) if isinstance(x, np.ndarray) else x
     require(isinstance(tensor, Tensor), argument, "be a torch tensor or a NumPy array", type(x).__name__)
     require_tensor(argument, tensor)
     require(tensor.ndim >= 1 and len(tensor) > 0, argument, "hold at least one sample", tuple(tensor.shape))
@@ -465,16 +465,6 @@ def _inputs(argument: str, model: Model, params: Tensor, x: Tensor | NDArray[np.
     require_finite(argument, tensor)
     model.check(params, tensor)
     return tensor.detach()
-
-
-def _from_numpy(argument: str, params: Tensor, array: NDArray[np.generic]) -> Tensor:
-    require_unmasked(argument, array)
-    is_numpys = params.dtype != torch.bfloat16
-    require(is_numpys, argument, "be a torch tensor where params are of dtype bfloat16", "a NumPy array")
-    wanted = torch.empty(0, dtype=params.dtype).numpy().dtype
-    fits = array.dtype == wanted or np.issubdtype(array.dtype, np.integer)
-    require(fits, argument, f"have the dtype of params, {wanted}, or be integer", array.dtype)
-    return torch.from_numpy(np.array(array, dtype=wanted, order="C")).to(params.device)
 
 
 def _factored_solve(factor: Tensor, right: Tensor, ridge: float) -> Tensor:

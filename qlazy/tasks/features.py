@@ -19,7 +19,8 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from qlazy.base.errors import generator_of, refuse, require_tensor, require_unmasked
+from qlazy.base.errors import generator_of, refuse, require_tensor
+from qlazy.data.arrays import for_scikit_learn
 from qlazy.kernels.operator import tangent_kernel
 from qlazy.models.model import Model
 from qlazy.tasks.making import made_model
@@ -94,6 +95,7 @@ class TangentFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         return refuse("params", must, self.params)
 
     def _validated(self, inputs: ArrayLike, *, reset: bool = False) -> Floats:
-        require_unmasked("X", inputs)
-        checked = validate_data(self, inputs, reset=reset, dtype=[np.float64, np.float32])
+        checked = validate_data(
+            self, for_scikit_learn("X", inputs), reset=reset, dtype=[np.float64, np.float32]
+        )
         return np.require(checked, requirements=["C", "W"])

@@ -19,7 +19,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from qlazy.base.errors import number_of, positive_of, refuse, require, require_flag, require_unmasked
+from qlazy.base.errors import number_of, positive_of, refuse, require, require_flag
+from qlazy.data.arrays import for_scikit_learn
 from qlazy.kernels.operator import tangent_kernel
 from qlazy.kernels.prediction import leave_one_out_ridge
 from qlazy.kernels.spectrum import ridge_solve
@@ -72,8 +73,9 @@ class _LinearizedEstimator(BaseEstimator, abc.ABC):
     def _outputs(self, X: ArrayLike) -> Floats:
         """Outputs (m, k) of the linearised model."""
         check_is_fitted(self)
-        require_unmasked("X", X)
-        x = torch.from_numpy(_writable(validate_data(self, X, reset=False, dtype=np.float64)))
+        x = torch.from_numpy(
+            _writable(validate_data(self, for_scikit_learn("X", X), reset=False, dtype=np.float64))
+        )
         duals, fitted = torch.from_numpy(self.dual_coef_), torch.from_numpy(self.X_fit_)
         kernel = tangent_kernel(self.model_, self.params_, x, fitted)
         columns = duals if kernel.outputs == 1 else duals.reshape(-1, 1)
@@ -133,8 +135,7 @@ class LinearizedRegressor(RegressorMixin, _LinearizedEstimator):
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Fit to inputs (n, d) and targets (n,) or (n, k)."""
-        require_unmasked("X", X)
-        require_unmasked("y", y)
+        X, y = for_scikit_learn("X", X), for_scikit_learn("y", y)
         inputs, targets = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True)
         columns = np.array(targets, dtype=np.float64)
         self._is_flat = columns.ndim == 1
@@ -168,8 +169,7 @@ class LinearizedClassifier(ClassifierMixin, _LinearizedEstimator):
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Fit to inputs (n, d) and labels (n,). Raises ValueError for fewer than two classes."""
-        require_unmasked("X", X)
-        require_unmasked("y", y)
+        X, y = for_scikit_learn("X", X), for_scikit_learn("y", y)
         inputs, labels = validate_data(self, X, y, dtype=np.float64)
         check_classification_targets(labels)
         self.classes_, places = np.unique(labels, return_inverse=True)

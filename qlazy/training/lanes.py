@@ -89,8 +89,8 @@ class _Lanes:
         self.forward = batches(slice(None))
         self.count = len(lanes)  # of which the caller wants the results
         alphas = torch.tensor([lane.alpha for lane in lanes], dtype=torch.float64)
-        self.scales = alphas[:, None, None].to(data.x_train)
-        self.squares = alphas.square().to(data.x_train)
+        self.scales = alphas[:, None, None].to(data.y_train)
+        self.squares = alphas.square().to(data.y_train)
         self.starts = torch.stack([lane.start for lane in lanes])
 
     def pass_back(self, params: Tensor, rows: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:

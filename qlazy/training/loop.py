@@ -158,7 +158,7 @@ def _objectives(
     require_model("model", model)
     require_tensor("params", params)
     require_resolved(alpha, params.dtype)
-    x, y, test = examples_of(data)
+    x, y, test = examples_of(data, params)
     objective = Objective(model, x, y, alpha, loss)
     held = None if test is None else Objective(model, test[0], test[1], alpha, loss)
     part = "_train" if isinstance(data, Dataset) else ""

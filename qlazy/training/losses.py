@@ -30,8 +30,8 @@ from qlazy.base.errors import (
     require_instance,
     require_shape,
     require_tensor,
-    require_unmasked,
 )
+from qlazy.data.arrays import tensor_of
 from qlazy.data.datasets import Dataset
 from qlazy.models.model import Model
 
@@ -188,27 +188,26 @@ Pair = tuple[Tensor, Tensor]
 """Inputs (n, ...) and targets (n, c)."""
 
 
-def as_tensor(argument: str, value: Any) -> Any:
-    """A copy of a NumPy array of floats as a tensor; all else as it is, for others to judge."""
-    require_unmasked(argument, value)
-    is_floats = isinstance(value, np.ndarray) and value.dtype in (np.float64, np.float32)
-    return torch.from_numpy(value.copy()) if is_floats else value
+def as_tensor(argument: str, value: Any, dtype: torch.dtype = torch.float64) -> Any:
+    """A NumPy array as a tensor by :func:`tensor_of`; all else as it is, for others to judge."""
+    return tensor_of(argument, value, dtype) if isinstance(value, np.ndarray) else value
 
 
 def examples_of(
-    data: Dataset | Pair | tuple[NDArray[Any], NDArray[Any]],
+    data: Dataset | Pair | tuple[NDArray[Any], NDArray[Any]], params: Tensor | None = None
 ) -> tuple[Tensor, Tensor, Pair | None]:
-    """Inputs and targets, and the test part where there is one. Raises ValueError for what is no data."""
+    """Inputs and targets, and the test part where there is one. Raises ValueError for what is no data.
+
+    Whole numbers of NumPy's are numbers of the dtype of ``params``, float64 without.
+    """
     if isinstance(data, Dataset):
         return data.x_train, data.y_train, (data.x_test, data.y_test) if len(data.x_test) else None
     pair = isinstance(data, tuple) and len(data) == 2
-    must = "be a Dataset or a pair (x, y) of tensors or NumPy arrays of floats"
-    require(pair, "data", must, type(data).__name__)
-    x, y = map(as_tensor, ("x", "y"), data)
+    require(pair, "data", "be a Dataset or a pair (x, y) of tensors or NumPy arrays", type(data).__name__)
+    dtype = torch.float64 if params is None else params.dtype
+    x, y = (as_tensor(name, part, dtype) for name, part in zip("xy", data, strict=True))
     for name, part in (("x", x), ("y", y)):
-        must = "be a torch tensor or a NumPy array of float64 or float32"
-        kind = f"of {part.dtype}" if isinstance(part, np.ndarray) else type(part).__name__
-        require(isinstance(part, Tensor), name, must, kind)
+        require(isinstance(part, Tensor), name, "be a torch tensor or a NumPy array", type(part).__name__)
         require_tensor(name, part)
     return x, y, None
 

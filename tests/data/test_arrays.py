@@ -161,3 +161,94 @@ def test_labels_that_are_missing_are_counted_and_not_all_listed() -> None:
     assert from_arrays(X, np.array([b"n", b"p"])[Y]).classes == ("n", "p")
     assert not any(map(is_missing, (0, "", False, 0.0, "nan", np.datetime64("2020-01-01"))))
     assert all(map(is_missing, (None, float("nan"), np.float32("nan"), np.datetime64("NaT"))))
+
+
+WHOLE = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "bool")
+NO_NUMBERS = (
+    "complex64",
+    "complex128",
+    "longdouble",
+    "object",
+    "U3",
+    "S3",
+    "datetime64[D]",
+    "timedelta64[D]",
+    "f8,f8",
+)
+CIRCUIT = qlazy.load_circuit("hardware_efficient", n=4, layers=1)
+TAKERS: dict[str, Callable[[Any], Any]] = {
+    "kernel of a net": lambda x: qlazy.tangent_kernel(MODEL, W, x).to_dense(),
+    "kernel of a circuit": lambda x: qlazy.tangent_kernel(CIRCUIT, CIRCUIT.init(0), x).to_dense(),
+    "short kernel": lambda x: qlazy.tangent_kernel(MODEL, W.float(), x).to_dense(),
+    "cross kernel": lambda x: qlazy.tangent_kernel(MODEL, W, X, x).to_dense(),
+    "training": lambda x: torch.as_tensor(qlazy.train(MODEL, W, (x, TARGETS), steps=2).drift),
+    "targets": lambda x: torch.as_tensor(qlazy.train(MODEL, W, (X, x[:, :1]), steps=2).drift),
+    "short training": lambda x: torch.as_tensor(qlazy.train(MODEL, W.float(), (x, x[:, :1]), steps=2).drift),
+    "features": lambda x: torch.from_numpy(qlazy.TangentFeatures(MODEL).fit_transform(x)),
+    "regressor": lambda x: torch.from_numpy(qlazy.LinearizedRegressor(MODEL, ridge=1).fit(x, REAL).X_fit_),
+}
+
+
+@pytest.mark.parametrize("taker", TAKERS)
+def test_whole_numbers_are_numbers_wherever_arrays_enter(taker: str) -> None:
+    take, length = TAKERS[taker], np.float32 if "short" in taker else np.float64
+    for kind in WHOLE:
+        x = np.abs(X).astype(kind)
+        torch.testing.assert_close(take(x), take(x.astype(length)), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("kind", NO_NUMBERS)
+@pytest.mark.parametrize("taker", list(TAKERS)[:7])
+def test_what_is_no_number_is_refused_by_its_dtype(taker: str, kind: str) -> None:
+    wrong = np.zeros((40, 4), kind)
+    with pytest.raises(ValueError, match=r"`(x|x2|y)` must .*NumPy array of floats.*, but is of dtype"):
+        TAKERS[taker](wrong)
+
+
+@pytest.mark.parametrize("kind", ["datetime64[D]", "timedelta64[D]", "f8,f8"])
+@pytest.mark.parametrize("taker", ["features", "regressor"])
+def test_times_are_no_numbers_for_estimators(taker: str, kind: str) -> None:
+    with pytest.raises(ValueError, match="`X` must hold real numbers, but is of dtype"):
+        TAKERS[taker](np.zeros((40, 4), kind))
+
+
+def test_tensors_of_every_float_are_read_by_estimators() -> None:
+    for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
+        fitted = qlazy.LinearizedRegressor(MODEL, ridge=1).fit(torch.from_numpy(X).to(dtype), REAL)
+        np.testing.assert_array_equal(fitted.X_fit_, X)
+
+
+@pytest.mark.parametrize("kind", [*WHOLE, "float16", "longdouble", "object"])
+def test_labels_of_every_dtype_are_the_same_classes(kind: str) -> None:
+    names = ("False", "True") if kind == "bool" else ("0", "1")
+    assert from_arrays(X, Y.astype(kind)).classes == names
+
+
+@pytest.mark.parametrize("kind", ["complex128", "f8,f8"])
+def test_labels_that_are_none_are_refused(kind: str) -> None:
+    with pytest.raises(ValueError, match="`y` must hold labels, texts or whole numbers, but is of"):
+        from_arrays(X, np.zeros(40, kind))
+
+
+class Words(torch.nn.Module):
+    """A net of words by their numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table, self.readout = torch.nn.Embedding(5, 3), torch.nn.Linear(6, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.readout(self.table(x).flatten(1))
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int64])
+def test_a_comparison_of_words_stays_in_whole_numbers(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    words, net = torch.randint(5, (30, 2), dtype=dtype), qlazy.Net(Words().double())
+    signs = (words[:, :1] > 2).double() * 2 - 1
+    data = qlazy.Dataset("words", words[:20], signs[:20], words[20:], signs[20:], ("low", "high"), "drawn")
+    run = qlazy.compare({"net": net}, data, alphas=(10,), seeds=1, steps=3).runs[0]
+    own = qlazy.train(qlazy.Centered(net, net.init(0)), net.init(0), data, alpha=10.0, steps=3)
+    assert run.parameter_drift == pytest.approx(max(own.drift), rel=1e-6)
+    short = data.to(torch.float32)
+    assert (short.x_train.dtype, short.y_train.dtype) == (dtype, torch.float32)

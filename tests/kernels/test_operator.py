@@ -309,9 +309,8 @@ def test_numpy_inputs() -> None:
     counts = np.arange(6).reshape(2, 3)
     expected = torch.tensor(counts @ counts.T, dtype=torch.float64)
     torch.testing.assert_close(tangent_kernel(model, params, counts).to_dense(), expected)
-    for wrong in (frozen.astype(np.float32), np.array([["a"]]), counts > 2):
-        with pytest.raises(ValueError, match="`x` must have the dtype of params, float64, or be integer"):
-            tangent_kernel(model, params, wrong)
+    with pytest.raises(ValueError, match="`x` must have the dtype of params, torch.float64, but is"):
+        tangent_kernel(model, params, frozen.astype(np.float32))
 
 
 @pytest.mark.parametrize("use", ["to_dense", "diagonal", "trace", "eigenvalues", "eigh"])

@@ -165,7 +165,7 @@ def test_half_precision_is_kept_or_refused(dtype):
 
 def test_arrays_beside_bfloat16_are_refused():
     net, params, x = tanh_net()
-    with pytest.raises(ValueError, match="`x` must be a torch tensor where params are of dtype bfloat16"):
+    with pytest.raises(ValueError, match="`x` must have the dtype of params, torch.bfloat16, but is torch"):
         tangent_kernel(net, params.bfloat16(), x.numpy())
 
 

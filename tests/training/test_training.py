@@ -517,7 +517,9 @@ def test_bad_input_is_refused() -> None:
     refused("`y` must have the dtype of params", y=y.float())
     refused("`x` must have the dtype of params", x=x.float())
     refused("`x` must hold at least one sample", x=x[:0], y=y[:0])
-    refused("`x` must be a torch tensor or a NumPy array .*, but is of int64", x=x.long().numpy())
+    refused(
+        "`x` must be a torch tensor, or a NumPy array .*, but is of dtype object", x=x.numpy().astype(object)
+    )
     refused("`data` must be a Dataset or a pair", data=x)
     refused(r"`at` must name steps from 0 to 2, but is \[3\]", record=Record(at=(1, 3)))
     refused("`targets` must be .1 or -1", y=3 * y, loss=Logistic())

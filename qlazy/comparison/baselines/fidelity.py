@@ -23,6 +23,6 @@ def fidelities(circuit: Circuit, params: Tensor, x: Tensor, samples: int) -> Ten
 
 def fidelity_learner(circuit: Circuit, data: Dataset, seed: int) -> Learner:
     """Support vectors with the fidelity kernel for classes, kernel ridge regression for real targets."""
-    params = circuit.init(torch.Generator().manual_seed(seed)).to(data.x_train)
+    params = circuit.init(torch.Generator().manual_seed(seed)).to(data.y_train)
     kernel = fidelities(circuit, params, samples(data), len(data.x_train))
     return KernelSupport(kernel, data) if data.classes else KernelRidge(kernel, data)

@@ -145,7 +145,7 @@ def _splits(data: Dataset | Callable[[int], Dataset], seeds: Sequence[int], fold
 
 
 def _require_fit(model: Model, split: Split) -> None:
-    params = model.init(torch.Generator().manual_seed(split.seeds[0])).to(split.data.x_train)
+    params = model.init(torch.Generator().manual_seed(split.seeds[0])).to(split.data.y_train)
     with torch.no_grad():
         outputs = model(params, split.data.x_train[:2])
     targets = split.data.y_train.shape[1]

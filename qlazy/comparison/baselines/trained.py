@@ -68,7 +68,7 @@ class Trained:
         return self._methods[best(np.stack(scores))]
 
     def _start(self, data: Dataset, seed: int) -> Tensor:
-        return self.model.init(torch.Generator().manual_seed(seed)).to(data.x_train)
+        return self.model.init(torch.Generator().manual_seed(seed)).to(data.y_train)
 
     def _run(self, data: Dataset, starts: Sequence[Tensor], methods: Sequence[Method]) -> list[Outcome]:
         record = Record(at=(self._steps,))

@@ -76,7 +76,7 @@ def splits_of(
         require(isinstance(one, Dataset), "data", must, type(one).__name__, TypeError)
         require(len(one.x_test), "data", "hold test samples (a comparison scores them)", "without any")
         alike = [
-            (d.classes, d.x_train.shape, d.y_train.shape, d.y_test.shape, d.x_train.dtype)
+            (d.classes, d.x_train.shape, d.y_train.shape, d.y_test.shape, d.y_train.dtype)
             for d in (first, one)
         ]
         require(

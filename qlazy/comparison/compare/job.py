@@ -120,7 +120,7 @@ def compare(
     check_until(until_loss, loss, method)
     splits = splits_of(data, seeds, normalized)
     for alpha in alphas:
-        require_resolved(float(alpha), splits[seeds[0]].x_train.dtype)
+        require_resolved(float(alpha), splits[seeds[0]].y_train.dtype)
     for split in splits.values() if features else ():
         score_of(split)  # what has no score is refused before training
     check_models(models)
@@ -190,7 +190,7 @@ def _settings(seeded: Sequence[SeededModel], alphas: Sequence[float], seeds: Seq
         "models": {one.name: repr(one.model) for one in seeded},
         "params": {one.name: one.model.num_params for one in seeded},
         "classes": list(first.data.classes),
-        "dtype": str(first.data.x_train.dtype).removeprefix("torch."),
+        "dtype": str(first.data.y_train.dtype).removeprefix("torch."),
         "versions": versions(),
         "angle convention": "exp(-i theta P / 2), radians",
         "linearised path": "exact, from K_0" if first.anchor.is_exact else "trained",

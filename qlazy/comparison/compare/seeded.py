@@ -63,7 +63,7 @@ class SeededModel(Told):
             outputs == targets, f"models[{self.name!r}]", outputs_for(self.data), f"a model of {outputs}",
         )  # fmt: skip
         size = len(self.data.x_train) * outputs
-        require_memory((size, size), self.data.x_train)  # the kernel at the start and at the end
+        require_memory((size, size), self.data.y_train)  # the kernel at the start and at the end
 
     def warn_of_rate(self) -> str:
         """What to say of a learning rate that is above the critical one of the linearised model; nothing otherwise."""

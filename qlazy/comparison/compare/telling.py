@@ -41,7 +41,7 @@ class Told:
     @cached_property
     def initial(self) -> Tensor:
         """w0 (p,), in the dtype and on the device of the data."""
-        return self.model.init(torch.Generator().manual_seed(self.seed)).to(self.data.x_train)
+        return self.model.init(torch.Generator().manual_seed(self.seed)).to(self.data.y_train)
 
     def key(self, alpha: float) -> str:
         """A folder name that is the same only for the same model, data, settings and scale.

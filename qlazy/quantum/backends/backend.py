@@ -99,6 +99,8 @@ class TorchBackend(Backend):
         self._qnode, self._shapes, self.reason = qnode, shapes, reason
         self.within: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext
         """What the QNode is called in."""
+        self.takes_floats = True
+        """Whether rows of whole numbers are numbers like others; they are indices, or have bits, where it does not."""
         self.unchecked = ""
         """Why its first call could not be held to the QNode."""
         self._imaginary_unseen = False
@@ -109,6 +111,7 @@ class TorchBackend(Backend):
     def outputs(self, params: Tensor, x: Tensor) -> Tensor:
         if len(x) == 0:
             return params.new_zeros(0, self.measure(params, x.new_zeros(x.shape[1:])).numel())
+        x = self._rows(params, x)
         if self.first is None or is_transformed(params, x):
             return self._outputs(params, x)
         return self._first_outputs(self.first, params, x)
@@ -148,10 +151,17 @@ class TorchBackend(Backend):
     def jacobian(self, params: Tensor, x: Tensor) -> Tensor | None:
         if is_transformed(params, x) or len(x) == 0:
             return None
+        x = self._rows(params, x)
         if not self.reason:
             with torch.no_grad():  # tells whether vmap runs it
                 self.outputs(params, x[:1])
         return jacobian_by_rows(self.measure, params, x) if self.reason else None
+
+    def _rows(self, params: Tensor, x: Tensor) -> Tensor:
+        """Inputs in the dtype of the parameters, and where the QNode takes whole numbers alone in one wide enough."""
+        if x.is_floating_point() or (x.dtype == torch.bool and not self.takes_floats):
+            return x
+        return x.to(params.dtype if self.takes_floats else torch.int64)
 
     def _run_by_rows(self, reason: str) -> None:
         self.reason = reason

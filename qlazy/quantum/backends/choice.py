@@ -211,6 +211,7 @@ def _draws(op: Any) -> bool:
 
 def _on_torch(lock: Lock, qnode: qml.QNode, shapes: Shapes, row: tuple[int, ...]) -> Choice:
     backend = TorchBackend(on_default_qubit(qnode), shapes)
+    backend.takes_floats = lock.reference.tape is not None
     require_wires(len(qnode.device.wires or ()))
     _require_dependence(lock.reference.sees_rows or changes_with_row(backend, _size(shapes), row), row)
 

@@ -50,7 +50,7 @@ def self_train_batched(
     starts = [start.detach() for start in params]
     teachers = starts if teacher_params is None else [given.detach() for given in teacher_params]
     _check_lengths(len(starts), data=data, unlabeled=unlabeled, teacher_params=teachers)
-    examples = [examples_of(one) for one in data]
+    examples = [examples_of(one, start) for one, start in zip(data, starts, strict=True)]
     for (x, y, test), inputs, start, led_by in zip(examples, unlabeled, starts, teachers, strict=True):
         check_examples(model, start, x, y, inputs)
         check_test(y, test)

@@ -61,9 +61,9 @@ def self_train(
     require_instance("record", record, Record, "Record()")
     require_model("model", model)
     require_flag("progress", progress)
-    x, y, test = examples_of(data)
     if params is not None:
         require_tensor("params", params)
+    x, y, test = examples_of(data, params)
     start = model.init(generator_of(seed)).to(y) if params is None else params.detach().clone()
     check_examples(model, start, x, y, unlabeled)
     check_test(y, test)

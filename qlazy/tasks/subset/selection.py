@@ -87,9 +87,9 @@ def select_subset(
     require_flag("progress", progress)
     require(isinstance(selector, Selector), "selector", "be a Selector", type(selector).__name__, TypeError)
     require_model("model", model)
-    x, y, test = examples_of(data)
     if params is not None:
         require_tensor("params", params)
+    x, y, test = examples_of(data, params)
     start = model.init(generator_of(seed)).to(y) if params is None else params.detach().clone()
     Objective(model, x, y, 1.0, loss).check(start)
     if validation is not None:

@@ -89,6 +89,59 @@ def test_whole_numbers_run_where_numbers_do(dtype):
     assert model.backend == "adjoint"
 
 
+WHOLE = (
+    torch.bool,
+    torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8, torch.uint16, torch.uint32, torch.uint64,
+)  # fmt: skip
+FORMULAS = {
+    "negated": lambda i, w: -i[0] * w[0],
+    "times": lambda i, w: 200 * i[0],
+    "difference": lambda i, w: (i[0] - i[1]) * w[0],
+    "power": lambda i, w: i[1] ** 9 / 7,
+    "share": lambda i, w: i[1] / 3 + w[0],
+    "sum": lambda i, w: i.sum() * w[0],
+    "if": lambda i, w: w[0] if i[0] else 0.4,
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("formula", FORMULAS)
+@pytest.mark.parametrize("backend", ["auto", "torch", "lightning"])
+def test_whole_numbers_never_wrap_round(backend, formula):
+    """In no dtype, where the QNode takes numbers: each row is what the QNode gives for it in float64."""
+
+    def body(inputs, weights):
+        qml.RY(FORMULAS[formula](inputs, weights), 0)
+        qml.RX(weights[1] + inputs[1], 0)
+        return qml.expval(qml.Z(0))
+
+    if (formula, backend) == ("if", "lightning"):
+        return
+    model = circuit(body, backend=backend)
+    for dtype in WHOLE:
+        x = torch.tensor([[1, 0], [0, 1], [1, 1], [3, 2], [0, 100]][: 3 if dtype == torch.bool else 5]).to(
+            dtype
+        )
+        expected = np.array([model.qnode(inputs=row.astype(float), weights=W.numpy()) for row in x.numpy()])
+        np.testing.assert_allclose(model(W, x)[:, 0].numpy(), expected, rtol=0, atol=1e-9)
+        torch.testing.assert_close(model.jacobian(W, x), model.jacobian(W, x.double()), rtol=0, atol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("formula", [
+    lambda i, w: w[i[0]], lambda i, w: w[0] * (i[0] & 1), lambda i, w: w[0] * (i[0] << 7), lambda i, w: w[0] * ~i[0],
+])  # fmt: skip
+def test_rows_of_indices_stay_whole(formula):
+    """Where the QNode takes no other numbers, in int64, which none of them leaves."""
+    model = circuit(lambda inputs, weights: (qml.RX(formula(inputs, weights), 0), qml.expval(qml.Y(0)))[-1])
+    for dtype in WHOLE[1:]:
+        x = torch.tensor([[1], [0], [1]]).to(dtype)
+        expected = np.array(
+            [model.qnode(inputs=row, weights=W.numpy()) for row in x.numpy().astype(np.int64)]
+        )
+        np.testing.assert_allclose(model(W, x)[:, 0].numpy(), expected, rtol=0, atol=1e-7)
+
+
 def test_a_circuit_travels_before_and_after_its_first_call():
     model, x = circuit(constant_angles), torch.rand(3, 1, dtype=F64)
     before = cloudpickle.loads(cloudpickle.dumps(model))
