@@ -27,13 +27,17 @@ _MISSING = {"", "na", "n/a", "nan", "null", "none", "?"}
 class Table:
     """Columns by name, each (n,) of texts (dtype object) or of numbers; ``where`` says where row i stands.
 
-    ``groups`` names columns that belong together, as those of one array do.
+    ``groups`` names columns that belong together, as those of one array do; ``target`` is that which the file's own
+    names tell, and ``left_out`` what they leave. The first ``train`` rows are to train on, where the file says so.
     """
 
     file: str
     columns: Mapping[str, Labels]
     where: Callable[[int], str]
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    target: tuple[str, ...] = ()
+    train: int | None = None
+    left_out: tuple[str, ...] = ()
 
     def choose(self, argument: str, chosen: Sequence[str | int]) -> tuple[str, ...]:
         """Names of columns by name, by the name of a group, or by position from 0, or from -1 backwards."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -198,7 +199,8 @@ def load_data(
 
     A CSV file (.csv, .tsv, .txt) or an NPZ file goes in by its path. ``target`` names its column of labels or real
     targets, or several of these; ``columns`` the inputs (default: all others), by names or by positions from 0, or
-    from -1 backwards. In an NPZ file names are keys, and an array (n, d) is d columns. ``regression`` says whether
+    from -1 backwards. In an NPZ file names are keys, and an array (n, d) is d columns; names such as X and y need no
+    ``target``, nor do x_train, y_train, x_test and y_test, whose split is kept. ``regression`` says whether
     targets are real; untold, one of few texts or whole numbers (20 at most, and half as many as samples) is classes,
     and ``description`` says what was chosen.
 
@@ -222,15 +224,18 @@ def load_data(
         found, label, keep = Samples(*arrays, source.regression, _listed(options)), str(name), source.kept
         classes = source.classes if classes is None else classes
     width = found.x.shape[1]
-    data = from_arrays(
-        found.x,
-        found.y,
+    make = partial(from_arrays, found.x, found.y, train=train, test=test, seed=seed)
+    if (fit := found.train) is not None:
+        for argument, value in (("train", train), ("test", test)):
+            must = (
+                f"be absent with {label}, which has a test part (`target` and `columns` name keys to split)"
+            )
+            require(value is None, argument, must, value)
+        make = partial(from_split, found.x[:fit], found.y[:fit], found.x[fit:], found.y[fit:])
+    data = make(
         name=label,
         classes=classes,
         features=min(keep, width) if features is None else features,
-        train=train,
-        test=test,
-        seed=seed,
         scaling=scaling,
         regression=found.regression,
         dtype=dtype,

@@ -27,13 +27,17 @@ Columns = str | int | Sequence[str | int]
 
 
 class Samples(NamedTuple):
-    """Inputs (n, d), labels (n,) or real targets (n, c), how they were read, and the names of the columns."""
+    """Inputs (n, d), labels (n,) or real targets (n, c), how they were read, and the names of the columns.
+
+    The first ``train`` rows are those to train on, where the file has a test part of its own.
+    """
 
     x: Floats
     y: Labels
     regression: bool
     description: str
     columns: tuple[str, ...] = ()
+    train: int | None = None
 
 
 def is_table(name: object) -> bool:
@@ -47,7 +51,8 @@ def read_table(
     """Inputs and targets from a CSV file (.csv, .tsv, .txt) or an NPZ file, by the names or positions of columns.
 
     ``target`` names one column or several; ``columns`` the inputs (default: all others). In an NPZ file a name is
-    a key, and an array (n, d) is d columns. Unless ``regression`` is told, one target of few texts or whole numbers
+    a key, an array (n, d) is d columns, and names such as x and y, or x_train, y_train, x_test and y_test, are known
+    (:func:`qlazy.data.npz_files.read_npz`). Unless ``regression`` is told, one target of few texts or whole numbers
     (20 values at most, and half as many as samples) is classes, and so are several that are one-hot; other numbers
     are real targets.
 
@@ -62,6 +67,7 @@ def read_table(
         table = read_npz(path, str(given[0]) if given else None, chosen)
     else:
         table = read_csv(path, (*given, *chosen))
+    given = given or table.target
     require(given, "target", f"name columns of {path.name}, of {table.known()}", "absent")
     targets = table.choose("target", given)
     inputs = (
@@ -71,8 +77,9 @@ def read_table(
     x = np.stack([table.numbers(name, inputs) for name in inputs], 1)
     y, told = _targets(table, targets, regression)
     _require_rows(table, len(y))
-    how = f"target {_few(targets)}: {told}; features {_few(inputs)}"
-    return Samples(x, y, told.startswith("real"), how, inputs)
+    left = f"; left out: {_few(table.left_out)}" if table.left_out else ""
+    how = f"target {_few(targets)}: {told}; features {_few(inputs)}{left}"
+    return Samples(x, y, told.startswith("real"), how, inputs, table.train)
 
 
 def _targets(table: Table, names: tuple[str, ...], regression: bool | None) -> tuple[Labels, str]:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 import qlazy
 from qlazy.base.errors import NotFiniteError
 from qlazy.data import csv_files
-from qlazy.data.datasets import load_data
+from qlazy.data.datasets import from_split, load_data
 from qlazy.data.tables import Samples, read_table
 
 ROWS = [["a", "b", "label"], *[[str(i / 4), str(-i), "yes" if i % 3 else "no"] for i in range(12)]]
@@ -271,12 +271,70 @@ def test_an_npz_file_is_the_arrays_it_holds(tmp_path: Path) -> None:
     assert read_table(npz(tmp_path, x=x, label=z % 2 == 0), "label").y.tolist() == [1, 0] * 3
 
 
+@pytest.mark.parametrize("inputs", ["x", "X", "data", "Inputs", "features", "images"])
+@pytest.mark.parametrize("target", ["y", "Y", "target", "targets", "label", "LABELS"])
+def test_keys_that_everyone_uses_are_known(tmp_path: Path, inputs: str, target: str) -> None:
+    x, y = np.random.default_rng(0).normal(size=(12, 3)), np.arange(12) % 2
+    path = npz(tmp_path, **{"names": np.array(["a", "b"]), target: y, inputs: x})
+    found, told = read_table(path, None), read_table(path, target, inputs)
+    assert (found.x == told.x).all()
+    assert (found.y == told.y).all()
+    assert found.description == f"{told.description}; left out: names"
+    for train in ("{}_train", "train_{}", "{}train", "Train_{}"):
+        keys = [
+            form.format(name) for form in (train, re.sub("rain", "est", train)) for name in (inputs, target)
+        ]
+        arrays = dict(zip(keys, (x[:8], y[:8, None], x[8:], y[8:, None]), strict=True))
+        parts = read_table(npz(tmp_path, **arrays, x_val=x), None)
+        assert (parts.x == x).all()
+        assert (parts.y == y).all()
+        assert parts.train == 8
+        assert parts.description.endswith("; left out: x_val")
+
+
+def test_a_file_in_two_parts_is_a_data_set_of_that_split(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (20, 4, 4)).astype(np.uint8)
+    labels = np.arange(20) % 3
+    parts = {"x_train": images[:14], "y_train": labels[:14], "x_test": images[14:], "y_test": labels[14:]}
+    path = npz(tmp_path, **parts)
+    rows = [part.reshape(len(part), -1) for part in (images[:14], images[14:])]
+    for options in ({"features": 3}, {"features": 3, "scaling": "none"}, {"features": 2, "classes": (2, 0)}):
+        found = qlazy.load_data(path, **options)
+        like = from_split(rows[0], labels[:14], rows[1], labels[14:], **options)
+        for part in ("x_train", "y_train", "x_test", "y_test"):
+            assert torch.equal(getattr(found, part), getattr(like, part))
+    assert qlazy.load_data(path, target="y_train", columns="x_train", train=9, seed=1).x_train.shape == (9, 6)
+    for count in ("train", "test"):
+        with pytest.raises(ValueError, match=f"`{count}` must be absent with t.npz, which has a test part"):
+            qlazy.load_data(path, **{count: 3})
+    reals = {name: np.asarray(part, float) for name, part in parts.items()}
+    refused(
+        npz(tmp_path, **reals | {"x_test": images[14:, :3]}),
+        "rows of one shape in x_train and x_test",
+        target=None,
+    )
+    reals["x_test"][2, 1, 1] = np.nan
+    refused(
+        npz(tmp_path, **reals),
+        r"column x_train\[5\], but is nan in row 2 \(from 0\) of test",
+        NotFiniteError,
+        target=None,
+    )
+    refused(npz(tmp_path, **parts | {"y_test": labels[:5]}), "hold arrays of 5 rows, as y_test", target=None)
+    for names in (("x", "X", "y"), ("a", "y"), ("x", "b"), ("x_train", "y_train"), ("x", "y", "label")):
+        told = rf"`target` must be a key of t.npz, of {', '.join(names)} \(untold: one of y, target, .*, but is absent"
+        refused(npz(tmp_path, **dict.fromkeys(names, labels)), told, target=None)
+
+
+def test_positions_count_the_columns_of_all_arrays(tmp_path: Path) -> None:
+    x, z, y = np.arange(12.0).reshape(6, 2), np.arange(6.0), np.array(list("ababab"))
+    for columns, expected in ([0], x[:, :1]), ([1, "z"], np.c_[x[:, 1], z]), ("-1", z[:, None]):
+        assert (read_table(npz(tmp_path, x=x, label=y, z=z), "label", columns).x == expected).all()
+
+
 def test_npz_files_are_refused_in_words(tmp_path: Path) -> None:
     x = np.ones((4, 2))
     refused(npz(tmp_path, x=x, y=x[:, 0]), "`target` must be a key of t.npz, of x, y, but is 'label'")
-    refused(
-        npz(tmp_path, x=x, y=x[:, 0]), "`target` must be a key of t.npz, of x, y, but is absent", target=None
-    )
     path = npz(tmp_path, x=np.array([{}, 1, 2, 3], dtype=object), label=[0, 1, 0, 1])
     refused(path, "must hold arrays of numbers or texts, x among them; pickled objects are not read")
     path = npz(tmp_path, x=x, label=[0, 1, 0, 1], more=np.ones(3))

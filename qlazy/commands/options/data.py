@@ -27,7 +27,8 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     group.add_argument(
         "--target", type=columns, metavar="COLUMN,...",
-        help="files: the column of labels, or of targets, or several; by name, or from 0, or from -1 backwards",
+        help="files: the column of labels, or of targets, or several; by name, or from 0, or from -1 backwards "
+        "(not needed for NPZ files of X and y, or of x_train, y_train, x_test and y_test)",
     )  # fmt: skip
     group.add_argument(
         "--columns", type=columns, metavar="COLUMN,...", help="files: the inputs (all other columns)"
