@@ -137,8 +137,8 @@ class Point:
         return self.folder and self.folder / name
 
 
-def fitted(estimator, X, y, **options):
-    return estimator(**options).fit(X, y)
+def fitted(estimator, X, y, sample_weight, **options):
+    return estimator(**options).fit(X, y, sample_weight)
 
 
 def calls(p):
@@ -259,6 +259,7 @@ def calls(p):
                     "random_state": 0,
                     "X": x.numpy(),
                     "y": y,
+                    "sample_weight": np.arange(1, 7),
                 },
             )
             for name, y in (

@@ -78,6 +78,7 @@ TAKEN = {
             ("ridge", NUMBERS | {"zero"}),
             ("scale", NUMBERS),
             ("random_state", {"None", "zero", "True"}),
+            ("sample_weight", {"None"}),
         )
     },
     "LinearizedRegressor.fit y": TABLES,

@@ -21,6 +21,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import qlazy
 from qlazy import Linearized, LinearizedClassifier, LinearizedRegressor, Scaled, load_circuit, mlp
+from qlazy.base.errors import NotFiniteError
 from qlazy.kernels.prediction import leave_one_out_ridge
 
 
@@ -115,6 +116,108 @@ def test_the_ridge_is_that_of_refitting_without_each_sample(seed) -> None:
         assert chosen == grid[int(np.argmin(errors))]
         fine = leave_one_out_ridge(torch.from_numpy(kernel), torch.from_numpy(y))
         assert refitted_error(kernel, y, fine) <= 1.001 * min(errors) or not 1e-2 < fine < 300
+
+
+WEIGHTED = (
+    ("net", 1, 0.3), ("net", 2, 0.3), ("net", 2, 0.0), ("circuit", 1, 0.2), ("circuit", 2, 0.2), ("circuit", 2, 0.0),
+    ("net", 1, "leave-one-out"), ("net", 2, "leave-one-out"), ("circuit", 2, "leave-one-out"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "columns", "ridge"), WEIGHTED)
+@pytest.mark.parametrize("centered", [True, False])
+def test_whole_weights_are_rows_repeated_and_left_out(name, columns, ridge, centered) -> None:
+    counts = np.array([1, 2, 0, 3, 1, 0, 2, 1, 4])
+    for targets in (TARGETS[columns], TARGETS[1]):
+        make = LinearizedRegressor(
+            MODELS[name](targets.shape[1]), ridge=ridge, centered=centered, random_state=2
+        )
+        weighted = clone(make).fit(X, targets, sample_weight=counts)
+        order = np.random.default_rng(1).permutation(counts.sum())
+        repeated = clone(make).fit(*(np.repeat(a, counts, axis=0)[order] for a in (X, targets)))
+        np.testing.assert_allclose(weighted.predict(Y), repeated.predict(Y), atol=1e-7)
+        np.testing.assert_allclose(weighted.ridge_, repeated.ridge_, rtol=1e-9)
+        assert len(repeated.X_fit_) == 7
+        alike = clone(make).fit(X, targets, sample_weight=np.ones(9))
+        np.testing.assert_allclose(alike.predict(Y), clone(make).fit(X, targets).predict(Y), atol=1e-9)
+        assert np.abs(alike.predict(Y) - weighted.predict(Y)).max() > 1e-4
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_weighted_fit_is_kernel_ridge_and_least_squares(seed) -> None:
+    """scikit-learn's KernelRidge; and, for two outputs and their whole kernel, the stacked system of least squares."""
+    draws = np.random.default_rng(seed)
+    weights = draws.exponential(size=9) * (draws.random(9) > 0.2)
+    model = MODELS["circuit"](1)
+    fitted = LinearizedRegressor(model, ridge=0.2, random_state=5).fit(X, TARGETS[2], weights)
+    gram = [
+        qlazy.tangent_kernel(model, fitted.params_, torch.from_numpy(a), torch.from_numpy(X))
+        .to_dense()
+        .numpy()
+        for a in (X, Y)
+    ]
+    theirs = KernelRidge(alpha=0.2, kernel="precomputed").fit(gram[0], TARGETS[2], sample_weight=weights)
+    np.testing.assert_allclose(fitted.predict(Y), theirs.predict(gram[1]), atol=1e-9)
+    own = MODELS["net"](2)
+    fitted = LinearizedRegressor(own, ridge=0.3, centered=False, random_state=5).fit(X, TARGETS[2], weights)
+    start, roots = fitted.params_, np.repeat(np.sqrt(weights), 2)
+    jacobian = own.jacobian(start, torch.from_numpy(X)).detach().flatten(0, 1).numpy()
+    residual = (TARGETS[2] - own(start, torch.from_numpy(X)).detach().numpy()).reshape(-1)
+    stacked = np.concatenate([roots[:, None] * jacobian, 0.3**0.5 * np.eye(len(start))])
+    step = np.linalg.lstsq(stacked, np.concatenate([roots * residual, np.zeros(len(start))]))[0]
+    expected = Linearized(own, start)(start + torch.from_numpy(step), torch.from_numpy(Y)).detach()
+    np.testing.assert_allclose(fitted.predict(Y), expected, atol=1e-9)
+
+
+def test_the_ridge_leaves_samples_out_with_their_weight() -> None:
+    """By fits without each sample in turn, scored by weight, one of them a row that is there twice."""
+    x, y = np.r_[X, X[:1]], np.r_[np.sin(X[:, 0]), 2.0]
+    weights = np.array([1.0, 0.3, 5.0, 2.0, 0.1, 1.0, 1.0, 3.0, 1.0, 0.7])
+    chosen = LinearizedRegressor(random_state=0).fit(x, y, weights)
+    errors = []
+    ridges = chosen.ridge_ * np.array([0.1, 10**-0.5, 10**-0.25, 1.0, 10**0.25, 10**0.5, 10.0])
+    for ridge in ridges:
+        total = 0.0
+        for i in range(9):
+            out = (x == x[i]).all(1)
+            fit = LinearizedRegressor(ridge=ridge, random_state=0).fit(x[~out], y[~out], weights[~out])
+            total += float((weights[out] * (fit.predict(x[out]) - y[out]) ** 2).sum())
+        errors.append(total)
+    assert np.argmin(errors) == 3
+    scaled = LinearizedRegressor(random_state=0).fit(x, y, 1e4 * weights)
+    np.testing.assert_allclose(scaled.predict(Y), chosen.predict(Y), atol=1e-7)
+
+
+def test_weights_of_classes() -> None:
+    x, names = IRIS[0], np.array(["a", "b", "c"])[IRIS[1]]
+    weights = np.random.default_rng(0).integers(0, 3, len(x))
+    weighted = LinearizedClassifier(random_state=0, ridge=0.1).fit(x, names, sample_weight=weights)
+    repeated = LinearizedClassifier(random_state=0, ridge=0.1).fit(
+        np.repeat(x, weights, 0), np.repeat(names, weights)
+    )
+    np.testing.assert_allclose(weighted.decision_function(x), repeated.decision_function(x), atol=1e-8)
+    two = LinearizedClassifier(random_state=0).fit(x, names, sample_weight=names != "b")
+    assert two.classes_.tolist() == ["a", "c"]
+    with pytest.raises(ValueError, match="`y` must have two classes or more, but is of one class"):
+        LinearizedClassifier().fit(x, names, sample_weight=names == "b")
+
+
+@pytest.mark.parametrize(
+    ("weights", "words"),
+    [
+        (np.ones(8), r"have shape \(9,\), a weight for each row of X, but is \(8,\)"),
+        (np.ones((9, 1)), r"have shape \(9,\)"),
+        ([1.0] * 8 + [-0.5], "be from 0 up, but is -0.5"),
+        (np.zeros(9), "be positive for some row, but is zero for each"),
+        ([1.0] * 8 + [np.nan], "be finite"),
+        (["a"] * 9, "hold real numbers"),
+        (2.0, "be an array"),
+        (np.ma.masked_less(np.arange(9.0), 1), "have a value in every entry"),
+    ],
+)
+def test_weights_that_are_none_are_named(weights, words) -> None:
+    with pytest.raises((ValueError, NotFiniteError), match=f"`sample_weight` must {words}"):
+        LinearizedRegressor().fit(X, TARGETS[1], sample_weight=weights)
 
 
 def refitted_error(kernel: np.ndarray, y: np.ndarray, ridge: float) -> float:
