@@ -112,7 +112,7 @@ class _Run:
         self.samples = min(len(sampled), 1) if self._alike else len(sampled)
         self.lanes = lanes_for(plan.num_wires, self.samples, self.dtype)
         self.blocks = -(-self.samples // self.lanes)
-        self._half_angles = moderate(self._in_blocks(sampled[: self.samples] / 2))
+        self._half_angles = moderate(self._in_blocks(sampled) * self.dtype.type(0.5))
         half = shared.astype(np.float64) / 2
         self._shared = Angles(np.cos(half), np.sin(half))
         self._turns = np.zeros((len(plan.gates.factors), 4))
@@ -187,8 +187,10 @@ class _Run:
 
     def _in_blocks(self, array: Real) -> Real:
         """(n, k) as (blocks, k, lanes), zero where there is no sample."""
-        blocked = np.zeros((self.blocks * self.lanes, array.shape[1]), self.dtype)
-        blocked[: self.samples] = array
-        return np.ascontiguousarray(
-            blocked.reshape(self.blocks, self.lanes, array.shape[1]).transpose(0, 2, 1)
-        )
+        blocked = np.empty((self.blocks, array.shape[1], self.lanes), self.dtype)
+        whole = self.samples // self.lanes
+        head, tail = array[: whole * self.lanes], array[whole * self.lanes : self.samples]
+        blocked[:whole] = head.reshape(whole, self.lanes, array.shape[1]).transpose(0, 2, 1)
+        blocked[whole:] = 0
+        blocked[whole:, :, : len(tail)] = tail.T
+        return blocked

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -22,8 +23,12 @@ def lanes_for(num_wires: int, samples: int, dtype: np.dtype[Any]) -> int:
 
 def as_rows(numbers: NDArray[Any]) -> Rows:
     """Numbers (..., lanes), contiguous, as rows (...) in the same memory."""
-    row = np.dtype([(ROW, numbers.dtype, numbers.shape[-1:])], align=True)
-    return numbers.view(row)[..., 0]
+    return numbers.view(_row(numbers.dtype, numbers.shape[-1]))[..., 0]
+
+
+@cache
+def _row(dtype: np.dtype[Any], lanes: int) -> np.dtype[Any]:
+    return np.dtype([(ROW, dtype, (lanes,))], align=True)
 
 
 def empty_rows(lanes: int, dtype: np.dtype[Any], *counts: int) -> list[Rows]:
