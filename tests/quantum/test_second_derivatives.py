@@ -78,6 +78,24 @@ def test_hessians_are_those_of_default_qubit(maker: Callable[[], Case], way: str
     close(HESSIANS[way](circuit, params, x), exact)
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("maker", MAKERS, ids=lambda maker: maker.__name__)
+def test_first_derivatives_of_one_output_after_another(maker: Callable[[], Case], dtype: torch.dtype) -> None:
+    """From the second on out of a Jacobian that is kept; of all outputs together before, between and after."""
+    circuit, params, x, _ = reference(maker)
+    jacobian = Circuit(circuit.qnode, circuit.weight_shapes, backend="torch").jacobian(params, x)
+    leaf = params.detach().to(dtype).requires_grad_()
+    outputs = circuit(leaf, x.to(dtype))
+    generator = torch.Generator().manual_seed(0)
+    for k in (slice(None), 0, slice(None), -1, 0, slice(None), -1):
+        weights = torch.zeros(outputs.shape, dtype=torch.float64)
+        weights[:, k] = torch.randn(weights[:, k].shape, generator=generator, dtype=torch.float64)
+        (found,) = torch.autograd.grad((weights.to(dtype) * outputs).sum(), leaf, retain_graph=True)
+        assert found.dtype == dtype
+        exact = torch.einsum("nc,ncp->p", weights, jacobian)
+        close(found.double(), exact, 1e-9 if dtype == torch.float64 else 1e-5)
+
+
 @pytest.mark.parametrize("maker", MAKERS, ids=lambda maker: maker.__name__)
 def test_double_backward(maker: Callable[[], Case]) -> None:
     """Of all outputs, of one (another path), and of the Jacobian, by plain autograd."""

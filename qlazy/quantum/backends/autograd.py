@@ -13,7 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qlazy.base.torch_private import is_transformed, require_mapped_anew, tree_map, with_dual_numbers
+from qlazy.base.torch_private import (
+    is_differentiated,
+    is_transformed,
+    require_mapped_anew,
+    tree_map,
+    with_dual_numbers,
+)
 from qlazy.quantum.second_derivatives import (
     DerivativeRates,
     Engine,
@@ -26,6 +32,7 @@ from qlazy.quantum.second_derivatives import (
 )
 from qlazy.simulator.observables import Observable
 from qlazy.simulator.operations import Operation
+from qlazy.simulator.rotations import Derivatives, Real
 
 MakeEngine = Callable[[int, Sequence[Operation], Sequence[Observable]], Engine]
 
@@ -119,13 +126,17 @@ class _Expectations(PlainFunction):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         ctx.engine, shared, sampled = inputs
+        ctx.is_one_output, ctx.derivatives = False, None
         ctx.save_for_backward(shared, sampled)
         ctx.save_for_forward(shared, sampled)
 
     @staticmethod
     def backward(ctx: Any, weights: Tensor) -> tuple[None, Tensor, Tensor]:
         require_mapped_anew(weights)
-        return None, *_Weighted.apply(ctx.engine, weights, *ctx.saved_tensors)
+        if is_differentiated(weights, *ctx.saved_tensors):
+            return None, *_Weighted.apply(ctx.engine, weights, *ctx.saved_tensors)
+        by_shared, by_sampled = _products(ctx, weights.numpy(force=True))
+        return None, torch.from_numpy(by_shared), torch.from_numpy(by_sampled)
 
     @staticmethod
     def jvp(ctx: Any, _: None, *tangents: Tensor | None) -> Tensor:
@@ -140,6 +151,24 @@ class _Expectations(PlainFunction):
             return _mapped(_Expectations, info.batch_size, dims, engine, shared, sampled), 0
         many = Many(engine, info.batch_size, dims[1:], shared, sampled)
         return _Expectations.apply(many.engine, many.none, many.angles).unflatten(0, (many.size, -1)), 0
+
+
+def _products(ctx: Any, weights: Real) -> Derivatives:
+    """Weights (n, c) times the derivatives at the angles of a context, plain numbers: (S,) and (n, T).
+
+    Who asks for the derivatives of one output twice asks for those of others too: they are then taken all at once, and
+    kept as long as the graph.
+    """
+    (shared, sampled), threads = (t.numpy(force=True) for t in ctx.saved_tensors), torch.get_num_threads()
+    outputs = np.flatnonzero(weights.any(0))
+    if len(outputs) != 1 or not ctx.is_one_output:
+        ctx.is_one_output = ctx.is_one_output or len(outputs) == 1
+        found: Derivatives = ctx.engine.weighted(weights, shared, sampled, threads)
+        return found
+    if ctx.derivatives is None:
+        ctx.derivatives = ctx.engine.sweep(shared, sampled, threads)[1]
+    weight, (by_shared, by_sampled) = weights[:, outputs[0]], (d[:, outputs[0]] for d in ctx.derivatives)
+    return Derivatives(np.einsum("n,na->a", weight, by_shared), weight[:, None] * by_sampled)
 
 
 class _Product(PlainFunction):

@@ -318,7 +318,7 @@ def test_one_device_runs_many_tapes_of_few_forms_as_default_qubit_does(seed: int
 
 
 def test_a_batch_of_trained_angles_is_one_sweep_a_product(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And one for all products that a transform asks for at once; none for values."""
+    """One for all products with one output but the first, or that a transform asks for at once; none for values."""
     from qlazy.simulator.cones.circuit import ConeCircuit
     from qlazy.simulator.rotations import RotationCircuit
 
@@ -339,14 +339,21 @@ def test_a_batch_of_trained_angles_is_one_sweep_a_product(monkeypatch: pytest.Mo
     w = torch.linspace(-1, 1, 10, dtype=torch.float64).reshape(2, 5).requires_grad_()
     outputs = torch.stack(circuit(w))
     assert not calls
-    rows = [torch.autograd.grad(row, w, retain_graph=True)[0] for row in outputs.flatten()]
+    whole = [torch.autograd.grad((outputs + n).prod(0).sum(), w, retain_graph=True)[0] for n in range(3)]
     assert {name for name, _ in calls} == {"weighted"}
     assert [rows for _, rows in calls] == [5] * len(calls)
-    assert len(calls) <= 2 * len(rows)  # of the circuit, and of what it hands on to
+    assert len(calls) <= 2 * len(whole)  # of the circuit, and of what it hands on to
+    calls.clear()
+    rows = [torch.autograd.grad(row, w, retain_graph=True)[0] for row in outputs.flatten()]
+    assert len(rows) == 10
+    assert len(calls) <= 4
     calls.clear()
     jacobian = torch.func.jacrev(lambda w: torch.stack(circuit(w)))(w)
     assert len(calls) <= 2
     torch.testing.assert_close(jacobian.flatten(0, 1), torch.stack(rows))
+    for n, found in enumerate(whole):
+        weights = (outputs.flip(0) + n).detach()
+        torch.testing.assert_close(found, torch.einsum("cb,cbwk->wk", weights, jacobian))
 
 
 def _counted(method: Callable[..., Any], name: str, calls: list[tuple[str, int]]) -> Callable[..., Any]:
