@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
 from typing import Any, NamedTuple, final
 
 import numpy as np
@@ -16,7 +15,6 @@ import torch
 from numpy.typing import NDArray
 from pennylane.devices import Device, ExecutionConfig
 from pennylane.devices.modifiers import simulator_tracking
-from pennylane.devices.preprocess import decompose, no_sampling, validate_device_wires
 from pennylane.exceptions import DeviceError
 from torch import Tensor
 
@@ -30,12 +28,8 @@ from qlazy.quantum.interop.device_derivatives import (
 from qlazy.quantum.interop.device_evolutions import NAME
 from qlazy.quantum.interop.device_lowering import Lowered, Lowering, Real
 from qlazy.quantum.interop.device_tapes import (
-    batched,
-    decomposition,
-    is_taken,
-    readable,
+    prepared,
     trains_a_batch,
-    variances,
 )
 from qlazy.quantum.second_derivatives import Engine
 from qlazy.simulator.observables import Hermitian, Observable, num_outputs
@@ -111,22 +105,11 @@ class AdjointDevice(Device):
             if hasattr(qml, "CompilePipeline")
             else qml.transforms.core.TransformProgram()
         )
-        program.add_transform(no_sampling, name=NAME)
-        program.add_transform(validate_device_wires, self.wires, name=NAME)
-        program.add_transform(
-            decompose,
-            stopping_condition=is_taken,
-            skip_initial_state_prep=False,
-            decomposer=decomposition,
-            name=NAME,
-            error=DeviceError,
-        )
-        program.add_transform(variances)
-        program.add_transform(readable)
         config = execution_config or ExecutionConfig()
         in_torch = config.gradient_method == "backprop"
-        program.add_transform(batched, in_torch or bool(config.use_device_jacobian_product))
-        program.add_transform(with_parameters)
+        program.add_transform(prepared, self.wires, in_torch or bool(config.use_device_jacobian_product))
+        if not in_torch:
+            program.add_transform(with_parameters)
         return program
 
     def execute(self, circuits: Any, execution_config: ExecutionConfig | None = None) -> Any:
@@ -251,6 +234,8 @@ def _stacked(lowered: Sequence[Lowered], members: Sequence[int]) -> Any:
 
 def _parted(rows: Any, lowered: Sequence[Lowered], members: Sequence[int]) -> Sequence[Any]:
     """Rows of all members (sum of B, ...) as those of each."""
+    if len(members) == 1:
+        return [rows]
     counts = [len(lowered[n].angles) for n in members]
     if isinstance(rows, Tensor):
         return rows.split(counts)
@@ -323,13 +308,13 @@ class _Products(tuple[Any, ...]):
 
 def _split(lowered: Lowered, rows: Any) -> list[Any]:
     """What each measurement gets of rows (B, outputs), without the axis of a batch where there is none."""
-    ends = np.cumsum([num_outputs(observable) for observable in lowered.observables]).tolist()
     rows = rows if lowered.is_batch else rows[0]
-    parts = [rows[..., start:end] for start, end in pairwise([0, *ends])]
-    return [
-        part[..., 0] if _is_scalar(observable) else part
-        for part, observable in zip(parts, lowered.observables, strict=True)
-    ]
+    parts, start = [], 0
+    for observable in lowered.observables:
+        end = start + num_outputs(observable)
+        parts.append(rows[..., start] if _is_scalar(observable) else rows[..., start:end])
+        start = end
+    return parts
 
 
 def _is_scalar(observable: Observable) -> bool:

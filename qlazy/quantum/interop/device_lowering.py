@@ -17,6 +17,7 @@ from torch import Tensor
 from qlazy.base.torch_private import is_differentiated, is_followed
 from qlazy.quantum.backends.lowered import MAX_WIRES
 from qlazy.quantum.interop.device_evolutions import NAME, plain_number
+from qlazy.quantum.interop.device_forms import form_of
 from qlazy.quantum.interop.device_tapes import TURNS, is_controlled, observables_of
 from qlazy.quantum.pennylane.rules.lowering import NotLoweredError, lower
 from qlazy.quantum.second_derivatives import Engine
@@ -28,11 +29,7 @@ Real = NDArray[np.float64]
 
 KEPT = 64
 """Compiled circuits, and forms, that a device keeps."""
-PLAIN = {qml.RX, qml.RY, qml.RZ, qml.IsingXX, qml.IsingYY, qml.IsingZZ, qml.MultiRZ, qml.CNOT, qml.CZ, qml.CY,
-         qml.SWAP, qml.Hadamard, qml.PauliX, qml.PauliY, qml.PauliZ, qml.S, qml.T, qml.SX, qml.Toffoli}  # fmt: skip
-"""Gates that their class and wires tell, and one angle, which is their parameter, if they have any."""
 NUMBERS = {float, int, np.ndarray, np.float64}
-PAULIS = {qml.PauliX, qml.PauliY, qml.PauliZ}
 
 
 class Lowered(NamedTuple):
@@ -67,20 +64,20 @@ class Lowering:
         Raises DeviceError for what the simulator does not take, and, where the tape is ``differentiated``, for
         derivatives that it has not got.
         """
+        form = form_of(tape)
         trained = tuple(tape.trainable_params)
         if in_torch:
-            trained, differentiated = _followed(tape.get_parameters(trainable_only=False))
-        form = _form_key(tape)
+            numbers = tape.get_parameters(trainable_only=False) if form is None else form.angles
+            trained, differentiated = _followed(numbers)
         if form is None:
             return _read(tape, wires, trained, in_torch, differentiated)
-        key = (in_torch, differentiated, trained, *form)
+        key = in_torch, differentiated, trained, form.key
         known = self._forms.get(key)
         if known is None:
             known = _read(tape, wires, trained, in_torch, differentiated)
         _keep(self._forms, key, known)
-        turned = [op.data[0] for op in tape.operations if op.data]
-        angles, is_batch = _rows(turned, in_torch)
-        return known._replace(angles=angles, is_batch=is_batch)
+        rows = _rows(form.angles, form.entries, in_torch)
+        return known._replace(angles=rows, is_batch=form.entries is not None)
 
     def engine(self, lowered: Lowered) -> Engine:
         """The compiled circuit. Raises DeviceError for one of too many wires."""
@@ -109,21 +106,6 @@ def _followed(parameters: Sequence[Any]) -> tuple[tuple[int, ...], bool]:
     return tuple(tensors), bool(tensors) and is_differentiated(*tensors.values())
 
 
-def _form_key(tape: Any) -> tuple[Any, ...] | None:
-    """Equal for tapes of one form; None where that is not told by gates, wires and Paulis alone."""
-    parts: list[Any] = []
-    for op in tape.operations:
-        if type(op) not in PLAIN:
-            return None
-        parts.append((type(op), op.wires.labels))
-    for measurement in tape.measurements:
-        obs = measurement.obs
-        if type(measurement) is not qml.measurements.ExpectationMP or type(obs) not in PAULIS:
-            return None
-        parts.append((type(obs), obs.wires.labels))
-    return len(tape.operations), *parts
-
-
 def _read(tape: Any, wires: Any, trained: tuple[int, ...], in_torch: bool, differentiated: bool) -> Lowered:
     if not in_torch and not all(type(p) in NUMBERS for p in tape.get_parameters(trainable_only=False)):
         [tape], _ = qml.transforms.convert_to_numpy_parameters(tape)
@@ -133,19 +115,22 @@ def _read(tape: Any, wires: Any, trained: tuple[int, ...], in_torch: bool, diffe
     for op in tape.operations:
         mine = [number.get(place + n, -1) for n in range(len(op.data))]
         place += len(op.data)
+        left = iter(mine)
         for operation, angle in _lowered(op, index, differentiated and max(mine, default=-1) >= 0):
             if angle is not None:
                 assert isinstance(operation, PauliRotation)
-                operation = replace(operation, sampled=True, wanted=mine[0] >= 0)
+                owner = next(left)
+                operation = replace(operation, sampled=True, wanted=owner >= 0)
                 angles.append(angle)
-                owners.append(mine[0])
+                owners.append(owner)
             operations.append(operation)
     if differentiated and any(n >= place for n in trained):
         raise DeviceError(f"{NAME} has no derivative by an observable's coefficients; use default.qubit")
-    rows, is_batch = _rows(angles, in_torch)
+    entries = _entries(angles)
+    rows = _rows(angles, entries, in_torch)
     measured, width = observables_of(tape, index), max(len(index), 1)
     key = width, tuple(owners), tuple(map(_key, (*operations, *measured)))
-    return Lowered(tuple(operations), rows, tuple(owners), measured, width, is_batch, key)
+    return Lowered(tuple(operations), rows, tuple(owners), measured, width, entries is not None, key)
 
 
 def _lowered(op: Any, index: dict[Any, int], is_wanted: bool) -> Sequence[Any]:
@@ -172,19 +157,26 @@ def _key(part: Operation | Observable) -> tuple[Any, ...]:
     return type(part), *fields
 
 
-def _rows(angles: Sequence[Any], in_torch: bool) -> tuple[Real | Tensor, bool]:
-    """Angles, each a number or one for each entry of a batch, as (B, T), and whether there is a batch."""
-    count = max((len(angle) for angle in angles if np.ndim(angle)), default=0)
+def _entries(angles: Sequence[Any]) -> int | None:
+    """How many entries a batch of angles has; those of one entry fit all."""
+    counts = {len(angle) for angle in angles if np.ndim(angle)}
+    if len(counts - {1}) > 1:
+        found = " and ".join(map(str, sorted(counts)))
+        raise ValueError(f"angles of a batch must be one for each of its entries, but there are {found}")
+    return max(counts, default=None)
+
+
+def _rows(angles: Sequence[Any], entries: int | None, in_torch: bool) -> Real | Tensor:
+    """Angles, each a number or one for each of the ``entries`` of a batch, as (B, T)."""
     if in_torch:
-        columns = [_double(angle) for angle in angles]
-        if count:
-            columns = [column.expand(count) for column in columns]
-        rows = torch.stack(columns, -1) if columns else torch.zeros(0, dtype=torch.float64)
-        return rows if rows.ndim == 2 else rows.expand(max(count, 1), -1), count > 0
-    array = np.empty((max(count, 1), len(angles)))
+        shape = () if entries is None else (entries,)
+        rows = [row if row.shape == shape else row.expand(shape) for row in map(_double, angles)]
+        found = torch.stack(rows).movedim(0, -1) if rows else torch.zeros((*shape, 0), dtype=torch.float64)
+        return found.expand(1, -1) if entries is None else found
+    array = np.empty((1 if entries is None else entries, len(angles)))
     for n, angle in enumerate(angles):
-        array[:, n] = angle
-    return array, count > 0
+        array[:, n] = angle if type(angle) in NUMBERS else plain_number(angle)
+    return array
 
 
 def _double(angle: Any) -> Tensor:

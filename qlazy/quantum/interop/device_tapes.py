@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pennylane as qml
+from pennylane.devices.preprocess import decompose, no_sampling, validate_device_wires
 from pennylane.exceptions import DeviceError
 from torch import Tensor
 
@@ -17,16 +18,59 @@ from qlazy.quantum.interop.device_evolutions import (
     is_trained_number,
     plain_number,
 )
+from qlazy.quantum.interop.device_forms import form_of
 from qlazy.quantum.pennylane.rules.lowering import NotLoweredError, observables
 from qlazy.simulator.observables import Observable
 from qlazy.simulator.operations import MAX_DENSE_WIRES
 
-TURNS = (qml.RX, qml.RY, qml.RZ, qml.IsingXX, qml.IsingYY, qml.IsingZZ, qml.PauliRot, qml.MultiRZ,
+TURNS = (qml.RX, qml.RY, qml.RZ, qml.Rot, qml.IsingXX, qml.IsingYY, qml.IsingZZ, qml.PauliRot, qml.MultiRZ,
          qml.CRX, qml.CRY, qml.CRZ)  # fmt: skip
-"""Gates whose parameter is the angle of one Pauli rotation; all others are decomposed into these and fixed ones."""
+"""Gates whose parameters are angles of Pauli rotations, one each and in order; others are decomposed into these."""
 BY_VALUE = (qml.QubitUnitary, qml.ControlledQubitUnitary, qml.SpecialUnitary, qml.StatePrep,
             qml.MottonenStatePreparation)  # fmt: skip
 """What PennyLane decomposes in ways that depend on the numbers: its derivatives there are wrong or NaN at some."""
+
+
+@qml.transform
+def prepared(tape: Any, wires: Any, may_train: bool) -> Any:
+    """A tape as others of gates and measurements that the device gives, and how their results are put together.
+
+    What has a form is left as it is. Raises DeviceError and WireError for what is not given.
+    """
+    if _is_ready(tape, wires, may_train):
+        return (tape,), _only
+    tape = _of_own_gates(tape, wires)
+    if _is_ready(tape, wires, may_train):
+        return (tape,), _only
+    tape, combined = _without_variances(tape)
+    observables_of(tape, {wire: n for n, wire in enumerate(tape.wires)})
+    tapes, joined = _batched(tape, may_train)
+    return tapes, lambda results: combined(joined(results))
+
+
+def _only(results: Any) -> Any:
+    return results[0]
+
+
+def _is_ready(tape: Any, wires: Any, may_train: bool) -> bool:
+    form = form_of(tape)
+    if form is None or (wires and not form.wires.issubset(wires.labels)):
+        return False
+    return may_train or form.entries is None or not any(map(is_trained_number, form.angles))
+
+
+def _of_own_gates(tape: Any, wires: Any) -> Any:
+    no_sampling(tape, name=NAME)
+    [tape], _ = validate_device_wires(tape, wires, name=NAME)
+    [tape], _ = decompose(
+        tape,
+        stopping_condition=is_taken,
+        skip_initial_state_prep=False,
+        decomposer=decomposition,
+        name=NAME,
+        error=DeviceError,
+    )
+    return tape
 
 
 def is_taken(op: Any) -> bool:
@@ -83,13 +127,6 @@ def _controlled_phase(op: Any) -> list[Any]:
     return [phase] if value else [qml.X(target), phase, qml.X(target)]
 
 
-@qml.transform
-def readable(tape: Any) -> Any:
-    """Refuse measurements that the simulator does not give."""
-    observables_of(tape, {wire: n for n, wire in enumerate(tape.wires)})
-    return (tape,), lambda results: results[0]
-
-
 def observables_of(tape: Any, index: dict[Any, int]) -> tuple[Observable, ...]:
     script = qml.tape.QuantumScript([], tape.measurements)  # gates need no conversion here
     numbers = script.get_parameters(trainable_only=False)
@@ -104,8 +141,7 @@ def observables_of(tape: Any, index: dict[Any, int]) -> tuple[Observable, ...]:
         ) from error
 
 
-@qml.transform
-def batched(tape: Any, may_train: bool) -> Any:
+def _batched(tape: Any, may_train: bool) -> Any:
     """A tape for each entry of a batch, but where only angles differ and numbers are measured.
 
     Angles that are trained may differ only where no Jacobian is asked for, but products with it.
@@ -116,7 +152,7 @@ def batched(tape: Any, may_train: bool) -> Any:
         for op in tape.operations
     )
     if is_one_sweep:
-        return (tape,), lambda results: results[0]
+        return (tape,), _only
     return qml.transforms.broadcast_expand(tape)
 
 
@@ -125,11 +161,10 @@ def trains_a_batch(tape: Any) -> bool:
     return any(op.batch_size is not None and is_trained(op) for op in tape.operations)
 
 
-@qml.transform
-def variances(tape: Any) -> Any:
-    """Variances as <O^2> - <O>^2."""
+def _without_variances(tape: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """A tape that measures <O^2> and <O> for each variance, and what makes its result that of the first."""
     if not any(isinstance(m, qml.measurements.VarianceMP) and m.obs is not None for m in tape.measurements):
-        return (tape,), lambda results: results[0]
+        return tape, lambda found: found
     measured: list[Any] = []
     places: list[tuple[int, ...]] = []
     for measurement in tape.measurements:
@@ -139,12 +174,11 @@ def variances(tape: Any) -> Any:
         places.append(tuple(range(len(measured), len(measured) + len(parts))))
         measured += parts
 
-    def combined(results: Any) -> Any:
-        found = results[0]
+    def combined(found: Any) -> Any:
         values = [found[p[0]] if len(p) == 1 else found[p[1]] - found[p[0]] ** 2 for p in places]
         return values[0] if len(values) == 1 else tuple(values)
 
-    return (tape.copy(measurements=measured),), combined
+    return tape.copy(measurements=measured), combined
 
 
 def _squared(observable: Any) -> Any:
