@@ -10,6 +10,8 @@ from torch import Tensor
 
 from qlazy.base.errors import KernelTooLargeError, require
 
+SMALL = 2**16
+"""Bytes of which nobody asks whether they fit: the answer takes longer than to fill them."""
 _MEMINFO = Path("/proc/meminfo")
 _CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
@@ -37,7 +39,10 @@ def require_bytes(
     argument: str, entries: int, like: Tensor, what: str, error: type[Exception] = MemoryError
 ) -> None:
     """Raise ``error`` unless so many entries, in the dtype of ``like``, fit on its device; ``what`` they are."""
-    size, free = entries * like.element_size(), available_bytes(like.device)
+    size = entries * like.element_size()
+    if size <= SMALL:
+        return
+    free = available_bytes(like.device)
     must = f"fit in the {free / 2**30:.1f} GiB of memory available"
     require(size <= free, argument, must, f"{size / 2**30:.1f} GiB {what}", error)
 

@@ -27,7 +27,6 @@ from qlazy.base.torch_private import is_differentiated, is_transformed, within_t
 from qlazy.models.model import (
     Model,
     blocks_of,
-    num_outputs,
     require_cotangent,
     require_hessian,
     require_params,
@@ -45,8 +44,6 @@ from qlazy.simulator.paulis.propagation import Truncation
 if TYPE_CHECKING:
     import pennylane as qml
 
-LANE_BYTES = 2**26
-"""A Hessian's directions run side by side, as many as have rows (p,) in about this much memory, for every input."""
 WITH_LANES = ADJOINT, BRANCHES
 """Backends that run many vectors of parameters as one batch."""
 DTYPES = (torch.float64, torch.float32)
@@ -308,29 +305,25 @@ class Circuit(Model):
 
     def hvp(self, params: Tensor, x: Tensor, cotangent: Tensor, tangent: Tensor) -> Tensor:
         self.check_second(params, x, cotangent, tangent)
-        if (rule := self._second(params, x, cotangent, tangent)) is not None:
-            return rule(cotangent, tangent.unsqueeze(0))[0]
+        if (backend := self._second(params, x, cotangent, tangent)) is not None:
+            return backend.hvp(params, x, cotangent, tangent)
         return super().hvp(params, x, cotangent, tangent)
 
     def hessian(self, params: Tensor, x: Tensor, cotangent: Tensor | None = None) -> Tensor:
         self.check_second(params, x, cotangent)
         require_hessian(self, params, x, cotangent)
-        given = () if cotangent is None else (cotangent,)
-        if (rule := self._second(params, x, *given)) is None:
-            return super().hessian(params, x, cotangent)
-        units = torch.eye(self.num_params, dtype=params.dtype)
-        lanes = max(1, len(x)) * (num_outputs(self, params, x) if cotangent is None and len(x) else 1)
-        size = max(1, LANE_BYTES // (lanes * self.num_params * params.element_size()))
-        return torch.cat([rule(cotangent, some) for some in units.split(size)], dim=-2)
+        if (backend := self._second(params, x, *(() if cotangent is None else (cotangent,)))) is not None:
+            return backend.hessian(params, x, cotangent)
+        return super().hessian(params, x, cotangent)
 
-    def _second(self, params: Tensor, x: Tensor, *given: Tensor) -> Callable[..., Tensor] | None:
-        """(cotangent, directions) to products with Hessians, where the backend has a rule and nothing is recorded."""
+    def _second(self, params: Tensor, x: Tensor, *given: Tensor) -> LoweredBackend | None:
+        """The backend where it has a rule for second derivatives, and nothing is recorded."""
         plain = not (is_transformed(params, x, *given) or within_transform())
         recorded = torch.is_grad_enabled() and any(t.requires_grad for t in (params, x, *given))
         backend = self._chosen.backend(params, x, differentiated=True)
         if not plain or recorded or not isinstance(backend, LoweredBackend):
             return None
-        return backend.hessian_rule(params, x)
+        return backend if backend.differentiates_twice else None
 
     def _unrecorded(self, params: Tensor, x: Tensor, given: Tensor) -> LoweredBackend | None:
         """What differentiates a list of gates, where nothing is recorded or transformed."""

@@ -23,7 +23,7 @@ from qlazy.base.torch_private import (
 )
 from qlazy.quantum.program.shift_rules import shift_rule
 from qlazy.simulator.branching.circuit import BranchedCircuit
-from qlazy.simulator.cones.circuit import ConeCircuit, moved_rows
+from qlazy.simulator.cones.circuit import ConeCircuit, hessian_rows, moved_rows
 from qlazy.simulator.paulis.circuit import PauliCircuit
 from qlazy.simulator.rotations import Derivatives, Real, RotationCircuit
 
@@ -297,6 +297,16 @@ def lane_rates(
     found = moved_rows(engine.unshared[0], flat[0], none, flat[1], flat[2], torch.get_num_threads())
     shared, sampled = _split(engine, found.gradients.reshape(*lanes, found.gradients.shape[-1]))
     return torch.from_numpy(shared), torch.from_numpy(sampled)
+
+
+def angle_hessians(engine: RotationCircuit | ConeCircuit, weights: Tensor, angles: Tensors) -> Tensor:
+    """Hessians (n, w, S + T, S + T) of weighted outputs by every two angles; ``weights`` are (n, w, c)."""
+    samples, sums = weights.shape[:2]
+    inner = np.repeat(_joined(engine, _pair(angles)), sums, axis=0)
+    lanes, places = engine.unshared
+    found = hessian_rows(lanes, weights.flatten(0, 1).numpy(), inner, torch.get_num_threads())
+    back = np.argsort(places)
+    return torch.from_numpy(found[:, back[:, None], back]).unflatten(0, (samples, sums))
 
 
 def _joined(engine: RotationCircuit | ConeCircuit, pair: Pair) -> Real:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from qlazy.base.errors import require
 from qlazy.simulator.compiling.flops import gradient_flops
+from qlazy.simulator.compiling.order import AngleOrder, angle_order
 from qlazy.simulator.compiling.plan import Plan, compile_plan
 from qlazy.simulator.kernels.layout import ROW, as_rows, empty_rows, lanes_for, states_size
 from qlazy.simulator.kernels.workers import Counter, for_blocks
@@ -51,6 +52,7 @@ class RotationCircuit:
         sources = [source for source in angle_sources(operations) if source is not None]
         self.num_sampled = sum(source.sampled for source in sources)
         self.num_shared = len(sources) - self.num_sampled
+        self._wanted = np.array([source.wanted for source in sources if source.sampled], bool)
 
     @property
     def num_outputs(self) -> int:
@@ -62,6 +64,11 @@ class RotationCircuit:
         num_wires, operations, observables = self._source
         changed, order = unshared(operations)
         return RotationCircuit(num_wires, changed, observables), order
+
+    @cached_property
+    def angle_order(self) -> AngleOrder:
+        """Its sampled angles that are wanted, in the order of their gates."""
+        return angle_order(self.plan, self._wanted)
 
     def gradient_flops(self, samples: int) -> int:
         """Floating-point operations of the gates, for one gradient on so many samples (:mod:`.compiling.flops`)."""

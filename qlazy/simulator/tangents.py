@@ -61,7 +61,7 @@ def moved(
 def _go(plan: Plan, half_angles: Real, given: list[Real], results: list[Real], threads: int) -> None:
     """Run all blocks, of tangents, weights and their tangents, into outputs and gradients."""
     from qlazy.simulator.kernels.angles import Angles, fill_shared
-    from qlazy.simulator.kernels.tangents import Moving, Space, move_blocks
+    from qlazy.simulator.kernels.second.directions import Moving, Space, move_blocks
 
     (blocks, angles, lanes), dtype = half_angles.shape, half_angles.dtype
     tangents, *weights = map(as_rows, given)
@@ -85,7 +85,7 @@ def _go(plan: Plan, half_angles: Real, given: list[Real], results: list[Real], t
             moves=0,
         )
         found = Space(*empty_rows(lanes, dtype, *counts))
-        found = found._replace(moves=np.zeros(plan.sampled_rows // COEFFICIENTS, bool))
+        found = found._replace(moves=np.zeros(plan.sampled_rows // COEFFICIENTS, np.int64))
         found.coefficients[ROW][: plan.shared_rows] = fixed[:, None]
         found.rates[ROW][: plan.shared_rows] = 0.0
         return found

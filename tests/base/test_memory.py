@@ -41,14 +41,14 @@ def test_the_lesser_of_machine_and_container(
 
 
 def test_what_just_fits_is_taken_and_what_does_not_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "available_bytes", lambda device: 800.0)
+    monkeypatch.setattr(memory, "available_bytes", lambda device: 80_000.0)
     like = torch.zeros(0, dtype=torch.float64)
-    require_bytes("kernel", 100, like, "dense")
+    require_bytes("kernel", 10_000, like, "dense")
     with pytest.raises(
         MemoryError, match="`kernel` must fit in the 0.0 GiB of memory available, but is 0.0 GiB dense"
     ):
-        require_bytes("kernel", 101, like, "dense")
-    require_bytes("kernel", 200, like.float(), "dense")
+        require_bytes("kernel", 10_001, like, "dense")
+    require_bytes("kernel", 20_000, like.float(), "dense")
 
 
 def test_a_million_outputs_are_refused_before_anything_is_allocated():

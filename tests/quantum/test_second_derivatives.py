@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-import qlazy.quantum.circuit
+import qlazy.quantum.backends.lowered
 from qlazy import Circuit, Scaled, from_qasm
 from qlazy.quantum.amplitudes import Amplitudes
 from tests import makers
@@ -228,6 +228,20 @@ def test_amplitudes_have_second_derivatives() -> None:
 def test_directions_of_a_hessian_may_go_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     circuit, params, x, exact = reference(mixed_circuit)
     weights = inputs(*exact.shape[:2])
-    monkeypatch.setattr(qlazy.quantum.circuit, "LANE_BYTES", 1000)
+    monkeypatch.setattr(qlazy.quantum.backends.lowered, "LANE_BYTES", 1000)
     close(circuit.hessian(params, x), exact)
     close(circuit.hessian(params, x, weights), torch.einsum("nc,ncpq->pq", weights, exact))
+
+
+@pytest.mark.parametrize("angles_worth", [0, 10**6])
+@pytest.mark.parametrize("maker", MAKERS, ids=lambda maker: maker.__name__)
+def test_hessians_along_parameters_are_those_by_angles(
+    maker: Callable[[], Case], angles_worth: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    circuit, params, x, exact = reference(maker)
+    weights = inputs(*exact.shape[:2])
+    monkeypatch.setattr(qlazy.quantum.backends.lowered, "ANGLES_WORTH", angles_worth)
+    close(circuit.hessian(params, x), exact)
+    close(circuit.hessian(params, x, weights), torch.einsum("nc,ncpq->pq", weights, exact))
+    assert circuit.hessian(params, x[:0]).shape == (0, *exact.shape[1:])
+    assert not circuit.hessian(params, x[:0], weights[:0]).any()

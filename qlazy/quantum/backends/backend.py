@@ -242,14 +242,23 @@ class LoweredBackend(Backend):
             angles = self.circuit.angle_values(params, _flat(x, params))
         return engine.error(*(part.numpy() for part in angles))
 
-    def hessian_rule(self, params: Tensor, x: Tensor) -> Callable[[Tensor | None, Tensor], Tensor] | None:
-        """Weights (n, c) of outputs, or None, and directions (k, p) to products with Hessians; None without a rule."""
-        if isinstance(self.circuit, ReadCircuit):
-            return None
-        products, rows = self.circuit.hessian_products, _flat(x, params)
-        if not isinstance(self.circuit.for_params, RotationCircuit | ConeCircuit):
-            return None
-        return torch.no_grad()(lambda weights, directions: products(params, rows, weights, directions))
+    @property
+    def differentiates_twice(self) -> bool:
+        """Whether there is a rule for second derivatives: on the adjoint simulator, of outputs that are its own."""
+        plain = isinstance(self.circuit, LoweredCircuit)
+        return plain and isinstance(self.circuit.for_params, RotationCircuit | ConeCircuit)
+
+    @torch.no_grad()
+    def hvp(self, params: Tensor, x: Tensor, weights: Tensor, tangent: Tensor) -> Tensor:
+        """H v (p,), of the sum of outputs with weights (n, c)."""
+        assert isinstance(self.circuit, LoweredCircuit)
+        return self.circuit.hessian_products(params, _flat(x, params), weights, tangent.unsqueeze(0))[0]
+
+    @torch.no_grad()
+    def hessian(self, params: Tensor, x: Tensor, weights: Tensor | None) -> Tensor:
+        """H (p, p) of that sum, or of every output, (n, c, p, p)."""
+        assert isinstance(self.circuit, LoweredCircuit)
+        return self.circuit.hessian(params, _flat(x, params), weights)
 
 
 def _flat(x: Tensor, params: Tensor) -> Tensor:

@@ -18,7 +18,14 @@ from qlazy.base.torch_private import gradients_along, is_transformed, outside_tr
 from qlazy.quantum.backends.angles import AngleMap, Layout
 from qlazy.quantum.backends.autograd import MakeEngine, derivatives, outputs, weighted
 from qlazy.quantum.program.expression import Constant, Expression
-from qlazy.quantum.second_derivatives import Engine, Many, ProductRates, WithLanes, lane_rates
+from qlazy.quantum.second_derivatives import (
+    Engine,
+    Many,
+    ProductRates,
+    WithLanes,
+    angle_hessians,
+    lane_rates,
+)
 from qlazy.simulator.branching.circuit import BranchedCircuit
 from qlazy.simulator.cones.circuit import ConeCircuit, by_cones
 from qlazy.simulator.cones.cones import Cones, find_cones
@@ -30,6 +37,10 @@ MAX_WIRES = 24
 """Wires of one state that is held in memory."""
 MAX_DECLARED = 20_000
 """Wires of a circuit that is looked at at all."""
+LANE_BYTES = 2**26
+"""The size of one tensor of second derivatives that is made at a time."""
+ANGLES_WORTH = 2
+"""How many angles to a parameter may move for all pairs of angles to be cheaper than all directions of parameters."""
 
 
 def require_wires(count: int, name: str = "qnode", most: int = MAX_WIRES) -> None:
@@ -193,11 +204,7 @@ class LoweredCircuit:
         """
         engine, partials = self.for_params, self.angles.partials
         assert isinstance(engine, RotationCircuit | ConeCircuit)
-        angles = self.angle_values(params, x)
-        outputs = torch.eye(engine.num_outputs, dtype=params.dtype).expand(len(x), -1, -1)
-        if weights is not None:
-            require_shape("cotangent", weights, (len(x), engine.num_outputs))
-        sums = outputs if weights is None else weights.unsqueeze(1)  # (n, w, c)
+        angles, sums = self.angle_values(params, x), self._sums(params, x, weights)
         by_shared, by_sampled = lane_rates(engine, sums, angles, partials.push(directions, params, x))
         pulled = partials.pull(by_shared.flatten(1, 2), by_sampled.flatten(1, 2), params, x)
         products = pulled.unflatten(1, (sums.shape[1], len(directions)))
@@ -205,6 +212,59 @@ class LoweredCircuit:
             shared, sampled = (torch.einsum("nwc,nca->nwa", sums, d) for d in derivatives(engine, *angles))
             products = products + partials.second.contract(shared, sampled, directions, params, x)
         return products if weights is None else products.sum((0, 1))
+
+    def hessian(self, params: Tensor, x: Tensor, weights: Tensor | None) -> Tensor:
+        """H (p, p) of sum(weights * outputs), or (n, c, p, p) of every output, some samples or directions at a time.
+
+        Of all angles from one way back for each, or where they are many along the parameters.
+        """
+        angles, moving = len(self.angles.kinds), sum(moves for _, moves in self.angles.kinds)
+        sums = self.for_params.num_outputs if weights is None else 1
+        if moving > ANGLES_WORTH * len(params):
+            size = LANE_BYTES // (max(1, len(x)) * sums * len(params) * params.element_size())
+            units = torch.eye(len(params), dtype=params.dtype).split(max(1, size))
+            return torch.cat([self.hessian_products(params, x, weights, some) for some in units], dim=-2)
+        size = max(1, LANE_BYTES // max(1, sums * angles**2 * params.element_size()))
+        if weights is None:
+            return torch.cat([self._by_angles(params, rows, None) for rows in x.split(size)])
+        pairs = zip(x.split(size), weights.split(size), strict=True)
+        return torch.stack([self._by_angles(params, *pair) for pair in pairs]).sum(0)
+
+    def _by_angles(self, params: Tensor, x: Tensor, weights: Tensor | None) -> Tensor:
+        """J_a^T H_a J_a + sum_a g_a D^2 a."""
+        engine, partials = self.for_params, self.angles.partials
+        assert isinstance(engine, RotationCircuit | ConeCircuit)
+        angles, sums = self.angle_values(params, x), self._sums(params, x, weights)
+        counts = [part.shape[-1] for part in angles]
+        second = angle_hessians(engine, sums, angles)
+        first = None
+        if partials.second:
+            first = torch.cat(
+                [torch.einsum("nwc,nca->nwa", sums, d) for d in derivatives(engine, *angles)], -1
+            )
+        if weights is not None and len(x) and not any(map(all, self.angles.kinds)):  # all samples move alike
+            x, second = x[:1], second.sum(0, keepdim=True)
+            first = None if first is None else first.sum(0, keepdim=True)
+
+        def pulled(rows: Tensor) -> Tensor:
+            """(n, w, k, S + T) as (n, w, k, p)."""
+            by_shared, by_sampled = rows.flatten(1, 2).split(counts, -1)
+            return partials.pull(by_shared, by_sampled, params, x).unflatten(1, rows.shape[1:3])
+
+        found = pulled(pulled(second).transpose(2, 3))
+        if first is not None:
+            by_shared, by_sampled = first.split(counts, -1)
+            units = torch.eye(len(params), dtype=params.dtype)
+            found = found + partials.second.contract(by_shared, by_sampled, units, params, x)
+        return found if weights is None else found.sum((0, 1))
+
+    def _sums(self, params: Tensor, x: Tensor, weights: Tensor | None) -> Tensor:
+        """Weights (n, w, c) of w sums of outputs: the one given, or each output alone."""
+        outputs = self.for_params.num_outputs
+        if weights is None:
+            return torch.eye(outputs, dtype=params.dtype).expand(len(x), -1, -1)
+        require_shape("cotangent", weights, (len(x), outputs))
+        return weights.unsqueeze(1)
 
     def _engine(self, x: Tensor) -> Engine:
         # Inside a transform of torch.func there is no telling cheaply, and too many derivatives are never wrong.

@@ -6,6 +6,7 @@ by side: a chain of thousands of qubits with local outputs is one sweep over a f
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -18,6 +19,7 @@ from qlazy.base.errors import require
 from qlazy.simulator.cones.cones import Cones, find_cones
 from qlazy.simulator.cones.groups import BLOCKS, CALL, FULL, Grouping, whole_cost
 from qlazy.simulator.cones.relabeled import Member, Small, relabeled
+from qlazy.simulator.hessians import hessians
 from qlazy.simulator.observables import Observable, check_observables, num_outputs
 from qlazy.simulator.operations import (
     AngleSource,
@@ -164,7 +166,7 @@ class ConeCircuit:
     ) -> Moved:
         """As :func:`qlazy.simulator.tangents.moved`, for a circuit that shares no angle."""
         require(self.num_shared == 0, "circuit", "share no angle", f"one that shares {self.num_shared}")
-        none, samples = angles[:0, 0], len(angles)
+        none, samples = angles.reshape(-1)[:0], len(angles)
         outputs = np.zeros((self.num_outputs, samples))
         gradients = np.zeros((self.num_sampled, samples), angles.dtype)
         for family in self._families:
@@ -174,6 +176,16 @@ class ConeCircuit:
             family.add_values(outputs, found.outputs)
             family.add_gradients(gradients, found.gradients)
         return Moved(np.ascontiguousarray(outputs.T, angles.dtype), gradients.T)
+
+    def hessians(self, weights: Real, angles: Real, threads: int = 1) -> Real:
+        """As :func:`qlazy.simulator.hessians.hessians`, for a circuit that shares no angle."""
+        require(self.num_shared == 0, "circuit", "share no angle", f"one that shares {self.num_shared}")
+        inner, samples = self.num_sampled, len(angles)
+        total = np.zeros((inner * inner, samples), angles.dtype)
+        for family in self._families:
+            own = family.angles(angles.reshape(-1)[:0], angles)[1]
+            family.add_hessians(total, hessians(family.run, family.weights(weights), own, threads))
+        return total.T.reshape(samples, inner, inner)
 
     def _start(self, samples: int) -> NDArray[np.float64]:
         return np.repeat(self._constants[:, None], samples, axis=1)
@@ -198,6 +210,15 @@ def moved_rows(
     if isinstance(circuit, ConeCircuit):
         return circuit.moved(weights, weight_tangents, angles, tangents, threads)
     return moved(circuit, weights, weight_tangents, angles, tangents, threads)
+
+
+def hessian_rows(
+    circuit: RotationCircuit | ConeCircuit, weights: Real, angles: Real, threads: int = 1
+) -> Real:
+    """:func:`qlazy.simulator.hessians.hessians` of a circuit of either kind."""
+    if isinstance(circuit, ConeCircuit):
+        return circuit.hessians(weights, angles, threads)
+    return hessians(circuit, weights, angles, threads)
 
 
 def place(source: AngleSource, num_shared: int) -> int:
@@ -289,6 +310,12 @@ class _Family:
     def add_gradients(self, total: Real, found: Real) -> None:
         """Derivatives (m n, a) of a weighted sum to those of the whole circuit by its sampled angles, (T, n)."""
         self._by_column.add(total, self._apart(found)[:, :, ~self._is_shared].transpose(0, 2, 1))
+
+    def add_hessians(self, total: Real, found: Real) -> None:
+        """Hessians (m n, a, a) to those of the whole circuit, which shares no angle, (T T, n)."""
+        columns, angles = self._columns, math.isqrt(len(total))
+        targets = _Scatter(columns[:, :, None] * angles + columns[:, None, :])
+        targets.add(total, self._apart(found).transpose(0, 2, 3, 1))
 
 
 def _columns(member: Member, num_shared: int) -> Iterable[int]:

@@ -82,5 +82,5 @@ register("numba:compile", _Notice())
 def fingerprint() -> str:
     """Changes with any of the sources that are compiled, or make what those read."""
     folder = Path(__file__).parent
-    sources = [*sorted(folder.glob("*.py")), *sorted((folder.parent / "compiling").glob("*.py"))]
+    sources = [*sorted(folder.rglob("*.py")), *sorted((folder.parent / "compiling").glob("*.py"))]
     return sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]

@@ -104,11 +104,11 @@ def seed(states, measurement, start, weights, at):
 
 
 @around
-def sweep_back(states, plan, coefficients, out, at, scratch):
-    """From the final ket and seeded bras to the cotangents."""
+def sweep_back(states, plan, end, coefficients, out, at, scratch):
+    """From the ket and seeded bras before step ``end`` to the cotangents of the steps before it."""
     masks, out_rows = plan.masks, plan.cotangent_rows
     single = states.end == states.bras + 2 * states.size
-    for number in range(len(plan.program) - 1, plan.stop - 1, -1):
+    for number in range(end - 1, plan.stop - 1, -1):
         step = plan.program[number]
         needed = number > plan.stop or len(plan.leading) > 0
         if needed and single and step.kind == TWO and wanted(step):
@@ -143,7 +143,8 @@ def run_block(block, plan, bras, coefficients, samples, room):
             copy(room.states, kept, ket, size)
         states = States(room.states, size, ket, first, first + 2 * size * min(bras, sweeps - start))
         seed(states, plan.measurement, start, samples.weights, at)
-        sweep_back(states, plan, coefficients, room.cotangents, start * plan.cotangent_rows, room.scratch)
+        at_row = start * plan.cotangent_rows
+        sweep_back(states, plan, len(plan.program), coefficients, room.cotangents, at_row, room.scratch)
 
 
 @entry
