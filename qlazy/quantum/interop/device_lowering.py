@@ -119,7 +119,7 @@ def _read(tape: Any, wires: Any, trained: tuple[int, ...], in_torch: bool, diffe
         for operation, angle in _lowered(op, index, differentiated and max(mine, default=-1) >= 0):
             if angle is not None:
                 assert isinstance(operation, PauliRotation)
-                owner = next(left)
+                owner = next(left, -1)  # one number is several angles only where none is trained
                 operation = replace(operation, sampled=True, wanted=owner >= 0)
                 angles.append(angle)
                 owners.append(owner)

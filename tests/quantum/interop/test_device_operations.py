@@ -148,10 +148,14 @@ def outputs_of(device: str, make: Callable[[Any], Any], interface: str) -> Calla
     return lambda w: qml.math.hstack(circuit(w))
 
 
+def point_of(case: Case) -> Any:
+    return np.random.default_rng(5).normal(size=max(case.count, 1))
+
+
 def answers(device: str, case: Case, interface: str) -> list[np.ndarray]:
     """Outputs (c,) and, where there are trained numbers, their Jacobian (c, p)."""
     function = outputs_of(device, case.make, interface)
-    point = np.random.default_rng(5).normal(size=max(case.count, 1))
+    point = point_of(case)
     if interface == "torch":
         w = torch.tensor(point, requires_grad=case.count > 0)
         slopes = torch.autograd.functional.jacobian(function, w).numpy()
@@ -168,6 +172,10 @@ def test_an_operation(name: str) -> None:
     for interface in ("torch", "autograd"):
         for ours, theirs in zip(answers("qlazy.adjoint", case, interface), expected, strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-9)
+    point = torch.tensor(point_of(case))
+    for numbers in (point, point.numpy()):  # which nobody trains
+        outputs = np.asarray(outputs_of("qlazy.adjoint", case.make, "auto")(numbers))
+        np.testing.assert_allclose(outputs, expected[0], rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("interface", ["torch", "autograd"])
