@@ -264,3 +264,9 @@ def test_what_is_private_in_torch_stands_in_one_module() -> None:
     private = re.compile(r"torch(\.\w+)*\._[a-zA-Z]|from torch(\.\w+)* import _[a-zA-Z]")
     users = {module for module, path in modules().items() if private.search(path.read_text(encoding="utf-8"))}
     assert users == {"qlazy.base.torch_private"}
+
+
+def test_functions_of_users_are_mapped_without_words_of_torch() -> None:
+    loud = re.compile(r"torch\.(func\.)?(vmap|jacrev|jacfwd|hessian)\(|from torch\.func import")
+    users = {module for module, path in modules().items() if loud.search(path.read_text(encoding="utf-8"))}
+    assert {module for module in users if not module.startswith("qlazy.bench.peers.")} == set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial, wraps
@@ -29,6 +30,7 @@ __all__ = [
     "is_differentiated",
     "is_followed",
     "is_transformed",
+    "jacrev",
     "outside_transforms",
     "plain_params",
     "plain_rows",
@@ -38,6 +40,7 @@ __all__ = [
     "tree_unflatten",
     "unwrap_dead_wrappers",  # apply() does it to tensors that outlived their transform
     "values_of",
+    "vmap",
     "with_dual_numbers",
     "within_inference",
     "within_transform",
@@ -47,6 +50,8 @@ __all__ = [
 
 T = TypeVar("T")
 _without_dual_numbers = partial(torch.autograd.forward_ad._set_fwd_grad_enabled, False)
+
+_say_that_torch_loops = torch._C._functorch._set_vmap_fallback_warning_enabled  # type: ignore[attr-defined]
 
 wrapper_subclass = torch.Tensor._make_wrapper_subclass
 """A tensor without memory of its own, for a subclass that holds its values elsewhere; documented, yet private."""
@@ -84,6 +89,48 @@ def gradients_along(
         total, list(leaves), create_graph=recorded, retain_graph=recorded or keep,
         allow_unused=True, materialize_grads=True,
     )  # fmt: skip
+
+
+class _Looping:
+    """Torch (2.13) loops over a batch where it has no rule for an operation. That is right, and not said within this.
+
+    It is a flag of the whole process, so that all who are within count.
+    """
+
+    def __init__(self) -> None:
+        self._count, self._lock = 0, threading.Lock()
+
+    def __enter__(self) -> None:
+        self._move(1)
+
+    def __exit__(self, *_: object) -> None:
+        self._move(-1)
+
+    def _move(self, step: int) -> None:
+        with self._lock:
+            self._count += step
+            _say_that_torch_loops(self._count == 0)
+
+
+_LOOPING = _Looping()
+
+
+def _without_words(transform: Callable[..., Callable[..., Any]]) -> Callable[..., Callable[..., Any]]:
+    @wraps(transform)
+    def transformed(*args: Any, **options: Any) -> Callable[..., Any]:
+        function = transform(*args, **options)
+
+        def quiet(*tensors: Any) -> Any:
+            with _LOOPING:
+                return function(*tensors)
+
+        return quiet
+
+    return transformed
+
+
+vmap, jacrev = _without_words(torch.func.vmap), _without_words(torch.func.jacrev)
+"""Those of ``torch.func``, for functions of others: what torch says of its own rules would be no help to them."""
 
 
 FEW_OUTPUTS = 4

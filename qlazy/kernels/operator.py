@@ -22,6 +22,7 @@ from qlazy.base.errors import (
     whole_of,
 )
 from qlazy.base.memory import require_memory
+from qlazy.base.torch_private import vmap
 from qlazy.data.arrays import tensor_of
 from qlazy.kernels.iterative import conjugate_gradients, leading_eigenpairs, leading_of_matrix
 from qlazy.kernels.spectrum import eigenvalues, require_ridge, require_right, ridge_solve
@@ -402,7 +403,7 @@ class TangentKernel:
             columns = [self._along(column) for column in block.unbind(1)]
             return torch.stack(columns, 1) if columns else block.new_empty(self.shape[0], 0)
         try:
-            return torch.func.vmap(self._along, 1, 1)(block)
+            return vmap(self._along, 1, 1)(block)
         except RuntimeError:  # what torch.func cannot map goes column by column
             self._maps_columns = False
             return self._product(block)

@@ -26,6 +26,7 @@ from qlazy.base.errors import (
     whole_of,
 )
 from qlazy.base.memory import require_bytes
+from qlazy.base.torch_private import vmap
 from qlazy.models.derivatives import Derivatives, forward_derivatives, mapped_jacobian
 from qlazy.models.norms import norms_for_transforms
 
@@ -240,7 +241,7 @@ class AutogradModel(Model):
 
     def on_lanes(self, x: Tensor) -> Callable[[Tensor], Tensor]:
         # Inputs of its own for each lane: products of matrices in a batch do not depend on how many there are.
-        return lambda params: torch.func.vmap(self)(params, x.expand(len(params), *x.shape))
+        return lambda params: vmap(self)(params, x.expand(len(params), *x.shape))
 
     def jacobian(self, params: Tensor, x: Tensor) -> Tensor:
         self.check(params, x)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from qlazy.base.errors import UnsupportedModelError, require
+from qlazy.base.torch_private import jacrev, vmap
 from qlazy.quantum.backends.programs import lowered_program
 from qlazy.quantum.program.program import Gate, PauliSum, PauliTerm, Program
 
@@ -87,7 +88,7 @@ class Amplitudes:
         def single(row: Tensor) -> Tensor:
             return self(row.unsqueeze(0))[0]
 
-        found: Tensor = torch.func.vmap(torch.func.jacrev(single))(angles)
+        found: Tensor = vmap(jacrev(single))(angles)
         return found
 
     def init(self, rows: int, generator: torch.Generator) -> Tensor:

@@ -23,7 +23,7 @@ from qlazy.base.errors import (
     whole_of,
 )
 from qlazy.base.identity import UnkeyedError
-from qlazy.base.torch_private import is_differentiated, is_transformed, within_transform
+from qlazy.base.torch_private import is_differentiated, is_transformed, vmap, within_transform
 from qlazy.models.model import (
     Model,
     blocks_of,
@@ -259,7 +259,7 @@ class Circuit(Model):
     def on_lanes(self, x: Tensor) -> Callable[[Tensor], Tensor] | None:
         if x.device.type != "cpu" or self._chosen.choice(None, x).name not in WITH_LANES:
             return None
-        mapped = torch.func.vmap(lambda params: self(params, x))
+        mapped = vmap(lambda params: self(params, x))
 
         def outputs(params: Tensor) -> Tensor:
             backend = self._chosen.backend(params[0], x)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from qlazy.base.errors import require, require_finite, require_shape
+from qlazy.base.torch_private import vmap
 from qlazy.models.model import Model
 from qlazy.models.relu_gates import calls_relu
 
@@ -97,7 +98,7 @@ def _along_gradients(model: Model, params: Tensor, x: Tensor, gradients: Tensor)
         return torch.stack(rates)
 
     try:
-        found: Tensor = torch.func.vmap(single)(x, gradients)
+        found: Tensor = vmap(single)(x, gradients)
         return found
     except RuntimeError:  # of a module that cannot be mapped over samples
         return torch.stack([single(*pair) for pair in zip(x, gradients, strict=True)])

@@ -31,6 +31,7 @@ from qlazy.base.errors import (
     require_shape,
     require_tensor,
 )
+from qlazy.base.torch_private import vmap
 from qlazy.data.arrays import tensor_of
 from qlazy.data.datasets import Dataset
 from qlazy.models.model import Model
@@ -62,7 +63,7 @@ class Loss(abc.ABC):
 
     def on_lanes(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The losses (l,) of many outputs (l, n, c) on the same targets (n, c)."""
-        return _unwritten(torch.func.vmap(self.value, (0, None)), outputs, targets)
+        return _unwritten(vmap(self.value, (0, None)), outputs, targets)
 
 
 @final

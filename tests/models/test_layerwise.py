@@ -303,7 +303,6 @@ def test_unknown_modules_fall_back_alone():
     assert set(Net(module).blocks) - read_layers(module, inputs(4, 3)) == {"1.scale"}
 
 
-@pytest.mark.filterwarnings("ignore:There is a performance drop")  # torch.func has no rule for it
 def test_attention_whose_projection_is_used_by_a_function():
     class Attention(nn.Module):
         def __init__(self):
@@ -319,7 +318,6 @@ def test_attention_whose_projection_is_used_by_a_function():
     assert read_layers(module, inputs(3, 5, 4)) == LAST
 
 
-@pytest.mark.filterwarnings("ignore:There is a performance drop")  # torch.func has no rule for it
 def test_parametrised_weights_fall_back_and_their_bias_does_not():
     layer = nn.utils.parametrizations.weight_norm(nn.Linear(3, 4))
     module = nn.Sequential(layer, nn.Tanh(), nn.Linear(4, 1)).double()

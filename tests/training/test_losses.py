@@ -179,7 +179,6 @@ class Writes(Loss):
         return outputs.sub_(targets).square().mean()
 
 
-@pytest.mark.filterwarnings("ignore:There is a performance drop")
 @pytest.mark.parametrize("name", [*WRITING, "a class"])
 def test_a_loss_that_writes_to_its_arguments_is_refused_before_it_spoils_data(name: str) -> None:
     """Outputs go on into accuracies and gaps, which were those of the changed ones; targets are the user's data."""

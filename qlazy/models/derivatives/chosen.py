@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from qlazy.base.errors import SlowBackendWarning, UnsupportedModelError, refuse
-from qlazy.base.torch_private import in_plain_autograd, plain_params, plain_rows
+from qlazy.base.torch_private import in_plain_autograd, jacrev, plain_params, plain_rows, vmap
 from qlazy.models.derivatives.rules import (
     BLOCK_BYTES,
     Function,
@@ -198,7 +198,7 @@ class Derivatives:
     ) -> bool:  # fmt: skip
         try:
             directions = torch.stack([direction, -direction])
-            found = torch.func.vmap(lambda v: forward_product(f, params, x, weights, v))(directions)
+            found = vmap(lambda v: forward_product(f, params, x, weights, v))(directions)
         except Exception:  # no forward mode, or no map
             return False
         return _nearly_agree(found[0], expected, size) and self.is_mapped(f, params, x)
@@ -241,7 +241,7 @@ class Derivatives:
             actual = "not: the gradient of a batch is not the sum of those of its rows"
             refuse(self._function, must, actual, UnsupportedModelError)
         try:
-            gradients = torch.func.vmap(torch.func.jacrev(_contraction(f)), (None, 0, 0))(params, x, weights)
+            gradients = vmap(jacrev(_contraction(f)), (None, 0, 0))(params, x, weights)
             why = "its gradients under torch.func.vmap are not those of plain autograd"
         except (
             Exception

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from qlazy.base.errors import require_shape
-from qlazy.base.torch_private import gradients_along, within_inference, within_transform
+from qlazy.base.torch_private import gradients_along, jacrev, vmap, within_inference, within_transform
 from qlazy.models.modules.twice import TwiceDifferentiable
 
 Function = Callable[[Tensor, Tensor], Tensor]
@@ -29,7 +29,7 @@ def mapped_jacobian(f: Function, params: Tensor, x: Tensor) -> Tensor:
     def single(params: Tensor, row: Tensor) -> Tensor:
         return f(params, row.unsqueeze(0)).squeeze(0)
 
-    return torch.func.vmap(torch.func.jacrev(single), (None, 0))(params, x)
+    return vmap(jacrev(single), (None, 0))(params, x)
 
 
 def jacobian_by_rows(f: Function, params: Tensor, x: Tensor) -> Tensor:
@@ -81,7 +81,7 @@ def forward_derivatives(of: Callable[[Tensor], Tensor], params: Tensor, samples:
     """
     size = max(1, BLOCK_BYTES // max(1, samples * len(params) * params.element_size()))
     units = torch.eye(len(params), dtype=params.dtype, device=params.device)
-    found: Tensor = torch.func.vmap(lambda v: torch.func.jvp(of, (params,), (v,))[1], chunk_size=size)(units)
+    found: Tensor = vmap(lambda v: torch.func.jvp(of, (params,), (v,))[1], chunk_size=size)(units)
     return found.movedim(0, -1)
 
 

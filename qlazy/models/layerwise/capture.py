@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from qlazy.base.errors import require
-from qlazy.base.torch_private import is_transformed
+from qlazy.base.torch_private import is_transformed, jacrev, vmap
 from qlazy.models.derivatives import jacobian_by_rows
 from qlazy.models.layerwise.factors import ReadFactor
 from qlazy.models.layerwise.rules import Rule, rule_for
@@ -103,7 +103,7 @@ class Instrumented:
         def single(leaves: Mapping[str, Tensor], row: Tensor) -> Tensor:
             return self.run(row.unsqueeze(0), leaves).squeeze(0)
 
-        rows = torch.func.vmap(torch.func.jacrev(single), (None, 0))(leaves, x)
+        rows = vmap(jacrev(single), (None, 0))(leaves, x)
         shape = next(iter(rows.values())).shape[:2]
         return torch.cat([rows[name].reshape(*shape, leaf.numel()) for name, leaf in leaves.items()], 2)
 

@@ -15,6 +15,7 @@ from typing import final
 import torch
 from torch import Tensor
 
+from qlazy.base.torch_private import jacrev, vmap
 from qlazy.quantum.program.expression import (
     BINARY,
     CALLED,
@@ -72,7 +73,7 @@ class AngleMap:
         """The shared angles (l, S) at many parameter vectors (l, p); by ``torch.func`` where functions make them."""
         if all(formula.is_explicit for formula in self._shared_formulas):
             return self.shared_values(params, x)
-        found: Tensor = torch.func.vmap(self.shared_values, (0, None))(params, x)
+        found: Tensor = vmap(self.shared_values, (0, None))(params, x)
         return found
 
     @property
@@ -221,13 +222,13 @@ class AutogradPartials:
 
         def of_row(row: Tensor, cotangents: Tensor) -> Tensor:
             pull = torch.func.vjp(lambda w: self._sampled(w, row[None])[0], params)[1]
-            return torch.func.vmap(lambda cotangent: pull(cotangent)[0])(cotangents)
+            return vmap(lambda cotangent: pull(cotangent)[0])(cotangents)
 
         found = by_shared.new_zeros(*by_shared.shape[:2], len(params))
         if by_shared.shape[-1]:
-            found = found + by_shared @ torch.func.jacrev(lambda w: self._shared(w, x[:0]))(params)
+            found = found + by_shared @ jacrev(lambda w: self._shared(w, x[:0]))(params)
         if by_sampled.shape[-1] and len(x):
-            found = found + torch.func.vmap(of_row)(x, by_sampled)
+            found = found + vmap(of_row)(x, by_sampled)
         return found
 
     def push(self, directions: Tensor, params: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -239,7 +240,7 @@ class AutogradPartials:
             )
             return angles[1]
 
-        shared, sampled = torch.func.vmap(along)(directions)
+        shared, sampled = vmap(along)(directions)
         return shared, sampled if sampled.ndim == 3 else sampled.new_empty(len(directions), len(x), 0)
 
     @property
@@ -257,7 +258,7 @@ class AutogradPartials:
                 1
             ]
 
-        return torch.func.vmap(along)(directions).movedim(0, 2)
+        return vmap(along)(directions).movedim(0, 2)
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,6 +18,7 @@ from qlazy.base.torch_private import (
     is_transformed,
     require_mapped_anew,
     tree_map,
+    vmap,
     with_dual_numbers,
 )
 from qlazy.quantum.second_derivatives import (
@@ -307,7 +308,7 @@ class _Weighted(PlainFunction):
         if in_dims == (None, None):
             by_shared, by_sampled = _Derivatives.apply(engine, shared, sampled)
         else:
-            by_shared, by_sampled = torch.func.vmap(lambda a, b: _Derivatives.apply(engine, a, b), in_dims)(
+            by_shared, by_sampled = vmap(lambda a, b: _Derivatives.apply(engine, a, b), in_dims)(
                 shared, sampled
             )
         weights = weights.movedim(dims[1], 0) if dims[1] is not None else weights

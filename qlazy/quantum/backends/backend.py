@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from qlazy.base.errors import SlowBackendWarning, UnsupportedModelError, require
-from qlazy.base.torch_private import is_transformed, outside_transforms, tree_flatten
+from qlazy.base.torch_private import is_transformed, outside_transforms, tree_flatten, vmap
 from qlazy.models.model import blocks_of
 from qlazy.models.rowwise import jacobian_by_rows, outputs_by_rows
 from qlazy.quantum.backends.lowered import LoweredCircuit, ReadCircuit
@@ -135,7 +135,7 @@ class TorchBackend(Backend):
     def _outputs(self, params: Tensor, x: Tensor) -> Tensor:
         if not self.reason:
             try:
-                found = torch.func.vmap(self.measure, (None, 0))(params.clone(), x.clone())
+                found = vmap(self.measure, (None, 0))(params.clone(), x.clone())
                 if self._imaginary_unseen and not is_transformed(params, x):
                     with torch.no_grad():
                         self.measure(params, x[0])

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from qlazy.base.errors import UnsupportedModelError, refuse, require_shape
-from qlazy.base.torch_private import gradients_along, is_transformed, outside_transforms
+from qlazy.base.torch_private import gradients_along, is_transformed, jacrev, outside_transforms, vmap
 from qlazy.quantum.backends.angles import AngleMap, Layout
 from qlazy.quantum.backends.autograd import MakeEngine, derivatives, outputs, weighted
 from qlazy.quantum.program.expression import Constant, Expression
@@ -159,7 +159,7 @@ class LoweredCircuit:
             return None
         shared = self.angles.shared_on_lanes(params, x)
         if any(is_sampled and moves for is_sampled, moves in self.angles.kinds):
-            sampled, dim = torch.func.vmap(lambda w: self.angle_values(w, x)[1])(params), 0
+            sampled, dim = vmap(lambda w: self.angle_values(w, x)[1])(params), 0
         else:  # of data alone
             sampled, dim = self.angle_values(params[0].detach(), x)[1], None
         many = Many(engine, len(params), (0, dim), shared, sampled)
@@ -361,7 +361,7 @@ class ReadCircuit:
 
     def jacobian(self, params: Tensor, x: Tensor) -> Tensor:
         """Derivatives (n, c, p), by the chain rule through the results and the coefficients."""
-        by_result, by_coefficient = torch.func.vmap(torch.func.jacrev(self._compute, (0, 1)))(
+        by_result, by_coefficient = vmap(jacrev(self._compute, (0, 1)))(
             self._results(params, x), self._values(params, x)
         )
         slopes = torch.cat([circuit.jacobian(params, x) for circuit in self._circuits], 1)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from qlazy.base.errors import require
+from qlazy.base.torch_private import jacrev, vmap
 from qlazy.quantum.backends.angles import Layout
 from qlazy.quantum.backends.lowered import LoweredCircuit, Lowering, require_wires
 from qlazy.quantum.program.expression import Constant
@@ -63,7 +64,7 @@ class RowCircuit:
         def single(row: Tensor) -> Tensor:
             return self._lowered.outputs(self._none, row.unsqueeze(0))[0]
 
-        found: Tensor = torch.func.vmap(torch.func.jacrev(single))(rows)
+        found: Tensor = vmap(jacrev(single))(rows)
         return found[..., : self.num_params]
 
     def states(self, rows: Tensor) -> Tensor:
@@ -102,7 +103,7 @@ class RowCircuit:
         if not self.num_angles:
             return row.new_empty(0), row.new_empty(0, self.num_params)
         angles = self.angles(row.unsqueeze(0))[0]
-        slopes = torch.func.jacrev(lambda r: self.angles(r.unsqueeze(0))[0])(row)
+        slopes = jacrev(lambda r: self.angles(r.unsqueeze(0))[0])(row)
         return angles, slopes[:, : self.num_params]
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from qlazy.base.errors import ZeroJacobianError, refuse
+from qlazy.base.torch_private import vmap
 from qlazy.data.labels import label_codes
 from qlazy.models.model import Model
 from qlazy.tasks.self_training.teachers import Teacher
@@ -135,19 +136,19 @@ class Lanes(Losses):
 
     @cached_property
     def _codes(self) -> Tensor:
-        return torch.func.vmap(label_codes)(self.y)
+        return vmap(label_codes)(self.y)
 
     def supervised(self, student: Tensor) -> Tensor:
         def one(params: Tensor, x: Tensor, codes: Tensor) -> Tensor:
             return _LOSS.value(logits(self.model(params, x)), codes)
 
-        return torch.func.vmap(one)(student, self.x, self._codes)
+        return vmap(one)(student, self.x, self._codes)
 
     def lesson(self, teacher: Tensor, student: Tensor) -> tuple[Tensor, Tensor]:
         def one(follower: Tensor, leader: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor]:
             return _taught(self.teacher, self.model(follower, inputs), self.model(leader, inputs))
 
-        return torch.func.vmap(one)(teacher, student, self.unlabeled)
+        return vmap(one)(teacher, student, self.unlabeled)
 
 
 def _taught(teacher: Teacher, told: Tensor, said: Tensor) -> tuple[Tensor, Tensor]:

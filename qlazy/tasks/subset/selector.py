@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from qlazy.base.errors import require
+from qlazy.base.torch_private import vmap
 from qlazy.models.model import Model
 from qlazy.training.losses import Loss
 
@@ -100,7 +101,7 @@ def top(scores: Tensor, count: int) -> Tensor:
 def each_loss(loss: Loss, outputs: Tensor, targets: Tensor) -> Tensor:
     """The loss of every sample alone, (n,), from outputs and targets (n, c)."""
     one: Callable[[Tensor, Tensor], Tensor] = lambda f, y: loss.value(f[None], y[None])  # noqa: E731
-    return torch.func.vmap(one)(outputs, targets)
+    return vmap(one)(outputs, targets)
 
 
 def output_gradients(task: Task, params: Tensor, x: Tensor, y: Tensor) -> Tensor:

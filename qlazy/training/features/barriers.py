@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from qlazy.base.errors import require, require_shape, whole_of
+from qlazy.base.torch_private import vmap
 from qlazy.models.lanes import lanes_on, most_lanes
 from qlazy.models.model import Model
 from qlazy.training.losses import CrossEntropy, Logistic, Loss, SquaredError
@@ -124,7 +125,7 @@ def _together(models: Sequence[Model], params: Tensor, x: Tensor) -> Forward | N
 def _of_lanes(loss: Loss) -> Callable[[Tensor, Tensor], Tensor]:
     """Outputs and targets (l, b, c) to losses (l,); one by one for a loss that may not be mapped."""
     if isinstance(loss, SquaredError | Logistic | CrossEntropy):
-        return torch.func.vmap(loss.value)
+        return vmap(loss.value)
     return lambda outputs, targets: torch.stack(
         [loss.value(*pair) for pair in zip(outputs, targets, strict=True)]
     )

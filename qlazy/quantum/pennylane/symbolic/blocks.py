@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qlazy.base.torch_private import tree_flatten, tree_unflatten
+from qlazy.base.torch_private import tree_flatten, tree_unflatten, vmap
 from qlazy.quantum.pennylane.symbolic.carriers import Carrier, Formulas, formula, real_parts
 from qlazy.quantum.pennylane.symbolic.elements import Complex, NotSymbolic
 from qlazy.quantum.program.expression import Block, Entry
@@ -68,7 +68,7 @@ def _reals(dtype: torch.dtype) -> int:
 def _on_all(function: Callable[[Tensor], Tensor], numbers: Tensor) -> Tensor:
     if numbers.ndim == 1:
         return function(numbers)
-    return torch.func.vmap(function)(numbers.flatten(0, -2)).unflatten(0, numbers.shape[:-1])
+    return vmap(function)(numbers.flatten(0, -2)).unflatten(0, numbers.shape[:-1])
 
 
 def _rebuilt(numbers: Tensor, shape: torch.Size, dtype: torch.dtype) -> Tensor:
