@@ -32,7 +32,16 @@ from qlazy.quantum.pennylane.surroundings.reading import generators_of
 from qlazy.quantum.pennylane.symbolic.carriers import numbers_of
 from qlazy.quantum.pennylane.symbolic.detaching import stops_gradient
 from qlazy.quantum.pennylane.symbolic.doubles import Doubles
-from qlazy.quantum.pennylane.tapes import TREE, by_cones, executed, flat, is_dynamic, real, transforms_of
+from qlazy.quantum.pennylane.tapes import (
+    TREE,
+    by_cones,
+    executed,
+    flat,
+    is_dynamic,
+    is_selective,
+    real,
+    transforms_of,
+)
 
 Array = NDArray[np.float64]
 
@@ -287,12 +296,15 @@ class PlainQNode:
 
 
 def _by_tree(tape: QuantumScript) -> bool:
-    """Whether tree traversal runs it, or should: it has no entropies, and conditions within conditions need it."""
+    """Whether tree traversal runs it, or should: it has no entropies, and conditions within conditions need it.
+
+    It gives branches that end in postselection wrong shares (PennyLane 0.45), which deferring does not.
+    """
     kinds = (qml.measurements.ExpectationMP, qml.measurements.ProbabilityMP, qml.measurements.VarianceMP)
     is_nested = any(
         isinstance(op, Conditional) and isinstance(op.base, Conditional) for op in tape.operations
     )
-    return is_nested or all(isinstance(measurement, kinds) for measurement in tape.measurements)
+    return is_nested or (not is_selective(tape) and all(isinstance(m, kinds) for m in tape.measurements))
 
 
 @final

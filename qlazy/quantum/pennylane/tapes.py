@@ -27,7 +27,7 @@ from qlazy.quantum.pennylane.symbolic.arrays import has_formulas, joined
 from qlazy.quantum.pennylane.symbolic.carriers import formula
 from qlazy.quantum.program.classical import BIT, Classical, Literal, Operation, Register, Variable
 from qlazy.quantum.program.expression import Constant, Expression
-from qlazy.quantum.program.statements import UNITARY, Block, Branch, Gate, Measure, Reset, Statement
+from qlazy.quantum.program.statements import UNITARY, Block, Branch, Gate, Measure, Reset, Statement, While
 from qlazy.simulator.observables import Observable, PauliSum, PauliWord, Probabilities
 from qlazy.simulator.operations import Cnot, Diagonal, Flip, PauliRotation, Swap, Unitary
 from qlazy.simulator.operations import Operation as SimulatorOperation
@@ -258,13 +258,18 @@ def copies_of(tape: QuantumScript, index: Mapping[Any, int]) -> dict[Any, int]:
 
 
 def statements_of(tape: QuantumScript, index: Mapping[Any, int]) -> Block:
-    """A tape that measures on its way, as statements.
+    """A tape that measures on its way, as statements that discard what is not selected.
 
-    Raises NotLoweredError for what is no gate, and for postselection.
+    Raises NotLoweredError for what is no gate.
     """
     bits: dict[Any, Variable] = {}
     copies, touched = copies_of(tape, index), set[Any]()
     return tuple(s for op in tape.operations for s in _statements(op, index, bits, copies, touched))
+
+
+def is_selective(tape: QuantumScript) -> bool:
+    """Whether a tape keeps some outcomes of measurements alone."""
+    return any(isinstance(op, MidMeasure) and op.postselect is not None for op in tape.operations)
 
 
 def measured_values(measurement: Any) -> tuple[Any, ...]:
@@ -332,14 +337,11 @@ def _statements(
 
 
 def _measurement(op: Any, index: Mapping[Any, int], bits: dict[Any, Variable]) -> Iterator[Statement]:
-    if op.postselect is not None:
-        raise NotLoweredError(
-            "postselection divides by a probability, so that outputs are no expectation values (qlazy.Function of "
-            "params, x that gives torch.stack([qnode(row, weights) for row in x]) runs it on PennyLane's torch)"
-        )
     (wire,) = op.wires
     bits[op.meas_uid] = bit = Variable(f"m{len(bits)}", BIT)
     yield Measure(index[wire], bit)
+    if op.postselect is not None:  # a loop of no round, which runs of the other outcome do not leave
+        yield While(Operation("!", (bit,)) if op.postselect else bit, (), 1)
     if op.reset:
         yield Reset(index[wire])
 

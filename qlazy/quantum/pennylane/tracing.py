@@ -24,7 +24,7 @@ from qlazy.quantum.backends.lowered import (
 )
 from qlazy.quantum.pennylane.plain import Point
 from qlazy.quantum.pennylane.rules.lowering import NotLoweredError, lower_all
-from qlazy.quantum.pennylane.rules.outputs import Read, joined, of_observables, read
+from qlazy.quantum.pennylane.rules.outputs import Read, joined, of_observables, of_selected, read
 from qlazy.quantum.pennylane.symbolic.abstract import abstract
 from qlazy.quantum.pennylane.symbolic.carriers import formula
 from qlazy.quantum.pennylane.symbolic.elements import NotSymbolic
@@ -33,6 +33,7 @@ from qlazy.quantum.pennylane.tapes import (
     Affine,
     copies_of,
     is_dynamic,
+    is_selective,
     measured_values,
     of_values,
     statements_of,
@@ -78,7 +79,7 @@ class Traced:
         ``make`` gives the engine of unitary circuits, the adjoint simulator by light cones unless another is given; one
         that measures on its way is run branch by branch.
         Raises NotLoweredError, with the reason, where the simulators cannot take it: a gate without a unitary
-        decomposition, postselection.
+        decomposition.
         """
         try:
             with abstract():
@@ -118,7 +119,9 @@ class Traced:
     ) -> LoweredCircuit:
         if is_dynamic(tape):
             wires = len(index) + len(copies_of(tape, index))
-            return lowered_branches(statements_of(tape, index), wires, tuple(measured), self.layout)
+            return lowered_branches(
+                statements_of(tape, index), wires, tuple(measured), self.layout, loops="discard"
+            )
         lowering = self._lowering(tape, index, tuple(measured), noise)
         if make is None:
             require_cones(lowering)
@@ -154,10 +157,11 @@ def traced_qnode(
 
 def _reads(tape: qml.tape.QuantumScript, index: dict[Any, int]) -> list[Read]:
     copies = copies_of(tape, index)
-    return [
+    reads = [
         of_observables(m, of_values(m, copies)) if measured_values(m) else read(m, index)
         for m in tape.measurements
     ]
+    return [of_selected(part) for part in reads] if is_selective(tape) else reads
 
 
 def _starts(weights: Mapping[str, tuple[int, ...]]) -> dict[str, int]:

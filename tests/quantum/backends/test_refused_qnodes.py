@@ -345,21 +345,3 @@ def test_a_transform_that_leaves_no_circuit_is_refused_in_words():
     params, x = torch.zeros(1, dtype=torch.float64), torch.zeros(2, 1, dtype=torch.float64)
     with pytest.raises(qlazy.UnsupportedModelError, match="No trainable parameters"):
         qlazy.Circuit(circuit, {"w": 1})(params, x)
-
-
-def test_the_remedy_for_postselection_gives_the_numbers_of_plain_calls():
-    @qml.qnode(qml.device("default.qubit"))
-    def circuit(inputs, w):
-        qml.RX(inputs[0] + w[0], 0)
-        qml.CRY(w[1], [0, 1])
-        qml.measure(0, postselect=1)
-        return qml.expval(qml.Z(1))
-
-    params, x = torch.tensor([0.3, 0.7], dtype=torch.float64), torch.rand(3, 1, dtype=torch.float64)
-    with pytest.raises(
-        qlazy.UnsupportedModelError, match=r"qlazy.Function of params, x that gives torch.stack"
-    ):
-        qlazy.Circuit(circuit, {"w": 2})(params, x)
-    model = qlazy.Function(lambda w, rows: torch.stack([circuit(row, w) for row in rows])[:, None], 2)
-    plain = [[float(circuit(row.numpy(), params.numpy()))] for row in x]
-    torch.testing.assert_close(model(params, x), torch.tensor(plain, dtype=torch.float64), rtol=0, atol=1e-12)

@@ -93,13 +93,6 @@ def test_random_qnodes(kinds, seed):
 
 
 def test_what_is_refused():
-    def postselected(inputs, w):
-        qml.RX(w[0] * inputs[0], 0)
-        qml.measure(0, postselect=1)
-        return qml.expval(qml.Z(0))
-
-    with pytest.raises(UnsupportedModelError, match="postselection"):
-        Circuit(qml.QNode(postselected, device()), {"w": 4})(WEIGHTS, ROW[None])
     with pytest.raises(UnsupportedModelError, match="be 'branches' for a circuit that measures"):
         Circuit(branching, {"weights": 4}, backend="torch")(WEIGHTS, torch.zeros(1, 2, dtype=torch.float64))
 

@@ -89,6 +89,16 @@ def of_observables(measurement: Any, observables: tuple[Observable, ...]) -> Rea
     return Read(observables, _difference if is_variance else None)
 
 
+def of_selected(part: Read) -> Read:
+    """A measurement of the runs that are kept, whose results are divided by their probability."""
+
+    def compute(results: Tensor, coefficients: Tensor) -> Tensor:
+        kept = results[..., 1:] / results[..., :1]
+        return kept if part.compute is None else part.compute(kept, coefficients)
+
+    return Read((PauliSum((PauliWord(1.0, "", ()),)), *part.observables), compute, part.coefficients)
+
+
 def joined(reads: Sequence[Read], combined: Affine | None) -> tuple[Compute, tuple[Expression, ...]]:
     """What is made of the results and coefficients of all measurements, one after the other."""
     sizes = [part.num_results for part in reads]
