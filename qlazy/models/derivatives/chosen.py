@@ -267,7 +267,7 @@ class Derivatives:
         return self._forms.get(key, "forward")
 
     def _try_forms(self, f: Function, params: Tensor, x: Tensor) -> Literal["forward", "reverse", "rows"]:
-        """The fastest form for which <u, J v> = <J^T u, v>."""
+        """The fastest form for which <u, J v> = <J^T u, v>, and autograd finds J^T u as the gradient of that by v."""
         with torch.no_grad(), _PaddingRecorder() as recorder:
             outputs = f(params, x)
             alone = torch.cat([f(params, row) for row in x[-TRIED_ROWS:].split(1)])
@@ -281,11 +281,14 @@ class Derivatives:
         for name, form in forms.items():
             if name == "forward" and recorder.found:
                 continue
+            leaf = direction.clone().requires_grad_()
             try:
-                found = (weights * form(f, params, x, direction)).sum()
+                with torch.enable_grad():
+                    found = (weights * form(f, params, x, leaf)).sum()
+                    (by_direction,) = torch.autograd.grad(found, leaf)
             except Exception:  # no forward mode, or no second derivative: there is another form
                 continue
-            if _agree(found, expected, size):
+            if _agree(found.detach(), expected, size) and _agree(by_direction, gradient, gradient.norm()):
                 return name
         return "rows"
 

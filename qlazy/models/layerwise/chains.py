@@ -17,7 +17,7 @@ from qlazy.base.torch_private import cotangents_of
 from qlazy.models.layerwise.capture import Layer
 from qlazy.models.layerwise.factors import ReadFactor
 from qlazy.models.layerwise.rules import RULES, Rule
-from qlazy.models.modules.known_modules import POINTWISE, maps_each_sample
+from qlazy.models.modules.known_modules import ONCE, POINTWISE, maps_each_sample
 
 
 class Part(NamedTuple):
@@ -38,8 +38,9 @@ def chain_of(module: nn.Module, x: Tensor) -> list[Part] | None:
 
 
 def is_dense(parts: Sequence[Part]) -> bool:
-    """Whether a chain is made of linear layers and pointwise functions alone."""
-    return all(type(part.module) in (nn.Linear, *POINTWISE) for part in parts)
+    """Whether a chain is made of linear layers and pointwise functions alone, which torch differentiates twice."""
+    kinds = {type(part.module) for part in parts}
+    return kinds <= {nn.Linear, *POINTWISE} and kinds.isdisjoint(ONCE)
 
 
 def _leaves(module: nn.Module, path: str) -> Iterator[tuple[str, nn.Module]]:

@@ -13,6 +13,9 @@ POINTWISE = (
     nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish, nn.Softplus, nn.Softsign,
     nn.Tanh, nn.Tanhshrink, nn.Sigmoid, nn.LogSigmoid, nn.Hardtanh, nn.Hardsigmoid, nn.Hardswish, nn.Identity,
 )  # fmt: skip
+ONCE = (nn.Hardsigmoid,)
+"""Those whose gradient torch does not differentiate."""
+
 SPATIAL = {
     nn.Conv1d: 1, nn.Conv2d: 2, nn.Conv3d: 3, nn.MaxPool1d: 1, nn.MaxPool2d: 2, nn.AvgPool1d: 1, nn.AvgPool2d: 2,
     nn.AdaptiveAvgPool1d: 1, nn.AdaptiveAvgPool2d: 2,

@@ -15,7 +15,7 @@ from qlazy.base.torch_private import WEIGHT_NORM
 
 
 class TwiceDifferentiable(TorchFunctionMode):
-    """Within it attention, weight normalisation and bags of embeddings have second derivatives, at some cost of speed.
+    """Within it attention, weight norms, bags of embeddings and hard sigmoids have second derivatives, more slowly.
 
     The values are the same up to rounding. Calls that have another form, such as bags with offsets, stay as they are.
     """
@@ -78,9 +78,14 @@ def _embedding_bag(*args: Any, **kwargs: Any) -> Tensor | None:
     return forms[mode]()
 
 
+def _hard_sigmoid(x: Tensor, inplace: bool = False) -> Tensor | None:
+    return None if inplace else F.relu6(x + 3) / 6
+
+
 _FORMS: dict[Any, Callable[..., Any]] = {
     F.multi_head_attention_forward: _multi_head,
     F.scaled_dot_product_attention: _attention,
     WEIGHT_NORM: _weight_norm,
     F.embedding_bag: _embedding_bag,
+    F.hardsigmoid: _hard_sigmoid,
 }

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from qlazy import Net
+from qlazy import GradientDescent, Linearized, Net, train
 from qlazy.base.errors import UnsupportedModelError
 from qlazy.models.modules.twice import TwiceDifferentiable
 from qlazy.testing import check_model
@@ -89,6 +89,8 @@ MODULES = {
     "weight norm of old": (lambda: nn.utils.weight_norm(nn.Linear(4, 3)), _rows),
     "bag, mean": (lambda: nn.Sequential(nn.EmbeddingBag(7, 3), nn.Linear(3, 2)), _words),
     "bag, sum": (lambda: nn.Sequential(nn.EmbeddingBag(7, 3, mode="sum"), nn.Tanh(), nn.Linear(3, 2)), _words),
+    "gate": (lambda: nn.Sequential(nn.Linear(4, 6), nn.GLU(), nn.Linear(3, 2)), _rows),
+    "hard sigmoid": (lambda: nn.Sequential(nn.Linear(4, 3), nn.Hardsigmoid(), nn.Linear(3, 2)), _rows),
     "rnn": (lambda: Wrapped(nn.RNN(4, 2, batch_first=True), _last, nn.Linear(2, 1)), _series),
     "gru": (lambda: Wrapped(nn.GRU(4, 2, batch_first=True), _last, nn.Linear(2, 1)), _series),
     "lstm": (lambda: Wrapped(nn.LSTM(4, 2, batch_first=True), _last, nn.Linear(2, 1)), _series),
@@ -115,6 +117,19 @@ def test_second_derivatives_are_those_of_differences_of_the_gradient(name):
     ahead, behind = (net.vjp(params + e * tangent, x, cotangent) for e in (1e-5, -1e-5))
     torch.testing.assert_close(
         net.hvp(params, x, cotangent, tangent), (ahead - behind) / 2e-5, atol=1e-7, rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize("name", ["gate", "hard sigmoid", "bag, sum", "attention"])
+def test_the_linearised_model_is_trained_by_autograd(name):
+    make, inputs = MODULES[name]
+    net, x = Net(make().double()), inputs()
+    params, rate = net.init(1), 0.1
+    targets = torch.ones_like(net(params, x))
+    history = train(Linearized(net, params), params, (x, targets), steps=1, method=GradientDescent(rate))
+    residual = (net(params, x) - targets) / len(x)
+    torch.testing.assert_close(
+        torch.from_numpy(history.params[-1]), params - rate * net.vjp(params, x, residual)
     )
 
 
