@@ -180,7 +180,7 @@ class _Walk:
         home = _home(module)
         if home in _OUTSIDE:
             _refuse(f"the module {home}, which reads what is outside of the program")
-        if _is_library(home):
+        if is_library(home):
             for name in names or ():
                 _require_seen(home, name, getattr(module, name, None))
             return _hash("library", module.__name__, _version(home), _settings(home))
@@ -212,7 +212,7 @@ class _Walk:
         ]  # `functools.wraps` copies a function's module
         if home in _OUTSIDE:
             _refuse(f"{home}.{function.__name__}, which reads what is outside of the program")
-        if _is_library(home):
+        if is_library(home):
             _require_seen(home, function.__name__, function)
             own = _hash("library", f"{function.__module__}.{function.__qualname__}", _version(home))
             return _hash("function", own, *map(self.of, beside), *within)
@@ -255,7 +255,7 @@ class _Walk:
 
     def _class(self, kind: type) -> bytes:
         home = _home(kind)
-        if (home == "builtins" or _is_library(home)) and _stands_in_its_module(kind):
+        if (home == "builtins" or is_library(home)) and _stands_in_its_module(kind):
             return _hash("class", f"{kind.__module__}.{kind.__qualname__}", _version(home), _settings(home))
         # The class of an enumeration, a named tuple, a dataclass: all by what stands in it.
         space = {name: part for name, part in sorted(vars(kind).items()) if name not in _NOT_DECIDING}
@@ -277,7 +277,7 @@ class _Walk:
         inner = getattr(value, "py_func", None) or getattr(
             value, "__wrapped__", None
         )  # numba, functools.cache
-        if inner is not None and _is_library(_home(kind)):
+        if inner is not None and is_library(_home(kind)):
             return _hash("wrapped", self.of(kind), self.of(inner))
         if isinstance(value, torch.Generator):
             return _hash("generator", self.of(value.get_state()))
@@ -417,7 +417,8 @@ def _home(value: Any) -> str:
     return (home if isinstance(home, str) else "builtins").split(".")[0]
 
 
-def _is_library(home: str) -> bool:
+def is_library(home: str) -> bool:
+    """Whether a package of this name is Python's, installed, or one that qlazy stands on."""
     return home in _LIBRARIES or is_installed(home)
 
 

@@ -17,6 +17,7 @@ import cloudpickle
 from torch import nn
 
 from qlazy.base.errors import did_you_mean, refuse, require
+from qlazy.base.identity import is_library
 from qlazy.comparison.specs import NET
 from qlazy.models.model import Model
 
@@ -81,7 +82,7 @@ _FOLDERS: dict[Path, set[str]] = {}
 
 
 def _set_neighbours_apart(path: Path) -> None:
-    """Let a file import its own neighbours, where one of another folder has the same name and was imported.
+    """Let a file import its own neighbours, where a module of another folder has the same name and was imported.
 
     Who has imported that one keeps it. Raises ValueError where either file imports such a neighbour within a function,
     later, when there is no telling whose is meant.
@@ -94,10 +95,12 @@ def _set_neighbours_apart(path: Path) -> None:
             require(
                 name not in late | _FOLDERS[other], "model", must, f"{path}, with an import within a function"
             )
-            known = sys.modules.get(name)
-            if known is not None and Path(getattr(known, "__file__", None) or "").parent == other:
-                cloudpickle.register_pickle_by_value(known)
-                del sys.modules[name]
+    for name in own - {"__main__"}:
+        known = sys.modules.get(name)
+        home = Path(getattr(known, "__file__", None) or "")
+        if known is not None and not is_library(name) and folder not in home.parents:
+            cloudpickle.register_pickle_by_value(known)
+            del sys.modules[name]
     _FOLDERS[folder] = _FOLDERS.get(folder, set()) | late
 
 

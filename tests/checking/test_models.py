@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +124,17 @@ def test_each_file_imports_its_own_neighbour(folders, data):
         assert float(model(torch.zeros(1).double(), at)) == pytest.approx(
             np.cos(0.3 * scale + 0.1), abs=1e-12
         )
+
+
+def test_a_file_imports_its_own_neighbour_where_the_caller_has_one_of_that_name(folders, data, monkeypatch):
+    """One that no file of a model imported, such as a notebook's own."""
+    foreign = types.ModuleType("helper")
+    foreign.__file__, foreign.SCALE = "/elsewhere/helper.py", 7
+    monkeypatch.setitem(sys.modules, "helper", foreign)
+    [model] = named_models([f"{folders[1]}/own.py:circuit"], data).values()
+    at = torch.tensor([[0.3, 0.1]], dtype=torch.float64)
+    assert float(model(torch.zeros(1).double(), at)) == pytest.approx(np.cos(0.7), abs=1e-12)
+    assert foreign.SCALE == 7
 
 
 def test_files_of_one_name_go_to_workers(folders, data):

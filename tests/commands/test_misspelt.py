@@ -85,6 +85,7 @@ def test_a_choice_of_words_says_what_was_meant() -> None:
         (["kernel", "mlp:2", "--data", "hidden_manifold:dimensions=3"], "did you mean 'dimension'?"),
     ],
 )
+@pytest.mark.usefixtures("elsewhere")
 def test_the_command_line_says_what_was_meant(words: list[str], meant: str, capsys) -> None:
     assert cli.main(words) == cli.USAGE
     said = capsys.readouterr().err
