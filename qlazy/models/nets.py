@@ -246,7 +246,7 @@ class Net(AutogradModel):
         """Whether the kernel is sooner had from the Jacobian than from the layers."""
         costs, samples = choice.costs_of(chain), [len(given[0]), len(given[-1])]
         entries = sum(samples[: len(given)]) * self.num_params
-        if not choice.may_come_from_jacobian(entries, costs):
+        if not choice.may_come_from_jacobian(entries, self.num_params, costs):
             return False
         if chain is None and not self._derivatives.maps(self, params, given[0]):
             return False

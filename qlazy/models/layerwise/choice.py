@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from qlazy.models.layerwise.chains import Part, is_dense
 
-PRODUCT_COST = 7e-8
-"""Of a product of two entries of Jacobians in a kernel."""
+PRODUCT_COST, RESULT_COST = 7e-8, 2.5e-5
+"""Of a product of two entries of Jacobians in a kernel, and of an entry of a kernel that layers add up."""
 
 ENTRY_COST, LAYERS_SHARE, OUTPUT_SHARE = 1.2e-5, 1.2, 0.25
 """What layers save an entry of a Jacobian by ``torch.func``; what reading them takes in all, and for each output."""
@@ -28,7 +28,7 @@ class Costs(NamedTuple):
 DENSE_COSTS, CHAIN_COSTS = Costs(1e-6, 0.8, 0.0), Costs(1e-6, 1.6, 0.0)
 """Of chains of linear layers, and of others."""
 
-READING_COSTS = Costs(3.5e-5, 6.0, 2.0)
+READING_COSTS = Costs(2e-5, 6.0, 2.0)
 """Of nets whose Jacobian is that of ``torch.func`` and whose layers are held to their gradient."""
 
 
@@ -51,13 +51,14 @@ def comes_from_layers(entries: int, outputs: int, has_patches: bool) -> bool:
     return outputs * (entries * ENTRY_COST - OUTPUT_SHARE) > LAYERS_SHARE
 
 
-def may_come_from_jacobian(entries: int, costs: Costs) -> bool:
+def may_come_from_jacobian(entries: int, num_params: int, costs: Costs) -> bool:
     """Whether Jacobians can be sooner than layers for a kernel, of up to a hundred outputs."""
-    return entries * costs.entry <= costs.layers + 100 * costs.output
+    is_narrow = num_params * PRODUCT_COST < RESULT_COST
+    return is_narrow or entries * costs.entry <= costs.layers + 100 * costs.output
 
 
 def comes_from_jacobian(entries: int, pairs: int, outputs: int, num_params: int, costs: Costs) -> bool:
     """Whether a kernel of so many pairs of samples is sooner had from Jacobians than from the layers."""
-    products = pairs * outputs**2 * num_params
-    jacobian = outputs * entries * costs.entry + products * PRODUCT_COST
-    return jacobian <= costs.layers + outputs * costs.output
+    results = pairs * outputs**2
+    jacobian = outputs * entries * costs.entry + results * num_params * PRODUCT_COST
+    return jacobian <= costs.layers + outputs * costs.output + results * RESULT_COST
