@@ -11,9 +11,11 @@ import pytest
 import torch
 from torch import Tensor
 
+import qlazy.quantum.backends.autograd
 import qlazy.quantum.backends.lowered
 from qlazy import Circuit, Scaled, from_qasm
 from qlazy.quantum.amplitudes import Amplitudes
+from qlazy.simulator import RotationCircuit
 from tests import makers
 from tests.makers import Case, case, inputs
 
@@ -94,6 +96,21 @@ def test_first_derivatives_of_one_output_after_another(maker: Callable[[], Case]
         assert found.dtype == dtype
         exact = torch.einsum("nc,ncp->p", weights, jacobian)
         close(found.double(), exact, 1e-9 if dtype == torch.float64 else 1e-5)
+
+
+@pytest.mark.parametrize(("entries", "sweeps"), [(2**23, 1), (10, 0)])
+def test_a_large_jacobian_is_not_kept(entries: int, sweeps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    circuit, params, x, _ = reference(mixed_circuit)
+    jacobian, calls = circuit.jacobian(params, x), []
+    plain = RotationCircuit.sweep
+    monkeypatch.setattr(RotationCircuit, "sweep", lambda *given: calls.append(0) or plain(*given))
+    monkeypatch.setattr(qlazy.quantum.backends.autograd, "MOST_ENTRIES", entries)
+    leaf = params.clone().requires_grad_()
+    outputs = circuit(leaf, x)
+    for k in (0, 1, 0):
+        (found,) = torch.autograd.grad(outputs[:, k].sum(), leaf, retain_graph=True)
+        close(found, jacobian[:, k].sum(0))
+    assert len(calls) == sweeps
 
 
 @pytest.mark.parametrize("maker", MAKERS, ids=lambda maker: maker.__name__)

@@ -37,6 +37,8 @@ from qlazy.simulator.rotations import Derivatives, Real
 
 FEW_OUTPUTS = 4
 """Of so many the whole Jacobian takes 1.2 to 3.3 times as long as the derivatives of one, which are seldom all."""
+MOST_ENTRIES = 2**23
+"""Of a Jacobian by angles that is kept with a graph."""
 
 MakeEngine = Callable[[int, Sequence[Operation], Sequence[Observable]], Engine]
 
@@ -165,8 +167,9 @@ def _products(ctx: Any, weights: Real) -> Derivatives:
     """
     (shared, sampled), threads = (t.numpy(force=True) for t in ctx.saved_tensors), torch.get_num_threads()
     outputs = np.flatnonzero(weights.any(0))
-    is_worth = ctx.is_one_output or weights.shape[1] <= FEW_OUTPUTS
-    if len(outputs) != 1 or not is_worth:
+    is_asked = ctx.is_one_output or 1 < weights.shape[1] <= FEW_OUTPUTS
+    is_small = weights.size * (len(shared) + sampled.shape[1]) <= MOST_ENTRIES
+    if len(outputs) != 1 or not (is_asked and is_small):
         ctx.is_one_output = ctx.is_one_output or len(outputs) == 1
         found: Derivatives = ctx.engine.weighted(weights, shared, sampled, threads)
         return found
