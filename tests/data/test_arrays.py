@@ -213,9 +213,10 @@ def test_times_are_no_numbers_for_estimators(taker: str, kind: str) -> None:
 
 
 def test_tensors_of_every_float_are_read_by_estimators() -> None:
+    distinct = X[np.sort(np.unique(X, axis=0, return_index=True)[1])]
     for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
         fitted = qlazy.LinearizedRegressor(MODEL, ridge=1).fit(torch.from_numpy(X).to(dtype), REAL)
-        np.testing.assert_array_equal(fitted.X_fit_, X)
+        np.testing.assert_array_equal(fitted.X_fit_, distinct)
 
 
 @pytest.mark.parametrize("kind", [*WHOLE, "float16", "longdouble", "object"])

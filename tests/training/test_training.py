@@ -135,7 +135,7 @@ def bare_loop(make: Callable[[list[Tensor]], torch.optim.Optimizer], alpha: floa
         optimizer.zero_grad()
         loss = ((alpha * tanh_net()(w, x) - y) ** 2).sum() / (2 * N) / alpha**2
         loss.backward()
-        return loss
+        return loss.detach()
 
     path = [w.detach().numpy().copy()]
     for _ in range(steps):
