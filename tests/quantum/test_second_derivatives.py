@@ -242,10 +242,12 @@ def test_amplitudes_have_second_derivatives() -> None:
     close(found.flatten(), -(angles / 2).cos().flatten() / 4)
 
 
-def test_directions_of_a_hessian_may_go_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("size", [1000, 10_000])
+def test_a_hessian_may_go_in_parts(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of directions, or of samples."""
     circuit, params, x, exact = reference(mixed_circuit)
     weights = inputs(*exact.shape[:2])
-    monkeypatch.setattr(qlazy.quantum.backends.lowered, "LANE_BYTES", 1000)
+    monkeypatch.setattr(qlazy.quantum.backends.lowered, "LANE_BYTES", size)
     close(circuit.hessian(params, x), exact)
     close(circuit.hessian(params, x, weights), torch.einsum("nc,ncpq->pq", weights, exact))
 

@@ -216,15 +216,15 @@ class LoweredCircuit:
     def hessian(self, params: Tensor, x: Tensor, weights: Tensor | None) -> Tensor:
         """H (p, p) of sum(weights * outputs), or (n, c, p, p) of every output, some samples or directions at a time.
 
-        Of all angles from one way back for each, or where they are many along the parameters.
+        Of all angles from one way back for each; where they or what they take are too many, along the parameters.
         """
         angles, moving = len(self.angles.kinds), sum(moves for _, moves in self.angles.kinds)
-        sums = self.for_params.num_outputs if weights is None else 1
-        if moving > ANGLES_WORTH * len(params):
-            size = LANE_BYTES // (max(1, len(x)) * sums * len(params) * params.element_size())
-            units = torch.eye(len(params), dtype=params.dtype).split(max(1, size))
+        sums, number = self.for_params.num_outputs if weights is None else 1, params.element_size()
+        size = LANE_BYTES // max(1, sums * angles**2 * number)
+        if moving > ANGLES_WORTH * len(params) or not size:
+            size = max(1, LANE_BYTES // (max(1, len(x)) * sums * len(params) * number))
+            units = torch.eye(len(params), dtype=params.dtype).split(size)
             return torch.cat([self.hessian_products(params, x, weights, some) for some in units], dim=-2)
-        size = max(1, LANE_BYTES // max(1, sums * angles**2 * params.element_size()))
         if weights is None:
             return torch.cat([self._by_angles(params, rows, None) for rows in x.split(size)])
         pairs = zip(x.split(size), weights.split(size), strict=True)
