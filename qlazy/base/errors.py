@@ -9,9 +9,10 @@ import os
 import reprlib
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import fields
 from numbers import Integral, Real
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     import torch
@@ -140,6 +141,23 @@ def positive_of(argument: str, value: object) -> float:
     number = number_of(argument, value, "be positive")
     require(0 < number < float("inf"), argument, "be positive", value)
     return number
+
+
+def plain_number(value: object) -> object:
+    """A number of whatever kind as Python's own, which is written as it is told; what is no number as it is."""
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
+        return value.item()
+    return float(value) if isinstance(value, Real) and not isinstance(value, Integral | float) else value
+
+
+def make_numbers_plain(settings: Any) -> None:
+    """Turn the numbers of a frozen dataclass into Python's own, so that equal settings are told and kept alike."""
+    for each in fields(settings):
+        value = getattr(settings, each.name)
+        several = type(value) in (list, tuple)
+        object.__setattr__(
+            settings, each.name, type(value)(map(plain_number, value)) if several else plain_number(value)
+        )
 
 
 def require_real_dtype(argument: str, dtype: object) -> None:

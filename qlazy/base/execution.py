@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qlazy.base.errors import require
+from qlazy.base.errors import require, whole_of
 
 if TYPE_CHECKING:
     from distributed import Client as Client
@@ -41,7 +41,7 @@ def require_workers(workers: int | None, client: Client | None) -> None:
     """Refuse impossible numbers of workers, and what is not a Dask client."""
     if workers is not None:
         require(client is None, "workers", "be absent where a client is given, which has its own", workers)
-        fits = isinstance(workers, int) and not isinstance(workers, bool) and 1 <= workers < 2**31
+        fits = whole_of("workers", workers, 1, "be a positive integer") < 2**31
         require(fits, "workers", "be a positive integer", workers)
     is_client = client is None or all(hasattr(client, name) for name in ("submit", "scatter", "cancel"))
     require(is_client, "client", "be a dask.distributed Client", type(client).__name__, TypeError)

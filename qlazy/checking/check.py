@@ -17,6 +17,7 @@ from qlazy.base.errors import (
     require,
     require_flag,
     require_instance,
+    whole_of,
 )
 from qlazy.base.storage import remove_stale_drafts, require_writable
 from qlazy.base.version import __version__
@@ -80,7 +81,7 @@ def check(
     """
     data = _data_set(data)
     require_flag("progress", progress)
-    positive_of("small", small)
+    small, steps = positive_of("small", small), whole_of("steps", steps, 1)
     asked = _panels(panels)
     folder = None if out is None else folder_of("out", out)
     if folder is not None:  # that it cannot be written to is known before the work

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 
-from qlazy.base.errors import require
+from qlazy.base.errors import plain_number, require
 from qlazy.data.columns import Table
 from qlazy.data.csv_files import read_csv
 from qlazy.data.fitting import Floats
@@ -129,15 +129,11 @@ def _require_apart(path: Path, inputs: tuple[str, ...], targets: tuple[str, ...]
 def _listed(argument: str, given: object) -> tuple[str | int, ...]:
     if given is None:
         return ()
-    items = [given] if isinstance(given, str | int) else given
-    fits = isinstance(items, list | tuple) and all(
-        isinstance(one, str | int) and not isinstance(one, bool) for one in items
-    )
-    require(
-        fits and items, argument, "be a name or position of a column, or a list of them", given, TypeError
-    )
-    assert isinstance(items, list | tuple)
-    return tuple(items)
+    items = tuple(plain_number(one) for one in (given if isinstance(given, list | tuple) else [given]))
+    fits = all(isinstance(one, str | int) and not isinstance(one, bool) for one in items)
+    must = "be a name or position of a column, or a list of them"
+    require(fits and items, argument, must, given, TypeError)
+    return cast(tuple[str | int, ...], items)
 
 
 def _few(names: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
+from numbers import Integral
 from types import CellType, FunctionType
 from typing import Any, Literal, final
 
@@ -329,9 +330,10 @@ def mlp(
     TypeError for what makes no activation.
     """
     require(
-        isinstance(widths, Sequence) and len(widths) >= 2 and all(isinstance(w, int) and w >= 1 for w in widths),
+        isinstance(widths, Sequence) and len(widths) >= 2 and all(isinstance(w, Integral) and w >= 1 for w in widths),
         "widths", "be two or more positive integers", widths,
     )  # fmt: skip
+    widths = [int(width) for width in widths]
     require_real_dtype("dtype", dtype)
     require_flag("bias", bias)
     must = "be a module's class, such as torch.nn.Tanh, or another function that makes modules"

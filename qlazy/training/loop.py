@@ -14,6 +14,7 @@ from torch import Tensor
 
 from qlazy.base.errors import (
     NotFiniteError,
+    make_numbers_plain,
     positive_of,
     require,
     require_finite,
@@ -69,6 +70,7 @@ class Record:
                 self, "at", tuple(whole_of("at", step, must="hold whole steps") for step in steps)
             )
         whole_of("count", self.count, 2, "be at least 2, the first and the last step")
+        make_numbers_plain(self)
 
     def steps(self, last: int) -> list[int]:
         """The steps to record in a run of ``last`` steps, in order."""
@@ -107,7 +109,7 @@ def train(
     1812.07956).
     """
     alpha = positive_of("alpha", alpha)
-    whole_of("steps", steps, must="be a whole number, not negative")
+    steps = whole_of("steps", steps, must="be a whole number, not negative")
     method, loss = method_of(method), loss_of(loss)
     require_instance("record", record, Record, "Record()")
     require(observer is None or callable(observer), "observer", "be a function of step and loss", observer)

@@ -23,6 +23,7 @@ from qlazy.base.errors import (
     NotFiniteError,
     ZeroJacobianError,
     generator_of,
+    make_numbers_plain,
     number_of,
     positive_of,
     refuse,
@@ -94,6 +95,7 @@ class GradientDescent(Method):
     def __post_init__(self) -> None:
         if self.learning_rate is not None:
             positive_of("learning_rate", self.learning_rate)
+        make_numbers_plain(self)
 
     @property
     def clock(self) -> str:
@@ -136,6 +138,7 @@ class SGD(Method):
         momentum = number_of("momentum", self.momentum)
         require(0 <= momentum < 1, "momentum", "be at least 0 and below 1", self.momentum)
         generator_of(self.seed)
+        make_numbers_plain(self)
 
     @property
     def clock(self) -> str:
@@ -185,6 +188,7 @@ class Adam(Method):
         if self.batch_size is not None:
             whole_of("batch_size", self.batch_size, 1)
         generator_of(self.seed)
+        make_numbers_plain(self)
 
     @property
     def clock(self) -> str:
@@ -227,6 +231,7 @@ class LBFGS(Method):
         positive_of("learning_rate", self.learning_rate)
         whole_of("history", self.history, 1)
         require_flag("line_search", self.line_search)
+        make_numbers_plain(self)
 
     @property
     def clock(self) -> str:
@@ -308,6 +313,7 @@ class TorchOptimizer(Method):
             whole_of("batch_size", self.batch_size, 1)
         generator_of(self.seed)
         self.made(torch.zeros(1, dtype=torch.float64))
+        make_numbers_plain(self)
 
     @property
     def clock(self) -> str:
@@ -378,6 +384,7 @@ class GradientFlow(Method):
             positive_of(name, getattr(self, name))
         whole_of("max_steps", self.max_steps, 1)
         require_choice("solver", self.solver, get_args(Solver))
+        make_numbers_plain(self)
 
     @property
     def clock(self) -> str:

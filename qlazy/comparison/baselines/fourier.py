@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, final
 import torch
 from torch import Tensor
 
-from qlazy.base.errors import generator_of, require, require_instance, require_tensor, whole_of
+from qlazy.base.errors import (
+    generator_of,
+    make_numbers_plain,
+    require,
+    require_instance,
+    require_tensor,
+    whole_of,
+)
 from qlazy.comparison.baselines.baseline import Baseline, frozen_baseline, require_closed_form
 from qlazy.data.datasets import Dataset
 from qlazy.training.losses import Loss
@@ -49,6 +56,7 @@ class FourierModel:
         whole_of("max_features", self.max_features, 3, "be a whole number of at least 3")
         generator_of(self.seed)
         require(self.seed >= 0, "seed", "not be negative", self.seed)
+        make_numbers_plain(self)
 
     def __str__(self) -> str:
         return f"Fourier model of {getattr(self.circuit.program, 'name', None) or 'the circuit'}"
@@ -79,7 +87,7 @@ class FourierModel:
         """The path of training, at the steps a run records. Without a rate it is n / (2 lambda_max)."""
         require_instance("data", data, Dataset, "load_data('digits')")
         require_instance("method", method, Method, "GradientDescent()")
-        whole_of("steps", steps, 1)
+        steps = whole_of("steps", steps, 1)
         kernel = self.kernel(data.x_train).to(data.y_train)
         cross = self.kernel(data.x_test, data.x_train).to(data.y_train)
         return frozen_baseline(str(self), kernel, cross, data, method, steps)

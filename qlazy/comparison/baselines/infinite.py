@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, NamedTuple, final, get_args
 import torch
 from torch import Tensor
 
-from qlazy.base.errors import generator_of, number_of, require, require_choice, require_instance, whole_of
+from qlazy.base.errors import (
+    generator_of,
+    make_numbers_plain,
+    number_of,
+    require,
+    require_choice,
+    require_instance,
+    whole_of,
+)
 from qlazy.comparison.baselines.baseline import (
     Baseline,
     frozen_baseline,
@@ -55,6 +63,7 @@ class InfiniteNet:
         for name in ("weight_scale", "bias_scale"):
             scale = number_of(name, getattr(self, name), "be a number, not negative")
             require(0 <= scale < math.inf, name, "be a number, not negative", scale)
+        make_numbers_plain(self)
 
     def __str__(self) -> str:
         return f"infinite {self.activation} net, {self.hidden} hidden"
@@ -68,7 +77,7 @@ class InfiniteNet:
         """The path of training, at the steps a run records. Without a rate it is n / (2 lambda_max(Theta))."""
         require_instance("data", data, Dataset, "load_data('digits')")
         require_instance("method", method, Method, "GradientDescent()")
-        whole_of("steps", steps, 1)
+        steps = whole_of("steps", steps, 1)
         kernel, cross = self._kernel(data.x_train), self._kernel(data.x_test, data.x_train)
         return frozen_baseline(str(self), kernel, cross, data, method, steps)
 
@@ -117,6 +126,7 @@ class InfiniteCircuit:
         )
         whole_of("max_walks", self.max_walks, 1)
         generator_of(self.seed)
+        make_numbers_plain(self)
 
     def __str__(self) -> str:
         return f"mean kernel of {getattr(self.circuit.program, 'name', None) or 'the circuit'}"

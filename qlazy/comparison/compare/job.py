@@ -112,7 +112,7 @@ def compare(
     for empty, repeated or impossible settings; KernelTooLargeError for a kernel that does not fit in memory.
     """
     alphas, seeds = scales_of(alphas), seeds_of(seeds)
-    whole_of("steps", steps, 1)
+    steps = whole_of("steps", steps, 1)
     require_flag("progress", progress)
     require(isinstance(features, bool), "features", "be True or False", features)
     loss, method = loss_of(loss), method_of(method)

@@ -81,8 +81,7 @@ def tiled_kernel(
 
 
 def _describe(kernel: TangentKernel, tile: int | None, key: str | None) -> Description:
-    if tile is not None:
-        whole_of("tile", tile, 1, "be a positive integer")
+    tile = None if tile is None else whole_of("tile", tile, 1, "be a positive integer")
     supported = kernel.dtype in (torch.float64, torch.float32)
     require(supported, "params", "be float64 or float32 for a tiled kernel", kernel.dtype)
     samples = max(1, TILE_ROWS // kernel.outputs) if tile is None else tile
