@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
 import importlib.util
 import inspect
@@ -16,8 +15,8 @@ from typing import Any
 import cloudpickle
 from torch import nn
 
-from qlazy.base.errors import did_you_mean, refuse, require
-from qlazy.base.identity import is_library
+from qlazy.base.errors import did_you_mean, refuse
+from qlazy.checking.neighbours import own_neighbours
 from qlazy.comparison.specs import NET
 from qlazy.models.model import Model
 
@@ -59,7 +58,11 @@ def load_target(text: str) -> Any:
 def _run(path: Path) -> ModuleType:
     if not path.is_file():
         refuse("model", "be a Python file that is there", f"{path}, and there is no such file{_near(path)}")
-    _set_neighbours_apart(path)
+    with own_neighbours(path):
+        return _executed(path)
+
+
+def _executed(path: Path) -> ModuleType:
     name = path.stem if path.stem.isidentifier() and path.stem not in sys.modules else f"_{abs(hash(path))}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
@@ -75,56 +78,6 @@ def _run(path: Path) -> ModuleType:
         del sys.modules[name]
         raise ValueError(f"{path} does not run: {_told(error, path)}") from error
     return module
-
-
-_FOLDERS: dict[Path, set[str]] = {}
-"""Where files that were run lie, and which modules these files import within functions."""
-
-
-def _set_neighbours_apart(path: Path) -> None:
-    """Let a file import its own neighbours, where a module of another folder has the same name and was imported.
-
-    Who has imported that one keeps it. Raises ValueError where either file imports such a neighbour within a function,
-    later, when there is no telling whose is meant.
-    """
-    folder, late = path.parent.resolve(), _late_imports(path)
-    own = _modules_in(folder)
-    for other in _FOLDERS.keys() - {folder}:
-        for name in own & _modules_in(other):
-            must = f"be in files that import {name} at their heads, since {other} and {folder} each have one"
-            require(
-                name not in late | _FOLDERS[other], "model", must, f"{path}, with an import within a function"
-            )
-    for name in own - {"__main__"}:
-        known = sys.modules.get(name)
-        home = Path(getattr(known, "__file__", None) or "")
-        if known is not None and not is_library(name) and folder not in home.parents:
-            cloudpickle.register_pickle_by_value(known)
-            del sys.modules[name]
-    _FOLDERS[folder] = _FOLDERS.get(folder, set()) | late
-
-
-def _modules_in(folder: Path) -> set[str]:
-    return {one.stem for one in folder.glob("*.py")} | {
-        one.parent.name for one in folder.glob("*/__init__.py")
-    }
-
-
-def _late_imports(path: Path) -> set[str]:
-    """Modules that are imported within functions of a file."""
-    try:
-        tree = ast.parse(path.read_bytes())
-    except (SyntaxError, ValueError):  # which running it tells
-        return set()
-    found: set[str] = set()
-    for function in ast.walk(tree):
-        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
-            for node in ast.walk(function):
-                if isinstance(node, ast.Import):
-                    found |= {alias.name.partition(".")[0] for alias in node.names}
-                elif isinstance(node, ast.ImportFrom) and node.module:
-                    found.add(node.module.partition(".")[0])
-    return found
 
 
 def _imported(name: str) -> ModuleType:

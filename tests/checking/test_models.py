@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import qlazy
-from qlazy.checking import targets
+from qlazy.checking import neighbours
 from qlazy.checking.models import named_models
 from qlazy.commands import main as cli
 
@@ -146,14 +146,80 @@ def test_files_of_one_name_go_to_workers(folders, data):
     assert found[0] == found[1]
 
 
-def test_a_neighbour_imported_later_is_refused_where_another_has_its_name(folders, data, monkeypatch):
-    later = "import torch\n\n\ndef made():\n    from helper import SCALE\n\n    return torch.nn.Linear(2, SCALE)\n"
-    (folders[1] / "late.py").write_text(later)
-    texts = [f"{folders[0]}/own.py:circuit", f"{folders[1]}/late.py:made"]
-    for order in (texts, texts[::-1]):
-        monkeypatch.setattr(targets, "_FOLDERS", {})
+BESIDE = {
+    "a module": ("from helper import SCALE", {"helper.py": "SCALE = {}"}),
+    "a module of a module": (
+        "import reader\nSCALE = reader.SCALE",
+        {"reader.py": "from scales import SCALE", "scales.py": "SCALE = {}"},
+    ),
+    "a module in a package": (
+        "import pack.inner\nSCALE = pack.inner.SCALE",
+        {"pack/__init__.py": "from . import inner", "pack/inner.py": "SCALE = {}"},
+    ),
+    "a module in a plain folder": ("from folder.inner import SCALE", {"folder/inner.py": "SCALE = {}"}),
+}
+"""How a file comes by a number that stands beside it."""
+
+
+@pytest.mark.parametrize("kind", BESIDE)
+def test_whatever_lies_beside_a_file_is_its_own_and_the_callers_stays(kind, tmp_path, data, monkeypatch):
+    """Of two files, and of a caller who had imported the same names before and does so again."""
+    head, parts = BESIDE[kind]
+    text = HELPED.replace("from helper import SCALE", head)
+    for scale in (1, 2, 3):
+        for name, part in {**parts, "own.py": text}.items():
+            file = tmp_path / str(scale) / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(part.format(scale) if name in parts else part)
+    monkeypatch.setattr(neighbours, "_RUN", {})
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "3"), *sys.path])
+    for name in [name for name in sys.modules if f"{name.partition('.')[0]}.py" in {"own.py", *parts}]:
+        monkeypatch.delitem(sys.modules, name)
+    before: dict[str, int] = {}
+    exec(head, before)
+    at = torch.tensor([[0.3, 0.1]], dtype=torch.float64)
+    models = named_models([f"{tmp_path / str(scale)}/own.py:circuit" for scale in (1, 2)], data).values()
+    for scale, model in enumerate(models, 1):
+        expected = np.cos(0.3 * scale + 0.1)
+        assert float(model(torch.zeros(1).double(), at)) == pytest.approx(expected, abs=1e-12)
+    after: dict[str, int] = {}
+    exec(head, after)
+    assert (before["SCALE"], after["SCALE"]) == (3, 3)
+
+
+LATER = {
+    "in a function": ("def made():\n    import helper\n    return helper.SCALE\n", {}),
+    "by a text": ("import importlib\nmade = lambda: importlib.import_module('helper').SCALE\n", {}),
+    "in a module beside": (
+        "from middle import made\n",
+        {"middle.py": "def made():\n    from helper import SCALE\n    return SCALE\n"},
+    ),
+    "in a package beside": (
+        "from inside.inner import made\n",
+        {"inside/inner.py": "def made():\n    from helper import SCALE\n    return SCALE\n"},
+    ),
+}
+"""How a file imports ``helper`` when it is called."""
+
+
+@pytest.mark.parametrize("kind", LATER)
+def test_a_neighbour_imported_later_is_refused_where_another_has_its_name(kind, folders, data, monkeypatch):
+    """Of another file, whichever is named first, or of the caller; a file alone is taken."""
+    text, parts = LATER[kind]
+    for name, part in {"late.py": text + "net = __import__('torch').nn.Linear(2, 1)\n", **parts}.items():
+        file = folders[1] / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(part)
+    late, other = f"{folders[1]}/late.py:net", f"{folders[0]}/own.py:circuit"
+    for texts in ([late, other], [other, late], [late]):
+        monkeypatch.setattr(neighbours, "_RUN", {})
+        for name in ("helper", "middle", "inside", "inside.inner", "late", "own"):
+            monkeypatch.delitem(sys.modules, name, raising=False)
+        if len(texts) == 1:
+            assert list(named_models(texts, data)) == ["net"]
+            monkeypatch.setitem(sys.modules, "helper", types.ModuleType("helper"))
         with pytest.raises(ValueError, match="must be in files that import helper at their heads"):
-            named_models(order, data)
+            named_models(texts, data)
 
 
 @pytest.mark.usefixtures("elsewhere")
