@@ -41,8 +41,13 @@ class KernelTooLargeError(MemoryError):
 
 def refuse(argument: str, must: str, actual: object, error: type[Exception] = ValueError) -> NoReturn:
     """Raise ``error`` with the message "`argument` must ..., but is ..."."""
-    shown = actual if isinstance(actual, str) else reprlib.repr(actual)
+    shown = actual if isinstance(actual, str) else in_one_line(actual)
     raise error(f"`{argument}` must {must}, but is {shown}")
+
+
+def in_one_line(value: object) -> str:
+    """A value as Python shows it, cut short and without the lines of a table."""
+    return " ".join(reprlib.repr(value).split("\n"))
 
 
 def require(
@@ -57,8 +62,9 @@ def did_you_mean(value: object, names: Iterable[object]) -> str:
     """ " (did you mean 'kernel'?)", of the name that a misspelt one comes nearest to; nothing where none is near."""
     import difflib  # for what is misspelt alone
 
-    close = difflib.get_close_matches(str(value)[:100], [str(name) for name in names], n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+    known = {str(name).lower(): str(name) for name in names}  # "MNIST" is near to "mnist"
+    close = difflib.get_close_matches(str(value)[:100].lower(), known, n=1)
+    return f" (did you mean {known[close[0]]!r}?)" if close else ""
 
 
 def quoted(value: object) -> object:
@@ -106,7 +112,7 @@ def require_choice(argument: str, value: object, names: Iterable[str]) -> None:
     """Refuse what is none of some words."""
     known = tuple(names)
     if not isinstance(value, str) or value not in known:
-        shown = f"{value!r}{did_you_mean(value, known)}"
+        shown = f"{in_one_line(value)}{did_you_mean(value, known)}"
         refuse(argument, f"be one of {', '.join(known)}", shown)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from qlazy.base.errors import NotFiniteError, refuse, require
+from qlazy.base.errors import NotFiniteError, did_you_mean, refuse, require
 from qlazy.data.fitting import Floats
 from qlazy.data.labels import Labels
 
@@ -52,7 +52,7 @@ class Table:
         if is_position(one) and -len(names) <= int(one) < len(names):
             return (names[int(one)],)
         must = f"name columns of {self.file}, of {self.known()}, or count them from 0 to {len(names) - 1}"
-        return refuse(argument, must, repr(one))
+        return refuse(argument, must, f"{one!r}{did_you_mean(one, names)}")
 
     def known(self) -> str:
         """The names that can be chosen."""

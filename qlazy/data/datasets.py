@@ -20,6 +20,7 @@ from torch import Tensor
 
 from qlazy.base.errors import (
     did_you_mean,
+    in_one_line,
     refuse,
     require,
     require_dtype,
@@ -248,8 +249,12 @@ def load_data(
 
 
 def _source(name: object) -> Source:
-    must = f"be one of {', '.join(SOURCES)}, or a file that ends in {', '.join(SUFFIXES)}"
-    require(isinstance(name, str) and name in SOURCES, "name", must, f"{name!r}{did_you_mean(name, SOURCES)}")
+    files = (
+        f"a file that ends in {', '.join(SUFFIXES)} (arrays and tables of pandas: qlazy.from_arrays(x, y))"
+    )
+    is_known = isinstance(name, str) and name in SOURCES
+    shown = f"{in_one_line(name)}{did_you_mean(name, SOURCES)}"
+    require(is_known, "name", f"be one of {', '.join(SOURCES)}, or {files}", shown)
     return SOURCES[str(name)]
 
 

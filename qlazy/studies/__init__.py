@@ -17,7 +17,7 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
-from qlazy.base.errors import require
+from qlazy.base.errors import require_choice
 
 STUDIES = {
     "control_flow": "programs that measure: derivatives counted, the losses of P1 and P2, kernels, the lazy regime",
@@ -36,5 +36,5 @@ STUDIES = {
 
 def find_study(name: str) -> ModuleType:
     """The module of a study. Raises ValueError for a name that is not in ``STUDIES``."""
-    require(name in STUDIES, "name", f"be one of {', '.join(STUDIES)}", repr(name))
+    require_choice("name", name, STUDIES)
     return importlib.import_module(f"qlazy.studies.{name}.study")

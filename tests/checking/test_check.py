@@ -145,7 +145,7 @@ REFUSED: dict[str, tuple[object, dict[str, Any], type[Exception], str]] = {
     ),
     "no data argument": (
         qml.QNode(lambda x, w: qml.expval(qml.Z(0)), qml.device("default.qubit")), {},
-        ValueError, r"`inputs` must name the data argument of .*\(x, w\)",
+        ValueError, r"`inputs` must name the data argument of .*\(x, w\): inputs='x', or --inputs x, but is absent",
     ),
     "shapes of a net": (torch.nn.Linear(2, 1), {"shapes": {"w": 2}}, ValueError, "`shapes` must be absent"),
     "a number": (3, {}, TypeError, "`model` must be a QNode"),

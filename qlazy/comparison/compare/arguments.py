@@ -10,6 +10,7 @@ from qlazy.base.errors import quoted, require, require_instance
 from qlazy.comparison.baselines import FourierModel, InfiniteCircuit, InfiniteNet
 from qlazy.data.datasets import Dataset
 from qlazy.models.model import Model, require_model
+from qlazy.quantum.interop.kinds import refuse_circuits_of_other_tools
 from qlazy.training.losses import Loss, SquaredError
 from qlazy.training.methods import GradientFlow, Method
 
@@ -105,6 +106,7 @@ def check_models(models: Mapping[str, Model]) -> None:
         written = name.encode("utf-8", "replace").decode() == name
         require(written and len(name) <= LONGEST_NAME, "models",
                 f"have names of at most {LONGEST_NAME} characters, without surrogates", ascii(name))  # fmt: skip
+        refuse_circuits_of_other_tools(f"models[{name!r}]", model)
         require_model(f"models[{name!r}]", model)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, MappingView, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -44,8 +45,8 @@ def from_qiskit(
 
     ``params`` are the circuit's parameters in Qiskit's own order, that of ``circuit.parameters`` and of a list for
     ``assign_parameters``, without those of ``data``: names of a Parameter or of a whole ParameterVector, or these
-    themselves, whose values are the columns of ``x``, in radians, in the order given. All elements of a vector of
-    data are columns; of other vectors those that the circuit uses are parameters.
+    themselves, as in ``feature_map.parameters``. Their values are the columns of ``x``, in radians, in the order given.
+    All elements of a vector of data are columns; of other vectors those that the circuit uses are parameters.
 
     ``observables`` are outputs, each a word such as "Z q[1]" on the circuit's registers, or Qiskit's Pauli or
     SparsePauliOp, whose rightmost letter is qubit 0; with none, the outputs are Z of every qubit, qubit 0 first.
@@ -66,7 +67,7 @@ def from_qiskit(
         isinstance(circuit, qiskit.QuantumCircuit), "circuit", "be a qiskit.QuantumCircuit", kind, TypeError
     )
     plain = _expanded(_on_own_registers(circuit), _standard())
-    names = [_data_name(each) for each in _several(data)]
+    names = [_data_name(each) for each in _whole(_several(data))]
     groups = _groups(plain, names)
     text = _text(plain, groups, names)
     outputs = [_observable(each, plain) for each in _several(observables)]
@@ -84,7 +85,25 @@ def from_qiskit(
 
 def _several(given: Any) -> list[Any]:
     """A list of what was given, which may be one alone."""
-    return list(given) if isinstance(given, list | tuple) else [given]
+    several = isinstance(given, list | tuple | MappingView)
+    return list(given) if several else [given]
+
+
+def _whole(given: list[Any]) -> list[Any]:
+    """Vectors in place of their elements, all of them one after another, as ``circuit.parameters`` lists them."""
+    from qiskit.circuit import ParameterVectorElement
+
+    def vector_of(each: Any) -> Any:
+        return each.vector if isinstance(each, ParameterVectorElement) else None
+
+    whole: list[Any] = []
+    for vector, run in itertools.groupby(given, vector_of):
+        elements = list(run)
+        if vector is not None:
+            must = f"hold all elements of a ParameterVector in their order, or name it, {vector.name!r}"
+            require(elements == list(vector), "data", must, elements)
+        whole += elements if vector is None else [vector]
+    return whole
 
 
 def _data_name(given: Any) -> str:

@@ -54,7 +54,11 @@ def require_signature(qnode: qml.QNode, shapes: Mapping[str, tuple[int, ...]]) -
         f"taking {unnamed}",
     )
     must = f"take its data as `{INPUTS}`, an argument of that name (without data `{INPUTS}=None`, x of shape (n, 0))"
-    require(INPUTS in arguments, "qnode", must, f"a function of {', '.join(arguments) or 'nothing'}")
+    likely = next((one for one in arguments if one not in shapes), "x")
+    remedy = (
+        f" (`qlazy.check` takes another name, inputs={likely!r}; else call qnode.func in a QNode of yours)"
+    )
+    require(INPUTS in arguments, "qnode", must, f"a function of {', '.join(arguments) or 'nothing'}{remedy}")
     require(INPUTS not in shapes, "weight_shapes", f"not name `{INPUTS}`", list(shapes))
     if any(a.kind is inspect.Parameter.VAR_KEYWORD for a in arguments.values()):
         return

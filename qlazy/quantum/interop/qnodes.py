@@ -30,7 +30,8 @@ def circuit_of(qnode: qml.QNode, shapes: Shapes | None = None, inputs: str | Non
     data = INPUTS if inputs is None else inputs
     if data not in own:
         name = getattr(qnode.func, "__name__", "the QNode")
-        must = f"name the data argument of {name}({', '.join(own)})"
+        likely = next((one for one in own if one not in (shapes or {})), "x")
+        must = f"name the data argument of {name}({', '.join(own)}): inputs={likely!r}, or --inputs {likely}"
         refuse("inputs", must, repr(data) if inputs else "absent, and no argument is called `inputs`")
     given = dict(shapes or {})
     for name in given:

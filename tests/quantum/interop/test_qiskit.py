@@ -329,3 +329,39 @@ def test_qiskits_own_text_is_what_is_read():
     at = torch.rand(8, dtype=torch.float64)
     direct, by_text = qlazy.from_qiskit(circuit), qlazy.from_qasm(text)
     torch.testing.assert_close(direct(at, NO_ROWS), by_text(at, NO_ROWS))
+
+
+PARTS = ParameterVector("x", 3), ParameterVector("w", 12), Parameter("u")
+
+
+def of_parts():
+    """A feature map of a vector and a number, and an ansatz of a vector with more than ten elements."""
+    x, w, u = PARTS
+    feature_map, ansatz = QuantumCircuit(2), QuantumCircuit(2)
+    for k, angle in enumerate((*x, u)):
+        feature_map.rx(angle * (1 + k), k % 2)
+    for k, angle in enumerate(w):
+        ansatz.ry(angle, k % 2)
+        ansatz.cx(0, 1)
+    return feature_map, feature_map.compose(ansatz)
+
+
+@pytest.mark.parametrize("convert", [lambda given: given, list, tuple])
+def test_data_may_be_the_parameters_of_a_feature_map(convert):
+    feature_map, circuit = of_parts()
+    model = qlazy.from_qiskit(circuit, data=convert(feature_map.parameters))
+    named = qlazy.from_qiskit(circuit, data=["u", "x"])
+    params, x = model.init(0), torch.rand(3, 4, dtype=torch.float64)
+    assert model.blocks == {"w": slice(0, 12)}
+    torch.testing.assert_close(model(params, x), named(params, x), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("chosen", [[0], [0, 2], [2, 1, 0], [1, 2, 0], [0, 1, 2, 0]])
+def test_a_part_of_a_vector_is_no_data(chosen):
+    with pytest.raises(ValueError, match="`data` must hold all elements of a ParameterVector .*'x'"):
+        qlazy.from_qiskit(of_parts()[1], data=[PARTS[0][k] for k in chosen])
+
+
+def test_a_circuit_among_models_is_told_the_way_in():
+    with pytest.raises(TypeError, match=r"`models\['theirs'\]` must go through qlazy.from_qiskit"):
+        qlazy.compare({"theirs": of_parts()[1]}, qlazy.load_data("moons", train=10, test=10))
