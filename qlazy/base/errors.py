@@ -232,8 +232,10 @@ def require_shape(argument: str, tensor: Tensor, shape: tuple[int, ...]) -> None
     require(tuple(tensor.shape) == shape, argument, f"have shape {shape}", tuple(tensor.shape))
 
 
-def require_dtype(argument: str, tensor: Tensor, like: Tensor, of: str) -> None:
-    require(tensor.dtype == like.dtype, argument, f"have the dtype of {of}, {like.dtype}", tensor.dtype)
+def require_dtype(argument: str, tensor: Tensor, like: Tensor, of: str, remedy: str = "") -> None:
+    """Refuse another dtype than that of ``like``, which is the dtype ``of`` something, and tell a remedy."""
+    actual = f"{tensor.dtype}{remedy}"
+    require(tensor.dtype == like.dtype, argument, f"have the dtype of {of}, {like.dtype}", actual)
 
 
 def require_finite(argument: str, tensor: Tensor) -> None:

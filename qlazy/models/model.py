@@ -36,6 +36,10 @@ JACOBIAN_BYTES = 2**30
 BLOCK_BYTES = 2**26
 """A block of :func:`jacobian_blocks` takes about this much memory (64 MiB), and never less than one sample."""
 
+SAME_DTYPE = (
+    " (data and parameters have `.to(dtype)`; a net takes that of its module: `Net(module.double())`)"
+)
+
 _MOST_OUTPUTS = 256  # small Jacobians are not worth measuring the outputs for
 
 
@@ -91,7 +95,7 @@ class Model(abc.ABC):
         require_tensor("x", x)
         require(x.ndim >= 1, "x", "have shape (n, ...)", tuple(x.shape))
         if x.is_floating_point():
-            require_dtype("x", x, params, "params")
+            require_dtype("x", x, params, "params", SAME_DTYPE)
 
     def on(self, x: Tensor) -> Callable[[Tensor], Tensor]:
         """The model on fixed inputs: params -> outputs (n, c), for use in a loop that changes params alone.

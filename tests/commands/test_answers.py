@@ -136,7 +136,7 @@ def test_a_report_that_is_replaced_is_named(command: str, capsys) -> None:
     assert cli.main(words) == cli.OK
     said = capsys.readouterr().err
     earlier = "study made --full" if command == "study" else " ".join([*words, *others])
-    assert f"qlazy: this report takes the place of that of `qlazy {earlier}` in here\n" in said
+    assert f"qlazy: the report of this run will take the place of that of `qlazy {earlier}` in here\n" in said
 
 
 def test_a_report_of_the_same_command_is_not_named(capsys) -> None:

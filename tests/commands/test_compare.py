@@ -139,7 +139,9 @@ def test_runs_that_were_there_are_counted_unless_quiet(capsys) -> None:
     assert capsys.readouterr().err == ""
     assert cli.main([*words, "--alphas", "1,10,100"]) == cli.OK
     replaced, first, second = capsys.readouterr().err.splitlines()
-    assert replaced.startswith("qlazy: this report takes the place of that of `qlazy compare mlp:2 ")
+    assert replaced.startswith(
+        "qlazy: the report of this run will take the place of that of `qlazy compare mlp:2 "
+    )
     assert first == "qlazy: 4 of 6 runs were there already"
     assert second.startswith("qlazy: 2 runs trained in ")
     assert cli.main([*words, "--alphas", "1,10,100", "--quiet"]) == cli.OK

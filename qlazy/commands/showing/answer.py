@@ -51,7 +51,9 @@ def tell_replaced(folder: Path, arguments: argparse.Namespace) -> None:
     if earlier is None or arguments.quiet or _meant(earlier) == _meant(arguments.command):
         return
     said = " ".join(earlier.split())
-    print(f"qlazy: this report takes the place of that of `{said}` in {folder}", file=sys.stderr)
+    print(
+        f"qlazy: the report of this run will take the place of that of `{said}` in {folder}", file=sys.stderr
+    )
 
 
 _ASIDE = re.compile(r"--(?:quiet|json|tables)(?=\s|$)|--(?:out|threads|workers|scheduler)[\s=]+\S+")
