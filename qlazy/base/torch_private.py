@@ -280,7 +280,12 @@ def has_global_hooks() -> bool:
 
 def default_device() -> str:
     """Where torch makes tensors; quickly where no mode of any kind says so, by which torch sets it."""
-    return str(torch.get_default_device()) if torch._C._len_torch_function_stack() else "cpu"
+    if not torch._C._len_torch_function_stack():
+        return "cpu"
+    try:
+        return str(torch.get_default_device())
+    except AttributeError:  # torch 2.8, where one was set and taken back
+        return "cpu"
 
 
 WEIGHT_NORM = torch._weight_norm

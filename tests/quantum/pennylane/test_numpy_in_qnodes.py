@@ -94,6 +94,10 @@ EXPRESSIONS = {
 
 @pytest.mark.parametrize("name", EXPRESSIONS)
 def test_angles_of_numpy_are_those_of_a_plain_call(name):
+    if name == "sorted" and torch.__version__ < "2.9":
+        pytest.skip(
+            "torch 2.8 maps over no place that is a tensor: such a QNode runs on default.qubit, which is said"
+        )
     hold(EXPRESSIONS[name])
 
 

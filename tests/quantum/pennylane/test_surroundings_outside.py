@@ -19,9 +19,11 @@ import numpy as np
 import pennylane as qml
 import pytest
 import torch
+from torch.overrides import BaseTorchFunctionMode
 
 from qlazy import Circuit
 from qlazy.base.errors import SlowBackendWarning, UnsupportedModelError
+from qlazy.base.torch_private import default_device
 from qlazy.quantum.pennylane.tapes import transforms_of
 from tests.quantum.pennylane.changes import F64, PARAMS, Kinds, X, registered, see_a_change, trace_once
 
@@ -283,6 +285,9 @@ def test_a_change_of_the_default_device_is_seen():
     finally:
         torch.set_default_device(None)
     torch.testing.assert_close(model(PARAMS, X), torch.cos(PARAMS + X), rtol=0, atol=1e-12)
+    with BaseTorchFunctionMode():  # in which torch 2.8 does not find that none is set any more
+        assert default_device() == "cpu"
+        torch.testing.assert_close(model(PARAMS, X), torch.cos(PARAMS + X), rtol=0, atol=1e-12)
 
 
 @pytest.mark.filterwarnings("ignore")  # of what runs on default.qubit then
