@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from qlazy.base.errors import require
-from qlazy.simulator.compiling.gates import COEFFICIENTS
 from qlazy.simulator.compiling.order import AngleOrder, Numbers
 from qlazy.simulator.compiling.plan import Plan
-from qlazy.simulator.kernels.layout import ROW, as_rows, empty_rows, lanes_for
+from qlazy.simulator.kernels.layout import as_rows, lanes_for
 from qlazy.simulator.kernels.workers import Counter, for_blocks
 from qlazy.simulator.rotations import Real, RotationCircuit
-from qlazy.simulator.tangents import in_blocks
+from qlazy.simulator.tangents import in_blocks, spaces
+
+if TYPE_CHECKING:
+    from qlazy.simulator.kernels.second.rates import Space
 
 STATES = 6  # the ket, the bra, and the rate of each; a ket and a bra to start from
 
@@ -63,11 +67,11 @@ def _go(
     plan: Plan, given: list[Real], blocks: list[Numbers], steps: Numbers, found: Real, threads: int
 ) -> None:
     """Run all blocks of all groups, each group in parts where there are more threads than groups."""
-    from qlazy.simulator.kernels.angles import Angles, fill_shared, moderate
-    from qlazy.simulator.kernels.second.hessians import Asked, Space, hessian_parts
+    from qlazy.simulator.kernels.angles import Angles, moderate
+    from qlazy.simulator.kernels.second.hessians import Asked, hessian_parts
 
     half_angles, weights = moderate(given[0]), given[1]
-    (groups, angles, lanes), dtype = half_angles.shape, half_angles.dtype
+    groups, angles, _ = half_angles.shape
     first, last, directions = blocks
     parts = min(len(first), -(-threads // groups))
     cuts = np.linspace(0, len(first), parts + 1).astype(np.int64)
@@ -75,30 +79,9 @@ def _go(
         as_rows(half_angles), as_rows(weights), first, last, directions, steps, cuts, as_rows(found)
     )
     none = Angles(np.empty(0), np.empty(0))
-    fixed = np.empty(plan.shared_rows)
-    fill_shared(plan.gates, none, fixed, np.empty((len(plan.gates.factors), 4)))
 
     def work(taken: Counter, share: int, space: Space) -> None:
         hessian_parts(taken, share, plan, none, asked, space)
 
-    def space() -> Space:
-        counts = Space(
-            coefficients=plan.shared_rows + plan.sampled_rows,
-            rates=plan.shared_rows + plan.sampled_rows,
-            cosines=angles,
-            sines=angles,
-            tangents=angles,
-            numbers=0,
-            cotangents=2 * plan.cotangent_rows,
-            states=STATES * 2 * 2**plan.num_wires,
-            scratch=2 * plan.scratch,
-            moves=0,
-        )
-        room = Space(*empty_rows(lanes, dtype, *counts))
-        moves = np.zeros(plan.sampled_rows // COEFFICIENTS, np.int64)
-        room = room._replace(numbers=room.tangents[ROW], moves=moves)
-        room.coefficients[ROW][: plan.shared_rows] = fixed[:, None]
-        room.rates[ROW][: plan.shared_rows] = 0.0
-        return room
-
-    for_blocks(work, groups * parts, 2 * plan.visits(1) * len(first) // parts, threads, space)
+    visits = 2 * plan.visits(1) * len(first) // parts
+    for_blocks(work, groups * parts, visits, threads, spaces(plan, half_angles, STATES, tangents=angles))

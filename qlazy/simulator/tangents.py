@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from qlazy.simulator.compiling.plan import Plan
 from qlazy.simulator.kernels.layout import ROW, as_rows, empty_rows, lanes_for
 from qlazy.simulator.kernels.workers import Counter, for_blocks
 from qlazy.simulator.rotations import Real, RotationCircuit
+
+if TYPE_CHECKING:
+    from qlazy.simulator.kernels.second.rates import Space
 
 STATES = 4  # the ket, the bra, and the rate of each
 
@@ -60,18 +64,27 @@ def moved(
 
 def _go(plan: Plan, half_angles: Real, given: list[Real], results: list[Real], threads: int) -> None:
     """Run all blocks, of tangents, weights and their tangents, into outputs and gradients."""
-    from qlazy.simulator.kernels.angles import Angles, fill_shared
-    from qlazy.simulator.kernels.second.directions import Moving, Space, move_blocks
+    from qlazy.simulator.kernels.angles import Angles
+    from qlazy.simulator.kernels.second.directions import Moving, move_blocks
 
-    (blocks, angles, lanes), dtype = half_angles.shape, half_angles.dtype
     tangents, *weights = map(as_rows, given)
     moving = Moving(as_rows(half_angles), tangents, given[0], *weights, *map(as_rows, results))
     none = Angles(np.empty(0), np.empty(0))
-    fixed = np.empty(plan.shared_rows)
-    fill_shared(plan.gates, none, fixed, np.empty((len(plan.gates.factors), 4)))
 
     def work(taken: Counter, share: int, space: Space) -> None:
         move_blocks(taken, share, plan, none, moving, space)
+
+    for_blocks(work, len(half_angles), 2 * plan.visits(1), threads, spaces(plan, half_angles, STATES))
+
+
+def spaces(plan: Plan, half_angles: Real, states: int, tangents: int = 0) -> Callable[[], Space]:
+    """Makes what a thread works in: so many states, for half angles (blocks, T, lanes), and rows of tangents."""
+    from qlazy.simulator.kernels.angles import Angles, fill_shared
+    from qlazy.simulator.kernels.second.rates import Space
+
+    (_, angles, lanes), dtype = half_angles.shape, half_angles.dtype
+    fixed = np.empty(plan.shared_rows)
+    fill_shared(plan.gates, Angles(np.empty(0), np.empty(0)), fixed, np.empty((len(plan.gates.factors), 4)))
 
     def space() -> Space:
         counts = Space(
@@ -79,18 +92,21 @@ def _go(plan: Plan, half_angles: Real, given: list[Real], results: list[Real], t
             rates=plan.shared_rows + plan.sampled_rows,
             cosines=angles,
             sines=angles,
+            tangents=tangents,
+            numbers=0,
             cotangents=2 * plan.cotangent_rows,
-            states=STATES * 2 * 2**plan.num_wires,
+            states=states * 2 * 2**plan.num_wires,
             scratch=2 * plan.scratch,
             moves=0,
         )
         found = Space(*empty_rows(lanes, dtype, *counts))
-        found = found._replace(moves=np.zeros(plan.sampled_rows // COEFFICIENTS, np.int64))
+        moves = np.zeros(plan.sampled_rows // COEFFICIENTS, np.int64)
+        found = found._replace(numbers=found.tangents[ROW], moves=moves)
         found.coefficients[ROW][: plan.shared_rows] = fixed[:, None]
         found.rates[ROW][: plan.shared_rows] = 0.0
         return found
 
-    for_blocks(work, blocks, 2 * plan.visits(1), threads, space)
+    return space
 
 
 def in_blocks(array: Real, lanes: int, dtype: np.dtype[Any]) -> Real:

@@ -120,6 +120,15 @@ def fill_shared(gates, shared, rows, turns):
 
 
 @kernel
+def fill_angles(half_angles, first, sampled):
+    """Cosines and sines of a block's half angles, which begin at row ``first``."""
+    for number in range(len(sampled.cos)):
+        cos, sin = cosine_and_sine(half_angles, load(half_angles, first, number))
+        store(sampled.cos, number, 0, cos)
+        store(sampled.sin, number, 0, sin)
+
+
+@kernel
 def fill_sampled(gates, shared, sampled, coefficients):
     """Coefficients of the sampled gates of a block."""
     rows = coefficients.rows

@@ -14,9 +14,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from qlazy.simulator.compiling.instructions import Pass
-from qlazy.simulator.kernels.angles import Angles, collect, cosine_and_sine, fill_sampled
+from qlazy.simulator.kernels.angles import Angles, collect, fill_angles, fill_sampled
 from qlazy.simulator.kernels.compiled import around, entry, inline, kernel
-from qlazy.simulator.kernels.lanes import increment, load, splat, store
+from qlazy.simulator.kernels.lanes import increment, load, splat
 from qlazy.simulator.kernels.layout import Coefficients, States
 from qlazy.simulator.kernels.many_qubits import apply_dense, apply_table
 from qlazy.simulator.kernels.measuring import add_seed, clear, copy, measure, product_state
@@ -161,10 +161,7 @@ def run_blocks(taken, share, plan, bras, shared, turns, samples, room):
         block = increment(taken)
         if block >= blocks:
             break
-        for number in range(count):
-            cos, sin = cosine_and_sine(half_angles, load(half_angles, block * count, number))
-            store(room.cosines, number, 0, cos)
-            store(room.sines, number, 0, sin)
+        fill_angles(half_angles, block * count, sampled)
         fill_sampled(plan.gates, shared, sampled, coefficients)
         run_block(block, plan, bras, coefficients, samples, room)
         collect(block, plan.gates, turns, shared, sampled, room.cotangents, samples)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from qlazy.simulator.kernels.angles import Angles, cosine_and_sine, fill_sampled
+from qlazy.simulator.kernels.angles import Angles, fill_angles, fill_sampled
 from qlazy.simulator.kernels.compiled import around, entry, kernel
 from qlazy.simulator.kernels.lanes import increment, load, splat, store
 from qlazy.simulator.kernels.layout import Coefficients, States
@@ -33,19 +33,6 @@ class Moving(NamedTuple):
     weight_tangents: Any
     outputs: Any
     gradients: Any
-
-
-class Space(NamedTuple):
-    """What one thread writes to for the block at hand, as rows."""
-
-    coefficients: Any  # shared ones first, filled in already
-    rates: Any  # of the coefficients; zero for the shared ones
-    cosines: Any
-    sines: Any
-    cotangents: Any
-    states: Any  # the ket, its rate, the bra, its rate
-    scratch: Any
-    moves: Any  # of every sampled gate, whether any sample of the block moves it
 
 
 @kernel
@@ -131,10 +118,7 @@ def move_blocks(taken, share, plan, shared, moving, space):
         block = increment(taken)
         if block >= blocks:
             break
-        for number in range(count):
-            cos, sin = cosine_and_sine(half_angles, load(half_angles, block * count, number))
-            store(space.cosines, number, 0, cos)
-            store(space.sines, number, 0, sin)
+        fill_angles(half_angles, block * count, sampled)
         fill_sampled(plan.gates, shared, sampled, coefficients)
         fill_moves(plan.gates, moving.numbers[block], space.moves)
         join_moves(plan.program, space.moves)

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from qlazy.simulator.kernels.angles import Angles, cosine_and_sine, fill_sampled
+from qlazy.simulator.kernels.angles import Angles, fill_angles, fill_sampled
 from qlazy.simulator.kernels.compiled import around, entry, kernel
-from qlazy.simulator.kernels.lanes import increment, load, store
+from qlazy.simulator.kernels.lanes import increment, load
 from qlazy.simulator.kernels.layout import Coefficients, States
 from qlazy.simulator.kernels.measuring import add_seed, clear, copy
 from qlazy.simulator.kernels.measuring import product_state as still_product
@@ -39,21 +39,6 @@ class Asked(NamedTuple):
     steps: Any
     parts: Any
     hessians: Any
-
-
-class Space(NamedTuple):
-    """What one thread writes to for the block at hand, as rows."""
-
-    coefficients: Any  # shared ones first, filled in already
-    rates: Any  # of the coefficients; zero for the shared ones
-    cosines: Any
-    sines: Any
-    tangents: Any
-    numbers: Any  # the tangents again, (T, lanes)
-    cotangents: Any
-    states: Any  # the ket, its rate, the bra, its rate; the ket and the bra that are carried
-    scratch: Any
-    moves: Any  # of every sampled gate, whether any sample of the block moves it
 
 
 @kernel
@@ -178,9 +163,6 @@ def hessian_parts(taken, share, plan, shared, asked, space):
         if task >= groups * parts:
             break
         group, part = task // parts, task % parts
-        for number in range(count):
-            cos, sin = cosine_and_sine(half_angles, load(half_angles, group * count, number))
-            store(space.cosines, number, 0, cos)
-            store(space.sines, number, 0, sin)
+        fill_angles(half_angles, group * count, sampled)
         fill_sampled(plan.gates, shared, sampled, coefficients)
         run_part(group, part, plan, sampled, shared, (coefficients, rates), asked, space)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 from qlazy.simulator.compiling.gates import COEFFICIENTS, SAMPLED
 from qlazy.simulator.kernels.angles import axis_of, dot, multiply, sampled_factor, turned
 from qlazy.simulator.kernels.compiled import inline, kernel
@@ -10,6 +12,21 @@ from qlazy.simulator.kernels.lanes import load, splat, store
 from qlazy.simulator.kernels.one_qubit import nothing, summed
 from qlazy.simulator.kernels.second.pairs import LATER, MOVES, STILL, triple
 from qlazy.simulator.kernels.sweep import TWO
+
+
+class Space(NamedTuple):
+    """What one thread writes to for the block at hand, as rows."""
+
+    coefficients: Any  # shared ones first, filled in already
+    rates: Any  # of the coefficients; zero for the shared ones
+    cosines: Any
+    sines: Any
+    tangents: Any  # of the angles, where the kernel sets them itself
+    numbers: Any  # the tangents again, (T, lanes)
+    cotangents: Any
+    states: Any
+    scratch: Any
+    moves: Any  # of every sampled gate, whether any sample of the block moves it
 
 
 @inline
